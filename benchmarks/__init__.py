@@ -1,0 +1,1 @@
+"""Side-by-side measurements of parallel pytest runners: ``python -m benchmarks``."""

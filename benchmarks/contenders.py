@@ -1,0 +1,45 @@
+"""Who is measured: what to install and how to ask for workers.
+
+Knows neither environments nor cases.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+BASE = "plain"  # every ratio is to this one, so it always runs
+OURS = "procpar"
+INCUMBENT = "xdist"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One way to run pytest.
+
+    Attributes:
+        name: What the command line calls it.
+        package: The distribution beside pytest; empty for plain pytest.
+        options: pytest's options that ask for workers, with ``{n}`` for their number.
+        from_checkout: Install a wheel built from this checkout, not a release.
+    """
+
+    name: str
+    package: str
+    options: tuple[str, ...]
+    from_checkout: bool = False
+
+    def arguments(self, workers: int) -> list[str]:
+        """The options for ``workers`` workers."""
+        return [option.format(n=workers) for option in self.options]
+
+
+CONTENDERS = {
+    contender.name: contender
+    for contender in (
+        Contender(BASE, "", ()),
+        Contender(INCUMBENT, "pytest-xdist", ("-n", "{n}")),
+        Contender("parallex", "pytest-parallex", ("--parallel=fork", "--parallel-workers={n}")),
+        Contender("zygote", "pytest-zygote", ("--workers", "{n}")),
+        Contender(OURS, "pytest-procpar", ("-n", "{n}"), from_checkout=True),
+    )
+}

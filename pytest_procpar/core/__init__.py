@@ -1,0 +1,1 @@
+"""The pure core: decides what happens next, and does none of it."""

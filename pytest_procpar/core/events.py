@@ -1,0 +1,192 @@
+"""What happens to a run (events, nouns in the past) and what is to be done about it (effects).
+
+Two closed unions. `procpar.core.run.Run.handle` takes the first and returns the second; a new member
+is one class here and one ``case`` where it is matched, and the type checker names the case that was
+forgotten.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from .model import TestIndex, WorkerId
+
+__all__ = [
+    "Assign",
+    "Began",
+    "Collected",
+    "Crashed",
+    "Died",
+    "Effect",
+    "Event",
+    "Finish",
+    "Finished",
+    "GiveUp",
+    "Interrupt",
+    "Kill",
+    "NotRun",
+    "Outlook",
+    "PutBack",
+    "Ready",
+    "Revoke",
+    "Revoked",
+    "Spawn",
+    "Stop",
+    "Tick",
+]
+
+
+#: What follows a worker's last known test: nothing for it now, though tests that have not begun exist
+#: elsewhere and may come ("hold"), or nothing at all, no test that has not begun is left ("last").
+Outlook: TypeAlias = Literal["hold", "last"]
+
+
+# --- events ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """The tests are known. ``keys`` holds one grouping key a test, or None where each is alone."""
+
+    count: int
+    keys: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A worker has taken its identity and waits for tests."""
+
+    worker: WorkerId
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    """A worker is about to run a test; from here on it cannot be taken back."""
+
+    worker: WorkerId
+    test: TestIndex
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A worker has run a test to its end, whatever the outcome."""
+
+    worker: WorkerId
+    test: TestIndex
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """The answer to `Revoke`: these tests had not begun and will not."""
+
+    worker: WorkerId
+    tests: tuple[TestIndex, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Died:
+    """A worker's process is gone. ``finished`` says that it had ended its session first."""
+
+    worker: WorkerId
+    finished: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PutBack:
+    """A plugin wants a test that was settled as crashed to run again (`pytest_handlecrashitem`)."""
+
+    test: TestIndex
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed: `Run.deadline` was reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """No further test may begin; with ``interrupt`` the running ones are interrupted too."""
+
+    interrupt: bool = False
+
+
+Event: TypeAlias = Collected | Ready | Began | Finished | Revoked | Died | PutBack | Tick | Stop
+
+
+# --- effects --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Spawn:
+    """Fork a worker. ``replaces`` is the dead worker whose place it takes."""
+
+    worker: WorkerId
+    replaces: WorkerId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Assign:
+    """Hand out tests to a worker, in this order.
+
+    ``then`` says what follows the last of them; None says nothing yet: more is on its way, or it
+    will be said as soon as the last one begins.
+    """
+
+    worker: WorkerId
+    tests: tuple[TestIndex, ...]
+    then: Outlook | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Revoke:
+    """Take back what was handed out to a worker and has not begun; answered by `Revoked`."""
+
+    worker: WorkerId
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupt:
+    """Interrupt what a worker is running, as Ctrl-C would."""
+
+    worker: WorkerId
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """Kill a worker that did not come up in time."""
+
+    worker: WorkerId
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Let a worker finish its session and exit."""
+
+    worker: WorkerId
+
+
+@dataclass(frozen=True, slots=True)
+class Crashed:
+    """Report a test whose process died while it ran; it is settled."""
+
+    worker: WorkerId
+    test: TestIndex
+
+
+@dataclass(frozen=True, slots=True)
+class NotRun:
+    """These tests are settled without having been run, for this reason."""
+
+    tests: tuple[TestIndex, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """The run cannot go on, for this reason; what is left is settled by `NotRun`."""
+
+    reason: str
+
+
+Effect: TypeAlias = Spawn | Assign | Revoke | Interrupt | Kill | Finish | Crashed | NotRun | GiveUp

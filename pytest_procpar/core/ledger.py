@@ -1,0 +1,105 @@
+"""Where every test of a run is: pending, assigned, running or settled.
+
+The rules, of which every other promise is made:
+
+- a test moves pending -> assigned -> running -> settled; only an assigned one can be taken back;
+- a test is settled exactly once, unless a plugin reopens it after a crash;
+- a worker runs one test at a time.
+
+Breaking one is a bug of ours and raises `LedgerError`; nothing a worker sends may cause it, callers
+check what comes from outside with `owner` first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import IntEnum
+
+from .model import TestIndex, WorkerId
+
+__all__ = ["Ledger", "LedgerError", "State"]
+
+
+class LedgerError(Exception):
+    """A test was about to move in a way no test can."""
+
+
+class State(IntEnum):
+    """Where a test is."""
+
+    PENDING = 0
+    ASSIGNED = 1
+    RUNNING = 2
+    SETTLED = 3
+
+
+class Ledger:
+    """The state and the owner of `count` tests."""
+
+    __slots__ = ("_owner", "_state", "unbegun", "unsettled")
+
+    def __init__(self, count: int) -> None:
+        self._state = bytearray(count)
+        self._owner: list[WorkerId | None] = [None] * count
+        #: How many tests are pending or assigned.
+        self.unbegun = count
+        #: How many tests are not settled.
+        self.unsettled = count
+
+    def __len__(self) -> int:
+        return len(self._state)
+
+    def state(self, test: TestIndex) -> State:
+        """Where a test is."""
+        return State(self._state[test])
+
+    def owner(self, test: TestIndex) -> WorkerId | None:
+        """The worker a test is assigned to or runs on."""
+        return self._owner[test]
+
+    def unsettled_tests(self) -> Iterator[TestIndex]:
+        """All tests that are not settled, in collected order."""
+        return (TestIndex(i) for i, at in enumerate(self._state) if at != State.SETTLED)
+
+    def assign(self, test: TestIndex, worker: WorkerId) -> None:
+        """Promise a pending test to a worker."""
+        self._move(test, State.PENDING, State.ASSIGNED)
+        self._owner[test] = worker
+
+    def take_back(self, test: TestIndex) -> None:
+        """Make an assigned test pending again."""
+        self._move(test, State.ASSIGNED, State.PENDING)
+        self._owner[test] = None
+
+    def begin(self, test: TestIndex, worker: WorkerId) -> None:
+        """Note that the worker a test is assigned to runs it."""
+        if self._owner[test] != worker:
+            raise LedgerError(f"test {test} begins on {worker}, but is {self._owner[test]}'s")
+        self._move(test, State.ASSIGNED, State.RUNNING)
+        self.unbegun -= 1
+
+    def settle(self, test: TestIndex) -> None:
+        """Note that a running test has its outcome."""
+        self._move(test, State.RUNNING, State.SETTLED)
+        self._owner[test] = None
+        self.unsettled -= 1
+
+    def drop(self, test: TestIndex) -> None:
+        """Settle a pending test that will not be run."""
+        self._move(test, State.PENDING, State.SETTLED)
+        self.unbegun -= 1
+        self.unsettled -= 1
+
+    def reopen(self, test: TestIndex) -> None:
+        """Make a settled test pending again."""
+        self._move(test, State.SETTLED, State.PENDING)
+        self.unbegun += 1
+        self.unsettled += 1
+
+    def _move(self, test: TestIndex, source: State, target: State) -> None:
+        if self._state[test] != source:
+            raise LedgerError(
+                f"test {test} is {self.state(test).name}, so it cannot go from {source.name} "
+                f"to {target.name}"
+            )
+        self._state[test] = target

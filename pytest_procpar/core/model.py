@@ -1,0 +1,59 @@
+"""The words of a run: tests, workers, and how tests are to be dealt out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import NewType, NoReturn
+
+__all__ = ["Dist", "RunOptions", "TestIndex", "WorkerId", "assert_never", "worker_name"]
+
+#: A test's place in the collected order. It is a test's identity for the whole run: two tests may
+#: share a nodeid, they never share an index. Under ``--dist each`` every copy has its own.
+TestIndex = NewType("TestIndex", int)
+
+#: The number in ``gw3``. A replacement for a dead worker gets a number of its own.
+WorkerId = NewType("WorkerId", int)
+
+
+def worker_name(worker: WorkerId) -> str:
+    """The name people and plugins know a worker by, as under pytest-xdist: ``gw0``, ``gw1``."""
+    return f"gw{worker}"
+
+
+class Dist(str, Enum):
+    """How tests are dealt out, with pytest-xdist's names and meaning."""
+
+    NO = "no"
+    EACH = "each"
+    LOAD = "load"
+    WORKSTEAL = "worksteal"
+    LOADSCOPE = "loadscope"
+    LOADFILE = "loadfile"
+    LOADGROUP = "loadgroup"
+
+    @property
+    def grouped(self) -> bool:
+        """Whether tests with the same key must run in one worker."""
+        return self in (Dist.LOADSCOPE, Dist.LOADFILE, Dist.LOADGROUP)
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the user asked for, as far as the core has to know.
+
+    ``max_chunk`` bounds how many tests one hand-out from the shared pool takes (None: no bound).
+    ``max_restarts`` bounds how many dead workers are replaced (None: no bound but the guard
+    against workers that die before they run anything).
+    """
+
+    workers: int
+    dist: Dist = Dist.LOAD
+    reorder: bool = True
+    max_chunk: int | None = None
+    max_restarts: int | None = None
+
+
+def assert_never(value: NoReturn) -> NoReturn:
+    """Make the type checker prove that a match is complete (`typing.assert_never` of Python 3.11)."""
+    raise AssertionError(f"unhandled: {value!r}")

@@ -1,0 +1,96 @@
+"""Which tests go together, in which order, and how many at a time.
+
+Every ``--dist`` mode is one algorithm with three parameters: a grouping key (tests with the same key
+stay in one worker), an order of the groups, and the size of a batch taken from the shared pool. What a
+batch size gets wrong, taking back from the busiest worker puts right (`share_to_steal`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+
+from .model import Dist, RunOptions, TestIndex
+
+__all__ = ["Pool", "Unit", "group_tests", "share_to_steal"]
+
+#: Tests that run in one worker, in this order.
+Unit = tuple[TestIndex, ...]
+
+
+def group_tests(count: int, keys: Sequence[str] | None, options: RunOptions) -> list[Unit]:
+    """The units of a suite of `count` tests, in the order in which they are dealt out.
+
+    Units stand in the order of their first test. Under the grouping modes the largest come first
+    unless ``--no-loadscope-reorder`` was given: a large unit that starts late ends late.
+    """
+    if keys is None:
+        return [(TestIndex(i),) for i in range(count)]
+    units: dict[str, list[TestIndex]] = {}
+    for i, key in enumerate(keys):
+        units.setdefault(key, []).append(TestIndex(i))
+    ordered = [tuple(unit) for unit in units.values()]
+    if options.dist.grouped and options.reorder:
+        ordered.sort(key=len, reverse=True)
+    return ordered
+
+
+class Pool:
+    """The tests that are promised to nobody, in the order in which they are dealt out."""
+
+    __slots__ = ("_options", "_size", "_units")
+
+    def __init__(self, units: Iterable[Unit], options: RunOptions) -> None:
+        self._units: deque[Unit] = deque(units)
+        self._options = options
+        self._size = sum(map(len, self._units))
+
+    def __len__(self) -> int:
+        return self._size
+
+    def put_back(self, units: Sequence[Unit]) -> None:
+        """Return units to the front: they were dealt out before what is here."""
+        self._units.extendleft(reversed(units))
+        self._size += sum(map(len, units))
+
+    def take_all(self) -> list[Unit]:
+        """Take everything."""
+        units = list(self._units)
+        self._units.clear()
+        self._size = 0
+        return units
+
+    def take_batch(self, shares: int) -> list[Unit]:
+        """The next batch for one of `shares` workers; empty when nothing is left.
+
+        ``load`` deals ever smaller batches of neighbours (guided self-scheduling, Polychronopoulos
+        and Kuck 1987), so that fixtures are shared and the ends meet; ``worksteal`` deals an even
+        share at once; the grouping modes deal one group.
+        """
+        if not self._units:
+            return []
+        if self._options.dist.grouped:
+            return self._take(1)
+        if self._options.dist is Dist.WORKSTEAL:
+            return self._take(-(-self._size // shares))
+        limit = self._options.max_chunk or self._size
+        return self._take(min(max(1, self._size // (2 * shares)), limit))
+
+    def _take(self, tests: int) -> list[Unit]:
+        taken: list[Unit] = []
+        while tests > 0 and self._units:
+            unit = self._units.popleft()
+            taken.append(unit)
+            tests -= len(unit)
+            self._size -= len(unit)
+        return taken
+
+
+def share_to_steal(units: Sequence[Unit], *, idle: bool) -> Sequence[Unit]:
+    """Which of another worker's units, none of which has begun, a worker without tests takes.
+
+    The later half. A worker that still runs a test leaves the last unit to its owner, since either
+    may be the first to be free; an idle one takes it.
+    """
+    count = (len(units) + 1) // 2 if idle else len(units) // 2
+    return units[len(units) - count :]

@@ -1,0 +1,1 @@
+"""Everything that forks, reads, writes, waits or kills."""

@@ -1,0 +1,197 @@
+"""How many workers ``-n auto`` and ``-n logical`` mean.
+
+What the user asked for is answered first, then what the machine grants: the CPUs this process may
+be scheduled on, cut by the CPU quota of its control groups, which no count of CPUs shows (a
+container given 2 CPUs of a 64-core host still sees 64). Knows nothing of pytest's options,
+``--maxprocesses``, memory or the number of tests. Limits that cannot be read are no limits.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+__all__ = ["cgroup_quota", "count_cpus", "requested_count", "smallest_limit"]
+
+
+def count_cpus(
+    *,
+    logical: bool,
+    environ: Mapping[str, str],
+    warn: Callable[[str], None],
+    root: Path = Path("/"),
+) -> int:
+    """Return the number of workers for ``-n logical``, or for ``-n auto`` if not `logical`.
+
+    At least 1, unless the user asked for 0. The two differ only where psutil is installed and knows
+    the physical cores. `warn` gets one sentence for each setting that is ignored as invalid; none
+    raises. `root` is where ``proc`` and the cgroup mounts are looked for.
+    """
+    requested = requested_count(environ, sys._xoptions, warn)
+    if requested is not None:
+        return requested
+    return smallest_limit(
+        usable=_usable_cpus(),
+        physical=None if logical else _physical_cores(),
+        quota=cgroup_quota(root),
+    )
+
+
+def requested_count(
+    environ: Mapping[str, str], xoptions: Mapping[str, str | bool], warn: Callable[[str], None]
+) -> int | None:
+    """Return the count the user has set, or None if it is left to the machine.
+
+    First ``PYTEST_XDIST_AUTO_NUM_WORKERS`` (0 or more), as in pytest-xdist; then ``-X cpu_count``
+    (`xoptions` is `sys._xoptions`) and ``PYTHON_CPU_COUNT`` (1 or more, or ``default``), which mean
+    on every version what Python 3.13 made of them: ``-X cpu_count=default`` hides the variable.
+    Empty is unset, for xdist and for Python. An invalid value is told to `warn` and skipped.
+    """
+    name = "PYTEST_XDIST_AUTO_NUM_WORKERS"
+    count = _parse_count(name, environ.get(name), 0, warn)
+    if count is not None:
+        return count
+    name = "PYTHON_CPU_COUNT"
+    for source, value in (("-X cpu_count", xoptions.get("cpu_count")), (name, environ.get(name))):
+        if value == "default":
+            return None
+        count = _parse_count(source, value, 1, warn)
+        if count is not None:
+            return count
+    return None
+
+
+def smallest_limit(*, usable: int, physical: int | None, quota: int | None) -> int:
+    """Return how many of the `usable` CPUs to use, at least 1; None means not known or no limit.
+
+    `physical` cores are the whole machine's, so they may exceed what this process can use.
+    """
+    return max(1, min(limit for limit in (usable, physical, quota) if limit is not None))
+
+
+def cgroup_quota(root: Path = Path("/")) -> int | None:
+    """Return the CPU quota of this process in whole CPUs, rounded up, or None if it has none.
+
+    A group is also held by the quotas of its ancestors, so the smallest of them counts, as far up
+    as they are mounted. Both versions are read, since hybrid hosts mount both: ``cpu.max`` (kernel
+    documentation, cgroup-v2) and ``cpu.cfs_quota_us``, ``cpu.cfs_period_us`` (sched-bwc).
+    """
+    mounts = list(_cgroup_mounts(_read(root / "proc/self/mountinfo"), root))
+    quotas = [
+        _quota_in(directory, version)
+        for version, group in _own_groups(_read(root / "proc/self/cgroup"))
+        for directory in _directories(group, [m for m in mounts if m.version == version])
+    ]
+    return min((quota for quota in quotas if quota is not None), default=None)
+
+
+class _Mount(NamedTuple):
+    """A mounted cgroup hierarchy: the group `group` and all below it are visible at `point`."""
+
+    version: int
+    group: PurePosixPath
+    point: Path
+
+
+def _parse_count(
+    name: str, value: str | bool | None, least: int, warn: Callable[[str], None]
+) -> int | None:
+    if value is None or value == "":
+        return None
+    try:
+        count = int(str(value))  # through str: a bare `-X cpu_count` is True, which is not 1
+    except ValueError:
+        count = least - 1
+    if count < least:
+        warn(f"ignoring {name}={value!r}: expected a whole number, {least} or more")
+        return None
+    return count
+
+
+def _usable_cpus() -> int:
+    counts = [os.cpu_count()]
+    if sys.version_info >= (3, 13):
+        counts.append(os.process_cpu_count())
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        counts.append(len(os.sched_getaffinity(0)))
+    return min((count for count in counts if count is not None), default=1)
+
+
+def _physical_cores() -> int | None:
+    # By name, so that type checking does not depend on psutil or its stubs being installed.
+    try:
+        count: object = importlib.import_module("psutil").cpu_count(logical=False)
+    except (ImportError, OSError):  # psutil itself raises OSError where /proc is not mounted
+        return None
+    return count if isinstance(count, int) else None
+
+
+def _own_groups(text: str) -> Iterator[tuple[int, PurePosixPath]]:
+    """Yield version and path of the groups that can limit CPU time (cgroups(7))."""
+    for line in text.split("\n"):
+        hierarchy, _, rest = line.partition(":")
+        controllers, _, group = rest.partition(":")
+        if hierarchy == "0":
+            yield 2, PurePosixPath(group)
+        elif "cpu" in controllers.split(","):
+            yield 1, PurePosixPath(group)
+
+
+# proc_pid_mountinfo(5). The fields before " - " vary in number.
+_MOUNT = re.compile(
+    r"\d+ \d+ \S+ (?P<group>\S+) (?P<point>\S+) .*? - cgroup(?P<two>2?) \S+ (?P<options>\S+)"
+)
+
+
+def _cgroup_mounts(text: str, root: Path) -> Iterator[_Mount]:
+    for line in text.split("\n"):
+        mount = _MOUNT.fullmatch(line)
+        if mount is not None and (mount["two"] or "cpu" in mount["options"].split(",")):
+            yield _Mount(
+                version=2 if mount["two"] else 1,
+                group=PurePosixPath(_unescape(mount["group"])),
+                point=root / _unescape(mount["point"]).lstrip("/"),
+            )
+
+
+def _unescape(field: str) -> str:
+    # Matters: systemd names units like `a\x2db.slice`, and the kernel writes that backslash `\134`.
+    return re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), field)
+
+
+def _directories(group: PurePosixPath, mounts: list[_Mount]) -> Iterator[Path]:
+    """Yield the directories of `group` and its ancestors, as far as they are mounted.
+
+    Where no mount holds the group under its name, yield the tops of the mounts: a container has its
+    own group mounted there, but the two files may name it from different namespaces.
+    """
+    found = False
+    for mount in mounts:
+        if group.is_relative_to(mount.group):
+            below = group.relative_to(mount.group).parts
+            if ".." not in below:  # else outside this cgroup namespace (cgroup_namespaces(7))
+                found = True
+                yield from (mount.point.joinpath(*below[:n]) for n in range(len(below) + 1))
+    if not found:
+        yield from (mount.point for mount in mounts)
+
+
+def _quota_in(directory: Path, version: int) -> int | None:
+    names = ["cpu.max"] if version == 2 else ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
+    try:
+        quota, period = (int(field) for name in names for field in _read(directory / name).split())
+    except ValueError:  # "max", nothing, or not what the kernel writes
+        return None
+    return -(-quota // period) if quota > 0 and period > 0 else None  # -1 is "none" in version 1
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="surrogateescape")
+    except (OSError, ValueError):  # ValueError: a NUL in the name
+        return ""
