@@ -98,9 +98,7 @@ class _Mount(NamedTuple):
     point: Path
 
 
-def _parse_count(
-    name: str, value: str | bool | None, least: int, warn: Callable[[str], None]
-) -> int | None:
+def _parse_count(name: str, value: str | bool | None, least: int, warn: Callable[[str], None]) -> int | None:
     if value is None or value == "":
         return None
     try:
@@ -143,9 +141,7 @@ def _own_groups(text: str) -> Iterator[tuple[int, PurePosixPath]]:
 
 
 # proc_pid_mountinfo(5). The fields before " - " vary in number.
-_MOUNT = re.compile(
-    r"\d+ \d+ \S+ (?P<group>\S+) (?P<point>\S+) .*? - cgroup(?P<two>2?) \S+ (?P<options>\S+)"
-)
+_MOUNT = re.compile(r"\d+ \d+ \S+ (?P<group>\S+) (?P<point>\S+) .*? - cgroup(?P<two>2?) \S+ (?P<options>\S+)")
 
 
 def _cgroup_mounts(text: str, root: Path) -> Iterator[_Mount]:
@@ -185,7 +181,7 @@ def _quota_in(directory: Path, version: int) -> int | None:
     names = ["cpu.max"] if version == 2 else ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
     try:
         quota, period = (int(field) for name in names for field in _read(directory / name).split())
-    except ValueError:  # "max", nothing, or not what the kernel writes
+    except ValueError:  # "max", nothing, what no kernel writes, or a NUL in the directory's name
         return None
     return -(-quota // period) if quota > 0 and period > 0 else None  # -1 is "none" in version 1
 
@@ -193,5 +189,5 @@ def _quota_in(directory: Path, version: int) -> int | None:
 def _read(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8", errors="surrogateescape")
-    except (OSError, ValueError):  # ValueError: a NUL in the name
+    except OSError:
         return ""

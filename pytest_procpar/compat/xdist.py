@@ -1,0 +1,102 @@
+"""The objects through which plugins look at a worker, in the shape pytest-xdist has given them."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from typing import Any
+
+import pytest
+
+__all__ = ["Gateway", "Node", "NodeManager", "Spec"]
+
+
+class Spec:
+    """How a worker was made: always locally."""
+
+    popen = True
+    chdir = python = ssh = socket = via = None
+
+    def __init__(self, worker_id: str) -> None:
+        self.id = worker_id
+
+    def __str__(self) -> str:
+        return "popen"
+
+    def __repr__(self) -> str:
+        return f"<XSpec 'popen//id={self.id}'>"
+
+
+class RInfo:
+    """Facts about the process behind a gateway."""
+
+    def __init__(self) -> None:
+        self.executable = sys.executable
+        self.cwd = os.getcwd()
+        self.platform = sys.platform
+        self.version_info = tuple(sys.version_info)
+        self.pid = os.getpid()
+
+
+class Gateway:
+    """What stands between the controller and a worker: an id, to the eyes of a plugin."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.id = spec.id
+        self.spec = spec
+
+    def _rinfo(self, update: bool = False) -> RInfo:
+        return RInfo()
+
+    def __repr__(self) -> str:
+        return f"<Gateway id={self.id!r}>"
+
+
+class NodeManager:
+    """What the workers of a run have in common."""
+
+    def __init__(self, config: pytest.Config, testrunuid: str) -> None:
+        self.config = config
+        self.testrunuid = testrunuid
+        self.roots: list[Any] = []
+        self.specs: list[Spec] = []
+
+
+class Node:
+    """A worker as the controller's plugins see it.
+
+    ``workerinfo`` is there once the worker is ready, ``workeroutput`` once it has finished its session: a
+    worker that crashed has none.
+    """
+
+    workerinfo: dict[str, Any]
+    workeroutput: dict[str, Any]
+
+    def __init__(self, config: pytest.Config, manager: NodeManager, worker_id: str, count: int) -> None:
+        self.config = config
+        self.nodemanager = manager
+        self.gateway = Gateway(Spec(worker_id))
+        self.workerinput: dict[str, Any] = {
+            "workerid": worker_id,
+            "workercount": count,
+            "testrunuid": manager.testrunuid,
+            "mainargv": list(sys.argv),
+        }
+        self.shutting_down = False
+
+    def __repr__(self) -> str:
+        return f"<WorkerController {self.gateway.id}>"
+
+    def make_ready(self) -> None:
+        """Fill in what is known of a forked worker: it is this process's image."""
+        self.workerinfo = {
+            "version": sys.version,
+            "version_info": tuple(sys.version_info),
+            "sysplatform": sys.platform,
+            "platform": platform.platform(),
+            "executable": sys.executable,
+            "cwd": os.getcwd(),
+            "id": self.gateway.id,
+            "spec": self.gateway.spec,
+        }

@@ -1,0 +1,250 @@
+"""What the processes of a run say to each other.
+
+Four closed unions, one a direction. A message travels as a tuple, its kind first, in the body of a frame
+(`procpar.core.wire`); only `ToWorker` has a form of its own, records of a fixed size, because a record
+that has not been read can be taken back by whoever holds both ends of the stream.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from typing import Any, Literal, TypeAlias, cast
+
+from .events import Outlook
+from .model import TestIndex, WorkerId
+from .wire import WireError
+
+__all__ = [
+    "RECORD_SIZE", "Began", "Broke", "CollectReported", "Collected", "Done", "Finished", "Fork", "Forked",
+    "FromServer", "FromWorker", "Halted", "Location", "PassedPhases", "Quit", "Ready", "Reaped", "Record",
+    "Reported", "Setup", "Signal", "ToServer", "Warned", "decode", "encode", "pack_record",
+    "unpack_records",
+]  # fmt: skip
+
+#: What pytest calls an item's location: file (relative to the rootdir), line (0-based), name.
+Location: TypeAlias = tuple[str, "int | None", str]
+
+#: The short form of three plain passes: the item's keywords, then (start, stop, duration) of setup, call
+#: and teardown, in seconds (start and stop since the epoch).
+PassedPhases: TypeAlias = tuple[tuple[str, ...], tuple[tuple[float, float, float], ...]]
+
+
+# --- worker to controller -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The worker has taken its identity."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    """The worker is about to run a test."""
+
+    test: TestIndex
+    location: Location
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """A report, as `pytest_report_to_serializable` gives it."""
+
+    test: TestIndex
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A test has run to its end. ``passes`` stands for the three reports of a plain pass."""
+
+    test: TestIndex
+    passes: PassedPhases | None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The worker has finished its session."""
+
+    output: dict[str, Any]
+
+
+# --- fork server to controller --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CollectReported:
+    """A collection report that is of interest to the controller."""
+
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """The suite is collected.
+
+    ``keys`` are the grouping keys of the ``--dist`` mode, one a test, or None. ``lines`` is what plugins
+    want printed after the collection.
+    """
+
+    ids: list[str]
+    keys: list[str] | None
+    deselected: list[str]
+    lines: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Forked:
+    """A worker runs."""
+
+    worker: WorkerId
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reaped:
+    """A worker's process is gone, with this wait status (see `os.waitstatus_to_exitcode`)."""
+
+    worker: WorkerId
+    status: int
+    reason: str | None = None
+
+
+# --- both to controller ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """A warning was recorded. ``data`` is made and read by `procpar.compat.warnings`."""
+
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Halted:
+    """The process ran into something that ends the run: pytest.exit, Ctrl-C, shouldstop, a wrong argument."""
+
+    kind: Literal["exit", "keyboard", "shouldfail", "shouldstop", "usage"]
+    reason: str
+    returncode: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Broke:
+    """An internal error: not the suite's fault, or at least not a test's."""
+
+    text: str
+
+
+FromWorker: TypeAlias = Ready | Began | Reported | Finished | Done | Warned | Halted | Broke
+FromServer: TypeAlias = CollectReported | Collected | Forked | Reaped | Warned | Halted | Broke
+
+
+# --- controller to fork server --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What the fork server waits for: all that the controller's own start has produced."""
+
+    inputs: list[dict[str, Any]]
+    environ: dict[str, str]
+    cwd: str
+    basetemp: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """Fork a worker; its end of the stream comes along as a descriptor."""
+
+    worker: WorkerId
+    workerinput: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Send a signal to a worker, or with ``group`` to its process group."""
+
+    worker: WorkerId
+    signum: int
+    group: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Quit:
+    """No worker will be wanted any more: let go of what configure has started, and exit."""
+
+
+ToServer: TypeAlias = Setup | Fork | Signal | Quit
+
+
+_KINDS: tuple[type, ...] = (
+    Ready, Began, Reported, Finished, Done, CollectReported, Collected, Forked, Reaped, Warned, Halted, Broke,
+    Setup, Fork, Signal, Quit,
+)  # fmt: skip
+
+
+def _reader(kind: type) -> Any:
+    names = [field.name for field in fields(kind)]
+    if not names:
+        return lambda message: ()
+    if len(names) == 1:
+        return lambda message, get=attrgetter(*names): (get(message),)
+    return attrgetter(*names)
+
+
+_WRITERS = {kind: (number, _reader(kind)) for number, kind in enumerate(_KINDS)}
+
+
+def encode(message: FromWorker | FromServer | ToServer) -> tuple[object, ...]:
+    """The tuple a message travels as."""
+    number, fields_of = _WRITERS[type(message)]
+    return (number, *fields_of(message))
+
+
+def decode(body: object) -> FromWorker | FromServer | ToServer:
+    """The message a tuple stands for.
+
+    :raises WireError: if it stands for none.
+    """
+    try:
+        number, *values = cast("tuple[int, object]", body)
+        return cast("FromWorker | FromServer | ToServer", _KINDS[number](*values))
+    except (TypeError, ValueError, IndexError) as error:
+        raise WireError(f"not a message: {error}") from None
+
+
+# --- controller to worker: records ----------------------------------------------------------------
+
+_RECORD = struct.Struct("<ii")
+RECORD_SIZE = _RECORD.size
+
+#: A record: run this test, or one of the words.
+Record: TypeAlias = "TestIndex | Outlook | Literal['finish']"
+
+_WORDS: dict[str, int] = {"hold": -1, "last": -2, "finish": -3}
+_NAMES = {number: word for word, number in _WORDS.items()}
+_CHECK = 0x70726F63
+
+
+def pack_record(record: Record) -> bytes:
+    """The bytes of one record."""
+    return _RECORD.pack(_CHECK, record if isinstance(record, int) else _WORDS[record])
+
+
+def unpack_records(data: bytes) -> Iterator[Record]:
+    """The records in `data`, which holds whole ones.
+
+    :raises WireError: if the bytes are not records.
+    """
+    try:
+        for check, number in _RECORD.iter_unpack(data):
+            if check != _CHECK:
+                raise WireError("the inbox holds bytes that are not a record")
+            yield TestIndex(number) if number >= 0 else cast("Record", _NAMES[number])
+    except (struct.error, KeyError) as error:
+        raise WireError(f"the inbox holds bytes that are not a record: {error}") from None

@@ -1,0 +1,15 @@
+"""The hooks that are ours. What pytest-xdist defines keeps its names: see `procpar.compat.xdist_hooks`."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def pytest_procpar_worker_forked(config: pytest.Config, session: pytest.Session) -> None:
+    """Called in every worker, first thing after it was forked from the collected suite.
+
+    Here a plugin lets go of what must not be shared between processes: open connections, file handles,
+    threads that did not survive the fork, names made from the process id. ``config.workerinput`` and the
+    environment already hold this worker's identity, ``session.items`` the collected tests. The hook runs
+    in each worker, replacements included, and never in the controller.
+    """

@@ -1,0 +1,149 @@
+"""The pytest plugin: options, hooks and fixtures, and the moment at which a parallel run is started.
+
+Imported by every pytest run wherever this package is installed, so it imports next to nothing.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import os
+from collections.abc import Generator
+
+import pytest
+
+__all__: list[str] = []
+
+_DIST_HELP = (
+    "How tests are dealt to the workers. "
+    "load: in ever smaller batches of neighbours; "
+    "worksteal: an even share each; "
+    "loadscope: all tests of a class, or module functions of a module, in one worker; "
+    "loadfile: all tests of a file in one worker; "
+    "loadgroup: tests with the same xdist_group mark in one worker; "
+    "each: every test in every worker; "
+    "no: in this process. "
+    "Under all of them a worker without tests takes over what others have not begun. "
+    "Default: load, once workers are asked for."
+)
+
+
+def _add_options(parser: pytest.Parser) -> None:
+    """The options that pytest-xdist defines too: added only where it does not."""
+    from pytest_procpar.compat.internals import add_short_option
+    from pytest_procpar.core.model import Dist
+    from pytest_procpar.settings import parse_count, parse_numprocesses
+
+    group = parser.getgroup("procpar", "parallel execution on forked workers (procpar)")
+    add_short_option(
+        group, "-n", "--numprocesses", dest="numprocesses", metavar="N", type=parse_numprocesses,
+        help="How many workers run tests: a number, 'auto' for the processors this process may use, "
+        "'logical' for their hardware threads, 0 for none: tests run in this process.",
+    )  # fmt: skip
+    group.addoption("--dist", choices=[d.value for d in Dist], default="no", metavar="MODE", help=_DIST_HELP)
+    add_short_option(
+        group, "-d", dest="distload", action="store_true", default=False, help="Same as --dist=load."
+    )
+    group.addoption(
+        "--maxprocesses", metavar="N", type=parse_count(1), default=None, help="No more workers than this."
+    )
+    group.addoption(
+        "--max-worker-restart", dest="maxworkerrestart", metavar="N", type=parse_count(0), default=None,
+        help="How many crashed workers are replaced at most; the tests that then cannot run are reported "
+        "as not run. Default: all of them.",
+    )  # fmt: skip
+    group.addoption(
+        "--maxschedchunk", metavar="N", type=parse_count(1), default=None,
+        help="No more than N tests are dealt to a worker at once under --dist=load.",
+    )  # fmt: skip
+    group.addoption(
+        "--loadscope-reorder", dest="loadscopereorder", action="store_true", default=True,
+        help="Deal the largest groups first under --dist=loadscope, loadfile and loadgroup (default).",
+    )  # fmt: skip
+    group.addoption(
+        "--no-loadscope-reorder", dest="loadscopereorder", action="store_false",
+        help="Deal groups in the order in which they were collected.",
+    )  # fmt: skip
+    group.addoption(
+        "--tx", action="append", default=[], metavar="SPEC",
+        help="Another spelling of -n: 'popen' for one worker, '4*popen' for four.",
+    )  # fmt: skip
+    group.addoption(
+        "--testrunuid", default=None, metavar="ID",
+        help="The id of the run that the testrun_uid fixture gives. Default: a random one.",
+    )  # fmt: skip
+
+
+def _register_shim(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Stand in for pytest-xdist: its hooks, its fixtures, and its name unless that is blocked."""
+    from pytest_procpar.compat import xdist_hooks, xdist_shim
+
+    pluginmanager.add_hookspecs(xdist_hooks)
+    if pluginmanager.register(xdist_shim, "xdist") is None:
+        pluginmanager.register(xdist_shim, "procpar-xdist-shim")
+
+
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """Add the options, unless pytest-xdist is there to add them: that is known only when all are loaded."""
+    parser.addini(
+        "procpar_freeze_heap",
+        "Exempt what exists before the workers are forked from garbage collection in them. Saves most of "
+        "a large suite's collection time; turn it off for tests that look for objects made at import.",
+        type="bool",
+        default=True,
+    )
+    if importlib.util.find_spec("xdist") is None:
+        _add_options(parser)
+        _register_shim(pluginmanager)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(
+    early_config: pytest.Config, parser: pytest.Parser, args: list[str]
+) -> Generator[None]:
+    """Add the options late if pytest-xdist is installed but not loaded (``-p no:xdist``, no autoload)."""
+    if not hasattr(early_config.known_args_namespace, "numprocesses"):
+        _add_options(parser)
+        _register_shim(early_config.pluginmanager)
+        early_config.known_args_namespace = parser.parse_known_args(
+            args, namespace=copy.copy(early_config.option)
+        )
+    return (yield)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Define our hooks."""
+    from pytest_procpar import hookspecs
+
+    pluginmanager.add_hookspecs(hookspecs)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Start a parallel run if one is asked for; pytest then goes on, in the controller."""
+    from pytest_procpar.settings import read_settings
+
+    settings = read_settings(config)
+    if settings is not None:
+        from pytest_procpar.session import start
+
+        start(config, settings)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the group mark known, parallel run or not."""
+    config.addinivalue_line(
+        "markers",
+        "xdist_group(name): tests with the same name run in the same worker under --dist=loadgroup.",
+    )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """The processors this process may use: affinity and cgroup quota counted in."""
+    from pytest_procpar.process.cpus import count_cpus
+
+    def warn(message: str) -> None:
+        config.issue_config_time_warning(pytest.PytestWarning(message), stacklevel=2)
+
+    return count_cpus(logical=config.option.numprocesses == "logical", environ=os.environ, warn=warn)

@@ -1,0 +1,96 @@
+"""Forking, and what a fork's child must forget of its parent.
+
+Here is what both of our forks (controller to fork server, fork server to worker) share. Not
+`os.register_at_fork`: it would act in forks that users make.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import sys
+import warnings
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+__all__ = ["default_signals", "flush_stdio", "fork", "forget_exit_handlers", "run_exit_handlers"]
+
+_COVERAGE_VARIABLES = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
+
+
+@contextmanager
+def _coverage_looks_away() -> Iterator[None]:
+    """Keep coverage's own at-fork handler (``patch = fork``) from starting a second measurement.
+
+    The inherited one goes on measuring, and saves under the new process's name. See coverage's
+    `patch.py`; if its private list is gone, nothing is done.
+    """
+    control = sys.modules.get("coverage.control") or sys.modules.get("coverage")
+    instances: list[Any] | None = getattr(getattr(control, "Coverage", None), "_instances", None)
+    saved = list(instances) if instances is not None else []
+    hidden = {name: os.environ.pop(name) for name in _COVERAGE_VARIABLES if name in os.environ}
+    if instances is not None:
+        instances.clear()
+    try:
+        yield
+    finally:
+        if instances is not None:
+            instances.extend(saved)
+        os.environ.update(hidden)
+
+
+def fork() -> int:
+    """`os.fork`, without Python 3.12's warning about threads (where that matters, we look ourselves)."""
+    flush_stdio()
+    with _coverage_looks_away(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
+
+
+def flush_stdio() -> None:
+    """Write out what is buffered: a fork would copy it, and both sides would write it."""
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+        if stream is not None:
+            with suppress(Exception):
+                stream.flush()
+
+
+def default_signals() -> None:
+    """Restore the handlers that a fresh interpreter has.
+
+    The two signals that stop a background process for using the terminal are ignored: our workers are in
+    process groups of their own, so a test that runs ``stty`` would stop for good.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for name in ("SIGTTIN", "SIGTTOU"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+
+def forget_exit_handlers() -> None:
+    """Drop the exit handlers inherited from the parent, which runs them itself; keep the machinery alive.
+
+    Without this the first worker to end would delete the temporary directories that the others use.
+    """
+    atexit._clear()
+    registry: dict[weakref.finalize[..., Any], Any] = weakref.finalize._registry  # type: ignore[attr-defined]
+    for finalizer in list(registry):
+        finalizer.detach()
+    atexit.register(weakref.finalize._exitfunc)  # type: ignore[attr-defined]
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        util._finalizer_registry.clear()
+        atexit.register(util._exit_function)
+    process = sys.modules.get("multiprocessing.process")
+    if process is not None:
+        process._children.clear()
+
+
+def run_exit_handlers() -> None:
+    """Run the exit handlers registered in this process, as a normal exit would, and flush the streams."""
+    atexit._run_exitfuncs()
+    flush_stdio()

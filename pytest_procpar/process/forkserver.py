@@ -1,0 +1,328 @@
+"""The fork server: configures and collects once, forks workers from that state, and reaps them.
+
+It is forked from the controller before anything is configured, waits until the controller's own start has
+produced what workers are given, and then goes through a session of its own up to the test loop. There it
+stays, a parent that runs no test.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import selectors
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from pytest_procpar.compat.internals import (
+    configure,
+    mute_reporter,
+    own_capture,
+    redirect_stdio,
+    session_from_config,
+    set_basetemp,
+    unconfigure,
+)
+from pytest_procpar.core.messages import (
+    Fork,
+    Forked,
+    Halted,
+    Quit,
+    Reaped,
+    Setup,
+    Signal,
+)
+from pytest_procpar.core.model import WorkerId, assert_never, worker_name
+from pytest_procpar.process.children import Children
+from pytest_procpar.process.fork import (
+    default_signals,
+    flush_stdio,
+    forget_exit_handlers,
+    fork,
+    run_exit_handlers,
+)
+from pytest_procpar.process.relay import Relay
+from pytest_procpar.process.system import out_of_reach
+from pytest_procpar.process.transport import Link
+from pytest_procpar.process.worker import Worker
+from pytest_procpar.settings import Settings
+
+__all__ = ["ForkServer"]
+
+#: Options that must not make a worker act as a controller (as under pytest-xdist).
+_WORKER_OPTIONS: dict[str, Any] = {
+    "looponfail": False,
+    "usepdb": False,
+    "dist": "no",
+    "distload": False,
+    "numprocesses": None,
+    "maxprocesses": None,
+    "tx": [],
+}
+
+
+class ForkServer:
+    """The fork server's process. `serve` never returns, in it or in the workers forked from it."""
+
+    def __init__(self, config: pytest.Config, settings: Settings, link: Link) -> None:
+        self._config = config
+        self._settings = settings
+        self._link = link
+        self._children = Children()
+        self._session: pytest.Session | None = None
+        self._basetemp: Path | None = None
+        self._real_stdout: int | None = None
+        #: In a worker that was forked from the server, its id.
+        self._me: WorkerId | None = None
+        self._worker: Worker | None = None
+
+    def serve(self) -> NoReturn:
+        """Be the fork server until there is nothing left to do, and exit."""
+        status = 0
+        try:
+            os.setpgid(0, 0)
+            default_signals()
+            setup = self._await_setup()
+            if setup is not None:
+                self._be_a_session(setup)
+        except BaseException:
+            traceback.print_exc()
+            status = 3
+        finally:
+            flush_stdio()
+            os._exit(status)
+
+    # --- a session up to the test loop ---
+
+    def _await_setup(self) -> Setup | None:
+        while True:
+            messages, is_open = self._link.receive()
+            for message in messages:
+                if isinstance(message, Setup):
+                    return message
+                if isinstance(message, Quit):
+                    return None
+            if not is_open:
+                return None
+
+    def _be_a_session(self, setup: Setup) -> None:
+        """Go through pytest's session protocol; like its `wrap_session`, but for who finishes what."""
+        config = self._config
+        self._become(setup)
+        session = session_from_config(config)
+        self._relay = relay = Relay(config, self._settings, self._link)
+        config.pluginmanager.register(relay, "procpar-relay")
+        config.pluginmanager.register(self, "procpar-server")
+        status: int = pytest.ExitCode.OK
+        try:
+            try:
+                configure(config)
+                self._silence_reporter()
+                config.hook.pytest_sessionstart(session=session)
+                config.hook.pytest_collection(session=session)
+                self._session = session
+                relay.collected(session)
+                config.hook.pytest_runtestloop(session=session)
+                status = self._exit_status(session)
+            except pytest.UsageError as error:
+                relay.halted(Halted("usage", "\n".join(map(str, error.args))))
+                status = pytest.ExitCode.USAGE_ERROR
+            except session.Failed as error:
+                status = pytest.ExitCode.TESTS_FAILED
+                relay.halted(Halted("shouldfail", str(error)))
+            except (KeyboardInterrupt, pytest.exit.Exception) as error:
+                status = getattr(error, "returncode", None) or pytest.ExitCode.INTERRUPTED
+                config.hook.pytest_keyboard_interrupt(excinfo=pytest.ExceptionInfo.from_current())
+            except BaseException:
+                status = pytest.ExitCode.INTERNAL_ERROR
+                config.notify_exception(pytest.ExceptionInfo.from_current(), config.option)
+        finally:
+            if self._me is not None:
+                self._end_worker(session, status)
+            else:
+                self._link.flush()
+                self._serve_until_quit()
+                self._end_server()
+
+    def _become(self, setup: Setup) -> None:
+        """Take what the controller has prepared: environment, folders, identity, silence."""
+        config = self._config
+        os.environ.clear()
+        os.environ.update(setup.environ)
+        os.chdir(setup.cwd)
+        for plugin in config.invocation_params.plugins or ():
+            if not isinstance(plugin, str):  # an object of the caller's, which acts in the controller
+                config.pluginmanager.unregister(plugin)
+        for name, value in _WORKER_OPTIONS.items():
+            setattr(config.option, name, value)
+        config.option.loadgroup = self._settings.dist == "loadgroup"
+        if setup.basetemp is not None:
+            self._basetemp = Path(setup.basetemp)
+        self._identify(setup.inputs[0])
+        if self._basetemp is not None:
+            config.option.basetemp = str(self._basetemp / f"popen-{setup.inputs[0]['workerid']}")
+        self._hide_terminal()
+
+    def _identify(self, workerinput: dict[str, Any]) -> None:
+        """Take an identity: the fork server holds the first worker's until the fork."""
+        current: dict[str, Any] | None = getattr(self._config, "workerinput", None)
+        if current is None:
+            self._config.workerinput = dict(workerinput)  # type: ignore[attr-defined]
+            self._config.workeroutput = {}  # type: ignore[attr-defined]
+        else:  # plugins keep references to it
+            current.clear()
+            current.update(workerinput)
+        os.environ["PYTEST_XDIST_WORKER"] = workerinput["workerid"]
+        os.environ["PYTEST_XDIST_WORKER_COUNT"] = str(workerinput["workercount"])
+        os.environ["PYTEST_XDIST_TESTRUNUID"] = workerinput["testrunuid"]
+
+    def _hide_terminal(self) -> None:
+        null = os.open(os.devnull, os.O_RDWR)
+        if self._config.option.capture == "no":
+            # What tests print is wanted live; what plugins find at configure must not be a terminal.
+            self._real_stdout = out_of_reach(os.dup(1))
+        redirect_stdio(self._config, null, (0, 1))
+        os.close(null)
+
+    def _silence_reporter(self) -> None:
+        mute_reporter(self._config, open(os.devnull, "w"))  # noqa: SIM115 (lives as long as the process)
+        if self._real_stdout is not None:
+            flush_stdio()
+            redirect_stdio(self._config, self._real_stdout, (1,))
+
+    # --- forking and reaping ---
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Serve in place of pytest's loop; what comes out of here is a worker."""
+        gc.collect()
+        if self._settings.freeze_heap:
+            gc.freeze()
+        self._link.flush()
+        worker = self._serve_until_quit()
+        if worker is None:
+            self._end_server()
+        self._start_worker(session, worker).loop()
+        return True
+
+    def _serve_until_quit(self) -> WorkerId | None:
+        """Fork, signal and reap as told, until told to quit or the controller is gone.
+
+        Returns None in the server, and in every worker, freshly forked, its id.
+        """
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._link, selectors.EVENT_READ)
+            while True:
+                ready = [key.fileobj for key, _ in selector.select(self._children.poll_seconds)]
+                if self._link in ready:
+                    go_on = self._obey(selector)
+                    if self._me is not None:
+                        return self._me
+                    if not go_on:
+                        self._children.kill_all()
+                        return None
+                for worker, status, fd in self._children.reap():
+                    if fd is not None:
+                        selector.unregister(fd)
+                        os.close(fd)
+                    self._link.put(Reaped(worker, status))
+                self._link.flush()
+
+    def _obey(self, selector: selectors.BaseSelector) -> bool:
+        messages, is_open = self._link.receive()
+        for message in messages:
+            match message:
+                case Fork(worker, workerinput):
+                    self._fork(worker, workerinput, selector)
+                    if self._me is not None:
+                        return True
+                case Signal(worker, signum, group):
+                    self._children.signal(worker, signum, group=group)
+                case Quit():
+                    return False
+                case Setup():
+                    raise AssertionError("the fork server has been set up already")
+                case _:
+                    assert_never(message)
+        return is_open
+
+    def _fork(self, worker: WorkerId, workerinput: dict[str, Any], selector: selectors.BaseSelector) -> None:
+        stream = self._link.take_socket()
+        if self._session is None:  # there is no suite to run; the controller knows
+            stream.close()
+            return
+        try:
+            pid = fork()
+        except OSError as error:
+            self._link.put(Reaped(worker, 0, f"could not be forked: {error}"))
+            stream.close()
+            return
+        if pid == 0:
+            selector.close()
+            self._children.forget()
+            self._link.close()
+            self._link = Link(stream)
+            self._me = worker
+            self._relay.speak_for_worker(self._link)
+            self._identify(workerinput)
+            return
+        stream.close()
+        fd = self._children.add(worker, pid)
+        if fd is not None:
+            selector.register(fd, selectors.EVENT_READ)
+        self._link.put(Forked(worker, pid))
+
+    def _end_server(self) -> NoReturn:
+        """Let go of what configure started, last of all. It is no session's end: no test ran here."""
+        status = 0
+        try:
+            unconfigure(self._config)
+            run_exit_handlers()
+        except BaseException:
+            traceback.print_exc()
+            status = 3
+        os._exit(status)
+
+    # --- the worker's side of the fork ---
+
+    def _start_worker(self, session: pytest.Session, worker: WorkerId) -> Worker:
+        """Reset what must not be shared, and tell everybody who holds on to something else."""
+        config = self._config
+        os.setpgid(0, 0)
+        default_signals()
+        forget_exit_handlers()
+        own_capture(config)
+        if self._basetemp is not None:
+            set_basetemp(config, self._basetemp / f"popen-{worker_name(worker)}")
+        self._worker = Worker(session, self._link)
+        config.pluginmanager.register(self._worker, "procpar-worker")
+        config.hook.pytest_procpar_worker_forked(config=config, session=session)
+        return self._worker
+
+    def _exit_status(self, session: pytest.Session) -> int:
+        if session.testsfailed:
+            return pytest.ExitCode.TESTS_FAILED
+        return pytest.ExitCode.OK if session.testscollected else pytest.ExitCode.NO_TESTS_COLLECTED
+
+    def _end_worker(self, session: pytest.Session, status: int) -> None:
+        """Finish the session, once nobody runs tests any more, and end as a normal exit would."""
+        worker = self._worker or Worker(session, self._link)
+        worker.wait_for_finish()
+        session.exitstatus = status
+        output: dict[str, Any] = self._config.workeroutput  # type: ignore[attr-defined]
+        output.update(exitstatus=int(status), shouldfail=session.shouldfail, shouldstop=session.shouldstop)
+        os.chdir(session.startpath)
+        try:
+            self._config.hook.pytest_sessionfinish(session=session, exitstatus=status)
+        except pytest.exit.Exception as error:
+            sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        except Exception:
+            self._config.notify_exception(pytest.ExceptionInfo.from_current(), self._config.option)
+        worker.done(output)
+        unconfigure(self._config)
+        run_exit_handlers()

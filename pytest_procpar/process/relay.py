@@ -1,0 +1,114 @@
+"""What a fork server or a worker has to tell about anything but its tests' reports."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Generator, Sequence
+
+import pytest
+
+from pytest_procpar.compat.cache import failed_before
+from pytest_procpar.compat.warnings import warning_to_data
+from pytest_procpar.core.messages import Broke, Collected, CollectReported, Halted, Warned
+from pytest_procpar.process.grouping import grouping_keys
+from pytest_procpar.process.transport import Link
+from pytest_procpar.settings import Settings
+
+__all__ = ["Relay"]
+
+
+class Relay:
+    """A plugin of the fork server, inherited by its workers."""
+
+    def __init__(self, config: pytest.Config, settings: Settings, link: Link) -> None:
+        self._config = config
+        self._settings = settings
+        self._link = link
+        self._phase = "collect"
+        self._deselected: list[str] = []
+        self._lines: list[str] = []
+        self._failed_before: frozenset[str] = frozenset()
+
+    def speak_for_worker(self, link: Link) -> None:
+        """From here on this is a worker's plugin: what belongs to the collection has been told."""
+        self._link = link
+        self._phase = "runtest"
+
+    def collected(self, session: pytest.Session) -> None:
+        """Tell the controller the result of the collection."""
+        items = session.items
+        self._link.put(
+            Collected(
+                ids=[item.nodeid for item in items],
+                keys=grouping_keys(items, self._settings.dist),
+                deselected=self._deselected,
+                lines=self._lines,
+            )
+        )
+
+    def halted(self, message: Halted) -> None:
+        """Tell the controller that this process has stopped."""
+        self._link.put(message)
+        self._link.flush()
+
+    # --- collection ---
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self) -> None:
+        """Learn, now that everything is configured, which collectors ``--lf`` has to hear about."""
+        self._failed_before = failed_before(self._config)
+
+    @pytest.hookimpl
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Relay what failed or was skipped, and what has failed before and does no longer."""
+        if not report.passed or report.nodeid in self._failed_before:
+            data = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
+            data["procpar_children"] = [node.nodeid for node in report.result or ()]
+            self._link.put(CollectReported(data))
+
+    @pytest.hookimpl
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        """Note what a plugin or ``-k`` has left out."""
+        self._deselected.extend(item.nodeid for item in items)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_report_collectionfinish(self) -> Generator[None, list[str | list[str]], list[str | list[str]]]:
+        """Note what plugins want to say about the collection (``--lf``, ``--sw``)."""
+        results = yield
+        for lines in reversed(results):
+            self._lines.extend([lines] if isinstance(lines, str) else lines)
+        return results
+
+    # --- any time ---
+
+    @pytest.hookimpl
+    def pytest_warning_recorded(
+        self,
+        warning_message: warnings.WarningMessage,
+        when: str,
+        nodeid: str,
+        location: tuple[str, int, str] | None,
+    ) -> None:
+        """Relay the warnings of this process's own phase; the controller's own come from itself."""
+        if when == self._phase:
+            self._link.put(Warned(warning_to_data(warning_message, when, nodeid, location)))
+
+    @pytest.hookimpl
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Relay a Ctrl-C, a `pytest.exit`, or what a plugin interrupted the session with."""
+        value = excinfo.value
+        if isinstance(value, pytest.exit.Exception):
+            self.halted(Halted("exit", str(value.msg), value.returncode))
+        elif isinstance(value, pytest.Session.Interrupted):
+            self.halted(Halted("shouldstop", str(value)))
+        else:
+            crash = excinfo.getrepr(funcargs=True).reprcrash
+            where = f"{crash.path}:{crash.lineno}: " if crash is not None else ""
+            self.halted(Halted("keyboard", f"{where}{excinfo.exconly()}"))
+
+    @pytest.hookimpl
+    def pytest_internalerror(self, excrepr: object) -> bool:
+        """Relay an internal error; the controller prints it."""
+        self._link.put(Broke(str(excrepr)))
+        self._link.flush()
+        return True

@@ -1,0 +1,67 @@
+"""The signals that end a run, noted where they come and served in the controller's loop."""
+
+from __future__ import annotations
+
+import os
+import signal
+from types import FrameType, TracebackType
+from typing import Any
+
+__all__ = ["Signals"]
+
+
+class Signals:
+    """While entered, the first SIGINT and SIGTERM wake the loop up; a second SIGINT ends it at once.
+
+    A handler that somebody else has installed for SIGTERM stays. Outside the main thread nothing can be
+    installed, and nothing is.
+    """
+
+    INT = int(signal.SIGINT)
+    TERM = int(signal.SIGTERM)
+    KILL = int(signal.SIGKILL)
+
+    def __init__(self) -> None:
+        self._caught: list[int] = []
+        self._interrupts = 0
+        self._previous: dict[int, Any] = {}
+        self.fd, self._wake = os.pipe()
+        os.set_blocking(self.fd, False)
+        os.set_blocking(self._wake, False)
+
+    def __enter__(self) -> Signals:
+        try:
+            self._previous[self.INT] = signal.signal(self.INT, self._note)
+            if signal.getsignal(self.TERM) is signal.SIG_DFL:
+                self._previous[self.TERM] = signal.signal(self.TERM, self._note)
+        except ValueError:  # not in the main thread
+            pass
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for signum, handler in self._previous.items():
+            signal.signal(signum, handler)
+        os.close(self.fd)
+        os.close(self._wake)
+
+    def _note(self, signum: int, frame: FrameType | None) -> None:
+        if signum == self.INT:
+            self._interrupts += 1
+            if self._interrupts > 1:
+                raise KeyboardInterrupt
+        self._caught.append(signum)
+        try:
+            os.write(self._wake, b"!")
+        except BlockingIOError:
+            pass
+
+    def caught(self) -> list[int]:
+        """The signals since the last call."""
+        try:
+            os.read(self.fd, 64)
+        except BlockingIOError:
+            pass
+        caught, self._caught = self._caught, []
+        return caught

@@ -1,0 +1,229 @@
+"""A worker: runs the tests it finds in its inbox and says what happened.
+
+It decides nothing but what pytest makes a runner decide: what stays set up between two tests.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, cast
+
+import pytest
+
+from pytest_procpar.compat.internals import alive_nodes, core_handles_reports, late_teardown, watch_teardown
+from pytest_procpar.compat.warnings import warning_to_data
+from pytest_procpar.core.messages import (
+    Began,
+    Done,
+    Finished,
+    PassedPhases,
+    Ready,
+    Record,
+    Reported,
+    Warned,
+)
+from pytest_procpar.core.model import TestIndex
+from pytest_procpar.process.system import getpid, pause
+from pytest_procpar.process.transport import Link
+
+__all__ = ["Worker"]
+
+_PHASES = ("setup", "call", "teardown")
+#: The attributes of a report that says nothing but "passed", under pytest before and since 9.2.
+_BARE = (
+    {"location", "keywords", "outcome", "longrepr", "when", "user_properties", "sections", "duration"}
+    | {"start", "stop"}
+)  # fmt: skip
+_PLAIN_ATTRIBUTES = (_BARE | {"nodeid"}, _BARE | {"_id"})
+
+
+class Worker:
+    """The plugin of one worker process, and its loop."""
+
+    def __init__(self, session: pytest.Session, link: Link) -> None:
+        self._session = session
+        self._config = session.config
+        self._link = link
+        self._short_form = core_handles_reports(session.config)
+        #: The plain passes of the running test, as long as it has nothing else to report.
+        self._passes: list[pytest.TestReport] | None = []
+        self._current = TestIndex(-1)
+        self._latest: pytest.Item | None = None
+        #: Whether the controller has said that nothing more will come.
+        self._may_finish = False
+        self._in_test = False
+        #: What pytest was told comes next, and what was really kept alive for.
+        self._hint: pytest.Item | None = None
+        self._kept: pytest.Item | pytest.Session | None = None
+
+    # --- the loop ---
+
+    def loop(self) -> None:
+        """Run tests until the controller says that there will be no more.
+
+        Raises what pytest's own loop raises (`Session.Failed`, `Session.Interrupted`, `pytest.exit`,
+
+        """
+        watch_teardown(self._session, self._decide_kept)
+        self._link.put(Ready(getpid()))
+        while (record := self._next_record()) != "finish":
+            if isinstance(record, int):
+                self._run_one(TestIndex(record))
+            elif record == "last":
+                self._tear_down_late(None)
+        self._tear_down_late(None)
+        self._may_finish = True
+
+    def wait_for_finish(self) -> None:
+        """If the loop was left by an exception: begin nothing more, and wait for the word to finish."""
+        self._flush()
+        if self._may_finish:
+            return
+        try:
+            while (record := self._link.peek(wait=True)) != "finish":
+                if isinstance(record, int):
+                    pause(0.001)  # the controller is about to take it back
+                else:
+                    self._link.claim(wait=True)
+        except EOFError:
+            return
+
+    def done(self, output: dict[str, Any]) -> None:
+        """Say that the session is finished. Nothing may follow."""
+        self._link.put(Done(output))
+        self._flush()
+
+    def _next_record(self) -> Record:
+        try:
+            record = self._link.claim(wait=False)
+            if record is None:
+                self._flush()
+                record = self._link.claim(wait=True)
+        except EOFError:  # the controller is gone; the fork server will see to the rest
+            return "finish"
+        return cast("Record", record)
+
+    def _run_one(self, index: TestIndex) -> None:
+        item = self._item(index)
+        if self._latest is not None and self._kept is not item:
+            self._tear_down_late(item)
+        self._current, self._latest, self._passes = index, item, []
+        head = self._link.peek()
+        self._hint = self._item(head) if isinstance(head, int) else None
+        self._link.put(Began(index, item.location))
+        self._flush()
+        self._in_test = True
+        try:
+            self._config.hook.pytest_runtest_protocol(item=item, nextitem=self._hint)
+        finally:
+            self._in_test = False
+            self._link.put(Finished(index, self._take_passes()))
+        self._honour_stop()
+
+    def _item(self, test: int) -> pytest.Item:
+        """The item behind an index; under ``--dist each`` there are several indices to an item."""
+        items = self._session.items
+        return items[test % len(items)]
+
+    def _honour_stop(self) -> None:
+        session = self._session
+        if session.shouldfail:
+            raise session.Failed(session.shouldfail)
+        if session.shouldstop:
+            raise session.Interrupted(session.shouldstop)
+
+    # --- what stays set up ---
+
+    def _decide_kept(self, nextitem: pytest.Item | None) -> pytest.Item | pytest.Session | None:
+        session = self._session
+        if not self._in_test or nextitem is not self._hint or session.shouldfail or session.shouldstop:
+            return nextitem  # somebody has a reason of his own
+        if self._link.forked:
+            return nextitem
+        try:
+            head = self._link.peek()
+            if head is None:
+                self._flush()
+                head = self._link.peek(wait=True)
+        except EOFError:
+            head = "finish"
+        if isinstance(head, int):
+            self._kept = self._item(head)
+        else:
+            self._kept = session if head == "hold" else None
+        return self._kept
+
+    def _tear_down_late(self, keep: pytest.Item | None) -> None:
+        """Tear down what the next test does not need, on the account of the latest one."""
+        alive = alive_nodes(self._session)
+        if (
+            self._latest is None
+            or not alive
+            or (keep is not None and alive == keep.listchain()[: len(alive)])
+        ):
+            return
+        self._kept = None
+        report = late_teardown(self._latest, keep)
+        if report is not None:
+            self._report(report)
+
+    # --- what is said ---
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Relay a report: at once, unless it is a plain pass."""
+        passes = self._passes
+        if passes is not None:
+            if self._is_plain(report, len(passes)):
+                passes.append(report)
+                return
+            self._passes = None
+            for earlier in passes:
+                self._put_report(earlier)
+        self._report(report)
+
+    def _is_plain(self, report: pytest.TestReport, position: int) -> bool:
+        return (
+            self._short_form
+            and report.outcome == "passed"
+            and type(report) is pytest.TestReport
+            and report.longrepr is None
+            and not report.sections
+            and not report.user_properties
+            and position < 3
+            and report.when == _PHASES[position]
+            and report.__dict__.keys() in _PLAIN_ATTRIBUTES
+            and report.nodeid == self._item(self._current).nodeid
+        )
+
+    def _take_passes(self) -> PassedPhases | None:
+        """The short form of the running test's reports, which otherwise leave as they are."""
+        reports, self._passes = self._passes, None
+        if not reports:
+            return None
+        keywords = reports[0].keywords
+        if len(reports) == 3 and all(r.keywords == keywords for r in reports):
+            return tuple(keywords), tuple((r.start, r.stop, r.duration) for r in reports)
+        for report in reports:
+            self._put_report(report)
+        return None
+
+    def _report(self, report: pytest.TestReport) -> None:
+        self._put_report(report)
+        if not report.passed:
+            self._flush()
+
+    def _put_report(self, report: pytest.TestReport) -> None:
+        data = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
+        self._link.put(Reported(self._current, data))
+
+    def _flush(self) -> None:
+        for lost in self._link.flush():
+            message = warnings.WarningMessage(
+                f"{lost} cannot be carried from a worker to the controller and went as its repr",
+                pytest.PytestWarning,
+                str(self._latest.path if self._latest else ""),
+                0,
+            )
+            nodeid = self._latest.nodeid if self._latest else ""
+            self._link.put(Warned(warning_to_data(message, "runtest", nodeid, None)))

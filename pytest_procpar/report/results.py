@@ -1,0 +1,139 @@
+"""Turns what workers report into pytest's reporting hooks in the controller.
+
+Knows nothing of processes or scheduling: it is given nodes, tests and data, and calls hooks.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pytest_procpar.compat.internals import collected_nodes, passed_reports
+from pytest_procpar.compat.warnings import warning_from_data
+from pytest_procpar.compat.xdist import Node
+from pytest_procpar.core.messages import Location, PassedPhases
+from pytest_procpar.core.model import TestIndex
+
+__all__ = ["Results"]
+
+
+class _InternalErrorText:
+    """Another process's formatted internal error, in the place of pytest's representation object."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __str__(self) -> str:
+        return self._text
+
+
+class _CrashItemScheduler:
+    """What `pytest_handlecrashitem` gets as ``sched``."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.put_back = False
+
+    def mark_test_pending(self, item: str) -> None:
+        """Run the crashed test again."""
+        self.put_back = True
+
+
+class Results:
+    """Calls the controller's reporting hooks."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._ids: list[str] = []
+        self._locations: dict[TestIndex, Location] = {}
+        #: Whether every report has to be looked at as soon as it comes (``-x``, ``--maxfail``).
+        self.eager = bool(config.getoption("maxfail", 0))
+
+    def collected(self, ids: list[str]) -> None:
+        """Learn the suite's nodeids, in the order of the tests' indices."""
+        self._ids = ids
+
+    def nodeid(self, test: TestIndex) -> str:
+        """A test's nodeid."""
+        return self._ids[test % len(self._ids)]
+
+    # --- tests ---
+
+    def began(self, test: TestIndex, location: Location) -> None:
+        """A test begins."""
+        self._locations[test] = location
+        self._config.hook.pytest_runtest_logstart(nodeid=self.nodeid(test), location=location)
+
+    def finished(self, node: Node, test: TestIndex, passes: PassedPhases | None) -> None:
+        """A test has ended; if it only passed, its reports are made here."""
+        location = self._locations.pop(test)
+        nodeid = self.nodeid(test)
+        if passes is not None:
+            names, phases = passes
+            for report in passed_reports(nodeid, location, names, phases):
+                self._show(report, node, test)
+        self._config.hook.pytest_runtest_logfinish(nodeid=nodeid, location=location)
+
+    def reported(self, node: Node, test: TestIndex, data: dict[str, Any]) -> None:
+        """A report has come as it was made."""
+        report = self._config.hook.pytest_report_from_serializable(config=self._config, data=data)
+        self._show(report, node, test)
+
+    def crashed(self, node: Node, test: TestIndex, cause: str) -> bool:
+        """A test's process died; True if a plugin wants the test to run again."""
+        nodeid = self.nodeid(test)
+        self._locations.pop(test, None)
+        message = f"worker {node.gateway.id!r} crashed while running {nodeid!r}: {cause}"
+        report = self._own_report(nodeid, message)
+        report.node = node  # type: ignore[attr-defined]
+        scheduler = _CrashItemScheduler(self._config)
+        self._config.hook.pytest_handlecrashitem(crashitem=nodeid, report=report, sched=scheduler)
+        self._show(report, node, test)
+        return scheduler.put_back
+
+    def not_run(self, test: TestIndex, reason: str) -> None:
+        """A test could not be run."""
+        nodeid = self.nodeid(test)
+        self._config.hook.pytest_runtest_logreport(report=self._own_report(nodeid, f"not run: {reason}"))
+
+    def _own_report(self, nodeid: str, message: str) -> pytest.TestReport:
+        path = nodeid.split("::", 1)[0]
+        return pytest.TestReport(
+            nodeid=nodeid,
+            location=(path, None, path),
+            keywords={},
+            outcome="failed",
+            longrepr=message,
+            when="???",  # type: ignore[arg-type]  # what plugins know a crash by
+        )
+
+    def _show(self, report: Any, node: Node, test: TestIndex) -> None:
+        report.node = node
+        report.worker_id = node.gateway.id
+        report.item_index = test % len(self._ids)
+        report.testrun_uid = node.nodemanager.testrunuid
+        self._config.hook.pytest_runtest_logreport(report=report)
+
+    # --- the rest ---
+
+    def collect_reported(self, data: dict[str, Any]) -> None:
+        """A collector failed, was skipped, or has recovered."""
+        children = data.pop("procpar_children")
+        report = self._config.hook.pytest_report_from_serializable(config=self._config, data=data)
+        report.result = collected_nodes(children)
+        self._config.hook.pytest_collectreport(report=report)
+
+    def warned(self, data: dict[str, Any]) -> None:
+        """A warning was recorded elsewhere."""
+        self._config.hook.pytest_warning_recorded.call_historic(kwargs=warning_from_data(data))
+
+    def internal_error(self, who: str, text: str) -> None:
+        """Another process broke."""
+        try:
+            raise RuntimeError(f"internal error in {who}:\n{text}")
+        except RuntimeError:
+            excinfo = pytest.ExceptionInfo.from_current()
+        self._config.hook.pytest_internalerror(
+            excrepr=_InternalErrorText(f"[{who}]\n{text}"), excinfo=excinfo
+        )

@@ -1,0 +1,82 @@
+"""What a parallel run writes to the terminal beside pytest's own lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from pytest_procpar.core.model import Dist
+
+__all__ = ["Terminal"]
+
+_SCHEDULERS = {
+    Dist.LOAD: "LoadScheduling",
+    Dist.WORKSTEAL: "WorkStealingScheduling",
+    Dist.LOADSCOPE: "LoadScopeScheduling",
+    Dist.LOADFILE: "LoadFileScheduling",
+    Dist.LOADGROUP: "LoadGroupScheduling",
+    Dist.EACH: "EachScheduling",
+}
+
+
+class _Deselected:
+    """What the terminal reporter counts as deselected, and prints with ``-vv``."""
+
+    def __init__(self, nodeid: str) -> None:
+        self.nodeid = nodeid
+
+
+class Terminal:
+    """Writes lines through pytest's terminal reporter, where there is one."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._summary: list[str] = []
+
+    @property
+    def _reporter(self) -> Any:
+        return self._config.pluginmanager.getplugin("terminalreporter")
+
+    def prepare(self) -> None:
+        """Show no file names before dots: the tests of several files arrive mixed."""
+        if self._reporter is not None:
+            self._reporter.showfspath = False
+
+    def line(self, text: str, *, least: int = 0) -> None:
+        """Write a line of its own if the verbosity is at least `least`."""
+        if self._reporter is not None and self._config.get_verbosity() >= least:
+            self._reporter.write_line(text)
+
+    def collected(self, workers: int, tests: int, dist: Dist, lines: Iterable[str]) -> None:
+        """Say how many workers run how many tests, and what plugins say of the collection."""
+        if self._reporter is None:
+            return
+        if self._config.get_verbosity() < 0:
+            self.line("bringing up nodes...", least=-1)
+        else:
+            plural = "" if workers == 1 else "s"
+            self.line(f"created: {workers}/{workers} worker{plural}")
+            self.line(f"{workers} worker{plural} [{tests} item{'' if tests == 1 else 's'}]")
+        for text in lines:
+            self.line(text, least=-9)
+        self.line("")
+        self.line(f"scheduling tests via {_SCHEDULERS[dist]}", least=1)
+
+    def deselected(self, nodeids: Iterable[str]) -> None:
+        """Count tests that the collection left out."""
+        stand_ins = [_Deselected(nodeid) for nodeid in nodeids]
+        if stand_ins and self._reporter is not None:
+            self._reporter._add_stats("deselected", stand_ins)
+
+    def remember(self, text: str) -> None:
+        """Write a line now, and again in the summary at the end."""
+        self.line(f"\n{text}")
+        self._summary.append(text)
+
+    def summarize(self) -> None:
+        """Write what was to be remembered."""
+        for text in self._summary:
+            if self._reporter is not None and self._config.get_verbosity() >= 0:
+                self._reporter.write_sep("=", f"procpar: {text}")

@@ -1,0 +1,361 @@
+"""The controller: waits for what happens, asks the core what to do, and does it."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+
+import pytest
+
+from pytest_procpar.compat.cache import learn_collection
+from pytest_procpar.compat.internals import shared_basetemp
+from pytest_procpar.compat.nodes import Nodes
+from pytest_procpar.core import events
+from pytest_procpar.core.events import Effect, Event
+from pytest_procpar.core.messages import (
+    Began,
+    Broke,
+    Collected,
+    CollectReported,
+    Done,
+    Finished,
+    Forked,
+    FromWorker,
+    Halted,
+    Ready,
+    Reaped,
+    Record,
+    Reported,
+    Warned,
+)
+from pytest_procpar.core.model import WorkerId, assert_never, worker_name
+from pytest_procpar.core.run import Run
+from pytest_procpar.process.launch import Cluster
+from pytest_procpar.process.signals import Signals
+from pytest_procpar.process.system import describe_status, monotonic, pause
+from pytest_procpar.report.results import Results
+from pytest_procpar.report.terminal import Terminal
+from pytest_procpar.settings import Settings
+
+__all__ = ["Controller", "start"]
+
+#: How long results may pile up while every worker has enough to do, in seconds. Each wake-up of the
+#: controller costs a worker its processor; on two cores that was a tenth of 10,000 trivial tests.
+_PILE_UP = 0.005
+
+#: How long workers may take to end after SIGTERM to the controller, in seconds.
+_TERM_GRACE = 5.0
+
+
+def start(config: pytest.Config, settings: Settings) -> None:
+    """Fork the fork server, and let the rest of this process's run be the controller's."""
+    cluster = Cluster(config, settings)
+    config.add_cleanup(cluster.close)
+    config.pluginmanager.register(Controller(config, settings, cluster), "dsession")
+
+
+class Controller:
+    """The plugin that stands in the place of pytest's collection and test loop."""
+
+    def __init__(self, config: pytest.Config, settings: Settings, cluster: Cluster) -> None:
+        self._config = config
+        self._settings = settings
+        self._cluster = cluster
+        self._run = Run(settings.run_options())
+        self._terminal = Terminal(config)
+        self._nodes = Nodes(config, settings.testrunuid)
+        self._results = Results(config)
+        self._session: pytest.Session
+        self._halt: Halted | None = None
+        self._broken: str | None = None
+        self._collected = False
+        self._collection_failed = False
+        self._finished: set[WorkerId] = set()
+        self._causes: dict[WorkerId, str] = {}
+        self._server_gone = False
+        self._kill_at: float | None = None
+
+    # --- pytest's session, as far as the controller goes through it ---
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Keep an installed pytest-xdist from starting a run of its own."""
+        config.option.tx = []
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Let plugins prepare the workers, and hand the fork server what it waits for."""
+        self._session = session
+        self._config.option.tx = ["popen"] * self._settings.workers
+        self._terminal.prepare()
+        inputs = self._nodes.set_up(self._settings.workers)
+        self._cluster.setup(inputs, dict(os.environ), os.getcwd(), shared_basetemp(self._config))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self) -> bool:
+        """Collect nothing: the fork server does."""
+        return True
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Run the tests: returns, or raises what ended the run, when all processes are gone."""
+        with Signals() as signals:
+            self._cluster.listen_to(signals.fd)
+            try:
+                while not self._over():
+                    self._step(signals)
+                self._cluster.dismiss()
+            except BaseException:
+                self._cluster.close()
+                raise
+        self._raise_what_ended_it()
+        return True
+
+    def pytest_terminal_summary(self) -> None:
+        """Repeat what must not be missed."""
+        self._terminal.summarize()
+
+    def _over(self) -> bool:
+        return self._server_gone or self._run.over or (self._halt is not None and not self._collected)
+
+    def _raise_what_ended_it(self) -> None:
+        session, halt = self._session, self._halt
+        if self._broken is not None:
+            raise pytest.exit.Exception(self._broken, returncode=pytest.ExitCode.INTERNAL_ERROR)
+        if halt is not None:
+            match halt.kind:
+                case "exit":
+                    raise pytest.exit.Exception(halt.reason, returncode=halt.returncode)
+                case "keyboard":
+                    raise KeyboardInterrupt
+                case "usage":
+                    raise pytest.UsageError(halt.reason)
+                case "shouldfail":
+                    session.shouldfail = session.shouldfail or halt.reason
+                case "shouldstop":
+                    session.shouldstop = session.shouldstop or halt.reason
+                case _:
+                    assert_never(halt.kind)
+        if session.shouldfail:
+            raise session.Failed(session.shouldfail)
+        if session.shouldstop:
+            raise session.Interrupted(session.shouldstop)
+        if self._collection_failed:
+            count = session.testsfailed
+            raise session.Interrupted(f"{count} error{'s' if count != 1 else ''} during collection")
+        missing = list(self._run.unsettled())
+        if missing:
+            raise pytest.exit.Exception(
+                f"{len(missing)} of {session.testscollected} collected tests have no result, the first being "
+                f"{self._results.nodeid(missing[0])}: this is a bug of pytest-procpar, please report it",
+                returncode=pytest.ExitCode.INTERNAL_ERROR,
+            )
+
+    # --- the loop ---
+
+    def _step(self, signals: Signals) -> None:
+        if self._collected and not self._results.eager and not self._run.hungry():
+            pause(_PILE_UP)
+        for source in self._cluster.wait(self._patience()):
+            if source is None:
+                self._listen_to_server()
+            else:
+                self._listen_to_worker(source)
+        for signum in signals.caught():
+            self._interrupted(signum)
+        now = monotonic()
+        deadline = self._run.deadline()
+        if deadline is not None and now >= deadline:
+            self._happened(events.Tick())
+        if self._kill_at is not None and now >= self._kill_at:
+            raise pytest.exit.Exception("terminated by SIGTERM", returncode=pytest.ExitCode.INTERRUPTED)
+        if not self._run.stopping and self._collected:
+            if self._session.shouldfail or self._session.shouldstop:
+                self._happened(events.Stop())
+
+    def _patience(self) -> float | None:
+        deadlines = [d for d in (self._run.deadline(), self._kill_at) if d is not None]
+        return max(0.0, min(deadlines) - monotonic()) if deadlines else None
+
+    def _interrupted(self, signum: int) -> None:
+        """First Ctrl-C, or SIGTERM: end in order; `Signals` lets the second one through."""
+        if signum == Signals.TERM:
+            self._halt_by(Halted("exit", "terminated by SIGTERM", pytest.ExitCode.INTERRUPTED))
+            self._kill_at = monotonic() + _TERM_GRACE
+        else:
+            self._halt_by(Halted("keyboard", ""))
+        if not self._collected:
+            self._cluster.interrupt_server()
+            return
+        for worker, test in self._run.running().items():
+            self._terminal.line(
+                f"[{worker_name(worker)}] interrupted while running {self._results.nodeid(test)}"
+            )
+        self._happened(events.Stop(interrupt=True))
+
+    def _halt_by(self, halt: Halted) -> None:
+        if self._halt is None:
+            self._halt = halt
+
+    def _happened(self, event: Event) -> None:
+        """Tell the core, and do what it says."""
+        queue = deque([event])
+        while queue:
+            for effect in self._run.handle(queue.popleft(), monotonic()):
+                answer = self._perform(effect)
+                if answer is not None:
+                    queue.append(answer)
+
+    # --- what the core wants done ---
+
+    def _perform(self, effect: Effect) -> Event | None:
+        cluster = self._cluster
+        match effect:
+            case events.Assign(worker, tests, then):
+                records: list[Record] = [*tests]
+                cluster.tell(worker, records if then is None else [*records, then])
+            case events.Revoke(worker):
+                records = cluster.take_back(worker)
+                return events.Revoked(worker, tuple(r for r in records if isinstance(r, int)))
+            case events.Spawn(worker, replaces):
+                if replaces is not None:
+                    self._terminal.line(f"\nreplacing crashed worker {worker_name(replaces)}")
+                cluster.spawn(worker, self._nodes.input_for(worker))
+            case events.Finish(worker):
+                self._nodes[worker].shutting_down = True
+                cluster.tell(worker, ["finish"])
+            case events.Interrupt(worker):
+                cluster.signal(worker, Signals.INT)
+            case events.Kill(worker):
+                cluster.signal(worker, Signals.KILL, group=True)
+            case events.Crashed(worker, test):
+                if self._results.crashed(self._nodes[worker], test, self._causes[worker]):
+                    return events.PutBack(test)
+            case events.NotRun(tests, reason):
+                for test in tests:
+                    self._results.not_run(test, reason)
+            case events.GiveUp(reason):
+                self._terminal.remember(reason)
+            case _:
+                assert_never(effect)
+        return None
+
+    # --- what the fork server says ---
+
+    def _listen_to_server(self) -> None:
+        messages, is_open = self._cluster.from_server()
+        for message in messages:
+            match message:
+                case Collected():
+                    self._suite_collected(message)
+                case CollectReported(data):
+                    self._results.collect_reported(data)
+                case Forked(worker, pid):
+                    self._cluster.forked(worker, pid)
+                case Reaped(worker, status, reason):
+                    self._listen_to_worker(worker)
+                    self._worker_died(worker, reason or describe_status(status))
+                case Warned(data):
+                    self._results.warned(data)
+                case Halted():
+                    self._halt_by(message)
+                case Broke(text):
+                    self._broke("the fork server", text)
+                case _:
+                    assert_never(message)
+        if not is_open and not self._server_gone:
+            self._lose_server()
+
+    def _suite_collected(self, collected: Collected) -> None:
+        """The suite is known: make workers for it, or none if it cannot be run."""
+        session, config = self._session, self._config
+        learn_collection(config, collected.ids, len(collected.deselected))
+        self._terminal.deselected(collected.deselected)
+        session.testscollected = len(collected.ids)
+        runnable = not session.testsfailed or config.option.continue_on_collection_errors
+        ids, keys = (collected.ids, collected.keys) if runnable else ([], None)
+        self._collection_failed = not runnable
+        self._results.collected(ids)
+        count = self._run.workers_for(len(ids))
+        self._nodes.make_ready(count, ids)
+        if runnable:
+            self._terminal.collected(count, len(ids), self._settings.dist, collected.lines)
+        self._collected = True
+        self._happened(events.Collected(len(ids), tuple(keys) if keys is not None else None))
+
+    def _worker_died(self, worker: WorkerId, cause: str) -> None:
+        finished = worker in self._finished
+        self._causes[worker] = cause
+        node = self._nodes[worker]
+        node.shutting_down = True
+        if not finished:
+            self._terminal.line(f"[{worker_name(worker)}] node down: {cause}")
+        self._cluster.release(worker)
+        self._happened(events.Died(worker, finished))
+        self._nodes.down(worker, None if finished else cause)
+
+    def _lose_server(self) -> None:
+        """The fork server is gone: without it no worker can be made or reaped."""
+        self._server_gone = True
+        cause = describe_status(self._cluster.server_status())
+        if self._halt is None and self._broken is None:
+            self._broken = f"the fork server died: {cause}"
+            self._terminal.remember(self._broken)
+        for worker in self._cluster.kill_orphans():
+            self._listen_to_worker(worker)
+            if worker in self._run.running():
+                self._worker_died(worker, "killed, because the fork server died")
+
+    def _broke(self, who: str, text: str) -> None:
+        """Print another process's internal error as if it were this one's, and end the run."""
+        if self._broken is None:
+            self._broken = f"internal error in {who}"
+        self._results.internal_error(who, text)
+        if self._collected and not self._run.stopping:
+            self._happened(events.Stop())
+        elif not self._collected:
+            self._halt_by(Halted("exit", self._broken, pytest.ExitCode.INTERNAL_ERROR))
+
+    # --- what workers say ---
+
+    def _listen_to_worker(self, worker: WorkerId) -> None:
+        messages, garbled = self._cluster.from_worker(worker)
+        for message in messages:
+            self._hear(worker, message)
+            if (self._session.shouldfail or self._session.shouldstop) and not self._run.stopping:
+                self._happened(events.Stop())
+        if garbled is not None:
+            self._terminal.line(f"[{worker_name(worker)}] is killed: {garbled}")
+            self._cluster.signal(worker, Signals.KILL, group=True)
+
+    def _hear(self, worker: WorkerId, message: FromWorker) -> None:
+        node = self._nodes[worker]
+        match message:
+            case Began(test, location):
+                self._happened(events.Began(worker, test))
+                self._results.began(test, location)
+            case Finished(test, passes):
+                self._happened(events.Finished(worker, test))
+                self._results.finished(node, test, passes)
+            case Reported(test, data):
+                self._results.reported(node, test, data)
+            case Ready():
+                self._happened(events.Ready(worker))
+            case Warned(data):
+                self._results.warned(data)
+            case Halted():
+                self._worker_halted(worker, message)
+            case Broke(text):
+                self._broke(f"worker {worker_name(worker)}", text)
+            case Done(output):
+                node.workeroutput = output
+                self._finished.add(worker)
+            case _:
+                assert_never(message)
+
+    def _worker_halted(self, worker: WorkerId, halt: Halted) -> None:
+        if halt.kind == "keyboard" and self._halt is None:
+            self._terminal.line(f"[{worker_name(worker)}] {halt.reason}")
+        self._halt_by(halt)
+        if not self._run.stopping:
+            self._happened(events.Stop(interrupt=halt.kind == "keyboard"))

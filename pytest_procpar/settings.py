@@ -1,0 +1,176 @@
+"""The only reader of our options, ini values and environment: one frozen `Settings`, or a usage error."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from pytest_procpar.core.model import Dist, RunOptions
+
+__all__ = ["Settings", "parse_count", "parse_numprocesses", "read_settings"]
+
+#: Options under which nothing is run in parallel because no test is run, or none to its end.
+_NO_RUN = (
+    "collectonly", "help", "version", "showfixtures", "show_fixtures_per_test", "markers", "cacheshow",
+    "setupplan", "setuponly",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What one run was asked to do."""
+
+    workers: int
+    dist: Dist
+    reorder: bool
+    max_chunk: int | None
+    max_restarts: int | None
+    testrunuid: str
+    freeze_heap: bool
+
+    def run_options(self) -> RunOptions:
+        """The part the core has to know."""
+        return RunOptions(
+            workers=self.workers,
+            dist=self.dist,
+            reorder=self.reorder,
+            max_chunk=self.max_chunk,
+            max_restarts=self.max_restarts,
+        )
+
+
+def parse_numprocesses(text: str) -> int | str:
+    """The value of ``-n``: ``auto``, ``logical`` or a number from 0 up.
+
+    :raises argparse.ArgumentTypeError: for anything else.
+    """
+    if text in ("auto", "logical"):
+        return text
+    return _whole(text, 0, "a whole number from 0 up, 'auto' or 'logical'")
+
+
+def parse_count(least: int) -> Callable[[str], int]:
+    """A parser of option values that are whole numbers from `least` up."""
+
+    def parse(text: str) -> int:
+        return _whole(text, least, f"a whole number from {least} up")
+
+    return parse
+
+
+def _whole(text: str, least: int, allowed: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = least - 1
+    if number < least:
+        raise argparse.ArgumentTypeError(f"invalid value {text!r}: give {allowed}")
+    return number
+
+
+def read_settings(config: pytest.Config) -> Settings | None:
+    """The settings of a parallel run; None if this run is not to be parallel.
+
+    Puts the options plugins read into the form they know from pytest-xdist: ``numprocesses`` a number,
+    ``dist`` not ``"no"``, ``tx`` one entry a worker.
+
+    :raises pytest.UsageError: naming option and value.
+    """
+    option = config.option
+    if getattr(option, "distload", False):
+        option.dist = "load"
+    workers = _workers(config)
+    if not workers:
+        return None
+    if option.dist == "no":
+        option.dist = "load"
+    option.numprocesses = workers
+    option.tx = ["popen"] * workers
+    if any(getattr(option, name, False) for name in _NO_RUN):
+        return None
+    if getattr(option, "usepdb", False) or getattr(option, "trace", False):
+        raise pytest.UsageError("--pdb is incompatible with distributing tests; try using -n0 or -nauto.")
+    if not hasattr(os, "fork"):
+        raise pytest.UsageError(
+            "-n: this platform cannot fork, which is the only way of starting workers yet"
+        )
+    return Settings(
+        workers=workers,
+        dist=Dist(option.dist),
+        reorder=option.loadscopereorder,
+        max_chunk=_checked("--maxschedchunk", option.maxschedchunk, 1),
+        max_restarts=_checked("--max-worker-restart", option.maxworkerrestart, 0),
+        testrunuid=option.testrunuid or uuid.uuid4().hex,
+        freeze_heap=_ini_flag(config, "procpar_freeze_heap"),
+    )
+
+
+def _workers(config: pytest.Config) -> int:
+    """How many workers the command line wants, in all its spellings; 0 for none."""
+    option = config.option
+    wanted: Any = option.numprocesses
+    if wanted in ("auto", "logical"):
+        if getattr(option, "usepdb", False) or getattr(option, "trace", False):
+            wanted = 0
+        else:
+            wanted = config.hook.pytest_xdist_auto_num_workers(config=config)
+    if wanted is None and option.tx:
+        wanted = sum(map(_local_workers, option.tx))
+    workers = _checked("-n", wanted, 0) or 0
+    limit = _checked("--maxprocesses", option.maxprocesses, 1)
+    if workers == 0:
+        if option.numprocesses is not None:
+            option.numprocesses, option.dist, option.tx = 0, "no", []
+        return 0
+    return min(workers, limit) if limit else workers
+
+
+def _checked(name: str, value: object, least: int) -> int | None:
+    """A number that another plugin's option or hook may have given in another form."""
+    if value is None:
+        return None
+    try:
+        number = int(str(value))
+    except ValueError:
+        number = least - 1
+    if number < least:
+        raise pytest.UsageError(f"{name}: invalid value {value!r}: give a whole number from {least} up")
+    return number
+
+
+def _local_workers(spec: str) -> int:
+    """How many workers a ``--tx`` value asks for: ``popen`` or ``N*popen``."""
+    from execnet import XSpec
+
+    match = re.fullmatch(r"(?:(\d+)\*)?(.+)", spec)
+    try:
+        if match is None or match[1] == "0":
+            raise ValueError("an empty specification")
+        parsed = XSpec(match[2])
+    except (ValueError, AttributeError, AssertionError) as error:
+        raise pytest.UsageError(
+            f"--tx: malformed value {spec!r} ({error}): give popen or N*popen, such as 4*popen"
+        ) from None
+    extras = sorted(set(vars(parsed)) - {"_spec", "env", "popen", "execmodel"})
+    if not parsed.popen or extras:
+        raise pytest.UsageError(
+            f"--tx: {spec!r} asks for more than local workers, which is not supported yet: "
+            "give popen or N*popen, such as 4*popen"
+        )
+    return int(match[1] or 1)
+
+
+def _ini_flag(config: pytest.Config, name: str) -> bool:
+    try:
+        return bool(config.getini(name))
+    except ValueError:
+        value = config.inicfg.get(name)
+        value = getattr(value, "value", value)
+        raise pytest.UsageError(f"{name}: invalid value {value!r}: give true or false") from None
