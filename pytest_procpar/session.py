@@ -8,7 +8,7 @@ from collections import deque
 import pytest
 
 from pytest_procpar.compat.cache import learn_collection
-from pytest_procpar.compat.internals import shared_basetemp
+from pytest_procpar.compat.internals import raise_interrupt, shared_basetemp
 from pytest_procpar.compat.nodes import Nodes
 from pytest_procpar.core import events
 from pytest_procpar.core.events import Effect, Event
@@ -127,7 +127,7 @@ class Controller:
                 case "exit":
                     raise pytest.exit.Exception(halt.reason, returncode=halt.returncode)
                 case "keyboard":
-                    raise KeyboardInterrupt
+                    raise_interrupt(halt.place)
                 case "usage":
                     raise pytest.UsageError(halt.reason)
                 case "shouldfail":
@@ -169,9 +169,12 @@ class Controller:
             self._happened(events.Tick())
         if self._kill_at is not None and now >= self._kill_at:
             raise pytest.exit.Exception("terminated by SIGTERM", returncode=pytest.ExitCode.INTERRUPTED)
-        if not self._run.stopping and self._collected:
-            if self._session.shouldfail or self._session.shouldstop:
-                self._happened(events.Stop())
+        self._stop_if_wanted()
+
+    def _stop_if_wanted(self) -> None:
+        wanted = self._session.shouldfail or self._session.shouldstop
+        if wanted and self._collected and not self._run.stopping:
+            self._stop()
 
     def _patience(self) -> float | None:
         deadlines = [d for d in (self._run.deadline(), self._kill_at) if d is not None]
@@ -191,11 +194,15 @@ class Controller:
             self._terminal.line(
                 f"[{worker_name(worker)}] interrupted while running {self._results.nodeid(test)}"
             )
-        self._happened(events.Stop(interrupt=True))
+        self._stop(interrupt=True)
 
     def _halt_by(self, halt: Halted) -> None:
         if self._halt is None:
             self._halt = halt
+
+    def _stop(self, *, interrupt: bool = False) -> None:
+        self._cluster.board.stop()
+        self._happened(events.Stop(interrupt))
 
     def _happened(self, event: Event) -> None:
         """Tell the core, and do what it says."""
@@ -276,7 +283,7 @@ class Controller:
         ids, keys = (collected.ids, collected.keys) if runnable else ([], None)
         self._collection_failed = not runnable
         self._results.collected(ids)
-        count = self._run.workers_for(len(ids))
+        count = self._settings.run_options().workers_for(len(ids))
         self._nodes.make_ready(count, ids)
         if runnable:
             self._terminal.collected(count, len(ids), self._settings.dist, collected.lines)
@@ -312,7 +319,7 @@ class Controller:
             self._broken = f"internal error in {who}"
         self._results.internal_error(who, text)
         if self._collected and not self._run.stopping:
-            self._happened(events.Stop())
+            self._stop()
         elif not self._collected:
             self._halt_by(Halted("exit", self._broken, pytest.ExitCode.INTERNAL_ERROR))
 
@@ -322,8 +329,7 @@ class Controller:
         messages, garbled = self._cluster.from_worker(worker)
         for message in messages:
             self._hear(worker, message)
-            if (self._session.shouldfail or self._session.shouldstop) and not self._run.stopping:
-                self._happened(events.Stop())
+            self._stop_if_wanted()
         if garbled is not None:
             self._terminal.line(f"[{worker_name(worker)}] is killed: {garbled}")
             self._cluster.signal(worker, Signals.KILL, group=True)
@@ -354,8 +360,9 @@ class Controller:
                 assert_never(message)
 
     def _worker_halted(self, worker: WorkerId, halt: Halted) -> None:
-        if halt.kind == "keyboard" and self._halt is None:
-            self._terminal.line(f"[{worker_name(worker)}] {halt.reason}")
+        ours = self._halt
+        if ours is not None and ours.kind == "keyboard" and ours.place is None:
+            self._halt = None  # the interrupt was ours; where it met a test says more
         self._halt_by(halt)
         if not self._run.stopping:
-            self._happened(events.Stop(interrupt=halt.kind == "keyboard"))
+            self._stop(interrupt=halt.kind == "keyboard")

@@ -170,7 +170,5 @@ def _local_workers(spec: str) -> int:
 def _ini_flag(config: pytest.Config, name: str) -> bool:
     try:
         return bool(config.getini(name))
-    except ValueError:
-        value = config.inicfg.get(name)
-        value = getattr(value, "value", value)
-        raise pytest.UsageError(f"{name}: invalid value {value!r}: give true or false") from None
+    except (ValueError, TypeError, pytest.UsageError) as error:
+        raise pytest.UsageError(f"{name} (ini option): {error}: give true or false") from None

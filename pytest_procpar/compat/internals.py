@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, Literal, NoReturn, TextIO
 
 import pytest
 from _pytest.capture import CaptureManager, FDCapture, FDCaptureBinary
@@ -23,7 +23,7 @@ except ImportError:  # before pytest 9.2 a nodeid is a string everywhere
 
 __all__ = [
     "add_short_option", "alive_nodes", "collected_nodes", "configure", "core_handles_reports", "hook_takes", "late_teardown",
-    "mute_reporter", "nodeid_of", "own_capture", "passed_reports", "redirect_stdio", "session_from_config",
+    "mute_reporter", "nodeid_of", "own_capture", "passed_reports", "raise_interrupt", "redirect_stdio", "session_from_config",
     "set_basetemp", "shared_basetemp", "unconfigure", "watch_teardown",
 ]  # fmt: skip
 
@@ -51,6 +51,17 @@ def configure(config: pytest.Config) -> None:
 def unconfigure(config: pytest.Config) -> None:
     """Call `pytest_unconfigure` of every plugin, and the config's cleanups, once."""
     config._ensure_unconfigure()
+
+
+def raise_interrupt(place: tuple[str, int] | None) -> NoReturn:
+    """Raise a KeyboardInterrupt that seems to come from `place`, a file and a line from 1.
+
+    pytest prints where an interrupt came from; that was in another process, in a test.
+    """
+    if place is not None:
+        filename, line = place
+        exec(compile("\n" * (line - 1) + "raise KeyboardInterrupt", filename, "exec"))
+    raise KeyboardInterrupt
 
 
 # --- output ---------------------------------------------------------------------------------------

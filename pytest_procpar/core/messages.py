@@ -126,11 +126,15 @@ class Warned:
 
 @dataclass(frozen=True, slots=True)
 class Halted:
-    """The process ran into something that ends the run: pytest.exit, Ctrl-C, shouldstop, a wrong argument."""
+    """The process ran into something that ends the run: pytest.exit, Ctrl-C, shouldstop, a wrong argument.
+
+    ``place`` is the file and line (from 1) of an interrupt.
+    """
 
     kind: Literal["exit", "keyboard", "shouldfail", "shouldstop", "usage"]
     reason: str
     returncode: int | None = None
+    place: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

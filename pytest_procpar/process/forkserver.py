@@ -37,6 +37,7 @@ from pytest_procpar.core.messages import (
     Signal,
 )
 from pytest_procpar.core.model import WorkerId, assert_never, worker_name
+from pytest_procpar.process.board import Board
 from pytest_procpar.process.children import Children
 from pytest_procpar.process.fork import (
     default_signals,
@@ -68,10 +69,11 @@ _WORKER_OPTIONS: dict[str, Any] = {
 class ForkServer:
     """The fork server's process. `serve` never returns, in it or in the workers forked from it."""
 
-    def __init__(self, config: pytest.Config, settings: Settings, link: Link) -> None:
+    def __init__(self, config: pytest.Config, settings: Settings, link: Link, board: Board) -> None:
         self._config = config
         self._settings = settings
         self._link = link
+        self._board = board
         self._children = Children()
         self._session: pytest.Session | None = None
         self._basetemp: Path | None = None
@@ -299,7 +301,7 @@ class ForkServer:
         own_capture(config)
         if self._basetemp is not None:
             set_basetemp(config, self._basetemp / f"popen-{worker_name(worker)}")
-        self._worker = Worker(session, self._link)
+        self._worker = Worker(session, self._link, self._board, worker)
         config.pluginmanager.register(self._worker, "procpar-worker")
         config.hook.pytest_procpar_worker_forked(config=config, session=session)
         return self._worker
@@ -311,7 +313,8 @@ class ForkServer:
 
     def _end_worker(self, session: pytest.Session, status: int) -> None:
         """Finish the session, once nobody runs tests any more, and end as a normal exit would."""
-        worker = self._worker or Worker(session, self._link)
+        assert self._me is not None
+        worker = self._worker or Worker(session, self._link, self._board, self._me)
         worker.wait_for_finish()
         session.exitstatus = status
         output: dict[str, Any] = self._config.workeroutput  # type: ignore[attr-defined]

@@ -14,6 +14,7 @@ import pytest
 from pytest_procpar.core.messages import Fork, FromServer, FromWorker, Quit, Record, Setup, Signal
 from pytest_procpar.core.model import WorkerId
 from pytest_procpar.core.wire import WireError
+from pytest_procpar.process.board import Board
 from pytest_procpar.process.fork import fork
 from pytest_procpar.process.system import monotonic, pause, socket_pair
 from pytest_procpar.process.transport import Link, Port
@@ -32,12 +33,13 @@ class Cluster:
         ours, theirs = socket_pair()
         self._owner = os.getpid()
         self._status: int | None = None
+        self.board = Board(config.getoption("maxfail", 0) or 0)
         self.server_pid = fork()
         if self.server_pid == 0:
             from pytest_procpar.process.forkserver import ForkServer
 
             ours.close()
-            ForkServer(config, settings, Link(theirs)).serve()
+            ForkServer(config, settings, Link(theirs), self.board).serve()
         theirs.close()
         self._server = Port(ours)
         self._workers: dict[WorkerId, Port] = {}

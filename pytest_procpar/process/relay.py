@@ -103,8 +103,8 @@ class Relay:
             self.halted(Halted("shouldstop", str(value)))
         else:
             crash = excinfo.getrepr(funcargs=True).reprcrash
-            where = f"{crash.path}:{crash.lineno}: " if crash is not None else ""
-            self.halted(Halted("keyboard", f"{where}{excinfo.exconly()}"))
+            place = (str(crash.path), crash.lineno) if crash is not None else None
+            self.halted(Halted("keyboard", excinfo.exconly(), place=place))
 
     @pytest.hookimpl
     def pytest_internalerror(self, excrepr: object) -> bool:

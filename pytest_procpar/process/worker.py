@@ -22,7 +22,8 @@ from pytest_procpar.core.messages import (
     Reported,
     Warned,
 )
-from pytest_procpar.core.model import TestIndex
+from pytest_procpar.core.model import TestIndex, WorkerId
+from pytest_procpar.process.board import Board
 from pytest_procpar.process.system import getpid, pause
 from pytest_procpar.process.transport import Link
 
@@ -40,8 +41,10 @@ _PLAIN_ATTRIBUTES = (_BARE | {"nodeid"}, _BARE | {"_id"})
 class Worker:
     """The plugin of one worker process, and its loop."""
 
-    def __init__(self, session: pytest.Session, link: Link) -> None:
+    def __init__(self, session: pytest.Session, link: Link, board: Board, worker: WorkerId) -> None:
         self._session = session
+        self._board = board
+        self._id = worker
         self._config = session.config
         self._link = link
         self._short_form = core_handles_reports(session.config)
@@ -52,6 +55,7 @@ class Worker:
         #: Whether the controller has said that nothing more will come.
         self._may_finish = False
         self._in_test = False
+        self._failures = session.testsfailed
         #: What pytest was told comes next, and what was really kept alive for.
         self._hint: pytest.Item | None = None
         self._kept: pytest.Item | pytest.Session | None = None
@@ -75,10 +79,13 @@ class Worker:
         self._may_finish = True
 
     def wait_for_finish(self) -> None:
-        """If the loop was left by an exception: begin nothing more, and wait for the word to finish."""
+        """If the loop was left by an exception: see to it that nobody begins anything more, and wait."""
+        if not self._may_finish:
+            self._board.stop()
+            self._await_finish()
+
+    def _await_finish(self) -> None:
         self._flush()
-        if self._may_finish:
-            return
         try:
             while (record := self._link.peek(wait=True)) != "finish":
                 if isinstance(record, int):
@@ -95,7 +102,10 @@ class Worker:
 
     def _next_record(self) -> Record:
         try:
-            record = self._link.claim(wait=False)
+            record = self._link.claim(wait=False) if not self._board.stopped else None
+            if self._board.stopped and record is None:
+                self._await_finish()
+                return "finish"
             if record is None:
                 self._flush()
                 record = self._link.claim(wait=True)
@@ -115,6 +125,9 @@ class Worker:
         self._in_test = True
         try:
             self._config.hook.pytest_runtest_protocol(item=item, nextitem=self._hint)
+        except BaseException:
+            self._board.stop()
+            raise
         finally:
             self._in_test = False
             self._link.put(Finished(index, self._take_passes()))
@@ -127,6 +140,11 @@ class Worker:
 
     def _honour_stop(self) -> None:
         session = self._session
+        if session.testsfailed > self._failures:
+            self._failures = session.testsfailed
+            self._board.failed(self._id, self._failures)
+        if session.shouldfail or session.shouldstop:
+            self._board.stop()
         if session.shouldfail:
             raise session.Failed(session.shouldfail)
         if session.shouldstop:
