@@ -11,6 +11,8 @@ from collections.abc import Iterable
 import pytest
 from _pytest.cacheprovider import LFPlugin, NFPlugin
 
+from pytest_procpar.compat.reports import nodeid_of
+
 __all__ = ["failed_before", "learn_collection"]
 
 
@@ -22,8 +24,6 @@ def failed_before(config: pytest.Config) -> frozenset[str]:
 
 def learn_collection(config: pytest.Config, ids: Iterable[str], deselected: int) -> None:
     """Tell the controller's cache plugins what has been collected."""
-    from pytest_procpar.compat.internals import nodeid_of
-
     ids = list(ids)
     newest = config.pluginmanager.getplugin("nfplugin")
     if isinstance(newest, NFPlugin):

@@ -10,21 +10,16 @@ import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Literal, NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 import pytest
 from _pytest.capture import CaptureManager, FDCapture, FDCaptureBinary
 from _pytest.config.argparsing import OptionGroup
 
-try:
-    from _pytest.nodeid import NodeId
-except ImportError:  # before pytest 9.2 a nodeid is a string everywhere
-    NodeId = None  # type: ignore[assignment, misc]
-
 __all__ = [
-    "add_short_option", "alive_nodes", "collected_nodes", "configure", "core_handles_reports", "hook_takes", "late_teardown",
-    "mute_reporter", "nodeid_of", "own_capture", "passed_reports", "raise_interrupt", "redirect_stdio", "session_from_config",
-    "set_basetemp", "shared_basetemp", "unconfigure", "watch_teardown",
+    "add_short_option", "alive_nodes", "configure", "late_teardown", "mute_reporter", "own_capture",
+    "raise_interrupt", "redirect_stdio", "session_from_config", "set_basetemp", "shared_basetemp",
+    "unconfigure", "watch_teardown",
 ]  # fmt: skip
 
 
@@ -186,56 +181,3 @@ def late_teardown(item: pytest.Item, keep: pytest.Item | pytest.Session | None) 
         return None
     report: pytest.TestReport = item.ihook.pytest_runtest_makereport(item=item, call=call)
     return report
-
-
-_PHASES: tuple[Literal["setup", "call", "teardown"], ...] = ("setup", "call", "teardown")
-
-
-# --- reports --------------------------------------------------------------------------------------
-
-
-def hook_takes(config: pytest.Config, name: str) -> list[object]:
-    """The plugins that implement a hook."""
-    return [impl.plugin for impl in getattr(config.hook, name).get_hookimpls()]
-
-
-def core_handles_reports(config: pytest.Config) -> bool:
-    """Whether no plugin but pytest itself turns reports into data, so that a short form says the same."""
-    return all(
-        getattr(plugin, "__name__", "").startswith("_pytest.")
-        for plugin in hook_takes(config, "pytest_report_to_serializable")
-    )
-
-
-def nodeid_of(text: str) -> Any:
-    """What a report's constructor takes fastest as a nodeid, to be shared by the reports of one test."""
-    return text if NodeId is None else NodeId.parse(text)
-
-
-def passed_reports(
-    nodeid: str,
-    location: tuple[str, int | None, str],
-    names: tuple[str, ...],
-    phases: Iterable[tuple[float, float, float]],
-) -> list[pytest.TestReport]:
-    """The reports of a test that passed in every phase and left nothing behind."""
-    identity = nodeid_of(nodeid)
-    return [
-        pytest.TestReport(
-            identity, location, dict.fromkeys(names, 1), "passed", None, when, (), duration, start, stop
-        )
-        for when, (start, stop, duration) in zip(_PHASES, phases, strict=True)
-    ]
-
-
-class _CollectedNode:
-    """As much of a collected node as ``--lf`` reads from a collection report."""
-
-    def __init__(self, nodeid: str) -> None:
-        self.nodeid = nodeid
-        self.id = nodeid_of(nodeid)
-
-
-def collected_nodes(nodeids: Iterable[str]) -> list[_CollectedNode]:
-    """Stand-ins for the nodes in a collection report's ``result``, which does not travel."""
-    return [_CollectedNode(nodeid) for nodeid in nodeids]

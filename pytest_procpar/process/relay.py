@@ -8,6 +8,7 @@ from collections.abc import Generator, Sequence
 import pytest
 
 from pytest_procpar.compat.cache import failed_before
+from pytest_procpar.compat.reports import report_to_data
 from pytest_procpar.compat.warnings import warning_to_data
 from pytest_procpar.core.messages import Broke, Collected, CollectReported, Halted, Warned
 from pytest_procpar.process.grouping import grouping_keys
@@ -62,7 +63,7 @@ class Relay:
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Relay what failed or was skipped, and what has failed before and does no longer."""
         if not report.passed or report.nodeid in self._failed_before:
-            data = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
+            data = report_to_data(self._config, report)
             data["procpar_children"] = [node.nodeid for node in report.result or ()]
             self._link.put(CollectReported(data))
 

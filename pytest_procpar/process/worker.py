@@ -10,7 +10,8 @@ from typing import Any, cast
 
 import pytest
 
-from pytest_procpar.compat.internals import alive_nodes, core_handles_reports, late_teardown, watch_teardown
+from pytest_procpar.compat.internals import alive_nodes, late_teardown, watch_teardown
+from pytest_procpar.compat.reports import core_handles_reports, report_to_data, settle_subtests
 from pytest_procpar.compat.warnings import warning_to_data
 from pytest_procpar.core.messages import (
     Began,
@@ -190,6 +191,7 @@ class Worker:
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Relay a report: at once, unless it is a plain pass."""
+        settle_subtests(self._config, report)
         passes = self._passes
         if passes is not None:
             if self._is_plain(report, len(passes)):
@@ -232,8 +234,7 @@ class Worker:
             self._flush()
 
     def _put_report(self, report: pytest.TestReport) -> None:
-        data = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
-        self._link.put(Reported(self._current, data))
+        self._link.put(Reported(self._current, report_to_data(self._config, report)))
 
     def _flush(self) -> None:
         for lost in self._link.flush():

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pytest_procpar.compat.internals import collected_nodes, passed_reports
+from pytest_procpar.compat.reports import collected_nodes, passed_reports, report_from_data
 from pytest_procpar.compat.warnings import warning_from_data
 from pytest_procpar.compat.xdist import Node
 from pytest_procpar.core.messages import Location, PassedPhases
@@ -77,7 +77,7 @@ class Results:
 
     def reported(self, node: Node, test: TestIndex, data: dict[str, Any]) -> None:
         """A report has come as it was made."""
-        report = self._config.hook.pytest_report_from_serializable(config=self._config, data=data)
+        report = report_from_data(self._config, data)
         self._show(report, node, test)
 
     def crashed(self, node: Node, test: TestIndex, cause: str) -> bool:
@@ -120,7 +120,7 @@ class Results:
     def collect_reported(self, data: dict[str, Any]) -> None:
         """A collector failed, was skipped, or has recovered."""
         children = data.pop("procpar_children")
-        report = self._config.hook.pytest_report_from_serializable(config=self._config, data=data)
+        report = report_from_data(self._config, data)
         report.result = collected_nodes(children)
         self._config.hook.pytest_collectreport(report=report)
 

@@ -1,0 +1,118 @@
+"""Reports on their way from a worker to the controller, such that they look there as they did here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import pytest
+from _pytest._code.code import TerminalRepr
+from _pytest._io import TerminalWriter
+
+try:
+    from _pytest.nodeid import NodeId
+except ImportError:  # before pytest 9.2 a nodeid is a string everywhere
+    NodeId = None  # type: ignore[assignment, misc]
+
+try:
+    from _pytest.subtests import failed_subtests_key
+except ImportError:  # before pytest 9
+    failed_subtests_key = None  # type: ignore[assignment]
+
+__all__ = [
+    "collected_nodes", "core_handles_reports", "nodeid_of", "passed_reports", "report_from_data",
+    "report_to_data", "settle_subtests",
+]  # fmt: skip
+
+
+_PHASES: tuple[Literal["setup", "call", "teardown"], ...] = ("setup", "call", "teardown")
+
+
+def core_handles_reports(config: pytest.Config) -> bool:
+    """Whether no plugin but pytest itself turns reports into data, so that a short form says the same."""
+    return all(
+        getattr(impl.plugin, "__name__", "").startswith("_pytest.")
+        for impl in config.hook.pytest_report_to_serializable.get_hookimpls()
+    )
+
+
+def nodeid_of(text: str) -> Any:
+    """What a report's constructor takes fastest as a nodeid, to be shared by the reports of one test."""
+    return text if NodeId is None else NodeId.parse(text)
+
+
+def passed_reports(
+    nodeid: str,
+    location: tuple[str, int | None, str],
+    names: tuple[str, ...],
+    phases: Iterable[tuple[float, float, float]],
+) -> list[pytest.TestReport]:
+    """The reports of a test that passed in every phase and left nothing behind."""
+    identity = nodeid_of(nodeid)
+    return [
+        pytest.TestReport(
+            identity, location, dict.fromkeys(names, 1), "passed", None, when, (), duration, start, stop
+        )
+        for when, (start, stop, duration) in zip(_PHASES, phases, strict=True)
+    ]
+
+
+class _CollectedNode:
+    """As much of a collected node as ``--lf`` reads from a collection report."""
+
+    def __init__(self, nodeid: str) -> None:
+        self.nodeid = nodeid
+        self.id = nodeid_of(nodeid)
+
+
+def collected_nodes(nodeids: Iterable[str]) -> list[_CollectedNode]:
+    """Stand-ins for the nodes in a collection report's ``result``, which does not travel."""
+    return [_CollectedNode(nodeid) for nodeid in nodeids]
+
+
+class _Text(TerminalRepr):
+    """A failure's text that stands where an object of pytest's or a plugin's stood.
+
+    Where a plain string stood a plain string arrives: pytest repeats that in the short summary.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __str__(self) -> str:
+        return self._text
+
+    def toterminal(self, tw: TerminalWriter) -> None:
+        tw.line(self._text)
+
+
+def report_to_data(config: pytest.Config, report: pytest.TestReport | pytest.CollectReport) -> dict[str, Any]:
+    """A report in builtin types, by whoever knows its kind."""
+    data: dict[str, Any] = config.hook.pytest_report_to_serializable(config=config, report=report)
+    if hasattr(report.longrepr, "toterminal") and isinstance(data.get("longrepr"), str):
+        data["procpar_text"] = True
+    return data
+
+
+def report_from_data(config: pytest.Config, data: dict[str, Any]) -> Any:
+    """The report that `report_to_data` was given."""
+    is_text = data.pop("procpar_text", False)
+    subtest = data.get("_subtest.context")
+    report = config.hook.pytest_report_from_serializable(config=config, data=data)
+    if is_text:
+        report.longrepr = _Text(report.longrepr)
+    if subtest is not None and hasattr(report, "context"):
+        # pytest takes the repr of the arguments when the context is made, and made it twice.
+        object.__setattr__(report.context, "kwargs", subtest["kwargs"])
+    return report
+
+
+def settle_subtests(config: pytest.Config, report: pytest.TestReport) -> None:
+    """Let a test that contains failed subtests fail, as pytest does when it shows the report.
+
+    What it counts them by is known in the worker only.
+    """
+    if failed_subtests_key is None or report.when != "call" or not report.passed:  # type: ignore[redundant-expr]
+        return
+    if config.stash.get(failed_subtests_key, None):
+        config.hook.pytest_report_teststatus(report=report, config=config)
