@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import fcntl
 import json
 import os
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -124,6 +126,23 @@ def _progress(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+@contextlib.contextmanager
+def _alone_in(work: Path) -> Iterator[None]:
+    """Hold the work folder: a second run would replace suites under the first one's feet.
+
+    Raises:
+        SystemExit: Another run holds it.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    with (work / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _progress(f"--work {work}: another run uses this folder; wait for it, or name another")
+            raise SystemExit(2) from None
+        yield
+
+
 def _install(options: Options) -> tuple[dict[str, Environment], dict[str, str]]:
     """The environments, and why some are missing."""
     environments: dict[str, Environment] = {}
@@ -142,20 +161,26 @@ def _install(options: Options) -> tuple[dict[str, Environment], dict[str, str]]:
 def main(arguments: list[str]) -> int:
     """Run the benchmark. 0: all figures are there; 1: a contender failed; 2: wrong usage."""
     options = parsed(arguments)
+    with _alone_in(options.plan.work):
+        results = _results(options)
+    text = tables.report(results)
+    print(text)
+    _write(options, results, text)
+    return int(results.incomplete())
+
+
+def _results(options: Options) -> tables.Results:
     facts = machine.facts(options.plan.rounds, min(options.plan.rounds, MEMORY_ROUNDS))
     environments, failures = _install(options)
     cases = [CASES[name] for name in options.cases]
-    series = {
-        case.name: CaseRun(case, environments, options.plan, _progress).run() for case in cases
-    }
-    results = tables.Results(cases, options.contenders, environments, failures, series, facts)
-    text = tables.report(results)
-    print(text)
+    series = {case.name: CaseRun(case, environments, options.plan, _progress).run() for case in cases}
+    return tables.Results(cases, options.contenders, environments, failures, series, facts)
+
+
+def _write(options: Options, results: tables.Results, text: str) -> None:
     if options.output:
         document = tables.spliced(_document(options.output), text)
         options.output.write_text(document, encoding="utf-8")
     if options.json:
         data = json.dumps(tables.as_data(results), indent=1)
         options.json.write_text(data + "\n", encoding="utf-8")
-    failed = any(results.failure(case, name) for case in series for name in options.contenders)
-    return int(failed)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -48,8 +49,7 @@ def _run(command: list[str], log: Path) -> str:
     """Standard output of ``command``; what it says on either stream is appended to ``log``."""
     done = subprocess.run(
         command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
         check=False,
         env=clean_environ(os.environ),
@@ -62,10 +62,11 @@ def _run(command: list[str], log: Path) -> str:
 
 
 def last_error(output: str) -> str:
-    """The line in pip's output that says most: the last one marked as an error, else the last."""
+    """The line in pip's output that says most: an exception of a build, else pip's own error."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
+    raised = [line for line in lines if re.match(r"[\w.]*(Error|Exception): ", line)]
     marked = [line for line in lines if line.startswith(("ERROR:", "error:"))]
-    return (marked or lines or [""])[-1]
+    return (raised or marked or lines or [""])[-1]
 
 
 class Environments:

@@ -26,6 +26,7 @@ class Measured:
         wall: Seconds from before its start until it was reaped.
         cpu: User and system seconds of the whole tree.
         pss: Largest sum of proportional set sizes seen, in bytes; 0 if no samples were taken.
+        others: Cores that processes outside the tree kept busy meanwhile, on average.
         timed_out: It was killed for running too long.
         left_behind: Processes of the tree that had to be killed after it ended.
     """
@@ -34,6 +35,7 @@ class Measured:
     wall: float
     cpu: float
     pss: int
+    others: float
     timed_out: bool
     left_behind: int
 
@@ -69,8 +71,7 @@ def measure(
         [sys.executable, "-I", str(_PROBE), *limits, "--", *command],
         cwd=cwd,
         env=dict(env),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
         check=False,
     )

@@ -11,6 +11,7 @@ process it cannot see is a child whose parent ignores SIGCHLD: the kernel drops 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ctypes
 import json
 import os
@@ -21,6 +22,7 @@ import time
 from collections.abc import Iterable
 from types import FrameType
 
+_PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _GRACE_S = 5.0  # what a runner's helpers may take to end after it; then they are killed
 _KILL_S = 10.0  # a killed process that is not gone by then waits for a device
@@ -55,6 +57,16 @@ def pss_of(rollup: str) -> int:
         if line.startswith("Pss:"):
             return int(line.split()[1]) * 1024
     return 0
+
+
+def busy_seconds(stat: str, ticks: int) -> float:
+    """Seconds all cores together were not idle, in the text of /proc/stat; stolen time is busy."""
+    user, nice, system, _idle, _wait, irq, softirq, steal = map(int, stat.split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / ticks
+
+
+def _busy_now() -> float:
+    return busy_seconds(_read("/proc/stat"), os.sysconf("SC_CLK_TCK"))
 
 
 def _read(path: str) -> str:
@@ -120,15 +132,28 @@ def _kill_tree() -> list[int]:
     """SIGKILL to everything under this process; the ids it was sent to."""
     tree = _tree()
     for pid in tree:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
     return tree
 
 
 def _time_up(_signum: int, _frame: FrameType | None) -> None:
     raise _TimeUp
+
+
+def _terminated(_signum: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + signal.SIGTERM)
+
+
+def _prctl(option: int, value: int) -> None:
+    """prctl(2).
+
+    Raises:
+        OSError: The kernel refuses the option.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0):
+        raise OSError(ctypes.get_errno(), f"prctl({option}) failed")
 
 
 def probe(command: list[str], log: str, timeout: float, pause: float) -> dict[str, object]:
@@ -140,7 +165,7 @@ def probe(command: list[str], log: str, timeout: float, pause: float) -> dict[st
     signal.signal(signal.SIGALRM, _time_up)
     with open(log, "wb") as output:
         signal.setitimer(signal.ITIMER_REAL, timeout)
-        start = time.perf_counter()
+        busy, start = _busy_now(), time.perf_counter()
         child = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -155,7 +180,7 @@ def probe(command: list[str], log: str, timeout: float, pause: float) -> dict[st
                 _, status, cpu = _wait(child.pid)
         except _TimeUp:
             timed_out = True
-        wall = time.perf_counter() - start
+        wall, busy = time.perf_counter() - start, _busy_now() - busy
         signal.setitimer(signal.ITIMER_REAL, 0)
     child.returncode = os.waitstatus_to_exitcode(status)  # reaped here: Popen need not wait
     rest, killed = _reap_rest(0 if timed_out else _GRACE_S)
@@ -164,6 +189,7 @@ def probe(command: list[str], log: str, timeout: float, pause: float) -> dict[st
         "wall": wall,
         "cpu": cpu + rest,
         "pss": peak,
+        "others": max(0.0, busy - cpu - rest) / wall,
         "timed_out": timed_out,
         "left_behind": 0 if timed_out else killed,
     }
@@ -177,9 +203,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--pause", type=float, default=0.0)
     parser.add_argument("command", nargs="+")
     options = parser.parse_args(arguments)
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+    signal.signal(signal.SIGTERM, _terminated)
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)  # a killed harness leaves nothing running
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     try:
         result = probe(options.command, options.log, options.timeout, options.pause)
     except BaseException:

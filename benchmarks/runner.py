@@ -78,6 +78,7 @@ class CaseRun:
         if measured := self._once(name, label, self._case.workers, pause=0):
             self.series[name].add("wall", number, measured.wall)
             self.series[name].add("cpu", number, measured.cpu)
+            self.series[name].others[number] = measured.others
 
     def _memory(self, name: str, label: str, number: int) -> None:
         workers = self._case.memory_workers
@@ -123,4 +124,5 @@ def described(measured: Measured) -> str:
     """A run in a few words, for the progress line."""
     if measured.pss:
         return f"{measured.pss / 2**20:.0f} MiB"
-    return f"wall {measured.wall:.2f} s, cpu {measured.cpu:.2f} s"
+    own = f"wall {measured.wall:.2f} s, cpu {measured.cpu:.2f} s"
+    return f"{own}, others kept {measured.others:.1f} cores busy"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Literal
@@ -25,14 +25,14 @@ class Ratio:
 class Series:
     """What one contender showed in one case: a value a round, or why there is none.
 
-    Wall and CPU are seconds, PSS is bytes. A failure in any run makes the whole series failed:
+    Wall and CPU are seconds, PSS is bytes, ``others`` the cores that foreign processes kept busy
+    in the timed runs. A failure in any run makes the whole series failed:
     the figures of a runner that does not run every test are no figures.
     """
 
-    values: dict[Metric, dict[int, float]] = field(
-        default_factory=lambda: {metric: {} for metric in METRICS}
-    )
+    values: dict[Metric, dict[int, float]] = field(default_factory=lambda: {metric: {} for metric in METRICS})
     failure: str = ""
+    others: dict[int, float] = field(default_factory=dict)
 
     def add(self, metric: Metric, round_: int, value: float) -> None:
         """Record one run's value."""
@@ -61,6 +61,12 @@ def ratio_of(ours: Series | None, base: Series | None, metric: Metric) -> Ratio 
     if ours is None or base is None or ours.failure or base.failure:
         return None
     return paired_ratio(ours.values[metric], base.values[metric])
+
+
+def noise(everybody: Iterable[Series]) -> float | None:
+    """The median number of cores that foreign processes kept busy; None without timed runs."""
+    values = [value for one in everybody for value in one.others.values()]
+    return median(values) if values else None
 
 
 def rotated(names: list[str], by: int) -> list[str]:

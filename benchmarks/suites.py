@@ -91,9 +91,7 @@ def sleeps() -> Files:
 CASES = {
     case.name: case
     for case in (
-        Case(
-            "trivial", "10,000 trivial tests", 10_000, 2, 4, trivial, "100 files of 100 tests each."
-        ),
+        Case("trivial", "10,000 trivial tests", 10_000, 2, 4, trivial, "100 files of 100 tests each."),
         Case("one", "One test", 1, 2, 2, one),
         Case(
             "imports",

@@ -1,6 +1,6 @@
 """What happens to a run (events, nouns in the past) and what is to be done about it (effects).
 
-Two closed unions. `procpar.core.run.Run.handle` takes the first and returns the second; a new member
+Two closed unions. `Run.handle` takes the first and returns the second; a new member
 is one class here and one ``case`` where it is matched, and the type checker names the case that was
 forgotten.
 """
@@ -78,7 +78,11 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Revoked:
-    """The answer to `Revoke`: these tests had not begun and will not."""
+    """The answer to `Revoke`: these tests had not begun and will not.
+
+    Those that were handed out and are missing here have been claimed: their `Began` is on its way, or the
+    worker's death. What stood behind the tests (see `Outlook`) is taken back with them.
+    """
 
     worker: WorkerId
     tests: tuple[TestIndex, ...]
@@ -94,7 +98,11 @@ class Died:
 
 @dataclass(frozen=True, slots=True)
 class PutBack:
-    """A plugin wants a test that was settled as crashed to run again (`pytest_handlecrashitem`)."""
+    """A plugin wants a test that was settled as crashed to run again (`pytest_handlecrashitem`).
+
+    Without effect once the run is stopped. The worker that may have to be started for it counts as a restart;
+    where none may be started, the test is `NotRun`.
+    """
 
     test: TestIndex
 
@@ -130,7 +138,7 @@ class Assign:
     """Hand out tests to a worker, in this order.
 
     ``then`` says what follows the last of them; None says nothing yet: more is on its way, or it
-    will be said as soon as the last one begins.
+    will be said as soon as the last one begins. Tests may follow after "last" too, if others crash.
     """
 
     worker: WorkerId
@@ -168,7 +176,7 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class Crashed:
-    """Report a test whose process died while it ran; it is settled."""
+    """Report a test whose process died while it ran; it is settled, unless a `PutBack` reopens it."""
 
     worker: WorkerId
     test: TestIndex
@@ -184,7 +192,10 @@ class NotRun:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """The run cannot go on, for this reason; what is left is settled by `NotRun`."""
+    """Tests are left and nobody to run them, for this reason; they are settled by the `NotRun` that follows.
+
+    Under ``--dist each`` the other copies go on. The same reason is given once, however many copies it ends.
+    """
 
     reason: str
 

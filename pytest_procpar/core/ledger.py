@@ -1,13 +1,12 @@
-"""Where every test of a run is: pending, assigned, running or settled.
+"""Where every test of a lane is: pending, assigned, running or settled.
 
 The rules, of which every other promise is made:
 
 - a test moves pending -> assigned -> running -> settled; only an assigned one can be taken back;
 - a test is settled exactly once, unless a plugin reopens it after a crash;
-- a worker runs one test at a time.
+- a test begins on the worker it is assigned to, and nowhere else.
 
-Breaking one is a bug of ours and raises `LedgerError`; nothing a worker sends may cause it, callers
-check what comes from outside with `owner` first.
+Breaking one raises `LedgerError` and changes nothing.
 """
 
 from __future__ import annotations
@@ -34,11 +33,12 @@ class State(IntEnum):
 
 
 class Ledger:
-    """The state and the owner of `count` tests."""
+    """The state and the owner of `count` tests, the first of which has the index `first`."""
 
-    __slots__ = ("_owner", "_state", "unbegun", "unsettled")
+    __slots__ = ("_first", "_owner", "_state", "unbegun", "unsettled")
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, first: int = 0) -> None:
+        self._first = first
         self._state = bytearray(count)
         self._owner: list[WorkerId | None] = [None] * count
         #: How many tests are pending or assigned.
@@ -46,42 +46,40 @@ class Ledger:
         #: How many tests are not settled.
         self.unsettled = count
 
-    def __len__(self) -> int:
-        return len(self._state)
-
     def state(self, test: TestIndex) -> State:
         """Where a test is."""
-        return State(self._state[test])
+        return State(self._state[test - self._first])
 
     def owner(self, test: TestIndex) -> WorkerId | None:
         """The worker a test is assigned to or runs on."""
-        return self._owner[test]
+        return self._owner[test - self._first]
 
     def unsettled_tests(self) -> Iterator[TestIndex]:
         """All tests that are not settled, in collected order."""
-        return (TestIndex(i) for i, at in enumerate(self._state) if at != State.SETTLED)
+        return (TestIndex(self._first + i) for i, at in enumerate(self._state) if at != State.SETTLED)
 
     def assign(self, test: TestIndex, worker: WorkerId) -> None:
         """Promise a pending test to a worker."""
         self._move(test, State.PENDING, State.ASSIGNED)
-        self._owner[test] = worker
+        self._owner[test - self._first] = worker
 
     def take_back(self, test: TestIndex) -> None:
         """Make an assigned test pending again."""
         self._move(test, State.ASSIGNED, State.PENDING)
-        self._owner[test] = None
+        self._owner[test - self._first] = None
 
     def begin(self, test: TestIndex, worker: WorkerId) -> None:
         """Note that the worker a test is assigned to runs it."""
-        if self._owner[test] != worker:
-            raise LedgerError(f"test {test} begins on {worker}, but is {self._owner[test]}'s")
+        owner = self._owner[test - self._first]
+        if owner != worker:
+            raise LedgerError(f"test {test} begins on gw{worker}, but is with {owner}")
         self._move(test, State.ASSIGNED, State.RUNNING)
         self.unbegun -= 1
 
     def settle(self, test: TestIndex) -> None:
         """Note that a running test has its outcome."""
         self._move(test, State.RUNNING, State.SETTLED)
-        self._owner[test] = None
+        self._owner[test - self._first] = None
         self.unsettled -= 1
 
     def drop(self, test: TestIndex) -> None:
@@ -97,9 +95,9 @@ class Ledger:
         self.unsettled += 1
 
     def _move(self, test: TestIndex, source: State, target: State) -> None:
-        if self._state[test] != source:
+        at = test - self._first
+        if self._state[at] != source:
             raise LedgerError(
-                f"test {test} is {self.state(test).name}, so it cannot go from {source.name} "
-                f"to {target.name}"
+                f"test {test} is {self.state(test).name}, so it cannot go from {source.name} to {target.name}"
             )
-        self._state[test] = target
+        self._state[at] = target

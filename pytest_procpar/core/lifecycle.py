@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection, Iterable
 from enum import Enum, auto
 
 from .events import Outlook
@@ -26,19 +27,21 @@ class WorkerState:
     A worker's future is, in this order: ``current`` (the rest of the unit it has begun; it stays
     here), ``handed`` (units that are with the worker and have not begun) and ``units`` (assigned, not
     handed out). ``owned`` counts the tests in all three.
+
+    The worker itself is ahead of this view: its latest words may still be on their way.
     """
 
     __slots__ = (
-        "current", "finished", "handed", "id", "in_hand", "lane", "owned", "phase",
+        "claimed", "current", "finished", "handed", "id", "in_hand", "lane", "owned", "phase",
         "revoking", "running", "since", "told", "units",
     )  # fmt: skip
 
-    def __init__(self, worker: WorkerId, now: float, lane: int) -> None:
+    def __init__(self, worker: WorkerId, now: float, lane: int = 0) -> None:
         self.id = worker
         self.phase = Phase.STARTING
         #: When the present phase began, in seconds of the caller's clock.
         self.since = now
-        #: Which pool the worker draws from (under ``--dist each`` every worker has its own).
+        #: Which of the run's lanes the worker draws from (under ``--dist each`` everyone has its own).
         self.lane = lane
         self.current: deque[TestIndex] = deque()
         self.handed: deque[Unit] = deque()
@@ -46,6 +49,9 @@ class WorkerState:
         self.owned = 0
         #: How many tests are with the worker and have not begun.
         self.in_hand = 0
+        #: How many of the first of ``handed`` the worker is known to have begun, though it has not said
+        #: so yet: they were missing from its answer to a Revoke.
+        self.claimed = 0
         self.running: TestIndex | None = None
         self.finished = 0
         #: What the worker knows of the time after its last test: "hold", "last" or not yet.
@@ -54,21 +60,57 @@ class WorkerState:
         self.revoking = False
 
     @property
+    def busy(self) -> bool:
+        """Whether a test runs here or is to run here."""
+        return self.running is not None or self.owned > 0
+
+    @property
     def idle(self) -> bool:
         """Whether the worker waits with nothing to do and nothing on its way."""
-        return self.phase is Phase.ACTIVE and self.running is None and not self.owned
+        return self.phase is Phase.ACTIVE and not self.busy
+
+    @property
+    def free(self) -> bool:
+        """Whether nothing keeps the worker from beginning its next unit now."""
+        return self.running is None and not self.current and not self.claimed
+
+    @property
+    def spare(self) -> int:
+        """How many units have not begun, as far as is known."""
+        return len(self.handed) - self.claimed + len(self.units)
 
     def pace(self, now: float) -> float:
         """Seconds a test takes on this worker, all told, by what it did so far; 0 if unknown."""
         return (now - self.since) / self.finished if self.finished else 0.0
 
+    def own(self, units: Iterable[Unit]) -> None:
+        """Take over units, not yet handed out."""
+        for unit in units:
+            self.units.append(unit)
+            self.owned += len(unit)
+
+    def disown(self, count: int) -> list[Unit]:
+        """Give up the last `count` units, in order; none of them has been handed out."""
+        units = [self.units.pop() for _ in range(count)]
+        units.reverse()
+        self.owned -= sum(map(len, units))
+        return units
+
     def begin(self, test: TestIndex) -> bool:
-        """Note that a test begins; False if it is not the one whose turn it is."""
-        if not self.current and self.handed:
-            self.current.extend(self.handed.popleft())
-        if not self.current or self.current[0] != test:
+        """Note that a test begins; False, and nothing changed, if it is not the one whose turn it is."""
+        if self.running is not None:
             return False
-        self.current.popleft()
+        current = self.current
+        if current:
+            if current[0] != test:
+                return False
+            current.popleft()
+        elif self.handed and self.handed[0][0] == test:
+            current.extend(self.handed.popleft())
+            current.popleft()
+            self.claimed -= self.claimed > 0
+        else:
+            return False
         self.owned -= 1
         self.in_hand -= 1
         self.running = test
@@ -84,7 +126,7 @@ class WorkerState:
             out.extend(unit)
         return out
 
-    def revoked(self, tests: frozenset[TestIndex]) -> list[TestIndex]:
+    def revoked(self, tests: Collection[TestIndex]) -> list[TestIndex]:
         """Take back handed-out tests; those of a unit that has begun, which have to go out again."""
         again = [test for test in self.current if test in tests]
         kept: list[Unit] = []
@@ -98,9 +140,21 @@ class WorkerState:
                 kept.append(unit)
                 again.extend(back)
         self.handed = deque(kept)
+        self.claimed = len(kept)
         self.units.extendleft(reversed(freed))
         self.revoking = False
+        # Whatever stood behind the tests, "hold" or "last", was taken back with them.
+        self.told = None
         return again
+
+    def shed(self, tests: Collection[TestIndex]) -> list[Unit]:
+        """Give up everything except what the worker has begun; it answered that it has not begun `tests`."""
+        again = self.revoked(tests)
+        self.current = deque(test for test in self.current if test not in tests)
+        self.handed = deque(tuple(test for test in unit if test not in tests) for unit in self.handed)
+        self.in_hand -= len(again)
+        self.owned -= len(again)
+        return [*([tuple(again)] if again else []), *self.disown(len(self.units))]
 
     def surrender(self) -> list[Unit]:
         """Give up all tests that have not begun, the rest of a begun unit as a unit of its own."""
@@ -108,5 +162,5 @@ class WorkerState:
         units += [*self.handed, *self.units]
         for queue in (self.current, self.handed, self.units):
             queue.clear()
-        self.owned = self.in_hand = 0
+        self.owned = self.in_hand = self.claimed = 0
         return units

@@ -21,7 +21,7 @@ __all__ = [
     "RECORD_SIZE", "Began", "Broke", "CollectReported", "Collected", "Done", "Finished", "Fork", "Forked",
     "FromServer", "FromWorker", "Halted", "Location", "PassedPhases", "Quit", "Ready", "Reaped", "Record",
     "Reported", "Setup", "Signal", "ToServer", "Warned", "decode", "encode", "pack_record",
-    "unpack_records",
+    "unpack_record", "unpack_records",
 ]  # fmt: skip
 
 #: What pytest calls an item's location: file (relative to the rootdir), line (0-based), name.
@@ -217,6 +217,8 @@ def decode(body: object) -> FromWorker | FromServer | ToServer:
     """
     try:
         number, *values = cast("tuple[int, object]", body)
+        if number < 0:
+            raise ValueError(f"its kind is {number}")
         return cast("FromWorker | FromServer | ToServer", _KINDS[number](*values))
     except (TypeError, ValueError, IndexError) as error:
         raise WireError(f"not a message: {error}") from None
@@ -230,8 +232,8 @@ RECORD_SIZE = _RECORD.size
 #: A record: run this test, or one of the words.
 Record: TypeAlias = "TestIndex | Outlook | Literal['finish']"
 
-_WORDS: dict[str, int] = {"hold": -1, "last": -2, "finish": -3}
-_NAMES = {number: word for word, number in _WORDS.items()}
+_NAMES: dict[int, Outlook | Literal["finish"]] = {-1: "hold", -2: "last", -3: "finish"}
+_WORDS = {word: number for number, word in _NAMES.items()}
 _CHECK = 0x70726F63
 
 
@@ -240,15 +242,26 @@ def pack_record(record: Record) -> bytes:
     return _RECORD.pack(_CHECK, record if isinstance(record, int) else _WORDS[record])
 
 
+def unpack_record(data: bytes) -> Record:
+    """The record in `data`, which holds one.
+
+    :raises WireError: if the bytes are not a record.
+    """
+    check, number = _RECORD.unpack(data)
+    if check == _CHECK:
+        if number >= 0:
+            return TestIndex(number)
+        if number in _NAMES:
+            return _NAMES[number]
+    raise WireError("the inbox holds bytes that are not a record")
+
+
 def unpack_records(data: bytes) -> Iterator[Record]:
     """The records in `data`, which holds whole ones.
 
     :raises WireError: if the bytes are not records.
     """
-    try:
-        for check, number in _RECORD.iter_unpack(data):
-            if check != _CHECK:
-                raise WireError("the inbox holds bytes that are not a record")
-            yield TestIndex(number) if number >= 0 else cast("Record", _NAMES[number])
-    except (struct.error, KeyError) as error:
-        raise WireError(f"the inbox holds bytes that are not a record: {error}") from None
+    if len(data) % RECORD_SIZE:
+        raise WireError("the inbox holds part of a record")
+    for at in range(0, len(data), RECORD_SIZE):
+        yield unpack_record(data[at : at + RECORD_SIZE])

@@ -53,6 +53,10 @@ class RunOptions:
     max_chunk: int | None = None
     max_restarts: int | None = None
 
+    def workers_for(self, tests: int) -> int:
+        """How many workers are started for a suite: no more than there are tests, but one at least."""
+        return self.workers if self.dist is Dist.EACH else min(self.workers, max(1, tests))
+
 
 def assert_never(value: NoReturn) -> NoReturn:
     """Make the type checker prove that a match is complete (`typing.assert_never` of Python 3.11)."""

@@ -55,20 +55,17 @@ class Pool:
 
     def take_all(self) -> list[Unit]:
         """Take everything."""
-        units = list(self._units)
-        self._units.clear()
-        self._size = 0
-        return units
+        return self._take(self._size)
 
     def take_batch(self, shares: int) -> list[Unit]:
         """The next batch for one of `shares` workers; empty when nothing is left.
 
         ``load`` deals ever smaller batches of neighbours (guided self-scheduling, Polychronopoulos
         and Kuck 1987), so that fixtures are shared and the ends meet; ``worksteal`` deals an even
-        share at once; the grouping modes deal one group.
+        share at once; the grouping modes deal one group; ``each`` deals a worker all of its copy.
         """
-        if not self._units:
-            return []
+        if self._options.dist is Dist.EACH:
+            return self.take_all()
         if self._options.dist.grouped:
             return self._take(1)
         if self._options.dist is Dist.WORKSTEAL:
@@ -77,6 +74,7 @@ class Pool:
         return self._take(min(max(1, self._size // (2 * shares)), limit))
 
     def _take(self, tests: int) -> list[Unit]:
+        """Whole units from the front until they hold `tests` tests."""
         taken: list[Unit] = []
         while tests > 0 and self._units:
             unit = self._units.popleft()
@@ -86,11 +84,11 @@ class Pool:
         return taken
 
 
-def share_to_steal(units: Sequence[Unit], *, idle: bool) -> Sequence[Unit]:
-    """Which of another worker's units, none of which has begun, a worker without tests takes.
+def share_to_steal(units: int, *, thief_idle: bool, victim_free: bool) -> int:
+    """How many of a worker's `units`, none of which has begun, a worker without tests takes: the later ones.
 
-    The later half. A worker that still runs a test leaves the last unit to its owner, since either
-    may be the first to be free; an idle one takes it.
+    Half of them. Who is free first gets the odd one: an idle thief, unless the victim is between two
+    tests (`victim_free`) and will begin it at once. Two free workers would else pass a last unit to and
+    fro, faster than either could begin it.
     """
-    count = (len(units) + 1) // 2 if idle else len(units) // 2
-    return units[len(units) - count :]
+    return (units + (thief_idle and not victim_free)) // 2

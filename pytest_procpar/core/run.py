@@ -3,14 +3,17 @@
 It knows neither processes nor pytest. `Run.handle` is given every event with the time at which it
 happened, and returns effects that the caller performs in order. An effect that needs an answer
 (`Spawn`, `Revoke`, `Finish`) gets it as a later event.
+
+This module holds the workers' lives: start, deadline, replacement, end. Who runs which test is decided by
+`Dealer`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from .dealer import IN_HAND, Dealer
 from .events import (
-    Assign,
     Began,
     Collected,
     Crashed,
@@ -23,10 +26,8 @@ from .events import (
     Interrupt,
     Kill,
     NotRun,
-    Outlook,
     PutBack,
     Ready,
-    Revoke,
     Revoked,
     Spawn,
     Stop,
@@ -35,33 +36,32 @@ from .events import (
 from .ledger import Ledger, LedgerError
 from .lifecycle import Phase, WorkerState
 from .model import Dist, RunOptions, TestIndex, WorkerId, assert_never
-from .policy import Pool, Unit, group_tests, share_to_steal
+from .policy import group_tests
 
 __all__ = ["Run"]
-
-#: Tests a worker has in hand: filled up to the second number when below the first. What is in hand can
-#: be taken back at any time, so depth costs nothing; it must outlast the pauses in which the
-#: controller lets results pile up (some milliseconds of 0.1 ms tests).
-_IN_HAND_LOW, _IN_HAND_FULL = 64, 128
-
-#: A worker draws its next batch when what it owns will last less than this, in seconds.
-_HORIZON = 0.02
 
 #: A worker that has not reported for duty after this many seconds is killed and replaced.
 START_TIMEOUT = 60.0
 
 
 class Run:
-    """The state of a run from the first collected test to the last worker's end."""
+    """The state of a run from the first collected test to the last worker's end.
 
-    def __init__(self, options: RunOptions) -> None:
+    :param in_hand: with fewer tests than this a worker is sent more, if there are more.
+    """
+
+    def __init__(self, options: RunOptions, in_hand: int = IN_HAND) -> None:
         self._options = options
-        self._ledger = Ledger(0)
-        self._pools: list[Pool] = []
+        self._in_hand = in_hand
+        self._lanes: list[Dealer] = []
+        self._tests_a_lane = 0
         self._workers: dict[WorkerId, WorkerState] = {}
         self._next_worker = 0
         self._restarts = 0
+        #: How many workers in a row died before their first test.
         self._stillborn = 0
+        self._last_dead = WorkerId(0)
+        self._given_up: str | None = None
         self._stopping = False
         self._out: list[Effect] = []
 
@@ -70,7 +70,7 @@ class Run:
     @property
     def over(self) -> bool:
         """Whether nothing will happen any more: no worker is left, and none will come."""
-        return bool(self._pools) and not self._workers
+        return not self._workers and (bool(self._lanes) or self._stopping)
 
     @property
     def stopping(self) -> bool:
@@ -79,7 +79,7 @@ class Run:
 
     def unsettled(self) -> Iterator[TestIndex]:
         """The tests without an outcome, in collected order: none, unless the run was stopped."""
-        return self._ledger.unsettled_tests()
+        return (test for lane in self._lanes for test in lane.ledger.unsettled_tests())
 
     def running(self) -> dict[WorkerId, TestIndex]:
         """Which worker runs which test."""
@@ -88,8 +88,7 @@ class Run:
     def hungry(self) -> bool:
         """Whether a worker is, or soon will be, waiting for a word from the controller."""
         return any(
-            w.in_hand < _IN_HAND_LOW // 2 and w.phase is not Phase.FINISHING
-            for w in self._workers.values()
+            w.in_hand < self._in_hand // 2 and w.phase is not Phase.FINISHING for w in self._workers.values()
         )
 
     def deadline(self) -> float | None:
@@ -103,21 +102,19 @@ class Run:
         """Take one event in; the effects to perform, in order.
 
         :param now: seconds on any clock that does not jump back.
-        :raises LedgerError: if the event contradicts what happened before: a bug of ours.
+        :raises LedgerError: if the event contradicts what happened before; nothing has changed then.
         """
-        out: list[Effect] = []
-        self._out = out
         match event:
             case Began(worker, test):
-                self._began(self._workers[worker], test, now)
+                self._began(worker, test, now)
             case Finished(worker, test):
-                self._finished(self._workers[worker], test, now)
+                self._finished(worker, test, now)
             case Ready(worker):
-                self._ready(self._workers[worker], now)
+                self._ready(worker, now)
             case Revoked(worker, tests):
                 self._revoked(worker, tests, now)
-            case Died(worker, finished):
-                self._died(self._workers.pop(worker), finished, now)
+            case Died(worker):
+                self._died(worker, now)
             case Collected(count, keys):
                 self._collected(count, keys, now)
             case PutBack(test):
@@ -128,103 +125,94 @@ class Run:
                 self._tick(now)
             case _:
                 assert_never(event)
+        if not self._out:
+            return []
+        out = self._out.copy()
+        self._out.clear()
         return out
 
     def _collected(self, count: int, keys: tuple[str, ...] | None, now: float) -> None:
         options = self._options
         each = options.dist is Dist.EACH
-        lanes = options.workers if each else 1
-        self._ledger = Ledger(count * lanes)
+        self._tests_a_lane = count
         units = group_tests(count, keys, options)
-        for lane in range(lanes):
-            copies = (tuple(TestIndex(t + lane * count) for t in unit) for unit in units)
-            self._pools.append(Pool(copies if lane else units, options))
-        workers = options.workers if each else min(options.workers, max(1, count))
+        for lane in range(options.workers if each else 1):
+            first = lane * count
+            copies = (tuple(TestIndex(test + first) for test in unit) for unit in units)
+            ledger = Ledger(count, first)
+            self._lanes.append(Dealer(copies, ledger, options, self._out, self._in_hand))
+        if self._stopping:
+            return
+        workers = options.workers_for(count)
         for i in range(workers):
             worker = self._spawn(now, lane=i if each else 0)
-            unserved = workers - i if options.dist is Dist.WORKSTEAL else workers
-            self._own(worker, self._pools[worker.lane].take_batch(unserved))
-        if not count:
-            self._finish_when_done()
+            shares = workers - i if options.dist is Dist.WORKSTEAL else workers
+            self._lanes[worker.lane].reserve(worker, shares)
 
-    def _ready(self, worker: WorkerState, now: float) -> None:
+    def _ready(self, worker_id: WorkerId, now: float) -> None:
+        worker = self._worker(worker_id)
+        if worker.phase is not Phase.STARTING:
+            raise LedgerError(f"gw{worker_id} is ready a second time")
         worker.phase = Phase.ACTIVE
         worker.since = now
-        self._feed(worker, now)
+        self._lanes[worker.lane].ready(worker, now)
         self._finish_when_done()
 
-    def _began(self, worker: WorkerState, test: TestIndex, now: float) -> None:
-        if not worker.begin(test):
-            raise LedgerError(f"test {test} began on gw{worker.id} out of turn")
-        self._ledger.begin(test, worker.id)
+    def _began(self, worker_id: WorkerId, test: TestIndex, now: float) -> None:
+        worker = self._worker(worker_id)
+        self._lanes[worker.lane].began(worker, test, now)
         self._stillborn = 0
-        self._feed(worker, now)
-        if not self._ledger.unbegun:
-            self._tell_all()
 
-    def _finished(self, worker: WorkerState, test: TestIndex, now: float) -> None:
-        if worker.running != test:
-            raise LedgerError(f"test {test} finished on gw{worker.id}, which runs {worker.running}")
-        worker.running = None
-        worker.finished += 1
-        self._ledger.settle(test)
+    def _finished(self, worker_id: WorkerId, test: TestIndex, now: float) -> None:
+        worker = self._worker(worker_id)
+        self._lanes[worker.lane].finished(worker, test, now)
         if not worker.owned:
-            self._feed(worker, now)
             self._finish_when_done()
 
     def _revoked(self, worker_id: WorkerId, tests: tuple[TestIndex, ...], now: float) -> None:
         worker = self._workers.get(worker_id)
         if worker is None or not worker.revoking:
             return  # it died before it could answer
-        again = worker.revoked(frozenset(tests))
-        if self._stopping:
-            self._drop_future(worker, again)
-            self._finish_when_done()
-            return
-        if again:
-            self._out.append(Assign(worker.id, tuple(again)))
-        for other in self._workers.values():
-            if not other.owned and other is not worker:
-                self._feed(other, now)
-        worker.told = None
-        self._feed(worker, now)
+        self._lanes[worker.lane].revoked(worker, tests, now)
+        self._finish_when_done()
 
-    def _died(self, worker: WorkerState, finished: bool, now: float) -> None:
-        if worker.running is not None:
-            self._ledger.settle(worker.running)
-            self._out.append(Crashed(worker.id, worker.running))
-        elif not worker.finished and not finished:
+    def _died(self, worker_id: WorkerId, now: float) -> None:
+        worker = self._worker(worker_id)
+        del self._workers[worker_id]
+        self._last_dead = worker_id
+        lane = self._lanes[worker.lane]
+        wanted = worker.phase is not Phase.FINISHING
+        crashed = lane.leave(worker)
+        if crashed is not None:
+            self._out.append(Crashed(worker_id, crashed))
+        elif wanted and not worker.finished:
             self._stillborn += 1
-        units = worker.surrender()
-        for unit in units:
-            for test in unit:
-                self._ledger.take_back(test)
-        self._pools[worker.lane].put_back(units)
-        if not self._stopping and self._ledger.unbegun:
+        if wanted and lane.ledger.unbegun and not self._stopping:
             self._replace(worker, now)
-        self._feed_idle(now)
+        lane.feed_hungry(now)
         self._finish_when_done()
 
     def _put_back(self, test: TestIndex, now: float) -> None:
-        if self._stopping:
+        number = test // self._tests_a_lane
+        lane = self._lanes[number]
+        if self._stopping or not lane.reopen(test) or lane.served:
+            lane.feed_hungry(now)
             return
-        self._ledger.reopen(test)
-        lane = test // (len(self._ledger) // len(self._pools))
-        self._pools[lane].put_back([(test,)])
-        if not any(w.phase is not Phase.FINISHING and w.lane == lane for w in self._workers.values()):
-            self._spawn(now, lane)
-        self._feed_idle(now)
+        # Its last worker died of that test, or was let go since there was nothing left to do.
+        refusal = self._refusal()
+        if refusal is not None:
+            self._give_up(lane, refusal)
+        else:
+            self._restarts += 1
+            self._spawn(now, number)
 
     def _stop(self, interrupt: bool) -> None:
         self._stopping = True
-        for worker in self._workers.values():
-            if interrupt and worker.phase is not Phase.FINISHING:
-                self._out.append(Interrupt(worker.id))
-            if worker.in_hand and not worker.revoking:
-                worker.revoking = True
-                self._out.append(Revoke(worker.id))
-            elif not worker.in_hand:
-                self._drop_future(worker, [])
+        # What can be taken back goes before the interrupt: a worker whose test ends claims the next.
+        for lane in self._lanes:
+            lane.stop()
+        if interrupt:
+            self._out += [Interrupt(w.id) for w in self._workers.values() if w.phase is not Phase.FINISHING]
         self._finish_when_done()
 
     def _tick(self, now: float) -> None:
@@ -235,131 +223,52 @@ class Run:
 
     # --- workers come and go ---
 
+    def _worker(self, worker_id: WorkerId) -> WorkerState:
+        try:
+            return self._workers[worker_id]
+        except KeyError:
+            raise LedgerError(f"there is no gw{worker_id}, or not any more") from None
+
     def _spawn(self, now: float, lane: int, replaces: WorkerId | None = None) -> WorkerState:
         worker = WorkerState(WorkerId(self._next_worker), now, lane)
         self._next_worker += 1
         self._workers[worker.id] = worker
+        self._lanes[lane].join(worker)
         self._out.append(Spawn(worker.id, replaces))
         return worker
 
     def _replace(self, dead: WorkerState, now: float) -> None:
-        """Fork a worker in the place of a dead one, or say why not."""
-        limit = self._options.max_restarts
-        if self._stillborn > 2 + self._options.workers:
-            why = f"{self._stillborn} workers in a row died before their first test"
-        elif limit is None or self._restarts < limit:
+        """Fork a worker in the place of a dead one; if that may not be, the others have to do."""
+        refusal = self._refusal()
+        lane = self._lanes[dead.lane]
+        if refusal is None:
             self._restarts += 1
             self._spawn(now, dead.lane, dead.id)
-            return
-        elif limit == 0:
-            why = f"worker gw{dead.id} crashed and worker restarting disabled"
-        else:
-            why = f"maximum crashed workers reached: {limit}"
-        mates = [w for w in self._workers.values() if w.lane == dead.lane]
-        if not mates:
+        elif not lane.served:
+            self._give_up(lane, refusal)
+
+    def _refusal(self) -> str | None:
+        """Why the worker that died last is not replaced; None if it is."""
+        limit = self._options.max_restarts
+        if self._stillborn > 2 + self._options.workers:
+            return f"{self._stillborn} workers in a row died before their first test"
+        if limit is None or self._restarts < limit:
+            return None
+        if limit == 0:
+            return f"worker gw{self._last_dead} crashed and worker restarting disabled"
+        return f"maximum crashed workers reached: {limit}"
+
+    def _give_up(self, lane: Dealer, why: str) -> None:
+        if why != self._given_up:
+            self._given_up = why
             self._out.append(GiveUp(why))
-            left = [test for unit in self._pools[dead.lane].take_all() for test in unit]
-            for test in left:
-                self._ledger.drop(test)
-            self._out.append(NotRun(tuple(left), why))
+        self._out.append(NotRun(lane.abandon(), why))
 
     def _finish_when_done(self) -> None:
         """Once no test runs or will run anywhere, and not before, let the workers finish."""
-        workers = self._workers.values()
-        if self._stopping:
-            if any(w.running is not None or w.owned for w in workers):
-                return
-        elif self._ledger.unsettled:
+        if any(lane.busy if self._stopping else lane.ledger.unsettled for lane in self._lanes):
             return
-        for worker in workers:
+        for worker in self._workers.values():
             if worker.phase is Phase.ACTIVE:
                 worker.phase = Phase.FINISHING
                 self._out.append(Finish(worker.id))
-
-    # --- tests find their workers ---
-
-    def _own(self, worker: WorkerState, units: list[Unit]) -> None:
-        for unit in units:
-            for test in unit:
-                self._ledger.assign(test, worker.id)
-            worker.owned += len(unit)
-        worker.units.extend(units)
-
-    def _feed(self, worker: WorkerState, now: float) -> None:
-        """See to it that a worker knows what comes next."""
-        if worker.phase is not Phase.ACTIVE or worker.revoking:
-            return
-        if not self._stopping:
-            pool = self._pools[worker.lane]
-            if pool and worker.owned <= self._low_water(worker, now):
-                self._own(worker, pool.take_batch(self._options.workers))
-            if not worker.owned:
-                self._steal_for(worker)
-        if worker.units and worker.in_hand < _IN_HAND_LOW:
-            tests = worker.hand_out(_IN_HAND_FULL)
-            alone = worker.owned == self._ledger.unbegun and not worker.units
-            worker.told = "last" if alone else None
-            self._out.append(Assign(worker.id, tuple(tests), worker.told))
-        if not worker.owned:
-            self._tell(worker)
-
-    def _feed_idle(self, now: float) -> None:
-        for worker in self._workers.values():
-            if not worker.owned:
-                self._feed(worker, now)
-
-    def _low_water(self, worker: WorkerState, now: float) -> int:
-        pace = worker.pace(now)
-        return min(_IN_HAND_LOW, int(_HORIZON / pace)) if pace else 0
-
-    def _steal_for(self, thief: WorkerState) -> None:
-        """Take units that have not begun from the worker that has the most of them."""
-        victims = [
-            w for w in self._workers.values()
-            if w is not thief and w.lane == thief.lane and w.phase is Phase.ACTIVE and not w.revoking
-        ]  # fmt: skip
-        if not victims:
-            return
-        victim = max(victims, key=lambda w: len(w.handed) + len(w.units))
-        share = share_to_steal([*victim.handed, *victim.units], idle=thief.idle)
-        if not share:
-            return
-        if len(share) > len(victim.units):
-            victim.revoking = True
-            self._out.append(Revoke(victim.id))
-            return
-        for _ in share:
-            unit = victim.units.pop()
-            victim.owned -= len(unit)
-            for test in unit:
-                self._ledger.take_back(test)
-        self._own(thief, list(share))
-
-    def _drop_future(self, worker: WorkerState, again: list[TestIndex]) -> None:
-        """Return to the pool what a stopped worker will not run any more."""
-        again_set = frozenset(again)
-        worker.current = type(worker.current)(t for t in worker.current if t not in again_set)
-        worker.in_hand -= len(again)
-        returned: list[Unit] = [tuple(again)] if again else []
-        kept = [tuple(t for t in unit if t not in again_set) for unit in worker.handed]
-        worker.handed = type(worker.handed)(unit for unit in kept if unit)
-        returned += worker.units
-        worker.units.clear()
-        for unit in returned:
-            worker.owned -= len(unit)
-            for test in unit:
-                self._ledger.take_back(test)
-        self._pools[worker.lane].put_back(returned)
-        if not worker.owned:
-            self._tell(worker)
-
-    def _tell(self, worker: WorkerState) -> None:
-        outlook: Outlook = "hold" if self._ledger.unbegun and not self._stopping else "last"
-        if worker.phase is Phase.ACTIVE and worker.told != outlook:
-            worker.told = outlook
-            self._out.append(Assign(worker.id, (), outlook))
-
-    def _tell_all(self) -> None:
-        for worker in self._workers.values():
-            if not worker.owned:
-                self._tell(worker)

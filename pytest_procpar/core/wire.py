@@ -1,7 +1,7 @@
 """Frames and bodies on a byte stream between two of our processes.
 
-A frame is a fixed header (magic, length, checksum) and a body. Anything that breaks the header or
-the checksum means that somebody else wrote to the descriptor: the stream is dead from there on.
+A frame is a fixed header (mark, length, checksum of the body) and a body. Anything that breaks the header
+or the checksum means that somebody else wrote to the descriptor: the stream is dead from there on.
 
 A body carries exact builtin values (None, bool, int, float, str, bytes, bytearray, tuple, list, dict,
 set, frozenset) and gives back the same types. Loading a body can neither import nor call anything.
@@ -18,10 +18,19 @@ from typing import NoReturn
 
 __all__ = ["Decoder", "Encoder", "WireError", "loads"]
 
-_HEADER = struct.Struct("<2sII")
-_MAGIC = b"\xb5P"
+_HEADER = struct.Struct("<HII")
 #: A frame longer than this is taken for garbage. A report's size is bounded by what a test prints.
 MAX_BODY = 1 << 30
+#: Values nested deeper than this are not copied, but go as their repr.
+_DEEPEST = 100
+
+
+def _mark(length: int) -> int:
+    """What a frame of that length begins with.
+
+    It vouches for the length: a receiver that believed a wrong one would wait for bytes that never come.
+    """
+    return 0x50B5 ^ (length & 0xFFFF) ^ (length >> 16)
 
 
 class WireError(Exception):
@@ -63,13 +72,17 @@ class Encoder:
     def frame(self, value: object) -> bytes:
         """One frame that holds `value`. Never fails for a value's sake: see ``lost``."""
         body = self._body(value)
-        return _HEADER.pack(_MAGIC, len(body), zlib.crc32(body)) + body
+        return _HEADER.pack(_mark(len(body)), len(body), zlib.crc32(body)) + body
 
     def _body(self, value: object) -> bytes:
         try:
             return self._dump(value)
-        except (_Foreign, RecursionError):
-            return self._dump(self._plain(value, 0))
+        except Exception:  # a foreign value, too deep, or changed by another thread meanwhile
+            pass
+        try:
+            return self._dump(_Copy(self.lost).of(value))
+        except Exception:
+            return self._dump(_repr(value, self.lost))
 
     def _dump(self, value: object) -> bytes:
         try:
@@ -80,54 +93,97 @@ class Encoder:
             self._sink.seek(0)
             self._sink.truncate()
 
-    def _plain(self, value: object, depth: int) -> object:
-        """A copy of `value` in exact builtins: subclasses lose their class, the rest its identity."""
-        if value is None or type(value) in (bool, int, float, str, bytes):
+
+class _Copy:
+    """Makes a copy of a value in exact builtins: subclasses lose their class, the rest goes as its repr.
+
+    It asks for types by `type`, not by ``isinstance``, which believes a mock's ``__class__``.
+    """
+
+    def __init__(self, lost: list[str]) -> None:
+        self._lost = lost
+        self._depth = 0
+        #: The copies of the containers that were met, by their id, and the repr of those being copied.
+        #: What is met twice is copied once: a tree with links to the parents has no end of paths.
+        self._known: dict[int, object] = {}
+
+    def of(self, value: object) -> object:
+        """The copy of `value`."""
+        kind = type(value)
+        if value is None or kind in (bool, int, float, str, bytes):
             return value
-        if depth > 100:
-            return self._as_repr(value)
-        if isinstance(value, int):
-            return int.__int__(value)
-        if isinstance(value, float):
-            return float.__float__(value)
-        if isinstance(value, str):
-            return str.__str__(value)
-        if isinstance(value, bytes):
-            return bytes.__getitem__(value, slice(None))
-        if isinstance(value, bytearray):
-            return bytearray.__getitem__(value, slice(None))
+        if issubclass(kind, (int, float, str, bytes, bytearray)):
+            return _exact(value)
+        if issubclass(kind, (tuple, list, dict, set, frozenset)):
+            return self._of_container(value)
+        return _repr(value, self._lost)
+
+    def _of_container(self, value: object) -> object:
+        if id(value) not in self._known:
+            if self._depth >= _DEEPEST:
+                return _repr(value, self._lost)
+            self._known[id(value)] = _Cycle
+            self._depth += 1
+            self._known[id(value)] = self._fill(value)
+            self._depth -= 1
+        copy = self._known[id(value)]
+        return _repr(value, self._lost) if copy is _Cycle else copy
+
+    def _fill(self, value: object) -> object:
+        # The base classes' own iterators: a subclass's may give anything.
         if isinstance(value, dict):
-            return {
-                self._hashable(k, depth): self._plain(v, depth + 1) for k, v in list(dict.items(value))
-            }
-        return self._plain_series(value, depth)
-
-    def _plain_series(self, value: object, depth: int) -> object:
-        if isinstance(value, tuple):
-            return tuple(self._plain(v, depth + 1) for v in tuple.__iter__(value))
+            return {self._hashable(k): self.of(v) for k, v in list(dict.items(value))}
         if isinstance(value, list):
-            return [self._plain(v, depth + 1) for v in list.__iter__(value)]
+            return [self.of(v) for v in list.__iter__(value)]
+        if isinstance(value, tuple):
+            return tuple([self.of(v) for v in tuple.__iter__(value)])
         if isinstance(value, set):
-            return {self._hashable(v, depth) for v in set.__iter__(value)}
-        if isinstance(value, frozenset):
-            return frozenset(self._hashable(v, depth) for v in frozenset.__iter__(value))
-        return self._as_repr(value)
+            return {self._hashable(v) for v in set.__iter__(value)}
+        assert isinstance(value, frozenset)
+        return frozenset([self._hashable(v) for v in frozenset.__iter__(value)])
 
-    def _hashable(self, value: object, depth: int) -> object:
-        plain = self._plain(value, depth + 1)
+    def _hashable(self, value: object) -> object:
+        copy = self.of(value)
         try:
-            hash(plain)
+            hash(copy)
         except TypeError:
-            return self._as_repr(value)
-        return plain
+            return _repr(value, self._lost)
+        return copy
 
-    def _as_repr(self, value: object) -> str:
-        try:
-            text = repr(value)
-        except Exception as error:
-            text = f"<{type(value).__name__} whose repr raised {type(error).__name__}>"
-        self.lost.append(f"a value of type {type(value).__module__}.{type(value).__qualname__}")
-        return text
+
+class _Cycle:
+    """Stands for the copy of a container that is not complete."""
+
+
+def _exact(value: object) -> object:
+    """The builtin value of an instance of a builtin's subclass, whatever the subclass overrides."""
+    if isinstance(value, int):
+        return int.__int__(value)
+    if isinstance(value, float):
+        return float.__float__(value)
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, bytes):
+        return bytes.__getitem__(value, slice(None))
+    assert isinstance(value, bytearray)
+    return bytearray.__getitem__(value, slice(None))
+
+
+def _repr(value: object, lost: list[str]) -> str:
+    """What goes in the place of a value that cannot be carried, which is noted in `lost`."""
+    name = _type_name(value)
+    lost.append(f"a value of type {name}")
+    try:
+        return str.__str__(repr(value))
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # pytest's own outcomes are no Exceptions
+        return f"<{name} whose repr raised {_type_name(error)}>"
+
+
+def _type_name(value: object) -> str:
+    # By `type`'s own repr: a metaclass may give any answer to __name__, or none.
+    return type.__repr__(type(value))[len("<class '") : -len("'>")]
 
 
 def loads(body: bytes) -> object:
@@ -172,8 +228,8 @@ class Decoder:
         at = 0
         try:
             while len(self._buffer) - at >= _HEADER.size:
-                magic, length, checksum = _HEADER.unpack_from(self._buffer, at)
-                if magic != _MAGIC or length > MAX_BODY:
+                mark, length, checksum = _HEADER.unpack_from(self._buffer, at)
+                if mark != _mark(length) or length > MAX_BODY:
                     raise self._break("the stream holds bytes that are not a frame")
                 end = at + _HEADER.size + length
                 if len(self._buffer) < end:

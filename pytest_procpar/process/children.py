@@ -32,7 +32,12 @@ class Children:
         return _POLL_SECONDS if any(fd is None for fd in self._fds.values()) else None
 
     def add(self, worker: WorkerId, pid: int) -> int | None:
-        """Note a new child; a descriptor that becomes readable when it is dead, where there is such."""
+        """Note a new child, and give it a process group of its own.
+
+        Returns a descriptor that becomes readable when it is dead, where there is such.
+        """
+        with suppress(OSError):  # the child does it too: whoever comes first
+            os.setpgid(pid, pid)
         fd: int | None = None
         if hasattr(os, "pidfd_open"):
             with suppress(OSError):
@@ -61,16 +66,26 @@ class Children:
 
     def kill_all(self) -> None:
         """End every worker and what it has started: politely, then not."""
+        groups = set(self._pids.values())
+        for pid in groups:
+            _signal_group(pid, signal.SIGTERM)
         deadline = monotonic() + _GRACE
-        for signum in (signal.SIGTERM, signal.SIGKILL):
-            for worker in list(self._pids):
-                self.signal(worker, signum, group=True)
-            while self._pids and (signum == signal.SIGKILL or monotonic() < deadline):
-                for _worker, _status, fd in self.reap():
-                    if fd is not None:
-                        os.close(fd)
-                if self._pids:
-                    pause(0.005)
+        while groups and monotonic() < deadline:
+            self._reap_and_close()
+            groups = {pid for pid in groups if _signal_group(pid, 0)}
+            if groups:
+                pause(0.005)
+        for pid in groups:
+            _signal_group(pid, signal.SIGKILL)
+        while self._pids:
+            self._reap_and_close()
+            if self._pids:
+                pause(0.005)
+
+    def _reap_and_close(self) -> None:
+        for _worker, _status, fd in self.reap():
+            if fd is not None:
+                os.close(fd)
 
     def forget(self) -> None:
         """In a forked child: its parent's children are none of its."""
@@ -79,3 +94,14 @@ class Children:
                 os.close(fd)
         self._pids.clear()
         self._fds.clear()
+
+
+def _signal_group(pid: int, signum: int) -> bool:
+    """Send a signal to a process group; whether there is such a group."""
+    try:
+        os.killpg(pid, signum)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

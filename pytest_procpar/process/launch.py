@@ -51,17 +51,22 @@ class Cluster:
 
     def wait(self, seconds: float | None) -> list[WorkerId | None]:
         """Wait until somebody has something to say: those workers, None standing for the fork server."""
+        self._watch(self._server, None)
         for worker, port in self._workers.items():
-            interest = selectors.EVENT_READ | (selectors.EVENT_WRITE if port.clogged else 0)
-            if self._selector.get_key(port).events != interest:
-                self._selector.modify(port, interest, worker)
+            if port.garbled is None:
+                self._watch(port, worker)
         ready: list[WorkerId | None] = []
         for key, events in self._selector.select(seconds):
-            if events & selectors.EVENT_WRITE:
-                self._workers[key.data].flush()
+            if events & selectors.EVENT_WRITE and isinstance(key.fileobj, Port):
+                key.fileobj.flush()
             if events & selectors.EVENT_READ:
                 ready.append(key.data)
         return ready
+
+    def _watch(self, port: Port, worker: WorkerId | None) -> None:
+        interest = selectors.EVENT_READ | (selectors.EVENT_WRITE if port.clogged else 0)
+        if self._selector.get_key(port).events != interest:
+            self._selector.modify(port, interest, worker)
 
     def listen_to(self, fd: int) -> None:
         """Let `wait` also end when `fd` becomes readable (its owner reads it)."""
@@ -70,8 +75,13 @@ class Cluster:
     # --- the fork server ---
 
     def from_server(self) -> tuple[list[FromServer], bool]:
-        """What the fork server has said, and whether it is still there."""
+        """What the fork server has said, and whether it is still there.
+
+        :raises WireError: if somebody else wrote to its stream.
+        """
         messages, is_open = self._server.receive()
+        if self._server.garbled is not None:
+            raise WireError(f"the fork server cannot be understood: {self._server.garbled}")
         return messages, is_open  # type: ignore[return-value]
 
     def setup(
@@ -100,16 +110,16 @@ class Cluster:
         self._pids[worker] = pid
 
     def from_worker(self, worker: WorkerId) -> tuple[list[FromWorker], str | None]:
-        """What a worker has said; if it cannot be understood any longer, why."""
+        """What a worker has said; and, once, why it cannot be understood any longer."""
         port = self._workers.get(worker)
         if port is None:
             return [], None
-        try:
-            messages, _ = port.receive()
-        except WireError as error:
-            self._selector.unregister(port)
-            return [], str(error)
-        return messages, None  # type: ignore[return-value]
+        known = port.garbled is not None
+        messages, _ = port.receive()
+        if known or port.garbled is None:
+            return messages, None  # type: ignore[return-value]
+        self._selector.unregister(port)
+        return messages, port.garbled  # type: ignore[return-value]
 
     def tell(self, worker: WorkerId, records: list[Record]) -> None:
         """Put records into a worker's inbox."""

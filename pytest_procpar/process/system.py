@@ -7,26 +7,23 @@ here once, in default arguments and closures, before any test module is imported
 
 from __future__ import annotations
 
+import _socket
 import fcntl
 import os
 import resource
 import signal
 import socket
-import threading
 import time
 from collections.abc import Callable
-from types import FrameType
-from typing import Any
 
 __all__ = [
-    "SIGINT_GUARD",
+    "adopt_socket",
     "describe_status",
+    "getpid",
     "monotonic",
     "out_of_reach",
-    "socket_pair",
-    "SigintGuard",
-    "getpid",
     "pause",
+    "socket_pair",
 ]
 
 
@@ -54,77 +51,52 @@ def _bind_pause(sleep: Callable[[float], None] = time.sleep) -> Callable[[float]
 pause = _bind_pause()
 
 
+#: Programs close descriptors up to a number they chose, which is hardly ever higher than this.
+_FAR = 8192
+#: A process's table of descriptors reaches up to its highest one, and every fork copies it (8 bytes each).
+_TOO_FAR = 1 << 16
+_ROOM = 4096
+
+
 def out_of_reach(fd: int) -> int:
     """Move a descriptor to where tests do not go, and return its new number; `fd` is closed.
 
     Programs close descriptors up to a number they chose (`os.closerange(3, 256)`) or up to the soft limit
     (`SC_OPEN_MAX`). A descriptor above the soft limit stays open and usable, so where the hard limit
-    allows it ours goes there; otherwise just below the soft limit.
+    allows it ours goes there; otherwise as far up as is cheap (containers often have a limit of a million,
+    or a billion).
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     unlimited = resource.RLIM_INFINITY
-    margin = 4096
-    if soft != unlimited and (hard == unlimited or hard >= soft + margin):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft + margin, hard))
+    if soft != unlimited and soft <= _TOO_FAR and (hard == unlimited or hard >= soft + _ROOM):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft + _ROOM, hard))
         try:
             moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, soft)
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     else:
-        lowest = 512 if soft == unlimited else max(3, soft - min(margin, soft // 2))
-        moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, lowest)
+        lowest = _FAR if soft == unlimited else min(_FAR, soft // 2)
+        moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, max(3, lowest))
     os.close(fd)
     return moved
 
 
-def socket_pair() -> tuple[socket.socket, socket.socket]:
-    """Two connected stream sockets, out of reach, closed on exec."""
-    left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    return (
-        socket.socket(fileno=out_of_reach(left.detach())),
-        socket.socket(fileno=out_of_reach(right.detach())),
-    )
+def adopt_socket(fd: int, make: Callable[..., socket.socket] = socket.socket) -> socket.socket:
+    """The blocking socket behind a descriptor, out of reach, closed on exec; `fd` is closed.
 
-
-class SigintGuard:
-    """Puts a KeyboardInterrupt off while a frame is written: half a frame would be the end of a worker.
-
-    Used as a context manager around short calls in the main thread. The handler that was there, a test's
-    own perhaps, is put back and called if the signal came meanwhile.
+    Neither a class that a plugin has put in the place of `socket.socket` nor a default timeout changes it.
     """
-
-    __slots__ = ("_came", "_getsignal", "_main", "_previous", "_set")
-
-    def __init__(
-        self,
-        set_handler: Callable[[int, Any], Any] = signal.signal,
-        current: Callable[[], threading.Thread] = threading.current_thread,
-    ) -> None:
-        self._set = set_handler
-        self._main = current
-        self._previous: Any = None
-        self._came = False
-
-    def _note(self, signum: int, frame: FrameType | None) -> None:
-        self._came = True
-
-    def __enter__(self) -> None:
-        self._came = False
-        try:
-            self._previous = self._set(signal.SIGINT, self._note)
-        except ValueError:  # not in the main thread: the interrupt will not arrive here
-            self._previous = None
-
-    def __exit__(self, *_: object) -> None:
-        previous, self._previous = self._previous, None
-        if previous is None:
-            return
-        self._set(signal.SIGINT, previous)
-        if self._came and callable(previous):
-            previous(signal.SIGINT, None)
+    sock = make(fileno=out_of_reach(fd))
+    sock.setblocking(True)
+    return sock
 
 
-SIGINT_GUARD = SigintGuard()
+def socket_pair(
+    make: Callable[..., tuple[_socket.socket, _socket.socket]] = _socket.socketpair,
+) -> tuple[socket.socket, socket.socket]:
+    """Two connected stream sockets, as `adopt_socket` makes them."""
+    left, right = make(socket.AF_UNIX, socket.SOCK_STREAM)
+    return adopt_socket(left.detach()), adopt_socket(right.detach())
 
 
 def describe_status(status: int) -> str:

@@ -11,10 +11,11 @@ it itself (`Port.drain`): at once, without the worker's help, whatever the worke
 from __future__ import annotations
 
 import array
-import errno
 import os
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from pytest_procpar.core.messages import (
     RECORD_SIZE,
@@ -25,16 +26,44 @@ from pytest_procpar.core.messages import (
     decode,
     encode,
     pack_record,
+    unpack_record,
     unpack_records,
 )
-from pytest_procpar.core.wire import Decoder, Encoder, loads
-from pytest_procpar.process.system import SIGINT_GUARD, out_of_reach
+from pytest_procpar.core.wire import Decoder, Encoder, WireError, loads
+from pytest_procpar.process.system import adopt_socket
 
 __all__ = ["Link", "Port"]
 
 _CHUNK = 1 << 18
-#: Records go out in writes of this many bytes, which the kernel takes whole or not at all.
-_RECORDS_AT_ONCE = 512 * RECORD_SIZE
+#: What is queued goes out in writes of this many bytes, which the kernel takes whole or not at all:
+#: a record is never torn.
+_AT_ONCE = 512 * RECORD_SIZE
+
+
+class _Inlet:
+    """Turns the bytes of a stream into messages, up to the first byte that cannot be ours."""
+
+    def __init__(self) -> None:
+        self._decoder = Decoder()
+        self.garbled: str | None = None
+
+    def feed(self, data: bytes) -> list[Any]:
+        """The messages that `data` completes; after an error, which `garbled` then tells, none."""
+        messages: list[Any] = []
+        try:
+            for body in self._decoder.feed(data):
+                batch = loads(body)
+                if not isinstance(batch, list):
+                    raise WireError("a frame holds no batch of messages")
+                messages.extend(map(decode, batch))
+        except WireError as error:
+            self.garbled = self.garbled or str(error)
+        return messages
+
+    def check(self) -> None:
+        """Raise what has ended the messages, if anything has."""
+        if self.garbled is not None:
+            raise WireError(self.garbled)
 
 
 class Port:
@@ -44,10 +73,10 @@ class Port:
         sock.setblocking(False)
         self._sock = sock
         self._peer = peer
-        self._decoder = Decoder()
+        self._inlet = _Inlet()
         self._encoder = Encoder()
-        self._unsent = bytearray()
-        self._fds: list[int] = []
+        #: What waits for the peer to read. The descriptors ride on the first byte of their part.
+        self._unsent: deque[tuple[bytearray, list[int]]] = deque()
 
     def fileno(self) -> int:
         """The descriptor to wait on."""
@@ -58,76 +87,68 @@ class Port:
         """Whether something waits for the peer to read: call `flush` when the descriptor is writable."""
         return bool(self._unsent)
 
-    def receive(self) -> tuple[list[FromWorker | FromServer | ToServer], bool]:
-        """All messages that have arrived, and whether the stream is still open.
+    @property
+    def garbled(self) -> str | None:
+        """Why nothing more can be understood, once somebody else has written to the stream."""
+        return self._inlet.garbled
 
-        :raises WireError: if somebody else wrote to the stream.
-        """
+    def receive(self) -> tuple[list[FromWorker | FromServer | ToServer], bool]:
+        """All messages that have arrived, and whether the stream is still open. See `garbled`, too."""
         messages: list[FromWorker | FromServer | ToServer] = []
         while True:
             try:
                 data = self._sock.recv(_CHUNK)
             except (BlockingIOError, InterruptedError):
                 return messages, True
-            except OSError as error:
-                if error.errno in (errno.ECONNRESET, errno.EPIPE):
-                    return messages, False
-                raise
+            except (BrokenPipeError, ConnectionResetError):
+                return messages, False
             if not data:
                 return messages, False
-            for body in self._decoder.feed(data):
-                batch = loads(body)
-                messages.extend(decode(item) for item in batch)  # type: ignore[attr-defined]
+            messages.extend(self._inlet.feed(data))
             if len(data) < _CHUNK:
                 return messages, True
 
     def send(self, message: ToServer, fds: Iterable[int] = ()) -> None:
         """Queue a message, and send what can be sent now. Descriptors stay the caller's to close."""
-        self._flush_all_but_fds()
-        frame = self._encoder.frame([encode(message)])
-        fds = list(fds)
-        if fds:
-            # A descriptor rides on the first byte of its message, so nothing may be queued before it.
-            self._sock.setblocking(True)
-            try:
-                sent = self._sock.sendmsg(
-                    [frame], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))]
-                )
-            except (BrokenPipeError, ConnectionResetError):
-                return
-            finally:
-                self._sock.setblocking(False)
-            frame = frame[sent:]
-        self._unsent += frame
-        self.flush()
-
-    def _flush_all_but_fds(self) -> None:
-        if self._unsent:
-            self._sock.setblocking(True)
-            try:
-                self._sock.sendall(self._unsent)
-            except (BrokenPipeError, ConnectionResetError):
-                pass
-            finally:
-                self._sock.setblocking(False)
-            self._unsent.clear()
+        self._queue(self._encoder.frame([encode(message)]), [os.dup(fd) for fd in fds])
 
     def send_records(self, records: Iterable[Record]) -> None:
         """Queue records for a worker, and send what can be sent now."""
-        self._unsent += b"".join(map(pack_record, records))
+        self._queue(b"".join(map(pack_record, records)), [])
+
+    def _queue(self, data: bytes, fds: list[int]) -> None:
+        if self._unsent and not fds:
+            self._unsent[-1][0].extend(data)
+        elif data:
+            self._unsent.append((bytearray(data), fds))
         self.flush()
 
     def flush(self) -> None:
         """Send what the peer has room for. A peer that is gone is noticed elsewhere: by its death."""
         while self._unsent:
+            data, fds = self._unsent[0]
             try:
-                sent = self._sock.send(self._unsent[:_RECORDS_AT_ONCE])
+                sent = self._send(data[:_AT_ONCE], fds)
             except (BlockingIOError, InterruptedError):
                 return
             except (BrokenPipeError, ConnectionResetError):
-                self._unsent.clear()
+                self._drop_unsent()
                 return
-            del self._unsent[:sent]
+            del data[:sent]
+            while fds:
+                os.close(fds.pop())
+            if not data:
+                self._unsent.popleft()
+
+    def _send(self, data: bytearray, fds: list[int]) -> int:
+        if not fds:
+            return self._sock.send(data)
+        return self._sock.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
+
+    def _drop_unsent(self) -> None:
+        while self._unsent:
+            for fd in self._unsent.popleft()[1]:
+                os.close(fd)
 
     def drain(self) -> list[Record]:
         """Take back every record that the worker has not read, in order."""
@@ -141,12 +162,13 @@ class Port:
             if not part:
                 break
             data += part
-        data += self._unsent
-        self._unsent.clear()
+        while self._unsent:
+            data += self._unsent.popleft()[0]
         return list(unpack_records(bytes(data)))
 
     def close(self) -> None:
         """Close both descriptors."""
+        self._drop_unsent()
         self._sock.close()
         if self._peer is not None:
             self._peer.close()
@@ -155,8 +177,8 @@ class Port:
 class Link:
     """The blocking end of a stream, in a worker or the fork server.
 
-    After a fork in a test the child must not speak for the worker: every call but from the process that
-    made the link is refused (`forked`).
+    After a fork in a test the child must not speak for the worker, nor take its tests: it sends nothing,
+    and to it the controller is gone (`forked`).
     """
 
     def __init__(self, sock: socket.socket, read_pid: Callable[[], int] = os.getpid) -> None:
@@ -166,8 +188,11 @@ class Link:
         self._recv: Callable[..., bytes] = sock.recv
         self._recv_fds = sock.recvmsg
         self._encoder = Encoder()
-        self._decoder = Decoder()
+        self._inlet = _Inlet()
         self._outbox: list[tuple[object, ...]] = []
+        #: The frames that are not sent in full, and how much of them the latest write has taken.
+        self._unsent = b""
+        self._taken: list[int] = []
         self._read_pid = read_pid
         self._pid = read_pid()
         self._fds: list[int] = []
@@ -190,24 +215,40 @@ class Link:
     def flush(self) -> list[str]:
         """Send what is queued; the descriptions of values that could not be carried (see `Encoder`).
 
-        A controller that is gone is no error here: the next read says so.
+        A signal's handler may raise out of here (Ctrl-C, a test's timeout): the next call goes on where
+        this one was left. A controller that is gone is no error: the next read says so.
         """
-        if not self._outbox or self.forked:
-            self._outbox.clear()
+        if self.forked:
+            self._outbox, self._unsent = [], b""
             return []
-        with SIGINT_GUARD:
-            data = memoryview(self._encoder.frame(self._outbox))
-            self._outbox.clear()
-            try:
-                while data:
-                    data = data[self._send(data) :]  # type: ignore[arg-type]
-            except (BrokenPipeError, ConnectionResetError):
-                pass
+        if self._outbox:
+            self._seal()
+        try:
+            while self._unsent:
+                if not self._taken:
+                    # One call into C: no handler runs between the write and the note of what it took.
+                    self._taken.extend(map(self._send, (self._unsent,)))
+                self._unsent, self._taken = self._unsent[self._taken[0] :], []
+        except (BrokenPipeError, ConnectionResetError):
+            self._unsent = b""
         lost, self._encoder.lost = self._encoder.lost, []
         return lost
 
+    def _seal(self) -> None:
+        """Turn the queued messages into a frame: all at once, as far as a signal's handler can tell."""
+        try:
+            frame = self._encoder.frame(self._outbox)
+        except BaseException:
+            self._encoder = Encoder()  # the old one may be left in the middle of a value
+            raise
+        self._unsent, self._outbox = self._unsent + frame, []
+
     def receive(self) -> tuple[list[ToServer], bool]:
-        """Wait for messages; what has arrived, and whether the stream is still open."""
+        """Wait for messages; what has arrived, and whether the stream is still open.
+
+        :raises WireError: if somebody else wrote to the stream, after the messages before that.
+        """
+        self._inlet.check()
         space = socket.CMSG_SPACE(16 * array.array("i").itemsize)
         try:
             data, ancillary, _flags, _address = self._recv_fds(1 << 16, space)
@@ -218,21 +259,21 @@ class Link:
                 fds = array.array("i")
                 fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
                 self._fds.extend(fds)
-        messages: list[ToServer] = []
-        for body in self._decoder.feed(data):
-            messages.extend(decode(item) for item in loads(body))  # type: ignore[attr-defined, misc]
+        messages: list[ToServer] = self._inlet.feed(data)
+        if not messages:
+            self._inlet.check()
         return messages, bool(data)
 
     def take_socket(self) -> socket.socket:
         """The socket that came along with the oldest message not yet served."""
-        return socket.socket(fileno=out_of_reach(self._fds.pop(0)))
+        return adopt_socket(self._fds.pop(0))
 
     # --- records ---
 
     def claim(self, *, wait: bool) -> Record | None:
         """Read the next record, which makes it ours; None if there is none and `wait` is False.
 
-        :raises EOFError: when the controller is gone.
+        :raises EOFError: when the controller is gone, or the caller is a child that a test has forked.
         """
         flags = 0 if wait else socket.MSG_DONTWAIT
         return self._read(flags)
@@ -242,6 +283,8 @@ class Link:
         return self._read(socket.MSG_PEEK if wait else socket.MSG_DONTWAIT | socket.MSG_PEEK)
 
     def _read(self, flags: int) -> Record | None:
+        if self.forked:
+            raise EOFError("a child that a test has forked is no worker")
         try:
             data = self._recv(RECORD_SIZE, flags)
         except BlockingIOError:
@@ -250,8 +293,7 @@ class Link:
             data = b""
         if len(data) != RECORD_SIZE:
             raise EOFError("the controller is gone")
-        records: Iterator[Record] = unpack_records(data)
-        return next(records)
+        return unpack_record(data)
 
     def close(self) -> None:
         """Close the descriptor."""

@@ -17,6 +17,7 @@ from pytest_procpar.core.messages import (
     Began,
     Done,
     Finished,
+    Location,
     PassedPhases,
     Ready,
     Record,
@@ -31,12 +32,9 @@ from pytest_procpar.process.transport import Link
 __all__ = ["Worker"]
 
 _PHASES = ("setup", "call", "teardown")
-#: The attributes of a report that says nothing but "passed", under pytest before and since 9.2.
-_BARE = (
-    {"location", "keywords", "outcome", "longrepr", "when", "user_properties", "sections", "duration"}
-    | {"start", "stop"}
-)  # fmt: skip
-_PLAIN_ATTRIBUTES = (_BARE | {"nodeid"}, _BARE | {"_id"})
+#: How many attributes a report has that says nothing but "passed": nodeid, location, keywords, outcome,
+#: longrepr, when, user_properties, sections, duration, start, stop. Any plugin's would be one more.
+_PLAIN_ATTRIBUTES = 11
 
 
 class Worker:
@@ -52,6 +50,7 @@ class Worker:
         #: The plain passes of the running test, as long as it has nothing else to report.
         self._passes: list[pytest.TestReport] | None = []
         self._current = TestIndex(-1)
+        self._location: Location | None = None
         self._latest: pytest.Item | None = None
         #: Whether the controller has said that nothing more will come.
         self._may_finish = False
@@ -59,6 +58,7 @@ class Worker:
         self._failures = session.testsfailed
         #: What pytest was told comes next, and what was really kept alive for.
         self._hint: pytest.Item | None = None
+        self._hint_index: int | None = None
         self._kept: pytest.Item | pytest.Session | None = None
 
     # --- the loop ---
@@ -120,8 +120,10 @@ class Worker:
             self._tear_down_late(item)
         self._current, self._latest, self._passes = index, item, []
         head = self._link.peek()
+        self._hint_index = head if isinstance(head, int) else None
         self._hint = self._item(head) if isinstance(head, int) else None
-        self._link.put(Began(index, item.location))
+        self._location = item.location
+        self._link.put(Began(index, self._location))
         self._flush()
         self._in_test = True
         try:
@@ -160,7 +162,8 @@ class Worker:
         if self._link.forked:
             return nextitem
         try:
-            head = self._link.peek()
+            # A hint that was an item is as good as certain; if it is taken back, that is seen to later.
+            head = self._hint_index if self._hint_index is not None else self._link.peek()
             if head is None:
                 self._flush()
                 head = self._link.peek(wait=True)
@@ -212,8 +215,8 @@ class Worker:
             and not report.user_properties
             and position < 3
             and report.when == _PHASES[position]
-            and report.__dict__.keys() in _PLAIN_ATTRIBUTES
-            and report.nodeid == self._item(self._current).nodeid
+            and len(report.__dict__) == _PLAIN_ATTRIBUTES
+            and report.location == self._location
         )
 
     def _take_passes(self) -> PassedPhases | None:

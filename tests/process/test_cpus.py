@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pytest_procpar.process.cpus import cgroup_quota, count_cpus, requested_count, smallest_limit
@@ -16,9 +16,7 @@ from pytest_procpar.process.cpus import cgroup_quota, count_cpus, requested_coun
 AUTO = "PYTEST_XDIST_AUTO_NUM_WORKERS"
 MANY = 100_000  # more CPUs than the machine under test has
 
-V1_MOUNT = (
-    "33 32 0:30 {group} /sys/fs/cgroup/cpu rw,relatime shared:9 - cgroup cgroup rw,cpu,cpuacct"
-)
+V1_MOUNT = "33 32 0:30 {group} /sys/fs/cgroup/cpu rw,relatime shared:9 - cgroup cgroup rw,cpu,cpuacct"
 V2_MOUNT = "35 24 0:28 {group} /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate"
 OTHER_MOUNTS = [
     "24 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw",
@@ -276,9 +274,10 @@ def test_mounted_group_with_a_backslash_is_found(tmp_path: Path) -> None:
     assert cgroup_quota(tmp_path) == 4
 
 
-def test_group_with_a_colon_is_found(tmp_path: Path) -> None:
-    machine = machine_v2(tmp_path, "/docker:1f2e")
-    machine.limit_v2("sys/fs/cgroup/docker:1f2e", "400000 100000")
+@pytest.mark.parametrize("name", ["docker:1f2e", "with space", "with\x1cseparator"])
+def test_group_with_an_unusual_name_is_found(tmp_path: Path, name: str) -> None:
+    machine = machine_v2(tmp_path, f"/{name}")
+    machine.limit_v2(f"sys/fs/cgroup/{name}", "400000 100000")
     assert cgroup_quota(tmp_path) == 4
 
 
@@ -331,6 +330,21 @@ def test_v1_controllers_other_than_cpu_are_not_read(tmp_path: Path) -> None:
     machine = Machine(tmp_path, groups=["3:cpuset:/", "4:cpu:/"], mounts=[mount])
     machine.limit_v1("sys/fs/cgroup/cpuset", "100000", "100000")
     assert cgroup_quota(tmp_path) is None
+
+
+def test_v1_groups_of_other_controllers_are_not_looked_for(tmp_path: Path) -> None:
+    machine = machine_v1(tmp_path, "/a")
+    machine.limit_v1("sys/fs/cgroup/cpu/a", "400000", "100000")
+    machine.limit_v1("sys/fs/cgroup/cpu/elsewhere", "100000", "100000")
+    assert cgroup_quota(tmp_path) == 4
+
+
+def test_group_is_looked_for_only_in_mounts_of_its_version(tmp_path: Path) -> None:
+    unified = "41 31 0:38 /docker/1f2e /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw"
+    mounts = [V1_MOUNT.format(group="/"), unified]
+    machine = Machine(tmp_path, groups=["4:cpu,cpuacct:/", "0::/"], mounts=mounts)
+    machine.limit_v2("sys/fs/cgroup/unified", "400000 100000")
+    assert cgroup_quota(tmp_path) == 4
 
 
 @pytest.mark.parametrize(("v1", "v2"), [("200000", "max"), ("-1", "200000"), ("200000", "900000")])
@@ -386,6 +400,8 @@ PATHS = st.text(alphabet="/.a \\0\t\0", max_size=6)
 
 @settings(deadline=None)  # it writes files
 @given(group=PATHS, mounted=PATHS, point=PATHS, junk=st.binary())
+@example(group="/\0", mounted="/", point="/", junk=b"")
+@example(group="/", mounted="/", point="//", junk=b"\xff\n0::")
 def test_unreadable_trees_never_raise(
     tmp_path_factory: pytest.TempPathFactory, group: str, mounted: str, point: str, junk: bytes
 ) -> None:
@@ -417,6 +433,10 @@ def test_user_may_ask_for_more_than_the_quota(tmp_path: Path) -> None:
     machine_v2(tmp_path, "/").limit_v2("sys/fs/cgroup", "100000 100000")
     environ = {AUTO: str(MANY)}
     assert count_cpus(logical=True, environ=environ, warn=pytest.fail, root=tmp_path) == MANY
+
+
+def test_user_may_ask_for_no_worker(tmp_path: Path) -> None:
+    assert count_cpus(logical=True, environ={AUTO: "0"}, warn=pytest.fail, root=tmp_path) == 0
 
 
 def test_invalid_setting_is_warned_of_and_the_machine_counted(tmp_path: Path) -> None:

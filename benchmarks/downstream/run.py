@@ -1,0 +1,125 @@
+"""Runs a suite once: its outcomes, or its cost.
+
+The recorder is only there when outcomes are asked for, so that it costs a timed run nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Timer
+
+from benchmarks.downstream.compare import Run, parse_records, run_of
+from benchmarks.downstream.prepare import RECORDER, Prepared
+from benchmarks.downstream.recorder import PATH_VARIABLE
+
+PLAIN = ""
+_TIMEOUT = 600.0  # seconds; the longest suite takes a tenth of it
+_FOREIGN = ("PYTEST", "PYTHON", "COV", "COVERAGE", "VIRTUAL_ENV", "PROCPAR", "TOX", "FORCE_COLOR")
+_WITHOUT_PLUGINS = ("-p", "no:procpar", "-p", "no:xdist", "-p", "no:xdist.looponfail")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a run cost.
+
+    Attributes:
+        wall: Seconds from start to end.
+        cpu: Seconds of processor time, of pytest and every process that was waited for.
+        status: Exit status; negative for a signal.
+    """
+
+    wall: float
+    cpu: float
+    status: int
+
+
+def is_parallel(options: str) -> bool:
+    """Whether ``options``, as of ``--runs``, ask for workers."""
+    return any(word.startswith("-n") for word in shlex.split(options))
+
+
+def command(prepared: Prepared, options: str) -> list[str]:
+    """The command line; the parallel plugin is switched off unless ``options`` ask for it."""
+    words = [str(prepared.pytest), *prepared.suite.arguments, "-p", "no:cacheprovider"]
+    off = () if is_parallel(options) else _WITHOUT_PLUGINS
+    return [*words, "--color=no", *off, *shlex.split(options)]
+
+
+def environ(prepared: Prepared, inherited: Mapping[str, str]) -> dict[str, str]:
+    """``inherited`` without what steers pytest, with what the suite needs.
+
+    "CI" makes Hypothesis deterministic: without it two plain runs already differ.
+    """
+    kept = {name: value for name, value in inherited.items() if not name.startswith(_FOREIGN)}
+    path = f"{prepared.pytest.parent}{os.pathsep}{inherited.get('PATH', os.defpath)}"
+    return {**kept, "PATH": path, "CI": "true", **dict(prepared.suite.environ)}
+
+
+def _kill(group: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
+
+
+def _execute(words: list[str], cwd: Path, variables: dict[str, str], output: Path) -> Cost:
+    """Run to the end, or kill after `_TIMEOUT`; both streams go to ``output``.
+
+    Whatever of its session is left then is killed as well: a server that a test forgot, or all of
+    it when we are interrupted ourselves.
+    """
+    with output.open("wb") as stream:
+        start = time.perf_counter()
+        process = subprocess.Popen(
+            words,
+            cwd=cwd,
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        timer = Timer(_TIMEOUT, _kill, (process.pid,))
+        timer.start()
+        try:
+            # Not reaped yet, so that the id cannot be another session's when it is killed below.
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+            wall = time.perf_counter() - start
+        finally:
+            timer.cancel()
+            _kill(process.pid)
+            _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return Cost(wall, usage.ru_utime + usage.ru_stime, process.returncode)
+
+
+def _log(work: Path, prepared: Prepared, options: str, suffix: str) -> Path:
+    words = "".join(c if c.isalnum() else "-" for c in options or "plain").strip("-")
+    folder = work / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{prepared.suite.name}-{words}.{suffix}"
+
+
+def record(prepared: Prepared, options: str, work: Path, recorder: Path) -> tuple[Run, Cost]:
+    """Run with the recorder: what it said of every test, and what it cost with it."""
+    output, records = (_log(work, prepared, options, kind) for kind in ("txt", "jsonl"))
+    records.write_text("")
+    added = {"PYTHONPATH": str(recorder), PATH_VARIABLE: str(records)}
+    words = [*command(prepared, options), "-p", RECORDER]
+    cost = _execute(words, prepared.cwd, {**environ(prepared, os.environ), **added}, output)
+    reports = parse_records(records.read_text(encoding="utf-8").splitlines())
+    text = output.read_text(encoding="utf-8", errors="replace")
+    return run_of(reports, cost.status, text), cost
+
+
+def measure(prepared: Prepared, options: str, work: Path) -> Cost:
+    """Run without the recorder."""
+    output = _log(work, prepared, options, "timed.txt")
+    variables = environ(prepared, os.environ)
+    return _execute(command(prepared, options), prepared.cwd, variables, output)
