@@ -8,7 +8,7 @@ from collections import deque
 import pytest
 
 from pytest_procpar.compat.cache import learn_collection
-from pytest_procpar.compat.internals import raise_interrupt, shared_basetemp
+from pytest_procpar.compat.internals import shared_basetemp
 from pytest_procpar.compat.nodes import Nodes
 from pytest_procpar.core import events
 from pytest_procpar.core.events import Effect, Event
@@ -30,6 +30,7 @@ from pytest_procpar.core.messages import (
 )
 from pytest_procpar.core.model import WorkerId, assert_never, worker_name
 from pytest_procpar.core.run import Run
+from pytest_procpar.ending import Ending, bug
 from pytest_procpar.process.launch import Cluster
 from pytest_procpar.process.signals import Signals
 from pytest_procpar.process.system import describe_status, monotonic, pause
@@ -66,10 +67,8 @@ class Controller:
         self._nodes = Nodes(config, settings.testrunuid)
         self._results = Results(config)
         self._session: pytest.Session
-        self._halt: Halted | None = None
-        self._broken: str | None = None
+        self._ending = Ending()
         self._collected = False
-        self._collection_failed = False
         self._finished: set[WorkerId] = set()
         self._causes: dict[WorkerId, str] = {}
         self._server_gone = False
@@ -108,7 +107,13 @@ class Controller:
             except BaseException:
                 self._cluster.close()
                 raise
-        self._raise_what_ended_it()
+        self._ending.tell(session)
+        missing = list(self._run.unsettled())
+        if missing:
+            raise bug(
+                f"{len(missing)} of {session.testscollected} collected tests have no result, "
+                f"the first being {self._results.nodeid(missing[0])}"
+            )
         return True
 
     def pytest_terminal_summary(self) -> None:
@@ -116,40 +121,7 @@ class Controller:
         self._terminal.summarize()
 
     def _over(self) -> bool:
-        return self._server_gone or self._run.over or (self._halt is not None and not self._collected)
-
-    def _raise_what_ended_it(self) -> None:
-        session, halt = self._session, self._halt
-        if self._broken is not None:
-            raise pytest.exit.Exception(self._broken, returncode=pytest.ExitCode.INTERNAL_ERROR)
-        if halt is not None:
-            match halt.kind:
-                case "exit":
-                    raise pytest.exit.Exception(halt.reason, returncode=halt.returncode)
-                case "keyboard":
-                    raise_interrupt(halt.place)
-                case "usage":
-                    raise pytest.UsageError(halt.reason)
-                case "shouldfail":
-                    session.shouldfail = session.shouldfail or halt.reason
-                case "shouldstop":
-                    session.shouldstop = session.shouldstop or halt.reason
-                case _:
-                    assert_never(halt.kind)
-        if session.shouldfail:
-            raise session.Failed(session.shouldfail)
-        if session.shouldstop:
-            raise session.Interrupted(session.shouldstop)
-        if self._collection_failed:
-            count = session.testsfailed
-            raise session.Interrupted(f"{count} error{'s' if count != 1 else ''} during collection")
-        missing = list(self._run.unsettled())
-        if missing:
-            raise pytest.exit.Exception(
-                f"{len(missing)} of {session.testscollected} collected tests have no result, the first being "
-                f"{self._results.nodeid(missing[0])}: this is a bug of pytest-procpar, please report it",
-                returncode=pytest.ExitCode.INTERNAL_ERROR,
-            )
+        return self._server_gone or self._run.over or (self._ending.halted and not self._collected)
 
     # --- the loop ---
 
@@ -183,10 +155,10 @@ class Controller:
     def _interrupted(self, signum: int) -> None:
         """First Ctrl-C, or SIGTERM: end in order; `Signals` lets the second one through."""
         if signum == Signals.TERM:
-            self._halt_by(Halted("exit", "terminated by SIGTERM", pytest.ExitCode.INTERRUPTED))
+            self._ending.halt(Halted("exit", "terminated by SIGTERM", pytest.ExitCode.INTERRUPTED))
             self._kill_at = monotonic() + _TERM_GRACE
         else:
-            self._halt_by(Halted("keyboard", ""))
+            self._ending.halt(Halted("keyboard", ""))
         if not self._collected:
             self._cluster.interrupt_server()
             return
@@ -195,10 +167,6 @@ class Controller:
                 f"[{worker_name(worker)}] interrupted while running {self._results.nodeid(test)}"
             )
         self._stop(interrupt=True)
-
-    def _halt_by(self, halt: Halted) -> None:
-        if self._halt is None:
-            self._halt = halt
 
     def _stop(self, *, interrupt: bool = False) -> None:
         self._cluster.board.stop()
@@ -265,7 +233,7 @@ class Controller:
                 case Warned(data):
                     self._results.warned(data)
                 case Halted():
-                    self._halt_by(message)
+                    self._ending.halt(message)
                 case Broke(text):
                     self._broke("the fork server", text)
                 case _:
@@ -281,7 +249,7 @@ class Controller:
         session.testscollected = len(collected.ids)
         runnable = not session.testsfailed or config.option.continue_on_collection_errors
         ids, keys = (collected.ids, collected.keys) if runnable else ([], None)
-        self._collection_failed = not runnable
+        self._ending.collection_failed = not runnable
         self._results.collected(ids)
         count = self._settings.run_options().workers_for(len(ids))
         self._nodes.make_ready(count, ids)
@@ -298,16 +266,15 @@ class Controller:
         if not finished:
             self._terminal.line(f"[{worker_name(worker)}] node down: {cause}")
         self._cluster.release(worker)
+        self._nodes.down(worker, None if finished else cause)  # before a replacement comes up
         self._happened(events.Died(worker, finished))
-        self._nodes.down(worker, None if finished else cause)
 
     def _lose_server(self) -> None:
         """The fork server is gone: without it no worker can be made or reaped."""
         self._server_gone = True
         cause = describe_status(self._cluster.server_status())
-        if self._halt is None and self._broken is None:
-            self._broken = f"the fork server died: {cause}"
-            self._terminal.remember(self._broken)
+        if not self._ending.halted:
+            self._terminal.remember(self._ending.broken_by(f"the fork server died: {cause}"))
         for worker in self._cluster.kill_orphans():
             self._listen_to_worker(worker)
             if worker in self._run.running():
@@ -315,13 +282,10 @@ class Controller:
 
     def _broke(self, who: str, text: str) -> None:
         """Print another process's internal error as if it were this one's, and end the run."""
-        if self._broken is None:
-            self._broken = f"internal error in {who}"
+        self._ending.broken_by(f"internal error in {who}")
         self._results.internal_error(who, text)
         if self._collected and not self._run.stopping:
             self._stop()
-        elif not self._collected:
-            self._halt_by(Halted("exit", self._broken, pytest.ExitCode.INTERNAL_ERROR))
 
     # --- what workers say ---
 
@@ -360,9 +324,6 @@ class Controller:
                 assert_never(message)
 
     def _worker_halted(self, worker: WorkerId, halt: Halted) -> None:
-        ours = self._halt
-        if ours is not None and ours.kind == "keyboard" and ours.place is None:
-            self._halt = None  # the interrupt was ours; where it met a test says more
-        self._halt_by(halt)
+        self._ending.halt(halt)
         if not self._run.stopping:
             self._stop(interrupt=halt.kind == "keyboard")

@@ -244,4 +244,5 @@ class Decoder:
 
     def _break(self, why: str) -> WireError:
         self._broken = why
+        self._buffer.clear()
         return WireError(why)

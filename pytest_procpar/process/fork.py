@@ -16,7 +16,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-__all__ = ["default_signals", "flush_stdio", "fork", "forget_exit_handlers", "run_exit_handlers"]
+__all__ = [
+    "default_signals", "disregard_interrupts", "flush_stdio", "fork", "forget_exit_handlers",
+    "run_exit_handlers",
+]  # fmt: skip
 
 _COVERAGE_VARIABLES = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
 
@@ -69,6 +72,14 @@ def default_signals() -> None:
     for name in ("SIGTTIN", "SIGTTOU"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+
+def disregard_interrupts() -> None:
+    """Let no SIGINT interrupt what this process still has to do.
+
+    By a handler that does nothing: an ignored signal would stay ignored in the programs it starts.
+    """
+    signal.signal(signal.SIGINT, lambda signum, frame: None)
 
 
 def forget_exit_handlers() -> None:

@@ -41,11 +41,13 @@ from pytest_procpar.process.board import Board
 from pytest_procpar.process.children import Children
 from pytest_procpar.process.fork import (
     default_signals,
+    disregard_interrupts,
     flush_stdio,
     forget_exit_handlers,
     fork,
     run_exit_handlers,
 )
+from pytest_procpar.process.orphan import interrupted_without_peer
 from pytest_procpar.process.relay import Relay
 from pytest_procpar.process.system import out_of_reach
 from pytest_procpar.process.transport import Link
@@ -122,12 +124,13 @@ class ForkServer:
         status: int = pytest.ExitCode.OK
         try:
             try:
-                configure(config)
-                self._silence_reporter()
-                config.hook.pytest_sessionstart(session=session)
-                config.hook.pytest_collection(session=session)
-                self._session = session
-                relay.collected(session)
+                with interrupted_without_peer(self._link.fileno()):
+                    configure(config)
+                    self._silence_reporter()
+                    config.hook.pytest_sessionstart(session=session)
+                    config.hook.pytest_collection(session=session)
+                    self._session = session
+                    relay.collected(session)
                 config.hook.pytest_runtestloop(session=session)
                 status = self._exit_status(session)
             except pytest.UsageError as error:
@@ -137,6 +140,7 @@ class ForkServer:
                 status = pytest.ExitCode.TESTS_FAILED
                 relay.halted(Halted("shouldfail", str(error)))
             except (KeyboardInterrupt, pytest.exit.Exception) as error:
+                disregard_interrupts()  # the controller, told of the first, may send another
                 status = getattr(error, "returncode", None) or pytest.ExitCode.INTERRUPTED
                 config.hook.pytest_keyboard_interrupt(excinfo=pytest.ExceptionInfo.from_current())
             except BaseException:
@@ -314,6 +318,7 @@ class ForkServer:
     def _end_worker(self, session: pytest.Session, status: int) -> None:
         """Finish the session, once nobody runs tests any more, and end as a normal exit would."""
         assert self._me is not None
+        disregard_interrupts()
         worker = self._worker or Worker(session, self._link, self._board, self._me)
         worker.wait_for_finish()
         session.exitstatus = status

@@ -50,6 +50,8 @@ class _Inlet:
     def feed(self, data: bytes) -> list[Any]:
         """The messages that `data` completes; after an error, which `garbled` then tells, none."""
         messages: list[Any] = []
+        if self.garbled is not None:
+            return messages
         try:
             for body in self._decoder.feed(data):
                 batch = loads(body)
@@ -57,7 +59,7 @@ class _Inlet:
                     raise WireError("a frame holds no batch of messages")
                 messages.extend(map(decode, batch))
         except WireError as error:
-            self.garbled = self.garbled or str(error)
+            self.garbled = str(error)
         return messages
 
     def check(self) -> None:

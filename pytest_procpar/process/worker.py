@@ -52,8 +52,8 @@ class Worker:
         self._current = TestIndex(-1)
         self._location: Location | None = None
         self._latest: pytest.Item | None = None
-        #: Whether the controller has said that nothing more will come.
-        self._may_finish = False
+        #: Whether the controller is to say when the session may be finished: from Ready on, until it has.
+        self._awaits_finish = False
         self._in_test = False
         self._failures = session.testsfailed
         #: What pytest was told comes next, and what was really kept alive for.
@@ -70,6 +70,7 @@ class Worker:
 
         """
         watch_teardown(self._session, self._decide_kept)
+        self._awaits_finish = True
         self._link.put(Ready(getpid()))
         while (record := self._next_record()) != "finish":
             if isinstance(record, int):
@@ -77,11 +78,11 @@ class Worker:
             elif record == "last":
                 self._tear_down_late(None)
         self._tear_down_late(None)
-        self._may_finish = True
+        self._awaits_finish = False
 
     def wait_for_finish(self) -> None:
         """If the loop was left by an exception: see to it that nobody begins anything more, and wait."""
-        if not self._may_finish:
+        if self._awaits_finish:
             self._board.stop()
             self._await_finish()
 
