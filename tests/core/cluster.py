@@ -1,0 +1,506 @@
+"""A cluster that exists only in memory: it performs a run's effects, and time jumps to what comes next.
+
+A `Scenario` says what the suite is and what goes wrong; the same scenario always gives the same `Trace`.
+The workers keep to what the real ones do: a record is claimed by reading it, a worker that has run a test
+needs a further record to know what to tear down, and everything it says takes its time to arrive.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from functools import cached_property
+
+from pytest_procpar.core.events import (
+    Assign,
+    Began,
+    Collected,
+    Crashed,
+    Died,
+    Effect,
+    Event,
+    Finish,
+    Finished,
+    GiveUp,
+    Interrupt,
+    Kill,
+    NotRun,
+    PutBack,
+    Ready,
+    Revoke,
+    Revoked,
+    Spawn,
+    Stop,
+    Tick,
+)
+from pytest_procpar.core.model import Dist, RunOptions, TestIndex, WorkerId, assert_never
+from pytest_procpar.core.run import START_TIMEOUT, Run
+
+__all__ = ["Books", "Moment", "Scenario", "Sight", "Trace", "simulate"]
+
+#: No scenario needs more events than this.
+_ENDLESS = 10_000
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A suite, and what its workers go through. Chances are between 0 and 1, times in seconds."""
+
+    options: RunOptions
+    tests: int
+    #: How long a test may take.
+    slowest: float = 1.0
+    #: How many groups there are, under the modes that have groups.
+    groups: int = 1
+    in_hand: int = 64
+    seed: int = 0
+    #: Words to a worker travel, and Revoke is one of them; else its inbox can be emptied at once.
+    remote: bool = False
+    latency: float = 0.0
+    #: The chance that a worker never comes up, that it comes up too late, and that it dies at any step.
+    start_failures: float = 0.0
+    late_starts: float = 0.0
+    deaths: float = 0.0
+    #: The tests that always kill their worker.
+    deadly: int = 0
+    #: How many crashed tests a plugin puts back.
+    put_backs: int = 0
+    #: After which event the run is stopped, and whether that interrupts.
+    stops: tuple[tuple[int, bool], ...] = ()
+
+    @cached_property
+    def keys(self) -> tuple[str, ...] | None:
+        """The key of every test; neighbours are likely to share one."""
+        if not self.options.dist.grouped:
+            return None
+        shuffle = random.Random(self.seed)
+        homes = sorted(shuffle.randrange(self.groups) for _ in range(self.tests))
+        return tuple(str(shuffle.choice((home, home, shuffle.randrange(self.groups)))) for home in homes)
+
+    @cached_property
+    def killers(self) -> frozenset[int]:
+        """The tests that always kill their worker, by their place in the collected order."""
+        return frozenset(random.Random(self.seed).sample(range(self.tests), min(self.deadly, self.tests)))
+
+    @property
+    def lanes(self) -> int:
+        return self.options.workers if self.options.dist is Dist.EACH else 1
+
+    @property
+    def total(self) -> int:
+        return self.tests * self.lanes
+
+    def lane(self, test: TestIndex) -> int:
+        return test // self.tests
+
+    def key(self, test: TestIndex) -> str:
+        """The name of the unit a test is dealt in."""
+        key = str(test % self.tests) if self.keys is None else self.keys[test % self.tests]
+        return f"{self.lane(test)}/{key}"
+
+
+@dataclass(frozen=True)
+class Sight:
+    """A worker as it really is at one moment."""
+
+    worker: WorkerId
+    waits: bool
+    #: It has run a test and does not know what comes next.
+    stalled: bool
+    inbox: tuple[TestIndex, ...]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One event and what the run made of it."""
+
+    time: float
+    event: Event
+    effects: tuple[Effect, ...]
+    #: The workers that are up, if nothing is on its way and every worker has done what it can.
+    quiet: tuple[Sight, ...] | None
+
+
+@dataclass
+class Trace:
+    """All that happened."""
+
+    scenario: Scenario
+    moments: list[Moment] = field(default_factory=list)
+    #: Which test each worker took from its inbox, after how many moments.
+    claims: list[tuple[int, WorkerId, TestIndex]] = field(default_factory=list)
+    unsettled: list[TestIndex] = field(default_factory=list)
+    stuck: bool = False
+    endless: bool = False
+
+    @property
+    def stopped_at(self) -> int | None:
+        """The place of the first Stop among the moments."""
+        return next((i for i, m in enumerate(self.moments) if isinstance(m.event, Stop)), None)
+
+    def effects(self) -> Iterator[Effect]:
+        for moment in self.moments:
+            yield from moment.effects
+
+    def walk(self) -> Iterator[tuple[Books, Moment, Effect | None]]:
+        """Every event (with None) and every effect (not yet in the books), and the books at that point."""
+        books = Books(self.scenario)
+        for moment in self.moments:
+            books.note_event(moment.event)
+            yield books, moment, None
+            for effect in moment.effects:
+                yield books, moment, effect
+                books.note_effect(effect)
+
+    def rests(self) -> Iterator[tuple[Books, tuple[Sight, ...]]]:
+        """The moments at which nothing is on its way and every worker has done what it can."""
+        books = Books(self.scenario)
+        for moment in self.moments:
+            books.note_event(moment.event)
+            for effect in moment.effects:
+                books.note_effect(effect)
+            if moment.quiet is not None:
+                yield books, moment.quiet
+
+
+class Books:
+    """What an onlooker knows who sees the events and the effects."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+        self.spawned: dict[WorkerId, Spawn] = {}
+        self.lane_of: dict[WorkerId, int] = {}
+        self.ready: set[WorkerId] = set()
+        self.finishing: set[WorkerId] = set()
+        self.dead: set[WorkerId] = set()
+        self.stopped = False
+        #: What a worker was assigned, has not given back and has not begun.
+        self.outstanding: dict[WorkerId, list[TestIndex]] = {}
+        #: What is known to have been claimed, since it was missing from an answer to a Revoke.
+        self.claimed: dict[WorkerId, set[TestIndex]] = {}
+        #: What a worker was told last of the time after its last test.
+        self.told: dict[WorkerId, str | None] = {}
+        self.running: dict[WorkerId, TestIndex] = {}
+        self.unbegun: set[TestIndex] = {TestIndex(i) for i in range(scenario.total)}
+        self.settled: Counter[TestIndex] = Counter()
+        self.put_back: set[TestIndex] = set()
+        self._put_back_last: TestIndex | None = None
+        #: The live workers that began a test of a unit.
+        self.hosts: dict[str, set[WorkerId]] = {}
+
+    def live(self) -> list[WorkerId]:
+        return [worker for worker in self.spawned if worker not in self.dead]
+
+    def note_event(self, event: Event) -> None:
+        match event:
+            case Ready(worker):
+                self.ready.add(worker)
+            case Began(worker, test):
+                self.outstanding[worker].remove(test)
+                self.unbegun.remove(test)
+                self.running[worker] = test
+                self.hosts.setdefault(self.scenario.key(test), set()).add(worker)
+            case Finished(worker, test):
+                assert self.running.pop(worker) == test
+                self.settled[test] += 1
+            case Revoked(worker, tests):
+                self.outstanding[worker] = [t for t in self.outstanding.get(worker, []) if t not in tests]
+                self.claimed[worker] = set(self.outstanding[worker])
+                self.told[worker] = None
+            case Died(worker):
+                self.dead.add(worker)
+                self.outstanding.pop(worker, None)
+                for hosts in self.hosts.values():
+                    hosts.discard(worker)
+            case PutBack(test):
+                if not self.stopped:
+                    self.settled[test] -= 1
+                    self.unbegun.add(test)
+                    self.put_back.add(test)
+                    self._put_back_last = test
+            case Stop():
+                self.stopped = True
+            case Collected() | Tick():
+                pass
+            case _:
+                assert_never(event)
+
+    def note_effect(self, effect: Effect) -> None:
+        match effect:
+            case Spawn(worker, replaces):
+                self.spawned[worker] = effect
+                if replaces is not None:
+                    self.lane_of[worker] = self.lane_of[replaces]
+                elif self._put_back_last is not None:
+                    self.lane_of[worker] = self.scenario.lane(self._put_back_last)
+                else:
+                    self.lane_of[worker] = worker % self.scenario.lanes
+            case Assign(worker, tests, then):
+                self.told[worker] = then
+                self.outstanding.setdefault(worker, []).extend(tests)
+            case Crashed(worker, test):
+                del self.running[worker]
+                self.settled[test] += 1
+            case NotRun(tests):
+                self.settled.update(tests)
+                self.unbegun.difference_update(tests)
+            case Finish(worker):
+                self.finishing.add(worker)
+            case Revoke() | Interrupt() | Kill() | GiveUp():
+                pass
+            case _:
+                assert_never(effect)
+
+
+def simulate(scenario: Scenario) -> Trace:
+    """Let a run go from its collection to its end."""
+    return _Cluster(scenario).go()
+
+
+class _State(Enum):
+    STARTING = auto()
+    #: With an empty inbox, between two tests.
+    WAITING = auto()
+    RUNNING = auto()
+    #: With an empty inbox, after a test: what is to be torn down hangs on the next record.
+    LOOKING_AHEAD = auto()
+    ENDING = auto()
+    DEAD = auto()
+
+
+class _Cluster:
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+        self.random = random.Random(scenario.seed)
+        self.run = Run(scenario.options, in_hand=scenario.in_hand)
+        self.trace = Trace(scenario)
+        self.now = 0.0
+        self._agenda: list[tuple[float, int, bool, Callable[[], None]]] = []
+        self._entries = 0
+        self._brief = 0
+        self._workers: dict[WorkerId, _Worker] = {}
+        self._put_backs = scenario.put_backs
+        self._next: deque[Event] = deque()
+
+    def go(self) -> Trace:
+        self.happened(Collected(self.scenario.tests, self.scenario.keys))
+        while not self.run.over:
+            deadline = self.run.deadline()
+            if deadline is not None and (not self._agenda or deadline < self._agenda[0][0]):
+                self.now = max(self.now, deadline)
+                self.happened(Tick())
+            elif self._agenda:
+                self.now, _, brief, action = heapq.heappop(self._agenda)
+                self._brief -= brief
+                action()
+            else:
+                self.trace.stuck = True
+                break
+            if self.trace.endless:
+                break
+        self.trace.unsettled = list(self.run.unsettled())
+        return self.trace
+
+    def later(self, time: float, action: Callable[[], None], *, brief: bool) -> None:
+        """Do something later; `brief` says that until then things are not as they will stay."""
+        self._entries += 1
+        self._brief += brief
+        heapq.heappush(self._agenda, (time, self._entries, brief, action))
+
+    def chance(self, probability: float) -> bool:
+        return probability > 0 and self.random.random() < probability
+
+    def delay(self) -> float:
+        """How long something takes to arrive."""
+        return self.random.choice((0.0, self.random.random())) * self.scenario.latency
+
+    def happened(self, event: Event) -> None:
+        self._next.append(event)
+        while self._next:
+            if len(self.trace.moments) > _ENDLESS:
+                self.trace.endless = True
+                return
+            event = self._next.popleft()
+            effects = tuple(self.run.handle(event, self.now))
+            for effect in effects:
+                self._perform(effect)
+            self._next.extend(
+                Stop(interrupt)
+                for after, interrupt in self.scenario.stops
+                if after == len(self.trace.moments)
+            )
+            quiet = None if self._next or self._brief else tuple(self._sights())
+            self.trace.moments.append(Moment(self.now, event, effects, quiet))
+
+    def _sights(self) -> Iterator[Sight]:
+        for worker in self._workers.values():
+            if worker.state not in (_State.STARTING, _State.DEAD):
+                yield worker.sight()
+
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case Spawn(worker):
+                self._workers[worker] = _Worker(self, worker)
+                self._workers[worker].start()
+            case Assign(worker, tests, then):
+                self._workers[worker].tell([*tests, *([then] if then else [])])
+            case Finish(worker):
+                self._workers[worker].tell(["finish"])
+            case Revoke(worker):
+                taken = self._workers[worker].take_back()
+                if taken is not None:
+                    self._next.append(Revoked(worker, taken))
+            case Interrupt(worker):
+                self._workers[worker].interrupt()
+            case Kill(worker):
+                self.later(self.now + self.delay(), self._workers[worker].die, brief=True)
+            case Crashed(_, test):
+                if self._put_backs and self.chance(0.7):
+                    self._put_backs -= 1
+                    self._next.append(PutBack(test))
+            case NotRun() | GiveUp():
+                pass
+            case _:
+                assert_never(effect)
+
+
+class _Worker:
+    def __init__(self, cluster: _Cluster, worker: WorkerId) -> None:
+        self.id = worker
+        self.state = _State.STARTING
+        self.test: TestIndex | None = None
+        self.inbox: deque[TestIndex | str] = deque()
+        self._cluster = cluster
+        self._spoke = self._heard = 0.0
+        #: Changes whenever what was planned for the worker is void.
+        self._plan = 0
+
+    def sight(self) -> Sight:
+        tests = tuple(record for record in self.inbox if not isinstance(record, str))
+        return Sight(self.id, self.state is _State.WAITING, self.state is _State.LOOKING_AHEAD, tests)
+
+    # --- what the controller does to it ---
+
+    def start(self) -> None:
+        cluster, scenario = self._cluster, self._cluster.scenario
+        takes = cluster.random.choice((0.0, 0.0, 0.01, 0.3, 5.0)) * cluster.random.random()
+        if cluster.chance(scenario.start_failures):
+            self._soon(takes, self.die)
+        elif cluster.chance(scenario.late_starts):
+            self._soon(START_TIMEOUT + cluster.random.choice((-1, 0, 0.5, 1000)), self._up)
+        else:
+            self._soon(takes, self._up)
+        if cluster.chance(scenario.deaths):
+            cluster.later(cluster.now + cluster.random.random(), self.die, brief=False)
+
+    def tell(self, records: list[TestIndex | str]) -> None:
+        if self._cluster.scenario.remote:
+            self._travel(lambda: self._hear(records))
+        else:
+            self._hear(records)
+
+    def take_back(self) -> tuple[TestIndex, ...] | None:
+        """Empty the inbox; None if the answer comes later."""
+        if not self._cluster.scenario.remote:
+            return self._drain()
+        self._travel(lambda: self._say(Revoked(self.id, self._drain())))
+        return None
+
+    def interrupt(self) -> None:
+        if self.state is _State.RUNNING and self.test is not None:
+            self._soon(0.001, self._ran)
+
+    def _travel(self, arrive: Callable[[], None]) -> None:
+        self._heard = max(self._heard, self._cluster.now + self._cluster.delay())
+        self._cluster.later(self._heard, lambda: None if self.state is _State.DEAD else arrive(), brief=True)
+
+    def _hear(self, records: list[TestIndex | str]) -> None:
+        self.inbox.extend(records)
+        wake = self._cluster.now + self._cluster.delay() / 4
+        self._cluster.later(wake, self._wake, brief=True)
+
+    def _drain(self) -> tuple[TestIndex, ...]:
+        tests = tuple(record for record in self.inbox if not isinstance(record, str))
+        self.inbox.clear()
+        return tests
+
+    # --- what it does itself ---
+
+    def die(self, finished: bool = False) -> None:
+        if self.state is not _State.DEAD:
+            self.state = _State.DEAD
+            self._say(Died(self.id, finished))
+
+    def _say(self, event: Event) -> None:
+        cluster = self._cluster
+        self._spoke = max(self._spoke, cluster.now + cluster.delay())
+        cluster.later(self._spoke, lambda: cluster.happened(event), brief=True)
+
+    def _soon(self, takes: float, action: Callable[[], None], *, brief: bool = False) -> None:
+        self._plan += 1
+        plan = self._plan
+
+        def act() -> None:
+            if self._plan == plan and self.state is not _State.DEAD:
+                action()
+
+        self._cluster.later(self._cluster.now + takes, act, brief=brief)
+
+    def _up(self) -> None:
+        self._say(Ready(self.id))
+        self._read()
+
+    def _wake(self) -> None:
+        if self.inbox and self.state is _State.WAITING:
+            self._read()
+        elif self.inbox and self.state is _State.LOOKING_AHEAD:
+            self._finished()
+
+    def _read(self) -> None:
+        while self.inbox:
+            record = self.inbox.popleft()
+            if record == "finish":
+                self.state = _State.ENDING
+                self._soon(0.01, lambda: self.die(finished=not self._doomed()))
+                return
+            if not isinstance(record, str):
+                self._claim(record)
+                return
+        self.state = _State.WAITING
+
+    def _claim(self, test: TestIndex) -> None:
+        cluster = self._cluster
+        cluster.trace.claims.append((len(cluster.trace.moments), self.id, test))
+        self.state = _State.RUNNING
+        gap = cluster.delay() / 4
+        self._soon(gap, self.die if self._doomed() else lambda: self._begin(test), brief=True)
+
+    def _begin(self, test: TestIndex) -> None:
+        cluster = self._cluster
+        self.test = test
+        self._say(Began(self.id, test))
+        takes = cluster.random.choice((0.0, 0.1, 1.0)) * cluster.random.random() * cluster.scenario.slowest
+        deadly = test % cluster.scenario.tests in cluster.scenario.killers
+        self._soon(takes, self.die if deadly or self._doomed() else self._ran)
+
+    def _ran(self) -> None:
+        if self.inbox:
+            self._finished()
+        else:
+            self.state = _State.LOOKING_AHEAD
+
+    def _finished(self) -> None:
+        assert self.test is not None
+        self._say(Finished(self.id, self.test))
+        self.test = None
+        if self._doomed():
+            self.die()
+        else:
+            self._read()
+
+    def _doomed(self) -> bool:
+        return self._cluster.chance(self._cluster.scenario.deaths)

@@ -1,0 +1,475 @@
+"""What must hold in every run, whatever its workers go through."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pytest_procpar.core.events import (
+    Assign,
+    Began,
+    Crashed,
+    Died,
+    Finish,
+    Finished,
+    GiveUp,
+    Interrupt,
+    Kill,
+    NotRun,
+    PutBack,
+    Ready,
+    Revoke,
+    Revoked,
+    Spawn,
+    Stop,
+)
+from pytest_procpar.core.model import Dist, RunOptions, TestIndex, WorkerId
+from pytest_procpar.core.policy import Pool, group_tests
+from pytest_procpar.core.run import START_TIMEOUT, Run
+from tests.core.cluster import Books, Scenario, Sight, Trace, simulate
+
+#: The chances that a worker never comes up, comes up too late, and dies at any step.
+_WEATHER = [
+    (0.0, 0.0, 0.0), (0.0, 0.0, 0.02), (0.1, 0.0, 0.05), (0.0, 0.0, 0.5), (0.1, 0.1, 0.2), (0.0, 0.3, 0.02),
+    (0.5, 0.0, 0.0), (0.9, 0.3, 0.0), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0),
+]  # fmt: skip
+
+_MODES = [mode for mode in Dist if mode is not Dist.NO]
+
+_STOPS = st.lists(st.tuples(st.integers(1, 120), st.booleans()), min_size=1, max_size=2).map(tuple)
+
+
+@st.composite
+def scenarios(draw: st.DrawFn, dist: Dist) -> Scenario:
+    calm = draw(st.booleans())
+    options = RunOptions(
+        workers=draw(st.integers(1, 6)),
+        dist=dist,
+        reorder=draw(st.booleans()),
+        max_chunk=draw(st.none() | st.integers(1, 10)),
+        max_restarts=None if calm else draw(st.none() | st.integers(0, 5)),
+    )
+    start_failures, late_starts, deaths = _WEATHER[0] if calm else draw(st.sampled_from(_WEATHER))
+    return Scenario(
+        options,
+        tests=draw(st.integers(0, 15 if dist is Dist.EACH else 60)),
+        slowest=draw(st.sampled_from([1.0, 0.0, 0.01])),
+        groups=draw(st.integers(1, 30)),
+        in_hand=draw(st.sampled_from([64, 1, 2, 4])),
+        seed=draw(st.integers(0, 2**16)),
+        remote=draw(st.booleans()),
+        latency=draw(st.sampled_from([0.0, 0.0001, 0.01, 1.0])),
+        start_failures=start_failures,
+        late_starts=late_starts,
+        deaths=deaths,
+        deadly=0 if calm else draw(st.integers(0, 3)),
+        put_backs=0 if calm else draw(st.integers(0, 4)),
+        stops=() if calm else draw(st.just(()) | st.just(()) | _STOPS),
+    )
+
+
+#: How many runs there are in each mode. Worth some thousands after a change of the dealer.
+EXAMPLES = int(os.environ.get("PROCPAR_EXAMPLES", "150"))
+
+_PROMISES: list[Callable[[Trace], None]] = []
+
+
+def promise(check: Callable[[Trace], None]) -> Callable[[Trace], None]:
+    """Something that holds in every run."""
+    _PROMISES.append(check)
+    return check
+
+
+@pytest.mark.parametrize("dist", _MODES, ids=lambda mode: mode.value)
+@settings(
+    max_examples=EXAMPLES, deadline=None, derandomize="CI" in os.environ,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)  # fmt: skip
+@given(data=st.data())
+def test_every_run_keeps_every_promise(dist: Dist, data: st.DataObject) -> None:
+    trace = simulate(data.draw(scenarios(dist)))
+    for check in _PROMISES:
+        check(trace)
+
+
+# --- the run as a whole -----------------------------------------------------------------------------
+
+
+@promise
+def every_run_comes_to_its_end(trace: Trace) -> None:
+    assert not trace.stuck, "nothing will happen any more, yet the run is not over"
+    assert not trace.endless, "the run goes on and on"
+
+
+@promise
+def every_test_is_settled_exactly_once(trace: Trace) -> None:
+    books = _books_at_the_end(trace)
+    for test in range(trace.scenario.total):
+        times = books.settled[TestIndex(test)]
+        if trace.stopped_at is None:
+            assert times == 1, f"test {test} was settled {times} times"
+        else:
+            assert times == (test not in trace.unsettled), f"test {test} was settled {times} times"
+
+
+@promise
+def only_a_stopped_run_leaves_tests_without_an_outcome(trace: Trace) -> None:
+    assert trace.stopped_at is not None or not trace.unsettled
+
+
+@promise
+def the_same_events_always_have_the_same_effects(trace: Trace) -> None:
+    run = Run(trace.scenario.options, in_hand=trace.scenario.in_hand)
+    for moment in trace.moments:
+        assert tuple(run.handle(moment.event, moment.time)) == moment.effects
+
+
+@promise
+def a_test_is_reported_as_crashed_if_and_only_if_its_worker_died_while_it_ran(trace: Trace) -> None:
+    running: dict[WorkerId, TestIndex] = {}
+    for moment in trace.moments:
+        crashes = [e for e in moment.effects if isinstance(e, Crashed)]
+        match moment.event:
+            case Began(worker, test):
+                running[worker] = test
+            case Finished(worker):
+                del running[worker]
+            case Died(worker) if worker in running:
+                assert crashes == [Crashed(worker, running.pop(worker))]
+                continue
+            case _:
+                pass
+        assert not crashes
+
+
+@promise
+def what_is_not_run_has_a_reason_and_no_worker_left(trace: Trace) -> None:
+    given_up = False
+    for books, _, effect in trace.walk():
+        given_up = given_up or isinstance(effect, GiveUp)
+        if isinstance(effect, NotRun):
+            assert given_up
+            assert effect.reason
+            assert effect.tests
+            (lane,) = {trace.scenario.lane(test) for test in effect.tests}
+            assert not [w for w in books.live() if books.lane_of[w] == lane and w not in books.finishing]
+
+
+# --- workers ----------------------------------------------------------------------------------------
+
+
+@promise
+def no_effect_addresses_a_worker_that_is_gone_or_let_go(trace: Trace) -> None:
+    for books, _, effect in trace.walk():
+        if isinstance(effect, Assign | Revoke | Interrupt | Kill | Finish):
+            assert effect.worker in books.live(), f"{effect} after its death"
+            assert effect.worker not in books.finishing, f"{effect} after Finish"
+        if isinstance(effect, Assign | Revoke | Finish):
+            assert effect.worker in books.ready, f"{effect} before it is ready"
+
+
+@promise
+def workers_are_numbered_in_the_order_of_their_birth(trace: Trace) -> None:
+    spawned = [effect.worker for effect in trace.effects() if isinstance(effect, Spawn)]
+    assert spawned == list(range(len(spawned)))
+
+
+@promise
+def no_more_workers_live_than_asked_for_and_no_more_than_tests(trace: Trace) -> None:
+    options, count = trace.scenario.options, trace.scenario.tests
+    most = options.workers if options.dist is Dist.EACH else min(options.workers, max(1, count))
+    for books, _, _ in trace.walk():
+        assert len([w for w in books.live() if w not in books.finishing]) <= most
+
+
+@promise
+def a_worker_is_spawned_at_the_start_or_for_a_dead_one_or_for_a_test_put_back(trace: Trace) -> None:
+    restarts = 0
+    for i, moment in enumerate(trace.moments):
+        spawns = [effect for effect in moment.effects if isinstance(effect, Spawn)]
+        if i > 0 and spawns:
+            assert len(spawns) == 1
+            restarts += 1
+            if isinstance(moment.event, PutBack):
+                assert spawns[0].replaces is None
+            else:
+                assert isinstance(moment.event, Died)
+                assert spawns[0].replaces == moment.event.worker
+    limit = trace.scenario.options.max_restarts
+    assert limit is None or restarts <= limit
+
+
+@promise
+def a_dead_worker_is_replaced_if_its_lane_has_tests_that_have_not_begun(trace: Trace) -> None:
+    options, in_a_row = trace.scenario.options, 0
+    for books, moment, effect in trace.walk():
+        if effect is None and isinstance(moment.event, Began):
+            in_a_row = 0
+        if effect is None and isinstance(moment.event, Died) and not books.stopped:
+            worker = moment.event.worker
+            in_a_row += 1
+            replaced = any(isinstance(e, Spawn) for e in moment.effects)
+            if worker in books.finishing or not _unbegun_in(books, books.lane_of[worker]):
+                assert not replaced
+            elif options.max_restarts is None and in_a_row <= 2 + options.workers:
+                assert replaced
+
+
+@promise
+def only_workers_that_did_not_come_up_in_time_are_killed(trace: Trace) -> None:
+    born: dict[WorkerId, float] = {}
+    for books, moment, effect in trace.walk():
+        if isinstance(effect, Spawn):
+            born[effect.worker] = moment.time
+        if isinstance(effect, Kill):
+            assert effect.worker not in books.ready
+            assert moment.time >= born[effect.worker] + START_TIMEOUT
+
+
+@promise
+def workers_finish_when_all_is_settled_and_not_before(trace: Trace) -> None:
+    for books, moment, effect in trace.walk():
+        if isinstance(effect, Finish):
+            assert not books.running
+            if books.stopped:
+                assert not any(books.outstanding.get(worker) for worker in books.live())
+            else:
+                assert all(books.settled[TestIndex(t)] == 1 for t in range(trace.scenario.total))
+        elif effect is None and isinstance(moment.event, Finished | Ready):
+            done = not books.running and sum(books.settled.values()) == trace.scenario.total
+            let_go = {e.worker for e in moment.effects if isinstance(e, Finish)} | books.finishing
+            assert not done or let_go.issuperset(w for w in books.live() if w in books.ready)
+
+
+# --- tests and workers ------------------------------------------------------------------------------
+
+
+@promise
+def a_test_is_with_one_worker_at_a_time_and_not_again_once_it_began(trace: Trace) -> None:
+    for books, _, effect in trace.walk():
+        if isinstance(effect, Assign):
+            for test in effect.tests:
+                assert test in books.unbegun, f"test {test} is handed out, but it has begun"
+                holders = [w for w, tests in books.outstanding.items() if test in tests]
+                assert not holders, f"test {test} is handed out, but it is with {holders}"
+
+
+@promise
+def nobody_takes_what_is_reserved_for_a_worker_that_is_coming_up(trace: Trace) -> None:
+    reserved = _reserved(trace.scenario)
+    for books, _, effect in trace.walk():
+        if isinstance(effect, Assign):
+            for test in effect.tests:
+                worker = reserved.get(test, effect.worker)
+                assert worker == effect.worker or worker in books.ready or worker in books.dead
+
+
+@promise
+def a_test_stays_in_its_lane(trace: Trace) -> None:
+    for books, _, effect in trace.walk():
+        if isinstance(effect, Assign):
+            assert all(trace.scenario.lane(t) == books.lane_of[effect.worker] for t in effect.tests)
+
+
+@promise
+def only_tests_in_hand_are_taken_back_and_once_at_a_time(trace: Trace) -> None:
+    asked: set[WorkerId] = set()
+    for books, moment, effect in trace.walk():
+        if effect is None and isinstance(moment.event, Revoked):
+            asked.discard(moment.event.worker)
+        if isinstance(effect, Revoke):
+            assert books.outstanding.get(effect.worker), "there is nothing to take back"
+            known = books.claimed.get(effect.worker, set())
+            if not isinstance(moment.event, Stop):
+                assert known.isdisjoint(books.outstanding[effect.worker][-1:]), (
+                    "all of them have been claimed"
+                )
+            assert effect.worker not in asked, "the answer to the last Revoke is still out"
+            asked.add(effect.worker)
+
+
+@promise
+def no_worker_waits_while_another_holds_units_that_it_has_not_begun(trace: Trace) -> None:
+    for books, sights in trace.rests():
+        for idle in (sight for sight in sights if sight.waits and not books.stopped):
+            mates = [sight for sight in sights if books.lane_of[sight.worker] == books.lane_of[idle.worker]]
+            for mate in mates:
+                spare = _spare(books, mate)
+                assert not spare, f"gw{idle.worker} waits while gw{mate.worker} holds {spare}"
+
+
+@promise
+def no_worker_waits_while_the_controller_keeps_units_back(trace: Trace) -> None:
+    for books, sights in trace.rests():
+        for idle in (sight for sight in sights if sight.waits and not books.stopped):
+            lane = books.lane_of[idle.worker]
+            if not any(books.lane_of[w] == lane for w in books.live() if w not in books.ready):
+                kept = _unbegun_in(books, lane).difference(*(sight.inbox for sight in sights))
+                assert not kept, f"gw{idle.worker} waits while {kept} are with nobody"
+
+
+@promise
+def a_test_that_has_not_begun_is_with_a_worker_that_is_busy_or_coming_up(trace: Trace) -> None:
+    for books, sights in trace.rests():
+        lanes = {books.lane_of[sight.worker] for sight in sights if not sight.waits}
+        lanes |= {books.lane_of[worker] for worker in books.live() if worker not in books.ready}
+        for test in books.unbegun if not books.stopped else ():
+            assert trace.scenario.lane(test) in lanes, f"nobody will run test {test}"
+
+
+@promise
+def a_worker_knows_its_next_test_or_that_there_is_none(trace: Trace) -> None:
+    for _, sights in trace.rests():
+        for sight in sights:
+            assert not sight.stalled, f"gw{sight.worker} has not been told what comes next"
+
+
+@promise
+def last_is_only_said_when_nothing_is_left_that_others_could_run(trace: Trace) -> None:
+    for books, _, effect in trace.walk():
+        if isinstance(effect, Assign) and effect.then == "last" and not books.stopped:
+            own = {*books.outstanding.get(effect.worker, []), *effect.tests}
+            others = _unbegun_in(books, books.lane_of[effect.worker]) - own
+            assert not others, f"{others} have not begun and may still come"
+
+
+@promise
+def a_worker_knows_when_nothing_more_will_come(trace: Trace) -> None:
+    for books, sights in trace.rests():
+        for sight in sights:
+            through = not books.outstanding.get(sight.worker) and sight.worker not in books.finishing
+            if through and (books.stopped or not _unbegun_in(books, books.lane_of[sight.worker])):
+                assert books.told.get(sight.worker) == "last", f"gw{sight.worker} waits for more"
+
+
+@promise
+def hold_is_only_said_while_something_may_still_come(trace: Trace) -> None:
+    for books, _, effect in trace.walk():
+        if isinstance(effect, Assign) and effect.then == "hold":
+            assert not books.stopped
+            assert _unbegun_in(books, books.lane_of[effect.worker])
+
+
+@promise
+def nothing_is_said_twice_unless_it_was_taken_back(trace: Trace) -> None:
+    said: dict[WorkerId, str | None] = {}
+    for _, moment, effect in trace.walk():
+        if effect is None and isinstance(moment.event, Revoked):
+            said[moment.event.worker] = None
+        if isinstance(effect, Assign):
+            assert effect.tests or effect.then, "an Assign without anything"
+            assert effect.tests or said.get(effect.worker) != effect.then, f"{effect} again"
+            said[effect.worker] = effect.then
+
+
+@promise
+def a_group_is_in_one_worker_at_a_time(trace: Trace) -> None:
+    scenario = trace.scenario
+    for books, _, effect in trace.walk():
+        if isinstance(effect, Assign) and scenario.options.dist.grouped:
+            for test in effect.tests:
+                key = scenario.key(test)
+                # A test that was put back has left its group.
+                if test in books.put_back or books.put_back & _members(scenario, key):
+                    continue
+                others = {w for w in books.hosts.get(key, set()) if w != effect.worker}
+                for worker, tests in books.outstanding.items():
+                    if worker != effect.worker and any(scenario.key(t) == key for t in tests):
+                        others.add(worker)
+                assert not others, f"group {key} is with {others} and with gw{effect.worker}"
+
+
+@promise
+def the_tests_of_a_group_begin_in_collected_order(trace: Trace) -> None:
+    if not trace.scenario.options.dist.grouped:
+        return
+    latest: dict[str, TestIndex] = {}
+    for books, moment, effect in trace.walk():
+        if effect is None and isinstance(moment.event, Began) and moment.event.test not in books.put_back:
+            key = trace.scenario.key(moment.event.test)
+            assert latest.get(key, -1) < moment.event.test
+            latest[key] = moment.event.test
+
+
+@promise
+def a_crashed_test_runs_again_only_if_it_is_put_back(trace: Trace) -> None:
+    crashed: set[TestIndex] = set()
+    for books, moment, effect in trace.walk():
+        if isinstance(effect, Crashed):
+            crashed.add(effect.test)
+        if effect is None and isinstance(moment.event, Began):
+            assert moment.event.test not in crashed or moment.event.test in books.put_back
+
+
+# --- a stopped run ----------------------------------------------------------------------------------
+
+
+@promise
+def a_stopped_run_hands_out_nothing_and_starts_nobody(trace: Trace) -> None:
+    for books, _, effect in trace.walk():
+        if books.stopped and effect is not None:
+            assert not isinstance(effect, Spawn | NotRun | GiveUp)
+            assert not isinstance(effect, Assign) or not effect.tests
+
+
+@promise
+def a_stopped_run_runs_only_what_was_claimed_before(trace: Trace) -> None:
+    stopped = trace.stopped_at
+    if stopped is None or trace.scenario.remote:
+        # A remote worker goes on until the word reaches it.
+        return
+    late = [claim for claim in trace.claims if claim[0] > stopped]
+    assert not late
+
+
+@promise
+def an_interrupt_reaches_everyone_who_is_not_finishing(trace: Trace) -> None:
+    for books, moment, effect in trace.walk():
+        if effect is None and isinstance(moment.event, Stop):
+            hit = {e.worker for e in moment.effects if isinstance(e, Interrupt)}
+            expected = {w for w in books.live() if w not in books.finishing}
+            assert hit == (expected if moment.event.interrupt else set())
+
+
+# --- helpers ----------------------------------------------------------------------------------------
+
+
+def _books_at_the_end(trace: Trace) -> Books:
+    books = Books(trace.scenario)
+    for moment in trace.moments:
+        books.note_event(moment.event)
+        for effect in moment.effects:
+            books.note_effect(effect)
+    return books
+
+
+def _reserved(scenario: Scenario) -> dict[TestIndex, WorkerId]:
+    """Whose first batch a test is in, where all workers draw from one pool."""
+    if scenario.lanes > 1:
+        return {}
+    options = scenario.options
+    pool = Pool(group_tests(scenario.tests, scenario.keys, options), options)
+    workers = options.workers_for(scenario.tests)
+    reserved: dict[TestIndex, WorkerId] = {}
+    for worker in range(workers):
+        shares = workers - worker if options.dist is Dist.WORKSTEAL else workers
+        reserved |= {test: WorkerId(worker) for unit in pool.take_batch(shares) for test in unit}
+    return reserved
+
+
+def _members(scenario: Scenario, key: str) -> set[TestIndex]:
+    return {t for t in map(TestIndex, range(scenario.total)) if scenario.key(t) == key}
+
+
+def _unbegun_in(books: Books, lane: int) -> set[TestIndex]:
+    return {test for test in books.unbegun if books.scenario.lane(test) == lane}
+
+
+def _spare(books: Books, sight: Sight) -> list[TestIndex]:
+    """What is with a worker and is no part of a group that it has begun."""
+    hosts, key = books.hosts, books.scenario.key
+    return [test for test in sight.inbox if sight.worker not in hosts.get(key(test), ())]
