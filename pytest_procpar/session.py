@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import deque
 
 import pytest
@@ -50,9 +51,9 @@ _TERM_GRACE = 5.0
 
 def start(config: pytest.Config, settings: Settings) -> None:
     """Fork the fork server, and let the rest of this process's run be the controller's."""
-    cluster = Cluster(config, settings)
-    config.add_cleanup(cluster.close)
-    config.pluginmanager.register(Controller(config, settings, cluster), "dsession")
+    controller = Controller(config, settings, Cluster(config, settings))
+    config.add_cleanup(controller.close)
+    config.pluginmanager.register(controller, "dsession")
 
 
 class Controller:
@@ -119,6 +120,15 @@ class Controller:
     def pytest_terminal_summary(self) -> None:
         """Repeat what must not be missed."""
         self._terminal.summarize()
+
+    def close(self) -> None:
+        """See all processes gone; a fork server that fails at its very end makes the run no success."""
+        self._cluster.close()
+        status = self._cluster.server_status()
+        session: pytest.Session | None = getattr(self, "_session", None)  # none if configure failed
+        if status and session is not None and session.exitstatus in (0, pytest.ExitCode.TESTS_FAILED):
+            sys.stderr.write(f"the fork server failed at its exit: {describe_status(status)}\n")
+            session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
 
     def _over(self) -> bool:
         return self._server_gone or self._run.over or (self._ending.halted and not self._collected)
@@ -229,7 +239,10 @@ class Controller:
                     self._cluster.forked(worker, pid)
                 case Reaped(worker, status, reason):
                     self._listen_to_worker(worker)
-                    self._worker_died(worker, reason or describe_status(status))
+                    cause = reason or describe_status(status)
+                    if status and worker in self._finished:
+                        self._ending.broken_by(f"worker {worker_name(worker)} failed at its exit: {cause}")
+                    self._worker_died(worker, cause)
                 case Warned(data):
                     self._results.warned(data)
                 case Halted():

@@ -15,6 +15,9 @@ class Signals:
 
     A handler that somebody else has installed for SIGTERM stays. Outside the main thread nothing can be
     installed, and nothing is.
+
+    `fd` becomes readable by the interpreter's own doing (`signal.set_wakeup_fd`), too: a handler alone
+    would run too late if a signal came right before the loop begins to wait.
     """
 
     INT = int(signal.SIGINT)
@@ -25,6 +28,7 @@ class Signals:
         self._caught: list[int] = []
         self._interrupts = 0
         self._previous: dict[int, Any] = {}
+        self._previous_fd: int | None = None
         self.fd, self._wake = os.pipe()
         os.set_blocking(self.fd, False)
         os.set_blocking(self._wake, False)
@@ -34,6 +38,7 @@ class Signals:
             self._previous[self.INT] = signal.signal(self.INT, self._note)
             if signal.getsignal(self.TERM) is signal.SIG_DFL:
                 self._previous[self.TERM] = signal.signal(self.TERM, self._note)
+            self._previous_fd = signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
         except ValueError:  # not in the main thread
             pass
         return self
@@ -43,6 +48,8 @@ class Signals:
     ) -> None:
         for signum, handler in self._previous.items():
             signal.signal(signum, handler)
+        if self._previous_fd is not None:
+            signal.set_wakeup_fd(self._previous_fd)
         os.close(self.fd)
         os.close(self._wake)
 

@@ -1,0 +1,250 @@
+"""What the end-to-end tests share: a suite in a folder of its own, run in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+#: Seconds after which a run is taken to hang. Far more than any takes, even on a busy machine.
+TIMEOUT = 90.0
+#: Seconds that processes have for going away after the controller.
+GONE = 20.0
+
+_MARKER = "PROCPAR_END_TO_END"
+_START = (
+    "import signal, sys, pytest; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "sys.exit(pytest.main())"
+)
+
+
+class Finished:
+    """A run that has ended: its exit status, its output, and what the recorder noted."""
+
+    def __init__(self, ret: int, out: str, err: str, seconds: float, records: list[dict[str, Any]]) -> None:
+        self.ret = ret
+        self.seconds = seconds
+        self.out = out
+        self.err = err
+        self.records = records
+        self.stdout = pytest.LineMatcher(out.splitlines())
+
+    def notes(self, kind: str) -> list[dict[str, Any]]:
+        """The notes of a kind, in the order in which they were made."""
+        return [record for record in self.records if record["kind"] == kind]
+
+    def facts(self, kind: str, name: str) -> list[Any]:
+        """One fact of every note of a kind."""
+        return [record[name] for record in self.notes(kind)]
+
+    @property
+    def outcomes(self) -> dict[str, list[str]]:
+        """What was reported of every test: "when outcome" of each report, in order; "xfail" marked so."""
+        found: dict[str, list[str]] = {}
+        for report in self.notes("report"):
+            word = f"{report['when']} {report['outcome']}{' xfail' if report['wasxfail'] is not None else ''}"
+            found.setdefault(report["nodeid"], []).append(word)
+        return found
+
+    @property
+    def summary(self) -> dict[str, int]:
+        """The counts in the last line, by word: ``{"passed": 3}``."""
+        with suppress(ValueError):  # there is no such line
+            return pytest.RunResult(0, self.stdout.lines, [], 0.0).parseoutcomes()
+        return {}
+
+    @property
+    def ran(self) -> Counter[Any]:
+        """How often the test functions noted that they ran (``note("ran", test=...)``)."""
+        return Counter(self.facts("ran", "test"))
+
+    def assert_summary(self, **counts: int) -> None:
+        """Exactly these counts stand in the last line."""
+        assert self.summary == counts, f"{self.out}\n{self.err}"
+
+
+class Suite:
+    """A suite, and the processes that running it has started."""
+
+    def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.pytester = pytester
+        self.path = pytester.path
+        self.give_basetemp = True
+        self._mark = uuid.uuid4().hex
+        self._reached: int | None = None
+        shutil.copy(Path(__file__).with_name("recorder.py"), self.path)
+        for name in [name for name in os.environ if name.startswith(("PYTEST_", "COVERAGE_", "COV_CORE_"))]:
+            monkeypatch.delenv(name)
+        monkeypatch.setenv(_MARKER, self._mark)
+        monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+        monkeypatch.setenv("PYTEST_PLUGINS", "pytest_procpar.plugin,recorder")
+        monkeypatch.setenv("COLUMNS", "100")
+
+    # --- files ---
+
+    def file(self, name: str, text: str) -> Path:
+        """Write a file of the suite."""
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = text.strip("\n").splitlines()
+        indents = [len(line) - len(line.lstrip()) for line in lines if line.strip()]
+        margin = min(indents, default=0)
+        path.write_text("\n".join(line[margin:] for line in lines) + "\n")
+        return path
+
+    def tests(self, text: str) -> Path:
+        """Write the suite's only test module."""
+        return self.file("test_it.py", text)
+
+    def conftest(self, text: str) -> Path:
+        """Write the suite's conftest."""
+        return self.file("conftest.py", text)
+
+    def trivial(self, count: int) -> None:
+        """Tests in one module that note that they ran."""
+        self.tests(f"""
+            import pytest
+            from recorder import note
+
+            @pytest.mark.parametrize("i", range({count}))
+            def test(i):
+                note("ran", test=i)
+        """)
+
+    # --- runs ---
+
+    def run(self, *args: str, timeout: float = TIMEOUT) -> Finished:
+        """Run pytest to its end."""
+        return self.start(*args).finish(timeout)
+
+    def start(self, *args: str) -> Running:
+        """Start pytest."""
+        with suppress(FileNotFoundError):
+            (self.path / "records.jsonl").unlink()
+        basetemp = [f"--basetemp={self.path / 'basetemp'}"] if self.give_basetemp else []
+        process = self.pytester.popen(
+            [sys.executable, "-c", _START, *basetemp, *args],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        return Running(self, process)
+
+    def records(self) -> list[dict[str, Any]]:
+        """What has been noted in the latest run."""
+        path = self.path / "records.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    # --- barriers and processes ---
+
+    def make_barrier(self) -> None:
+        """Make what `recorder.reached` and `recorder.block` need."""
+        os.mkfifo(self.path / "reached.fifo")
+        os.mkfifo(self.path / "never.fifo")
+        self._reached = os.open(self.path / "reached.fifo", os.O_RDWR | os.O_NONBLOCK)
+
+    def await_reached(self, count: int = 1) -> list[str]:
+        """Wait until so many have said that they are there: "pid word" of each."""
+        assert self._reached is not None
+        poll = select.poll()
+        poll.register(self._reached, select.POLLIN)
+        data = b""
+        while data.count(b"\n") < count:
+            assert poll.poll(TIMEOUT * 1000), f"only {data!r} came"
+            data += os.read(self._reached, 4096)
+        return data.decode().splitlines()
+
+    def processes(self) -> list[int]:
+        """The processes that have come of this suite's runs and are alive."""
+        mark = f"{_MARKER}={self._mark}".encode()
+        alive = []
+        for folder in Path("/proc").iterdir():
+            with suppress(OSError):
+                if folder.name.isdigit() and mark in (folder / "environ").read_bytes().split(b"\0"):
+                    alive.append(int(folder.name))
+        return alive
+
+    def await_gone(self, seconds: float = GONE) -> list[int]:
+        """Wait until no such process is left; those that are."""
+        for pid in self.processes():
+            with suppress(ProcessLookupError):
+                fd = os.pidfd_open(pid)
+                select.select([fd], [], [], seconds)
+                os.close(fd)
+        return self.processes()
+
+    def close(self) -> None:
+        """See everything gone, or kill it and say so."""
+        if self._reached is not None:
+            os.close(self._reached)
+        left = self.await_gone()
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        assert not left, "processes were left behind"
+
+
+class Running:
+    """A run in progress."""
+
+    def __init__(self, suite: Suite, process: subprocess.Popen[bytes]) -> None:
+        self._suite = suite
+        self._process = process
+        self._began = monotonic()
+        self._read = b""
+        self.pid = process.pid
+
+    def signal(self, signum: int) -> None:
+        """Send the controller a signal."""
+        self._process.send_signal(signum)
+
+    def await_line(self, words: str) -> None:
+        """Wait until the controller writes a line with these words."""
+        assert self._process.stdout is not None
+        poll = select.poll()
+        poll.register(self._process.stdout, select.POLLIN)
+        while words.encode() not in self._read:
+            assert poll.poll(TIMEOUT * 1000), f"only {self._read!r} came"
+            data = os.read(self._process.stdout.fileno(), 4096)
+            assert data, f"it ended, having said {self._read!r}"
+            self._read += data
+
+    def finish(self, timeout: float = TIMEOUT) -> Finished:
+        """Wait for the end."""
+        try:
+            out, err = self._process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            for pid in self._suite.processes():
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            out, err = self._process.communicate()
+            pytest.fail(f"the run hangs:\n{out.decode()}\n{err.decode()}")
+        out = self._read + out
+        print(out.decode(), err.decode(), sep="\n--- stderr ---\n")
+        records = self._suite.records()
+        return Finished(
+            self._process.returncode, out.decode(), err.decode(), monotonic() - self._began, records
+        )
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Iterator[Suite]:
+    """A suite to be written and run; afterwards none of its processes may be left."""
+    made = Suite(pytester, monkeypatch)
+    yield made
+    made.close()

@@ -1,0 +1,162 @@
+"""Children, barriers and streams for the tests of this folder: forked, piped, and always cleaned up."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
+
+from pytest_procpar.core.messages import Record, Setup
+from pytest_procpar.process.system import socket_pair
+from pytest_procpar.process.transport import Link, Port
+
+T = TypeVar("T")
+
+#: More bytes than the system keeps for a reader that does not read.
+BEYOND_THE_BUFFER = 2_000_000
+
+
+class Gate:
+    """Somebody waits in `wait` until somebody else, in another process perhaps, has called `open`."""
+
+    def __init__(self) -> None:
+        self._read, self._write = os.pipe()
+
+    def __enter__(self) -> Gate:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._read)
+        os.close(self._write)
+
+    def open(self) -> None:
+        os.write(self._write, b"!")
+
+    def wait(self) -> None:
+        assert os.read(self._read, 1) == b"!"
+
+    @property
+    def is_open(self) -> bool:
+        return self.opens_within(0)
+
+    def opens_within(self, milliseconds: float) -> bool:
+        return ready(self._read, timeout=milliseconds)
+
+
+def ready(stream: Any, events: int = select.POLLIN, *, timeout: float | None = None) -> bool:
+    """Wait for a descriptor, for `timeout` milliseconds at most. `select.select` knows no high ones."""
+    poll = select.poll()
+    poll.register(stream, events)
+    return bool(poll.poll(timeout))
+
+
+@contextmanager
+def child(body: Callable[[], object], *, expect: int | None = 0) -> Iterator[int]:
+    """The pid of a forked child that runs `body`; at the end it must be gone, with that wait status."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            body()
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+            sys.stderr.flush()
+        finally:
+            os._exit(status)
+    try:
+        yield pid
+    except BaseException:
+        for kill in (os.killpg, os.kill):
+            with suppress(ProcessLookupError):
+                kill(pid, signal.SIGKILL)
+        with suppress(ChildProcessError):  # the test has waited for it itself
+            os.waitpid(pid, 0)
+        raise
+    with suppress(ChildProcessError):
+        _, status = os.waitpid(pid, 0)
+        assert expect is None or status == expect
+
+
+@contextmanager
+def streams() -> Iterator[tuple[Port, Link]]:
+    """Both ends of a stream in one process, as the controller's end knows the other one."""
+    ours, theirs = socket_pair()
+    port = Port(ours, theirs)
+    try:
+        yield port, Link(theirs)
+    finally:
+        port.close()
+
+
+@contextmanager
+def worker(body: Callable[[Link], object], *, expect: int | None = 0) -> Iterator[tuple[Port, int]]:
+    """The controller's end of a stream to a forked child that runs `body`, and the child's pid."""
+    ours, theirs = socket_pair()
+
+    def work() -> None:
+        ours.close()
+        body(Link(theirs))
+
+    with child(work, expect=expect) as pid:
+        port = Port(ours, theirs)
+        try:
+            yield port, pid
+        finally:
+            port.close()
+
+
+@contextmanager
+def process(body: Callable[[Link], object], *, expect: int | None = 0) -> Iterator[tuple[Port, int]]:
+    """Like `worker`, but the controller keeps no duplicate: when the child is gone, the stream ends."""
+    ours, theirs = socket_pair()
+
+    def work() -> None:
+        ours.close()
+        body(Link(theirs))
+
+    with child(work, expect=expect) as pid:
+        theirs.close()
+        port = Port(ours)
+        try:
+            yield port, pid
+        finally:
+            port.close()
+
+
+def hear(port: Port, count: int | None = None) -> list[Any]:
+    """The next `count` messages, or all until the stream ends."""
+    messages: list[Any] = []
+    is_open = True
+    while is_open and (count is None or len(messages) < count):
+        ready(port)
+        batch, is_open = port.receive()
+        messages.extend(batch)
+        assert port.garbled is None
+    return messages
+
+
+def claim_all(link: Link) -> list[Record]:
+    """Every record up to the word that ends them."""
+    claimed: list[Record] = []
+    while (record := link.claim(wait=True)) != "finish":
+        assert record is not None
+        claimed.append(record)
+    return claimed
+
+
+def push(port: Port) -> None:
+    """Go on sending until nothing is left, as the controller's loop does."""
+    while port.clogged:
+        ready(port, select.POLLOUT)
+        port.flush()
+
+
+def setup(size: int = 0, number: int = 0) -> Setup:
+    """A message of about `size` bytes."""
+    return Setup([], {"TEXT": "x" * size, "NUMBER": str(number)}, "/", None)
