@@ -41,9 +41,9 @@ from pytest_procpar.settings import Settings
 
 __all__ = ["Controller", "start"]
 
-#: How long results may pile up while every worker has enough to do, in seconds. Each wake-up of the
-#: controller costs a worker its processor; on two cores that was a tenth of 10,000 trivial tests.
-_PILE_UP = 0.005
+#: How long results may pile up while every worker has enough to do, in seconds: each wake-up of the
+#: controller may take a processor away from a worker.
+_PILE_UP = 0.01
 
 #: How long workers may take to end after SIGTERM to the controller, in seconds.
 _TERM_GRACE = 5.0

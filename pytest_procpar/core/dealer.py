@@ -20,7 +20,7 @@ __all__ = ["IN_HAND", "Dealer"]
 #: A worker that has fewer tests in hand than this gets more, up to twice as many. What is in hand can be
 #: taken back at any time, so depth costs nothing; it must outlast the pauses in which the controller lets
 #: results pile up (some milliseconds of 0.1 ms tests).
-IN_HAND = 64
+IN_HAND = 128
 
 #: A worker draws its next batch when what it owns will last less than this, in seconds.
 _HORIZON = 0.02

@@ -34,7 +34,8 @@ from pytest_procpar.process.system import adopt_socket
 
 __all__ = ["Link", "Port"]
 
-_CHUNK = 1 << 18
+#: Small enough for the allocator to keep at hand: a larger buffer is mapped and unmapped for every read.
+_CHUNK = 1 << 16
 #: What is queued goes out in writes of this many bytes, which the kernel takes whole or not at all:
 #: a record is never torn.
 _AT_ONCE = 512 * RECORD_SIZE
