@@ -120,7 +120,10 @@ def _workers(config: pytest.Config) -> int:
         if getattr(option, "usepdb", False) or getattr(option, "trace", False):
             wanted = 0
         else:
-            wanted = config.hook.pytest_xdist_auto_num_workers(config=config)
+            # Not by pytest-xdist's own answer, where it is installed: it knows no cgroup quota.
+            wanted = config.pluginmanager.subset_hook_caller(
+                "pytest_xdist_auto_num_workers", [config.pluginmanager.getplugin("xdist")]
+            )(config=config)
     if wanted is None and option.tx:
         wanted = sum(map(_local_workers, option.tx))
     workers = _checked("-n", wanted, 0) or 0

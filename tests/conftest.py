@@ -22,7 +22,7 @@ import pytest
 pytest_plugins = ["pytester"]
 
 #: Seconds after which a run is taken to hang. Far more than any takes, even on a busy machine.
-TIMEOUT = 90.0
+TIMEOUT = 300.0
 #: Seconds that processes have for going away after the controller.
 GONE = 20.0
 

@@ -13,7 +13,7 @@ from types import FrameType
 import pytest
 
 #: How long a test may take, in seconds. The slowest takes two, on a quiet machine.
-LIMIT = 30
+LIMIT = 120
 
 
 def open_descriptors() -> dict[int, str]:
