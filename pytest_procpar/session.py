@@ -138,12 +138,11 @@ class Controller:
     def _step(self, signals: Signals) -> None:
         if self._collected and not self._results.eager and not self._run.hungry():
             pause(_PILE_UP)
-        for source in self._cluster.wait(self._patience()):
-            if source is None:
-                self._listen_to_server()
-            else:
-                self._listen_to_worker(source)
-        for signum in signals.caught():
+        self._listen(self._patience())
+        caught = signals.caught()
+        if caught:
+            self._listen(0.0)  # what had begun when the signal came is interrupted, and named
+        for signum in caught:
             self._interrupted(signum)
         now = monotonic()
         deadline = self._run.deadline()
@@ -152,6 +151,13 @@ class Controller:
         if self._kill_at is not None and now >= self._kill_at:
             raise pytest.exit.Exception("terminated by SIGTERM", returncode=pytest.ExitCode.INTERRUPTED)
         self._stop_if_wanted()
+
+    def _listen(self, seconds: float | None) -> None:
+        for source in self._cluster.wait(seconds):
+            if source is None:
+                self._listen_to_server()
+            else:
+                self._listen_to_worker(source)
 
     def _stop_if_wanted(self) -> None:
         wanted = self._session.shouldfail or self._session.shouldstop

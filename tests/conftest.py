@@ -229,9 +229,12 @@ class Running:
         try:
             out, err = self._process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
-            for pid in self._suite.processes():
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            # By SIGABRT first: pytest's faulthandler says then where each process hangs.
+            for signum in (signal.SIGABRT, signal.SIGKILL):
+                for pid in self._suite.processes():
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signum)
+                self._suite.await_gone(5.0)
             out, err = self._process.communicate()
             pytest.fail(f"the run hangs:\n{out.decode()}\n{err.decode()}")
         out = self._read + out
