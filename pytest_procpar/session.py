@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections import deque
+from collections.abc import Callable
 
 import pytest
 
 from pytest_procpar.compat.cache import learn_collection
 from pytest_procpar.compat.internals import shared_basetemp
 from pytest_procpar.compat.nodes import Nodes
+from pytest_procpar.compat.output import output_in_batches
 from pytest_procpar.core import events
 from pytest_procpar.core.events import Effect, Event
 from pytest_procpar.core.messages import (
@@ -68,6 +70,7 @@ class Controller:
         self._nodes = Nodes(config, settings.testrunuid)
         self._results = Results(config)
         self._session: pytest.Session
+        self._show: Callable[[], None]
         self._ending = Ending()
         self._collected = False
         self._finished: set[WorkerId] = set()
@@ -99,7 +102,7 @@ class Controller:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Run the tests: returns, or raises what ended the run, when all processes are gone."""
-        with Signals() as signals:
+        with Signals() as signals, output_in_batches(self._config) as self._show:
             self._cluster.listen_to(signals.fd)
             try:
                 while not self._over():
@@ -137,6 +140,7 @@ class Controller:
 
     def _step(self, signals: Signals) -> None:
         if self._collected and not self._results.eager and not self._run.hungry():
+            self._show()
             pause(_PILE_UP)
         self._listen(self._patience())
         caught = signals.caught()
@@ -153,6 +157,7 @@ class Controller:
         self._stop_if_wanted()
 
     def _listen(self, seconds: float | None) -> None:
+        self._show()
         for source in self._cluster.wait(seconds):
             if source is None:
                 self._listen_to_server()

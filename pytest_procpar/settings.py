@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from pytest_procpar.core.model import Dist, RunOptions
+from pytest_procpar.core.record import record
 
 __all__ = ["Settings", "parse_count", "parse_numprocesses", "read_settings"]
 
@@ -23,7 +22,7 @@ _NO_RUN = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Settings:
     """What one run was asked to do."""
 
@@ -107,7 +106,7 @@ def read_settings(config: pytest.Config) -> Settings | None:
         reorder=option.loadscopereorder,
         max_chunk=_checked("--maxschedchunk", option.maxschedchunk, 1),
         max_restarts=_checked("--max-worker-restart", option.maxworkerrestart, 0),
-        testrunuid=option.testrunuid or uuid.uuid4().hex,
+        testrunuid=option.testrunuid or os.urandom(16).hex(),
         freeze_heap=_ini_flag(config, "procpar_freeze_heap"),
     )
 

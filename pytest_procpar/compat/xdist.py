@@ -53,6 +53,22 @@ class Gateway:
         return f"<Gateway id={self.id!r}>"
 
 
+class _WorkerInfo(dict[str, Any]):
+    """What `Node.workerinfo` is: a dict whose ``platform`` is found out when somebody asks for it.
+
+    `platform.platform` starts a process to learn the processor's name.
+    """
+
+    def __missing__(self, key: str) -> Any:
+        if key != "platform":
+            raise KeyError(key)
+        self[key] = platform.platform()
+        return self[key]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self[key] if key in self or key == "platform" else default
+
+
 class NodeManager:
     """What the workers of a run have in common."""
 
@@ -90,13 +106,12 @@ class Node:
 
     def make_ready(self) -> None:
         """Fill in what is known of a forked worker: it is this process's image."""
-        self.workerinfo = {
-            "version": sys.version,
-            "version_info": tuple(sys.version_info),
-            "sysplatform": sys.platform,
-            "platform": platform.platform(),
-            "executable": sys.executable,
-            "cwd": os.getcwd(),
-            "id": self.gateway.id,
-            "spec": self.gateway.spec,
-        }
+        self.workerinfo = _WorkerInfo(
+            version=sys.version,
+            version_info=tuple(sys.version_info),
+            sysplatform=sys.platform,
+            executable=sys.executable,
+            cwd=os.getcwd(),
+            id=self.gateway.id,
+            spec=self.gateway.spec,
+        )

@@ -5,7 +5,7 @@ Plugins ask for that name before they do what they do under a parallel run, and 
 
 from __future__ import annotations
 
-import uuid
+import os
 
 import pytest
 
@@ -41,4 +41,4 @@ def worker_id(request: pytest.FixtureRequest) -> str:
 def testrun_uid(request: pytest.FixtureRequest) -> str:
     """A unique id of the test run, the same in all workers."""
     config = request.config
-    return str(config.workerinput["testrunuid"]) if hasattr(config, "workerinput") else uuid.uuid4().hex
+    return str(config.workerinput["testrunuid"]) if hasattr(config, "workerinput") else os.urandom(16).hex()

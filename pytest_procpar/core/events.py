@@ -7,10 +7,10 @@ forgotten.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from .model import TestIndex, WorkerId
+from .record import record
 
 __all__ = [
     "Assign",
@@ -45,7 +45,7 @@ Outlook: TypeAlias = Literal["hold", "last"]
 # --- events ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Collected:
     """The tests are known. ``keys`` holds one grouping key a test, or None where each is alone."""
 
@@ -53,14 +53,14 @@ class Collected:
     keys: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ready:
     """A worker has taken its identity and waits for tests."""
 
     worker: WorkerId
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Began:
     """A worker is about to run a test; from here on it cannot be taken back."""
 
@@ -68,7 +68,7 @@ class Began:
     test: TestIndex
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Finished:
     """A worker has run a test to its end, whatever the outcome."""
 
@@ -76,7 +76,7 @@ class Finished:
     test: TestIndex
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Revoked:
     """The answer to `Revoke`: these tests had not begun and will not.
 
@@ -88,7 +88,7 @@ class Revoked:
     tests: tuple[TestIndex, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Died:
     """A worker's process is gone. ``finished`` says that it had ended its session first."""
 
@@ -96,7 +96,7 @@ class Died:
     finished: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PutBack:
     """A plugin wants a test that was settled as crashed to run again (`pytest_handlecrashitem`).
 
@@ -107,12 +107,12 @@ class PutBack:
     test: TestIndex
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Tick:
     """Time has passed: `Run.deadline` was reached."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stop:
     """No further test may begin; with ``interrupt`` the running ones are interrupted too."""
 
@@ -125,7 +125,7 @@ Event: TypeAlias = Collected | Ready | Began | Finished | Revoked | Died | PutBa
 # --- effects --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Spawn:
     """Fork a worker. ``replaces`` is the dead worker whose place it takes."""
 
@@ -133,7 +133,7 @@ class Spawn:
     replaces: WorkerId | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Assign:
     """Hand out tests to a worker, in this order.
 
@@ -146,35 +146,35 @@ class Assign:
     then: Outlook | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Revoke:
     """Take back what was handed out to a worker and has not begun; answered by `Revoked`."""
 
     worker: WorkerId
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Interrupt:
     """Interrupt what a worker is running, as Ctrl-C would."""
 
     worker: WorkerId
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Kill:
     """Kill a worker that did not come up in time."""
 
     worker: WorkerId
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Finish:
     """Let a worker finish its session and exit."""
 
     worker: WorkerId
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Crashed:
     """Report a test whose process died while it ran; it is settled, unless a `PutBack` reopens it."""
 
@@ -182,7 +182,7 @@ class Crashed:
     test: TestIndex
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NotRun:
     """These tests are settled without having been run, for this reason."""
 
@@ -190,7 +190,7 @@ class NotRun:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GiveUp:
     """Tests are left and nobody to run them, for this reason; they are settled by the `NotRun` that follows.
 

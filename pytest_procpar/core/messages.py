@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Any, Literal, TypeAlias, cast
 
 from .events import Outlook
 from .model import TestIndex, WorkerId
+from .record import fields, record
 from .wire import WireError
 
 __all__ = [
@@ -35,14 +35,14 @@ PassedPhases: TypeAlias = tuple[tuple[str, ...], tuple[tuple[float, float, float
 # --- worker to controller -------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ready:
     """The worker has taken its identity."""
 
     pid: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Began:
     """The worker is about to run a test."""
 
@@ -50,7 +50,7 @@ class Began:
     location: Location
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reported:
     """A report, as `pytest_report_to_serializable` gives it."""
 
@@ -58,7 +58,7 @@ class Reported:
     data: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Finished:
     """A test has run to its end. ``passes`` stands for the three reports of a plain pass."""
 
@@ -66,7 +66,7 @@ class Finished:
     passes: PassedPhases | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Done:
     """The worker has finished its session."""
 
@@ -76,14 +76,14 @@ class Done:
 # --- fork server to controller --------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CollectReported:
     """A collection report that is of interest to the controller."""
 
     data: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Collected:
     """The suite is collected.
 
@@ -97,7 +97,7 @@ class Collected:
     lines: list[str]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Forked:
     """A worker runs."""
 
@@ -105,7 +105,7 @@ class Forked:
     pid: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reaped:
     """A worker's process is gone, with this wait status (see `os.waitstatus_to_exitcode`)."""
 
@@ -117,14 +117,14 @@ class Reaped:
 # --- both to controller ---------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Warned:
     """A warning was recorded. ``data`` is made and read by `procpar.compat.warnings`."""
 
     data: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Halted:
     """The process ran into something that ends the run: pytest.exit, Ctrl-C, shouldstop, a wrong argument.
 
@@ -137,7 +137,7 @@ class Halted:
     place: tuple[str, int] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Broke:
     """An internal error: not the suite's fault, or at least not a test's."""
 
@@ -151,7 +151,7 @@ FromServer: TypeAlias = CollectReported | Collected | Forked | Reaped | Warned |
 # --- controller to fork server --------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Setup:
     """What the fork server waits for: all that the controller's own start has produced."""
 
@@ -161,7 +161,7 @@ class Setup:
     basetemp: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fork:
     """Fork a worker; its end of the stream comes along as a descriptor."""
 
@@ -169,7 +169,7 @@ class Fork:
     workerinput: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Signal:
     """Send a signal to a worker, or with ``group`` to its process group."""
 
@@ -178,7 +178,7 @@ class Signal:
     group: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Quit:
     """No worker will be wanted any more: let go of what configure has started, and exit."""
 
@@ -193,7 +193,7 @@ _KINDS: tuple[type, ...] = (
 
 
 def _reader(kind: type) -> Any:
-    names = [field.name for field in fields(kind)]
+    names = fields(kind)
     if not names:
         return lambda message: ()
     if len(names) == 1:

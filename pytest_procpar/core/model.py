@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import NewType, NoReturn
+
+from .record import record
 
 __all__ = ["Dist", "RunOptions", "TestIndex", "WorkerId", "assert_never", "worker_name"]
 
@@ -38,7 +39,7 @@ class Dist(str, Enum):
         return self in (Dist.LOADSCOPE, Dist.LOADFILE, Dist.LOADGROUP)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RunOptions:
     """What the user asked for, as far as the core has to know.
 

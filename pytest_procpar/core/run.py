@@ -86,10 +86,9 @@ class Run:
         return {w.id: w.running for w in self._workers.values() if w.running is not None}
 
     def hungry(self) -> bool:
-        """Whether a worker is, or soon will be, waiting for a word from the controller."""
-        return any(
-            w.in_hand < self._in_hand // 2 and w.phase is not Phase.FINISHING for w in self._workers.values()
-        )
+        """Whether a worker is, or soon will be, waiting for a word from the controller, or all are finishing."""
+        working = [w for w in self._workers.values() if w.phase is not Phase.FINISHING]
+        return not working or any(w.in_hand < self._in_hand // 2 for w in working)
 
     def deadline(self) -> float | None:
         """When a `Tick` is due, in seconds of the caller's clock; None if time does not matter."""

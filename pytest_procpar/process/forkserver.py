@@ -7,7 +7,6 @@ stays, a parent that runs no test.
 
 from __future__ import annotations
 
-import gc
 import os
 import selectors
 import signal
@@ -18,15 +17,9 @@ from typing import Any, NoReturn
 
 import pytest
 
-from pytest_procpar.compat.internals import (
-    configure,
-    mute_reporter,
-    own_capture,
-    redirect_stdio,
-    session_from_config,
-    set_basetemp,
-    unconfigure,
-)
+from pytest_procpar.compat.internals import configure, session_from_config, set_basetemp, unconfigure
+from pytest_procpar.compat.items import remember_hook_proxies
+from pytest_procpar.compat.output import mute_reporter, own_capture, redirect_stdio
 from pytest_procpar.core.messages import (
     Fork,
     Forked,
@@ -47,6 +40,7 @@ from pytest_procpar.process.fork import (
     fork,
     run_exit_handlers,
 )
+from pytest_procpar.process.heap import Heap
 from pytest_procpar.process.orphan import interrupted_without_peer
 from pytest_procpar.process.relay import Relay
 from pytest_procpar.process.system import out_of_reach
@@ -80,6 +74,7 @@ class ForkServer:
         self._session: pytest.Session | None = None
         self._basetemp: Path | None = None
         self._real_stdout: int | None = None
+        self._heap = Heap(freeze=settings.freeze_heap)
         #: In a worker that was forked from the server, its id.
         self._me: WorkerId | None = None
         self._worker: Worker | None = None
@@ -90,6 +85,7 @@ class ForkServer:
         try:
             os.setpgid(0, 0)
             default_signals()
+            self._heap.grow()
             setup = self._await_setup()
             if setup is not None:
                 self._be_a_session(setup)
@@ -205,10 +201,9 @@ class ForkServer:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Serve in place of pytest's loop; what comes out of here is a worker."""
-        gc.collect()
-        if self._settings.freeze_heap:
-            gc.freeze()
-        self._link.flush()
+        self._link.flush()  # the controller has something to do meanwhile
+        self._heap.settle()
+        remember_hook_proxies(session)
         worker = self._serve_until_quit()
         if worker is None:
             self._end_server()

@@ -278,16 +278,18 @@ class Link:
 
         :raises EOFError: when the controller is gone, or the caller is a child that a test has forked.
         """
-        flags = 0 if wait else socket.MSG_DONTWAIT
-        return self._read(flags)
+        if self.forked:
+            raise EOFError("a child that a test has forked is no worker")
+        return self._read(0 if wait else socket.MSG_DONTWAIT)
 
     def peek(self, *, wait: bool = False) -> Record | None:
-        """Look at the next record without claiming it; it may yet be taken back."""
+        """Look at the next record without claiming it; it may yet be taken back.
+
+        :raises EOFError: when the controller is gone.
+        """
         return self._read(socket.MSG_PEEK if wait else socket.MSG_DONTWAIT | socket.MSG_PEEK)
 
     def _read(self, flags: int) -> Record | None:
-        if self.forked:
-            raise EOFError("a child that a test has forked is no worker")
         try:
             data = self._recv(RECORD_SIZE, flags)
         except BlockingIOError:

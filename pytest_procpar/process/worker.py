@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from pytest_procpar.compat.internals import alive_nodes, late_teardown, watch_teardown
+from pytest_procpar.compat.items import Locations, alive_nodes, late_teardown, watch_teardown
 from pytest_procpar.compat.reports import core_handles_reports, report_to_data, settle_subtests
 from pytest_procpar.compat.warnings import warning_to_data
 from pytest_procpar.core.messages import (
@@ -51,6 +51,7 @@ class Worker:
         self._passes: list[pytest.TestReport] | None = []
         self._current = TestIndex(-1)
         self._location: Location | None = None
+        self._locations = Locations()
         self._latest: pytest.Item | None = None
         #: Whether the controller is to say when the session may be finished: from Ready on, until it has.
         self._awaits_finish = False
@@ -123,7 +124,7 @@ class Worker:
         head = self._link.peek()
         self._hint_index = head if isinstance(head, int) else None
         self._hint = self._item(head) if isinstance(head, int) else None
-        self._location = item.location
+        self._location = self._locations.of(item)
         self._link.put(Began(index, self._location))
         self._flush()
         self._in_test = True
@@ -160,21 +161,26 @@ class Worker:
         session = self._session
         if not self._in_test or nextitem is not self._hint or session.shouldfail or session.shouldstop:
             return nextitem  # somebody has a reason of his own
-        if self._link.forked:
-            return nextitem
-        try:
-            # A hint that was an item is as good as certain; if it is taken back, that is seen to later.
-            head = self._hint_index if self._hint_index is not None else self._link.peek()
-            if head is None:
-                self._flush()
-                head = self._link.peek(wait=True)
-        except EOFError:
-            head = "finish"
+        # A hint that was an item is as good as certain; if it is taken back, that is seen to later.
+        head = self._hint_index if self._hint_index is not None else self._await_hint()
         if isinstance(head, int):
             self._kept = self._item(head)
         else:
             self._kept = session if head == "hold" else None
         return self._kept
+
+    def _await_hint(self) -> Record:
+        """What comes next, or will."""
+        try:
+            if self._link.forked:
+                return "finish"
+            head = self._link.peek()
+            if head is None:
+                self._flush()
+                head = self._link.peek(wait=True)
+        except EOFError:
+            return "finish"
+        return cast("Record", head)
 
     def _tear_down_late(self, keep: pytest.Item | None) -> None:
         """Tear down what the next test does not need, on the account of the latest one."""

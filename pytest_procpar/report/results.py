@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pytest_procpar.compat.passes import QuietPhases
 from pytest_procpar.compat.reports import collected_nodes, passed_reports, report_from_data
 from pytest_procpar.compat.warnings import warning_from_data
 from pytest_procpar.compat.xdist import Node
@@ -47,6 +48,7 @@ class Results:
         self._config = config
         self._ids: list[str] = []
         self._locations: dict[TestIndex, Location] = {}
+        self._quiet = QuietPhases(config)
         #: Whether every report has to be looked at as soon as it comes (``-x``, ``--maxfail``).
         self.eager = bool(config.getoption("maxfail", 0))
 
@@ -63,7 +65,9 @@ class Results:
     def began(self, test: TestIndex, location: Location) -> None:
         """A test begins."""
         self._locations[test] = location
-        self._config.hook.pytest_runtest_logstart(nodeid=self.nodeid(test), location=location)
+        self._quiet.look()
+        if not self._quiet.starts:
+            self._config.hook.pytest_runtest_logstart(nodeid=self.nodeid(test), location=location)
 
     def finished(self, node: Node, test: TestIndex, passes: PassedPhases | None) -> None:
         """A test has ended; if it only passed, its reports are made here."""
@@ -71,9 +75,13 @@ class Results:
         nodeid = self.nodeid(test)
         if passes is not None:
             names, phases = passes
-            for report in passed_reports(nodeid, location, names, phases):
-                self._show(report, node, test)
-        self._config.hook.pytest_runtest_logfinish(nodeid=nodeid, location=location)
+            setup, call, teardown = passed_reports(nodeid, location, names, phases)
+            show_rest = self._quiet.count if self._quiet.reports else self._log
+            show_rest(self._told_where(setup, node, test))
+            self._log(self._told_where(call, node, test))
+            show_rest(self._told_where(teardown, node, test))
+        if not self._quiet.ends:
+            self._config.hook.pytest_runtest_logfinish(nodeid=nodeid, location=location)
 
     def reported(self, node: Node, test: TestIndex, data: dict[str, Any]) -> None:
         """A report has come as it was made."""
@@ -109,10 +117,16 @@ class Results:
         )
 
     def _show(self, report: Any, node: Node, test: TestIndex) -> None:
+        self._log(self._told_where(report, node, test))
+
+    def _told_where(self, report: Any, node: Node, test: TestIndex) -> Any:
         report.node = node
         report.worker_id = node.gateway.id
         report.item_index = test % len(self._ids)
         report.testrun_uid = node.nodemanager.testrunuid
+        return report
+
+    def _log(self, report: Any) -> None:
         self._config.hook.pytest_runtest_logreport(report=report)
 
     # --- the rest ---

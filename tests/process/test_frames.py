@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import select
 from typing import Any, get_args
 
@@ -23,6 +22,7 @@ from pytest_procpar.core.messages import (
     encode,
 )
 from pytest_procpar.core.model import TestIndex, WorkerId
+from pytest_procpar.core.record import fields
 from pytest_procpar.core.wire import Decoder, Encoder, WireError, loads
 from pytest_procpar.process.system import socket_pair
 from pytest_procpar.process.transport import Link, Port
@@ -73,10 +73,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
 
 def any_of(kinds: object) -> st.SearchStrategy[Any]:
     return st.one_of(
-        [
-            st.builds(kind, **{field.name: FIELDS[field.name] for field in dataclasses.fields(kind)})
-            for kind in get_args(kinds)
-        ]
+        [st.builds(kind, **{name: FIELDS[name] for name in fields(kind)}) for kind in get_args(kinds)]
     )
 
 

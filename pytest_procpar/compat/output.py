@@ -1,0 +1,132 @@
+"""Where the output of pytest's processes goes: capture, the terminal reporter, and the standard descriptors.
+
+Written against the private parts of pytest 8.2 to 9.2.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+import pytest
+from _pytest.capture import CaptureManager, FDCapture, FDCaptureBinary
+
+__all__ = [
+    "mute_reporter", "output_in_batches", "own_capture", "redirect_stdio",
+]  # fmt: skip
+
+
+def _fd_captures(config: pytest.Config) -> Iterable[FDCapture | FDCaptureBinary]:
+    manager = config.pluginmanager.getplugin("capturemanager")
+    if not isinstance(manager, CaptureManager) or manager._global_capturing is None:
+        return
+    capturing = manager._global_capturing
+    for capture in (capturing.in_, capturing.out, capturing.err):
+        if isinstance(capture, (FDCapture, FDCaptureBinary)):
+            yield capture
+
+
+def redirect_stdio(config: pytest.Config, source: int, targets: Iterable[int]) -> None:
+    """Let the standard descriptors in `targets` be copies of `source`, while captured and after.
+
+    What pytest's capture goes back to when suspended is a saved copy, so that is replaced too.
+    """
+    wanted = set(targets)
+    captured = {c.targetfd: c for c in _fd_captures(config)}
+    for target in wanted:
+        capture = captured.get(target)
+        if capture is None or capture._state != "started":
+            os.dup2(source, target)
+        if capture is not None:
+            os.dup2(source, capture.targetfd_save, inheritable=False)
+
+
+def own_capture(config: pytest.Config) -> None:
+    """Give this process capture files of its own.
+
+    A capture file is one open file description: after a fork all processes would write to it, and each
+    would read half of the others' output. The new file takes the old one's descriptor number, so every
+    reference to it stays good.
+    """
+    for capture in _fd_captures(config):
+        if capture.targetfd == 0:
+            continue
+        descriptor = capture.tmpfile.fileno()
+        with tempfile.TemporaryFile(buffering=0) as fresh:
+            os.dup2(fresh.fileno(), descriptor, inheritable=False)
+        if capture._state == "started":
+            os.dup2(descriptor, capture.targetfd)
+
+
+class _Held:
+    """A text stream that keeps what is written to it until it is told to let it out.
+
+    Even an unbuffered one (``PYTHONUNBUFFERED``, usual in containers). What the stream may refuse to encode
+    goes out at once, since the writer has to know.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._held: list[str] = []
+
+    def write(self, text: str) -> int:
+        """Keep text for later."""
+        if not text.isascii():
+            self.release()
+            return self._stream.write(text)
+        self._held.append(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Not now."""
+
+    def release(self) -> None:
+        """Let everything out."""
+        if self._held:
+            text = "".join(self._held)
+            self._held.clear()
+            self._stream.write(text)
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def output_in_batches(config: pytest.Config) -> Iterator[Callable[[], None]]:
+    """Let the terminal reporter's letters out when the function that this yields is called, and at the end.
+
+    The reporter flushes after every letter, a system call each. Lines (``-v``) go out as they are written:
+    they stand between what plugins print.
+    """
+    writer = getattr(config.pluginmanager.getplugin("terminalreporter"), "_tw", None)
+    stream = getattr(writer, "_file", None)
+    if writer is None or stream is None or config.get_verbosity() > 0:
+        yield lambda: None
+        return
+    held = _Held(stream)
+    writer._file = held
+    try:
+        yield held.release
+    finally:
+        if writer._file is held:
+            writer._file = stream
+        held.release()
+
+
+def mute_reporter(config: pytest.Config, sink: TextIO) -> None:
+    """Let the terminal reporter of a process that owns no terminal write to `sink`, and run no test hooks.
+
+    Plugins expect the reporter to be there; nobody sees what it would format for every test.
+    """
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    if reporter is None:
+        return
+    reporter._tw._file = sink
+    for name in ("pytest_runtest_logstart", "pytest_runtest_logreport", "pytest_runtest_logfinish"):
+        caller = getattr(config.hook, name)
+        if any(impl.plugin is reporter for impl in caller.get_hookimpls()):
+            caller._remove_plugin(reporter)

@@ -1,0 +1,85 @@
+"""What pytest does for the start and the end of a test, and its passed setup and teardown, if nobody listens.
+
+
+Of the eight hook calls that a passed test makes in the controller, six then do no more than count two reports.
+They are left out where every implementation is pytest's own and known to do nothing else. Any other plugin that
+listens gets every call.
+"""
+
+from __future__ import annotations
+
+import pytest
+from _pytest.cacheprovider import LFPlugin
+from _pytest.logging import LoggingPlugin, _LiveLoggingNullHandler
+from _pytest.terminal import TerminalReporter
+
+__all__ = ["QuietPhases"]
+
+
+class QuietPhases:
+    """Knows which reporting hooks have nobody to tell."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        hook = config.hook
+        self._callers = (
+            hook.pytest_runtest_logreport, hook.pytest_report_teststatus,
+            hook.pytest_runtest_logstart, hook.pytest_runtest_logfinish,
+        )  # fmt: skip
+        self._seen: tuple[object, ...] = ()
+        self._reporter: TerminalReporter | None = None
+        #: Whether the reports of a passed setup and teardown are only counted: by `count`.
+        self.reports = False
+        #: Whether nothing happens when a test starts, or has ended.
+        self.starts = self.ends = False
+
+    def look(self) -> None:
+        """Find out who listens now: plugins may come and go at any time."""
+        execute = getattr(self._config.pluginmanager, "_inner_hookexec", None)
+        seen = (execute, *[len(caller._hookimpls) for caller in self._callers])
+        if seen == self._seen:
+            return
+        self._seen = seen
+        reports, statuses, starts, ends = (
+            [impl.plugin for impl in caller.get_hookimpls()] for caller in self._callers
+        )
+        reporter = self._config.pluginmanager.getplugin("terminalreporter")
+        # A recorder of hook calls (pytester's, --debug) has put itself in the place of pluggy's function.
+        unobserved = getattr(execute, "__name__", "") == "_multicall"
+        self._reporter = reporter if type(reporter) is TerminalReporter else None
+        self.reports = (
+            unobserved
+            and self._reporter is not None
+            and self._reporter in reports
+            and getattr(self._reporter, "_show_progress_info", None) != "times"
+            and all(map(_ignores_passed_phases, reports))
+            and all(map(_is_pytests_own, statuses))
+        )
+        self.starts = unobserved and all(map(_ignores_starts, starts))
+        self.ends = unobserved and all(map(_logs_nothing, ends))
+
+    def count(self, report: pytest.TestReport) -> None:
+        """Count a passed setup or teardown as the terminal reporter does."""
+        assert self._reporter is not None
+        self._reporter._tests_ran = True
+        self._reporter._add_stats("", [report])
+
+
+def _ignores_passed_phases(plugin: object) -> bool:
+    return type(plugin) in (TerminalReporter, pytest.Session, LFPlugin) or _logs_nothing(plugin)
+
+
+def _is_pytests_own(plugin: object) -> bool:
+    name = getattr(plugin, "__name__", type(plugin).__module__)
+    return isinstance(name, str) and name.startswith("_pytest.")
+
+
+def _ignores_starts(plugin: object) -> bool:
+    if type(plugin) is TerminalReporter:
+        return not plugin.showlongtestinfo and not plugin.showfspath
+    return _logs_nothing(plugin)
+
+
+def _logs_nothing(plugin: object) -> bool:
+    """Whether this is pytest's logging plugin, and there is no live log to tell which phase it is."""
+    return type(plugin) is LoggingPlugin and type(plugin.log_cli_handler) is _LiveLoggingNullHandler

@@ -1,0 +1,36 @@
+"""The garbage collector before and after the fork."""
+
+from __future__ import annotations
+
+import gc
+
+__all__ = ["Heap"]
+
+#: While a suite is imported and collected, nearly everything that is made stays: looking through it after every
+#: 700 new objects, as usual, finds nothing and takes a tenth of the time.
+_RARELY = (50_000, 20, 20)
+
+
+class Heap:
+    """A process's heap from the start of a collection until workers are forked from it.
+
+    What is frozen is never looked at again: a collection neither spends time on it nor copies its pages.
+    """
+
+    def __init__(self, *, freeze: bool) -> None:
+        self._freeze = freeze
+        self._usual = gc.get_threshold()
+
+    def grow(self) -> None:
+        """From here on the heap grows, and what is there already stays."""
+        if self._freeze:
+            gc.freeze()
+        gc.set_threshold(*_RARELY)
+
+    def settle(self) -> None:
+        """The heap is what workers start with: no garbage, and the usual attention to what comes."""
+        if gc.get_threshold() == _RARELY:  # else somebody has an opinion
+            gc.set_threshold(*self._usual)
+        gc.collect()
+        if self._freeze:
+            gc.freeze()
