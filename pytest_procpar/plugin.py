@@ -74,6 +74,45 @@ def _add_options(parser: pytest.Parser) -> None:
     )  # fmt: skip
 
 
+def _add_own_options(parser: pytest.Parser) -> None:
+    """The options and ini values that only we have."""
+    from pytest_procpar.settings import parse_seconds
+
+    group = parser.getgroup("procpar", "parallel execution on forked workers (procpar)")
+    group.addoption(
+        "--hang-timeout", dest="hang_timeout", metavar="SECONDS", type=parse_seconds, default=None,
+        help="How long a test may run with -n: past it, the stacks of all its threads are dumped, its "
+        "process is ended, and the test is reported as hung. 0 for no limit. Default: the ini option "
+        "procpar_hang_timeout.",
+    )  # fmt: skip
+    group.addoption(
+        "--leaks", dest="leaks", nargs="?", const="report", default=None, choices=["report", "fail"],
+        help="Report what a test has left changed after its teardown: processes, threads, descriptors, "
+        "temporary files, environment variables, the working directory, signal handlers, sys.path. With "
+        "--leaks=fail these are failures.",
+    )  # fmt: skip
+    group.addoption(
+        "--procpar-report", dest="procpar_report", metavar="FILE", default=None,
+        help="Write every test's outcome, worker, phases, attempts and flags to this JSON file.",
+    )  # fmt: skip
+    parser.addini(
+        "procpar_freeze_heap",
+        "Exempt what exists before the workers are forked from garbage collection in them. Saves most of "
+        "a large suite's collection time; turn it off for tests that look for objects made at import.",
+        type="bool",
+        default=True,
+    )
+    parser.addini(
+        "procpar_hang_timeout", "How many seconds a test may run with -n; 0 for no limit (the default).",
+        default="0",
+    )  # fmt: skip
+    parser.addini(
+        "procpar_quiet_seconds",
+        "With -n, say which tests are running when none has ended for this many seconds; 0 for never.",
+        default="60",
+    )
+
+
 def _register_shim(pluginmanager: pytest.PytestPluginManager) -> None:
     """Stand in for pytest-xdist: its hooks, its fixtures, and its name unless that is blocked."""
     from pytest_procpar.compat import xdist_hooks, xdist_shim
@@ -85,13 +124,7 @@ def _register_shim(pluginmanager: pytest.PytestPluginManager) -> None:
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     """Add the options, unless pytest-xdist is there to add them: that is known only when all are loaded."""
-    parser.addini(
-        "procpar_freeze_heap",
-        "Exempt what exists before the workers are forked from garbage collection in them. Saves most of "
-        "a large suite's collection time; turn it off for tests that look for objects made at import.",
-        type="bool",
-        default=True,
-    )
+    _add_own_options(parser)
     if importlib.util.find_spec("xdist") is None:
         _add_options(parser)
         _register_shim(pluginmanager)
@@ -123,6 +156,10 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     """Start a parallel run if one is asked for; pytest then goes on, in the controller."""
     from pytest_procpar.settings import read_settings
 
+    if config.option.procpar_report is not None:
+        from pytest_procpar.report.jsonreport import check_path
+
+        check_path(config.option.procpar_report)
     settings = read_settings(config)
     if settings is not None:
         from pytest_procpar.session import start
@@ -131,11 +168,37 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the group mark known, parallel run or not."""
+    """Make the marks known, parallel run or not, and start what was asked for beside running tests."""
     config.addinivalue_line(
         "markers",
         "xdist_group(name): tests with the same name run in the same worker under --dist=loadgroup.",
     )
+    config.addinivalue_line(
+        "markers",
+        "hang_timeout(seconds): how long a test may run with -n, whatever --hang-timeout says; 0: no limit.",
+    )
+    in_worker = hasattr(config, "workerinput")
+    if config.option.procpar_report is not None and not in_worker:
+        from pytest_procpar.report.jsonreport import install as install_report
+
+        install_report(config, config.option.procpar_report)
+    if config.option.leaks is not None:
+        from pytest_procpar.report.leaks import LeakSummary
+
+        if not in_worker:
+            config.pluginmanager.register(LeakSummary(config), "procpar-leak-summary")
+        if not in_worker and not config.pluginmanager.hasplugin("dsession"):
+            from pytest_procpar.process.leaks import install as install_leaks
+
+            install_leaks(config)
+
+
+def pytest_procpar_worker_forked(config: pytest.Config) -> None:
+    """Look for leaks in a worker, if that was asked for."""
+    if config.option.leaks is not None:
+        from pytest_procpar.process.leaks import install
+
+        install(config)
 
 
 @pytest.hookimpl(trylast=True)

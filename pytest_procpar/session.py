@@ -25,21 +25,26 @@ from pytest_procpar.core.messages import (
     Forked,
     FromWorker,
     Halted,
+    Phases,
+    Pong,
     Ready,
     Reaped,
     Record,
     Reported,
     Warned,
 )
-from pytest_procpar.core.model import WorkerId, assert_never, worker_name
+from pytest_procpar.core.model import TestIndex, WorkerId, assert_never, worker_name
 from pytest_procpar.core.run import Run
+from pytest_procpar.core.vitals import Death, Stage
 from pytest_procpar.ending import Ending, bug
+from pytest_procpar.process.clock import Clock
 from pytest_procpar.process.launch import Cluster
 from pytest_procpar.process.signals import Signals
-from pytest_procpar.process.system import describe_status, monotonic, pause
+from pytest_procpar.process.system import describe_status, pause
 from pytest_procpar.report.results import Results
 from pytest_procpar.report.terminal import Terminal
 from pytest_procpar.settings import Settings
+from pytest_procpar.supervision import Supervisor
 
 __all__ = ["Controller", "start"]
 
@@ -74,7 +79,11 @@ class Controller:
         self._ending = Ending()
         self._collected = False
         self._finished: set[WorkerId] = set()
-        self._causes: dict[WorkerId, str] = {}
+        self._deaths: dict[WorkerId, Death] = {}
+        self._clock = Clock()
+        self._supervisor = Supervisor(
+            cluster, self._clock, self._terminal, self._results.nodeid, settings.quiet_seconds
+        )
         self._server_gone = False
         self._kill_at: float | None = None
 
@@ -93,6 +102,7 @@ class Controller:
         self._terminal.prepare()
         inputs = self._nodes.set_up(self._settings.workers)
         self._cluster.setup(inputs, dict(os.environ), os.getcwd(), shared_basetemp(self._config))
+        self._supervisor.look_around()  # there is time: the fork server collects
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self) -> bool:
@@ -122,7 +132,7 @@ class Controller:
 
     def pytest_terminal_summary(self) -> None:
         """Repeat what must not be missed."""
-        self._terminal.summarize()
+        self._terminal.summarize(self._results)
 
     def close(self) -> None:
         """See all processes gone; a fork server that fails at its very end makes the run no success."""
@@ -147,18 +157,24 @@ class Controller:
         if caught:
             self._listen(0.0)  # what had begun when the signal came is interrupted, and named
         for signum in caught:
-            self._interrupted(signum)
-        now = monotonic()
+            self._signalled(signum, signals)
+        now = self._clock.now()
         deadline = self._run.deadline()
         if deadline is not None and now >= deadline:
             self._happened(events.Tick())
+        given_up = self._supervisor.look(self._run.running(), serving=self._collected)
+        if given_up is not None:
+            self._cluster.kill_server()
+            self._lose_server(given_up)
         if self._kill_at is not None and now >= self._kill_at:
             raise pytest.exit.Exception("terminated by SIGTERM", returncode=pytest.ExitCode.INTERRUPTED)
         self._stop_if_wanted()
 
     def _listen(self, seconds: float | None) -> None:
         self._show()
-        for source in self._cluster.wait(seconds):
+        with self._clock.waiting(seconds):
+            sources = self._cluster.wait(seconds)
+        for source in sources:
             if source is None:
                 self._listen_to_server()
             else:
@@ -169,15 +185,27 @@ class Controller:
         if wanted and self._collected and not self._run.stopping:
             self._stop()
 
-    def _patience(self) -> float | None:
-        deadlines = [d for d in (self._run.deadline(), self._kill_at) if d is not None]
-        return max(0.0, min(deadlines) - monotonic()) if deadlines else None
+    def _patience(self) -> float:
+        deadlines = (self._run.deadline(), self._kill_at, self._supervisor.deadline())
+        return max(0.0, min(d for d in deadlines if d is not None) - self._clock.now())
+
+    def _signalled(self, signum: int, signals: Signals) -> None:
+        if signum == Signals.STOP:
+            self._show()
+            with self._clock.stopped():
+                self._cluster.suspend(serving=self._collected)
+                signals.stop_this_process()
+                self._cluster.resume()
+        elif signum in Signals.ASK:
+            self._supervisor.ask_status(self._run.running())
+        else:
+            self._interrupted(signum)
 
     def _interrupted(self, signum: int) -> None:
         """First Ctrl-C, or SIGTERM: end in order; `Signals` lets the second one through."""
         if signum == Signals.TERM:
             self._ending.halt(Halted("exit", "terminated by SIGTERM", pytest.ExitCode.INTERRUPTED))
-            self._kill_at = monotonic() + _TERM_GRACE
+            self._kill_at = self._clock.now() + _TERM_GRACE
         else:
             self._ending.halt(Halted("keyboard", ""))
         if not self._collected:
@@ -195,9 +223,12 @@ class Controller:
 
     def _happened(self, event: Event) -> None:
         """Tell the core, and do what it says."""
+        now = self._clock.now()
+        if isinstance(event, (events.Finished, events.Collected, events.Died)):
+            self._supervisor.test_ended(now)
         queue = deque([event])
         while queue:
-            for effect in self._run.handle(queue.popleft(), monotonic()):
+            for effect in self._run.handle(queue.popleft(), now):
                 answer = self._perform(effect)
                 if answer is not None:
                     queue.append(answer)
@@ -224,9 +255,16 @@ class Controller:
                 cluster.signal(worker, Signals.INT)
             case events.Kill(worker):
                 cluster.signal(worker, Signals.KILL, group=True)
+            case events.Dump(worker, _, limit):
+                self._supervisor.hangs(worker, limit)
+            case events.Terminate(worker):
+                cluster.signal(worker, Signals.TERM, group=True)
             case events.Crashed(worker, test):
-                if self._results.crashed(self._nodes[worker], test, self._causes[worker]):
+                if self._results.crashed(self._nodes[worker], test, self._deaths[worker]):
                     return events.PutBack(test)
+            case events.Hung(worker, test):
+                limit = self._supervisor.limit_of(worker) or 0.0
+                self._results.hung(self._nodes[worker], test, self._deaths[worker], limit)
             case events.NotRun(tests, reason):
                 for test in tests:
                     self._results.not_run(test, reason)
@@ -240,6 +278,7 @@ class Controller:
 
     def _listen_to_server(self) -> None:
         messages, is_open = self._cluster.from_server()
+        self._supervisor.heard_server()
         for message in messages:
             match message:
                 case Collected():
@@ -248,12 +287,15 @@ class Controller:
                     self._results.collect_reported(data)
                 case Forked(worker, pid):
                     self._cluster.forked(worker, pid)
-                case Reaped(worker, status, reason):
+                case Reaped(worker, status, reason, peak_memory):
                     self._listen_to_worker(worker)
-                    cause = reason or describe_status(status)
-                    if status and worker in self._finished:
-                        self._ending.broken_by(f"worker {worker_name(worker)} failed at its exit: {cause}")
-                    self._worker_died(worker, cause)
+                    death = self._supervisor.death(worker, status, reason, peak_memory)
+                    if status and worker in self._finished and self._supervisor.limit_of(worker) is None:
+                        broken = f"worker {worker_name(worker)} failed at its exit: {death.cause}"
+                        self._ending.broken_by(broken)
+                    self._worker_died(worker, death)
+                case Pong():
+                    pass
                 case Warned(data):
                     self._results.warned(data)
                 case Halted():
@@ -280,29 +322,51 @@ class Controller:
         if runnable:
             self._terminal.collected(count, len(ids), self._settings.dist, collected.lines)
         self._collected = True
-        self._happened(events.Collected(len(ids), tuple(keys) if keys is not None else None))
+        limits = tuple(collected.limits.items()) if runnable else ()
+        self._happened(events.Collected(len(ids), tuple(keys) if keys is not None else None, limits))
 
-    def _worker_died(self, worker: WorkerId, cause: str) -> None:
+    def _worker_died(self, worker: WorkerId, death: Death) -> None:
         finished = worker in self._finished
-        self._causes[worker] = cause
+        self._deaths[worker] = death
         node = self._nodes[worker]
         node.shutting_down = True
         if not finished:
-            self._terminal.line(f"[{worker_name(worker)}] node down: {cause}")
+            self._terminal.line(f"[{worker_name(worker)}] node down: {death.cause}")
+        running = self._run.running().get(worker)
+        over = death.vitals.stage is Stage.BETWEEN and death.vitals.test == running
+        if running is not None and over and self._supervisor.limit_of(worker) is None:
+            # It had run that test to its end, and only not come to say so.
+            self._test_finished(worker, running, death.vitals.phases)
+            running = None
         self._cluster.release(worker)
-        self._nodes.down(worker, None if finished else cause)  # before a replacement comes up
+        self._nodes.down(worker, None if finished else death.cause)  # before a replacement comes up
+        blameless = running is None and not finished and not self._run.stopping
         self._happened(events.Died(worker, finished))
+        if blameless:
+            self._blame_nobody(worker, death)
 
-    def _lose_server(self) -> None:
+    def _blame_nobody(self, worker: WorkerId, death: Death) -> None:
+        """A worker died while it ran no test."""
+        node, limit, test = self._nodes[worker], self._supervisor.limit_of(worker), death.vitals.test
+        if death.vitals.stage is Stage.LATE_TEARDOWN and test is not None:
+            # As pytest does for what goes wrong when shared fixtures are torn down.
+            self._results.crashed(node, test, death)
+        else:
+            self._results.worker_died(node, death, limit)
+
+    def _lose_server(self, why: str | None = None) -> None:
         """The fork server is gone: without it no worker can be made or reaped."""
         self._server_gone = True
-        cause = describe_status(self._cluster.server_status())
+        status = self._cluster.server_status()
+        note = "" if self._collected else f" {self._cluster.server_note()}"
         if not self._ending.halted:
-            self._terminal.remember(self._ending.broken_by(f"the fork server died: {cause}"))
+            reason = why or f"the fork server died{note}: {describe_status(status)}"
+            self._terminal.remember(self._ending.broken_by(reason))
         for worker in self._cluster.kill_orphans():
             self._listen_to_worker(worker)
             if worker in self._run.running():
-                self._worker_died(worker, "killed, because the fork server died")
+                death = self._supervisor.death(worker, 0, "killed, because the fork server died", None)
+                self._worker_died(worker, death)
 
     def _broke(self, who: str, text: str) -> None:
         """Print another process's internal error as if it were this one's, and end the run."""
@@ -326,13 +390,16 @@ class Controller:
         node = self._nodes[worker]
         match message:
             case Began(test, location):
-                self._happened(events.Began(worker, test))
-                self._results.began(test, location)
+                if self._run.hears(worker):
+                    self._happened(events.Began(worker, test))
+                    self._results.began(test, location)
             case Finished(test, passes):
-                self._happened(events.Finished(worker, test))
-                self._results.finished(node, test, passes)
+                if self._run.hears(worker):
+                    self._happened(events.Finished(worker, test))
+                    self._results.finished(node, test, passes)
             case Reported(test, data):
-                self._results.reported(node, test, data)
+                if self._run.hears(worker):
+                    self._results.reported(node, test, data)
             case Ready():
                 self._happened(events.Ready(worker))
             case Warned(data):
@@ -346,6 +413,11 @@ class Controller:
                 self._finished.add(worker)
             case _:
                 assert_never(message)
+
+    def _test_finished(self, worker: WorkerId, test: TestIndex, phases: Phases | None) -> None:
+        passes = None if phases is None else (self._results.keywords(test), phases)
+        self._happened(events.Finished(worker, test))
+        self._results.finished(self._nodes[worker], test, passes)
 
     def _worker_halted(self, worker: WorkerId, halt: Halted) -> None:
         self._ending.halt(halt)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import re
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import pytest
 from pytest_procpar.core.model import Dist, RunOptions
 from pytest_procpar.core.record import record
 
-__all__ = ["Settings", "parse_count", "parse_numprocesses", "read_settings"]
+__all__ = ["Settings", "parse_count", "parse_numprocesses", "parse_seconds", "read_settings"]
 
 #: Options under which nothing is run in parallel because no test is run, or none to its end.
 _NO_RUN = (
@@ -33,6 +34,9 @@ class Settings:
     max_restarts: int | None
     testrunuid: str
     freeze_heap: bool
+    #: Seconds that a test may run, and that may pass without a result before that is said; 0: no limit.
+    hang_timeout: float
+    quiet_seconds: float
 
     def run_options(self) -> RunOptions:
         """The part the core has to know."""
@@ -42,6 +46,7 @@ class Settings:
             reorder=self.reorder,
             max_chunk=self.max_chunk,
             max_restarts=self.max_restarts,
+            hang_timeout=self.hang_timeout,
         )
 
 
@@ -62,6 +67,20 @@ def parse_count(least: int) -> Callable[[str], int]:
         return _whole(text, least, f"a whole number from {least} up")
 
     return parse
+
+
+def parse_seconds(text: str) -> float:
+    """A number of seconds from 0 up.
+
+    :raises argparse.ArgumentTypeError: for anything else.
+    """
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"invalid value {text!r}: give a number of seconds from 0 up")
+    return seconds
 
 
 def _whole(text: str, least: int, allowed: str) -> int:
@@ -108,6 +127,8 @@ def read_settings(config: pytest.Config) -> Settings | None:
         max_restarts=_checked("--max-worker-restart", option.maxworkerrestart, 0),
         testrunuid=option.testrunuid or os.urandom(16).hex(),
         freeze_heap=_ini_flag(config, "procpar_freeze_heap"),
+        hang_timeout=_hang_timeout(config),
+        quiet_seconds=_ini_seconds(config, "procpar_quiet_seconds"),
     )
 
 
@@ -167,6 +188,18 @@ def _local_workers(spec: str) -> int:
             "give popen or N*popen, such as 4*popen"
         )
     return int(match[1] or 1)
+
+
+def _hang_timeout(config: pytest.Config) -> float:
+    given: float | None = config.option.hang_timeout
+    return given if given is not None else _ini_seconds(config, "procpar_hang_timeout")
+
+
+def _ini_seconds(config: pytest.Config, name: str) -> float:
+    try:
+        return parse_seconds(str(config.getini(name)))
+    except argparse.ArgumentTypeError as error:
+        raise pytest.UsageError(f"{name} (ini option): {error}") from None
 
 
 def _ini_flag(config: pytest.Config, name: str) -> bool:

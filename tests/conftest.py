@@ -132,8 +132,8 @@ class Suite:
         """Run pytest to its end."""
         return self.start(*args).finish(timeout)
 
-    def start(self, *args: str) -> Running:
-        """Start pytest."""
+    def start(self, *args: str, process_group: int | None = None) -> Running:
+        """Start pytest; with `process_group` 0, in a process group of its own, as a shell does."""
         with suppress(FileNotFoundError):
             (self.path / "records.jsonl").unlink()
         basetemp = [f"--basetemp={self.path / 'basetemp'}"] if self.give_basetemp else []
@@ -142,6 +142,7 @@ class Suite:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            preexec_fn=None if process_group is None else lambda: os.setpgid(0, process_group),
         )
         return Running(self, process)
 
@@ -223,6 +224,16 @@ class Running:
             data = os.read(self._process.stdout.fileno(), 4096)
             assert data, f"it ended, having said {self._read!r}"
             self._read += data
+
+    def wait(self, seconds: float) -> None:
+        """Wait for the end, so long at the most.
+
+        :raises TimeoutError: if it has not come by then.
+        """
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError from None
 
     def finish(self, timeout: float = TIMEOUT) -> Finished:
         """Wait for the end."""

@@ -5,9 +5,9 @@ Written against the private parts of pytest 8.2 to 9.2.
 
 from __future__ import annotations
 
+import io
 import os
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TextIO
 
@@ -44,21 +44,33 @@ def redirect_stdio(config: pytest.Config, source: int, targets: Iterable[int]) -
             os.dup2(source, capture.targetfd_save, inheritable=False)
 
 
-def own_capture(config: pytest.Config) -> None:
-    """Give this process capture files of its own.
+def own_capture(config: pytest.Config, files: Mapping[int, int], far: Callable[[int], int]) -> None:
+    """Let this process capture standard output (1) and error (2) in `files`, by descriptors that are its own.
 
     A capture file is one open file description: after a fork all processes would write to it, and each
-    would read half of the others' output. The new file takes the old one's descriptor number, so every
-    reference to it stays good.
+    would read half of the others' output. The file objects stay, since others refer to them.
+
+    :param far: moves a descriptor to where tests that close all they know of do not find it. pytest's own
+        capture does not survive them.
     """
     for capture in _fd_captures(config):
+        saved = capture.targetfd_save
+        capture.targetfd_save = far(os.dup(saved))
+        os.close(saved)
         if capture.targetfd == 0:
+            capture.tmpfile.close()
+            null = far(os.open(os.devnull, os.O_RDONLY))
+            capture.tmpfile = open(null, encoding="utf-8")  # noqa: SIM115 (capture closes it)
             continue
-        descriptor = capture.tmpfile.fileno()
-        with tempfile.TemporaryFile(buffering=0) as fresh:
-            os.dup2(fresh.fileno(), descriptor, inheritable=False)
+        descriptor = far(os.dup(files[capture.targetfd]))
+        raw = capture.tmpfile.buffer
+        if type(raw) is io.FileIO:
+            raw.__init__(descriptor, "rb+")  # type: ignore[misc]  # closes the old one, keeps the object
+        else:
+            os.dup2(descriptor, capture.tmpfile.fileno(), inheritable=False)
+            os.close(descriptor)
         if capture._state == "started":
-            os.dup2(descriptor, capture.targetfd)
+            os.dup2(capture.tmpfile.fileno(), capture.targetfd)
 
 
 class _Held:

@@ -1,8 +1,7 @@
 """What pytest does for the start and the end of a test, and its passed setup and teardown, if nobody listens.
 
-
-Of the eight hook calls that a passed test makes in the controller, six then do no more than count two reports.
-They are left out where every implementation is pytest's own and known to do nothing else. Any other plugin that
+Of the eight hook calls that a passed test makes in the controller, six then only count two reports. They are
+left out where every implementation is pytest's own and known to do nothing else. Any other plugin that
 listens gets every call.
 """
 

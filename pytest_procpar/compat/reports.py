@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 import pytest
-from _pytest._code.code import TerminalRepr
+from _pytest._code.code import ReprFileLocation, TerminalRepr
 from _pytest._io import TerminalWriter
+from _pytest.junitxml import xml_key
 
 try:
     from _pytest.nodeid import NodeId
@@ -20,8 +21,8 @@ except ImportError:  # before pytest 9
     failed_subtests_key = None  # type: ignore[assignment]
 
 __all__ = [
-    "collected_nodes", "core_handles_reports", "nodeid_of", "passed_reports", "report_from_data",
-    "report_to_data", "settle_subtests",
+    "add_junit_properties", "collected_nodes", "core_handles_reports", "crash_location", "nodeid_from_here",
+    "nodeid_of", "passed_reports", "report_from_data", "report_to_data", "settle_subtests",
 ]  # fmt: skip
 
 
@@ -39,6 +40,16 @@ def core_handles_reports(config: pytest.Config) -> bool:
 def nodeid_of(text: str) -> Any:
     """What a report's constructor takes fastest as a nodeid, to be shared by the reports of one test."""
     return text if NodeId is None else NodeId.parse(text)
+
+
+def crash_location(path: str, message: str) -> ReprFileLocation:
+    """Where a failure is, as far as that is known of a whole file, and what it is in one line."""
+    return ReprFileLocation(path, 1, message)
+
+
+def nodeid_from_here(config: pytest.Config, nodeid: str) -> str:
+    """A nodeid as it has to be given on the command line where the user stands."""
+    return str(config.cwd_relative_nodeid(nodeid_of(nodeid)))
 
 
 def passed_reports(
@@ -105,6 +116,15 @@ def report_from_data(config: pytest.Config, data: dict[str, Any]) -> Any:
         # pytest takes the repr of the arguments when the context is made, and made it twice.
         object.__setattr__(report.context, "kwargs", subtest["kwargs"])
     return report
+
+
+def add_junit_properties(config: pytest.Config, report: pytest.TestReport) -> None:
+    """Let a report's ``user_properties`` be in the junit xml file, though no teardown report will follow."""
+    xml = config.stash.get(xml_key, None)
+    if xml is not None:
+        reporter = xml.node_reporter(report)
+        for name, value in report.user_properties:
+            reporter.add_property(str(name), str(value))
 
 
 def settle_subtests(config: pytest.Config, report: pytest.TestReport) -> None:

@@ -75,6 +75,16 @@ class Dealer:
         self.feed_hungry(now)
         self._feed(worker, now)
 
+    def condemn(self, worker: WorkerState, now: float) -> None:
+        """Take back, for the others, what a worker that is being ended has not begun."""
+        if worker.revoking:
+            return
+        if worker.in_hand:
+            self._revoke(worker)
+        else:
+            self._return(worker.disown(len(worker.units)))
+            self.feed_hungry(now)
+
     def leave(self, worker: WorkerState) -> TestIndex | None:
         """Take the tests of a dead worker back; the one it died of, which is thereby settled, if any."""
         del self._workers[worker.id]
@@ -112,6 +122,12 @@ class Dealer:
 
     def revoked(self, worker: WorkerState, tests: tuple[TestIndex, ...], now: float) -> None:
         """Deal out anew what a worker gave back."""
+        if worker.phase is Phase.CONDEMNED:
+            # The rest of a group that it has begun waits for its death: it may still hold what they share.
+            worker.revoked(frozenset(tests))
+            self._return(worker.disown(len(worker.units)))
+            self.feed_hungry(now)
+            return
         if self._stopped:
             self._return(worker.shed(frozenset(tests)))
             self._tell(worker)
@@ -144,7 +160,7 @@ class Dealer:
             return
         self._stopped = True
         for worker in self._workers.values():
-            if worker.revoking:
+            if worker.revoking or worker.phase is Phase.CONDEMNED:
                 continue
             if worker.in_hand:
                 self._revoke(worker)

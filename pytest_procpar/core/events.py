@@ -18,11 +18,13 @@ __all__ = [
     "Collected",
     "Crashed",
     "Died",
+    "Dump",
     "Effect",
     "Event",
     "Finish",
     "Finished",
     "GiveUp",
+    "Hung",
     "Interrupt",
     "Kill",
     "NotRun",
@@ -33,6 +35,7 @@ __all__ = [
     "Revoked",
     "Spawn",
     "Stop",
+    "Terminate",
     "Tick",
 ]
 
@@ -47,10 +50,15 @@ Outlook: TypeAlias = Literal["hold", "last"]
 
 @record
 class Collected:
-    """The tests are known. ``keys`` holds one grouping key a test, or None where each is alone."""
+    """The tests are known.
+
+    ``keys`` holds one grouping key a test, or None where each is alone; ``limits`` the place of every test
+    that has a time limit of its own, and that limit, in seconds.
+    """
 
     count: int
     keys: tuple[str, ...] | None = None
+    limits: tuple[tuple[int, float], ...] = ()
 
 
 @record
@@ -162,7 +170,26 @@ class Interrupt:
 
 @record
 class Kill:
-    """Kill a worker that did not come up in time."""
+    """Kill a worker that did not come up in time, or does not end, and all that it has started."""
+
+    worker: WorkerId
+
+
+@record
+class Dump:
+    """Have a worker write down its stacks: ``test``, or the end of its session (None), has taken too long.
+
+    Nothing that it says of the test from here on counts. ``limit`` is in seconds.
+    """
+
+    worker: WorkerId
+    test: TestIndex | None
+    limit: float
+
+
+@record
+class Terminate:
+    """Ask a worker, and all that it has started, to end."""
 
     worker: WorkerId
 
@@ -177,6 +204,14 @@ class Finish:
 @record
 class Crashed:
     """Report a test whose process died while it ran; it is settled, unless a `PutBack` reopens it."""
+
+    worker: WorkerId
+    test: TestIndex
+
+
+@record
+class Hung:
+    """Report a test that was ended because it ran too long; it is settled."""
 
     worker: WorkerId
     test: TestIndex
@@ -200,4 +235,6 @@ class GiveUp:
     reason: str
 
 
-Effect: TypeAlias = Spawn | Assign | Revoke | Interrupt | Kill | Finish | Crashed | NotRun | GiveUp
+Effect: TypeAlias = (
+    Spawn | Assign | Revoke | Interrupt | Dump | Terminate | Kill | Finish | Crashed | Hung | NotRun | GiveUp
+)

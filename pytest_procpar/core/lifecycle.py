@@ -18,6 +18,8 @@ class Phase(Enum):
 
     STARTING = auto()
     ACTIVE = auto()
+    #: It runs a test that has taken too long, and is being ended.
+    CONDEMNED = auto()
     FINISHING = auto()
 
 

@@ -19,17 +19,19 @@ from .wire import WireError
 
 __all__ = [
     "RECORD_SIZE", "Began", "Broke", "CollectReported", "Collected", "Done", "Finished", "Fork", "Forked",
-    "FromServer", "FromWorker", "Halted", "Location", "PassedPhases", "Quit", "Ready", "Reaped", "Record",
-    "Reported", "Setup", "Signal", "ToServer", "Warned", "decode", "encode", "pack_record",
-    "unpack_record", "unpack_records",
+    "FromServer", "FromWorker", "Halted", "Location", "PassedPhases", "Phases", "Ping", "Pong", "Quit",
+    "Ready", "Reaped", "Record", "Reported", "Setup", "Signal", "Suspend", "ToServer", "Warned", "decode",
+    "encode", "pack_record", "unpack_record", "unpack_records",
 ]  # fmt: skip
 
 #: What pytest calls an item's location: file (relative to the rootdir), line (0-based), name.
 Location: TypeAlias = tuple[str, "int | None", str]
 
-#: The short form of three plain passes: the item's keywords, then (start, stop, duration) of setup, call
-#: and teardown, in seconds (start and stop since the epoch).
-PassedPhases: TypeAlias = tuple[tuple[str, ...], tuple[tuple[float, float, float], ...]]
+#: (start, stop, duration) of setup, call and teardown, in seconds (start and stop since the epoch).
+Phases: TypeAlias = tuple[tuple[float, float, float], ...]
+
+#: The short form of three plain passes: the item's keywords, and the phases.
+PassedPhases: TypeAlias = tuple[tuple[str, ...], Phases]
 
 
 # --- worker to controller -------------------------------------------------------------------------
@@ -88,13 +90,15 @@ class Collected:
     """The suite is collected.
 
     ``keys`` are the grouping keys of the ``--dist`` mode, one a test, or None. ``lines`` is what plugins
-    want printed after the collection.
+    want printed after the collection. ``limits`` are the time limits of tests that have their own, by index,
+    in seconds.
     """
 
     ids: list[str]
     keys: list[str] | None
     deselected: list[str]
     lines: list[str]
+    limits: dict[int, float]
 
 
 @record
@@ -107,11 +111,20 @@ class Forked:
 
 @record
 class Reaped:
-    """A worker's process is gone, with this wait status (see `os.waitstatus_to_exitcode`)."""
+    """A worker's process is gone, with this wait status (see `os.waitstatus_to_exitcode`).
+
+    ``peak_memory`` is the most that it had in memory at once, in bytes.
+    """
 
     worker: WorkerId
     status: int
     reason: str | None = None
+    peak_memory: int | None = None
+
+
+@record
+class Pong:
+    """The fork server is there: the answer to `Ping`."""
 
 
 # --- both to controller ---------------------------------------------------------------------------
@@ -145,7 +158,7 @@ class Broke:
 
 
 FromWorker: TypeAlias = Ready | Began | Reported | Finished | Done | Warned | Halted | Broke
-FromServer: TypeAlias = CollectReported | Collected | Forked | Reaped | Warned | Halted | Broke
+FromServer: TypeAlias = CollectReported | Collected | Forked | Reaped | Pong | Warned | Halted | Broke
 
 
 # --- controller to fork server --------------------------------------------------------------------
@@ -163,10 +176,15 @@ class Setup:
 
 @record
 class Fork:
-    """Fork a worker; its end of the stream comes along as a descriptor."""
+    """Fork a worker.
+
+    Five descriptors come along: its end of the stream, and what its black box consists of. ``slot`` is its
+    place on the board.
+    """
 
     worker: WorkerId
     workerinput: dict[str, Any]
+    slot: int
 
 
 @record
@@ -179,16 +197,26 @@ class Signal:
 
 
 @record
+class Ping:
+    """Say whether you are there."""
+
+
+@record
+class Suspend:
+    """Stop every worker and what it has started, and yourself; when continued, continue them."""
+
+
+@record
 class Quit:
     """No worker will be wanted any more: let go of what configure has started, and exit."""
 
 
-ToServer: TypeAlias = Setup | Fork | Signal | Quit
+ToServer: TypeAlias = Setup | Fork | Signal | Ping | Suspend | Quit
 
 
 _KINDS: tuple[type, ...] = (
     Ready, Began, Reported, Finished, Done, CollectReported, Collected, Forked, Reaped, Warned, Halted, Broke,
-    Setup, Fork, Signal, Quit,
+    Setup, Fork, Signal, Quit, Ping, Pong, Suspend,
 )  # fmt: skip
 
 

@@ -45,7 +45,8 @@ class RunOptions:
 
     ``max_chunk`` bounds how many tests one hand-out from the shared pool takes (None: no bound).
     ``max_restarts`` bounds how many dead workers are replaced (None: no bound but the guard
-    against workers that die before they run anything).
+    against workers that die before they run anything). ``hang_timeout`` bounds how long a test may run, in
+    seconds (0: no bound).
     """
 
     workers: int
@@ -53,6 +54,7 @@ class RunOptions:
     reorder: bool = True
     max_chunk: int | None = None
     max_restarts: int | None = None
+    hang_timeout: float = 0.0
 
     def workers_for(self, tests: int) -> int:
         """How many workers are started for a suite: no more than there are tests, but one at least."""

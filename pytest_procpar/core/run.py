@@ -18,11 +18,13 @@ from .events import (
     Collected,
     Crashed,
     Died,
+    Dump,
     Effect,
     Event,
     Finish,
     Finished,
     GiveUp,
+    Hung,
     Interrupt,
     Kill,
     NotRun,
@@ -37,6 +39,7 @@ from .ledger import Ledger, LedgerError
 from .lifecycle import Phase, WorkerState
 from .model import Dist, RunOptions, TestIndex, WorkerId, assert_never
 from .policy import group_tests
+from .watchdog import Watchdog
 
 __all__ = ["Run"]
 
@@ -63,6 +66,7 @@ class Run:
         self._last_dead = WorkerId(0)
         self._given_up: str | None = None
         self._stopping = False
+        self._watchdog = Watchdog(options.hang_timeout)
         self._out: list[Effect] = []
 
     # --- what can be asked ---
@@ -77,6 +81,11 @@ class Run:
         """Whether no further test will begin."""
         return self._stopping
 
+    def hears(self, worker: WorkerId) -> bool:
+        """Whether what a worker says of its tests counts: not once it is being ended."""
+        held = self._workers.get(worker)
+        return held is not None and held.phase is not Phase.CONDEMNED
+
     def unsettled(self) -> Iterator[TestIndex]:
         """The tests without an outcome, in collected order: none, unless the run was stopped."""
         return (test for lane in self._lanes for test in lane.ledger.unsettled_tests())
@@ -86,14 +95,16 @@ class Run:
         return {w.id: w.running for w in self._workers.values() if w.running is not None}
 
     def hungry(self) -> bool:
-        """Whether a worker is, or soon will be, waiting for a word from the controller, or all are finishing."""
+        """Whether a worker is, or soon will be, waiting for a word, or all are finishing."""
         working = [w for w in self._workers.values() if w.phase is not Phase.FINISHING]
         return not working or any(w.in_hand < self._in_hand // 2 for w in working)
 
     def deadline(self) -> float | None:
         """When a `Tick` is due, in seconds of the caller's clock; None if time does not matter."""
         starting = [w.since for w in self._workers.values() if w.phase is Phase.STARTING]
-        return min(starting) + START_TIMEOUT if starting else None
+        deadlines = [min(starting) + START_TIMEOUT] if starting else []
+        limit = self._watchdog.deadline()
+        return min(deadlines if limit is None else [*deadlines, limit], default=None)
 
     # --- what happens ---
 
@@ -114,12 +125,13 @@ class Run:
                 self._revoked(worker, tests, now)
             case Died(worker):
                 self._died(worker, now)
-            case Collected(count, keys):
+            case Collected(count, keys, limits):
+                self._watchdog = Watchdog(self._options.hang_timeout, dict(limits))
                 self._collected(count, keys, now)
             case PutBack(test):
                 self._put_back(test, now)
             case Stop(interrupt):
-                self._stop(interrupt)
+                self._stop(interrupt, now)
             case Tick():
                 self._tick(now)
             case _:
@@ -155,25 +167,32 @@ class Run:
         worker.phase = Phase.ACTIVE
         worker.since = now
         self._lanes[worker.lane].ready(worker, now)
-        self._finish_when_done()
+        self._finish_when_done(now)
 
     def _began(self, worker_id: WorkerId, test: TestIndex, now: float) -> None:
         worker = self._worker(worker_id)
+        if worker.phase is Phase.CONDEMNED:
+            return
         self._lanes[worker.lane].began(worker, test, now)
         self._stillborn = 0
+        if self._watchdog.awake:
+            self._watchdog.watch(worker_id, test, test % self._tests_a_lane, now)
 
     def _finished(self, worker_id: WorkerId, test: TestIndex, now: float) -> None:
         worker = self._worker(worker_id)
+        if worker.phase is Phase.CONDEMNED:
+            return  # it was ended for not having finished
         self._lanes[worker.lane].finished(worker, test, now)
+        self._watchdog.forget(worker_id)
         if not worker.owned:
-            self._finish_when_done()
+            self._finish_when_done(now)
 
     def _revoked(self, worker_id: WorkerId, tests: tuple[TestIndex, ...], now: float) -> None:
         worker = self._workers.get(worker_id)
         if worker is None or not worker.revoking:
             return  # it died before it could answer
         self._lanes[worker.lane].revoked(worker, tests, now)
-        self._finish_when_done()
+        self._finish_when_done(now)
 
     def _died(self, worker_id: WorkerId, now: float) -> None:
         worker = self._worker(worker_id)
@@ -181,15 +200,17 @@ class Run:
         self._last_dead = worker_id
         lane = self._lanes[worker.lane]
         wanted = worker.phase is not Phase.FINISHING
+        self._watchdog.forget(worker_id)
         crashed = lane.leave(worker)
         if crashed is not None:
-            self._out.append(Crashed(worker_id, crashed))
+            verdict = Hung if worker.phase is Phase.CONDEMNED else Crashed
+            self._out.append(verdict(worker_id, crashed))
         elif wanted and not worker.finished:
             self._stillborn += 1
         if wanted and lane.ledger.unbegun and not self._stopping:
             self._replace(worker, now)
         lane.feed_hungry(now)
-        self._finish_when_done()
+        self._finish_when_done(now)
 
     def _put_back(self, test: TestIndex, now: float) -> None:
         number = test // self._tests_a_lane
@@ -205,20 +226,29 @@ class Run:
             self._restarts += 1
             self._spawn(now, number)
 
-    def _stop(self, interrupt: bool) -> None:
+    def _stop(self, interrupt: bool, now: float) -> None:
         self._stopping = True
         # What can be taken back goes before the interrupt: a worker whose test ends claims the next.
         for lane in self._lanes:
             lane.stop()
         if interrupt:
             self._out += [Interrupt(w.id) for w in self._workers.values() if w.phase is not Phase.FINISHING]
-        self._finish_when_done()
+        self._finish_when_done(now)
 
     def _tick(self, now: float) -> None:
         for worker in self._workers.values():
             if worker.phase is Phase.STARTING and now >= worker.since + START_TIMEOUT:
                 worker.since = now
                 self._out.append(Kill(worker.id))
+        for effect in self._watchdog.due(now):
+            if isinstance(effect, Dump):
+                self._condemn(self._workers[effect.worker], now)
+            self._out.append(effect)
+
+    def _condemn(self, worker: WorkerState, now: float) -> None:
+        if worker.phase is Phase.ACTIVE:
+            worker.phase = Phase.CONDEMNED
+            self._lanes[worker.lane].condemn(worker, now)
 
     # --- workers come and go ---
 
@@ -263,7 +293,7 @@ class Run:
             self._out.append(GiveUp(why))
         self._out.append(NotRun(lane.abandon(), why))
 
-    def _finish_when_done(self) -> None:
+    def _finish_when_done(self, now: float) -> None:
         """Once no test runs or will run anywhere, and not before, let the workers finish."""
         if any(lane.busy if self._stopping else lane.ledger.unsettled for lane in self._lanes):
             return
@@ -271,3 +301,4 @@ class Run:
             if worker.phase is Phase.ACTIVE:
                 worker.phase = Phase.FINISHING
                 self._out.append(Finish(worker.id))
+                self._watchdog.watch(worker.id, None, None, now)

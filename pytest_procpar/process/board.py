@@ -1,7 +1,8 @@
-"""One page of memory shared by all processes of a run: what must be known at once.
+"""Memory shared by all processes of a run: what must be known at once, and what must survive a process.
 
 A stop travels over the streams too, but by the time the controller has heard of a failure, a worker with
-quick tests may have begun a dozen more. Here every worker looks before it begins one.
+quick tests may have begun a dozen more. Here every worker looks before it begins one. And here it notes what
+it is doing: when it is dead nobody else can tell.
 """
 
 from __future__ import annotations
@@ -9,24 +10,35 @@ from __future__ import annotations
 import mmap
 import struct
 
-from pytest_procpar.core.model import WorkerId
+from pytest_procpar.core.model import TestIndex
+from pytest_procpar.core.vitals import Stage, Vitals
+from pytest_procpar.process.system import getpid, monotonic
 
-__all__ = ["Board"]
+__all__ = ["Board", "Slot"]
 
-_SIZE = 1 << 16
-_FIRST = 8
-_COUNT = struct.Struct("<i")
+_HEAD = 64
+#: Failures, stage, whether there are phases, test, since, the phases, and a note with its length.
+_FAILURES = struct.Struct("<i")
+_STAGE = struct.Struct("<BBxxqd")
+_PHASES = struct.Struct("<9d")
+_STAGE_AT = 8
+_PHASES_AT = 32
+_NOTE_AT = 104
+_SLOT = 256
+_NOTE = _SLOT - _NOTE_AT - 1
 
 
 class Board:
-    """The stop flag, and how many failures each worker has seen.
+    """The stop flag, and a slot for every worker that may live at the same time.
 
     Every cell has one writer, but for the flag, which only ever goes up: so nothing has to be locked.
     """
 
-    def __init__(self, maxfail: int) -> None:
-        self._memory = mmap.mmap(-1, _SIZE)
+    def __init__(self, maxfail: int, slots: int) -> None:
+        self._memory = mmap.mmap(-1, _HEAD + slots * _SLOT)
         self._maxfail = maxfail
+        self._slots = slots
+        self._free = list(range(slots - 1, 0, -1))  # the first one is the fork server's
 
     @property
     def stopped(self) -> bool:
@@ -37,13 +49,78 @@ class Board:
         """Let no further test begin."""
         self._memory[0] = 1
 
-    def failed(self, worker: WorkerId, failures: int) -> None:
+    # --- slots: given and taken by the controller ---
+
+    def take_slot(self) -> int:
+        """The number of a slot that nobody uses: there is one, if fewer workers live than there are slots."""
+        number = self._free.pop()
+        self._memory[self._at(number) : self._at(number) + _SLOT] = bytes(_SLOT)
+        return number
+
+    def free_slot(self, number: int) -> None:
+        """Let a dead worker's slot be used again; its failures go on counting."""
+        (failures,) = _FAILURES.unpack_from(self._memory, self._at(number))
+        (gone,) = _FAILURES.unpack_from(self._memory, 4)
+        _FAILURES.pack_into(self._memory, self._at(number), 0)
+        _FAILURES.pack_into(self._memory, 4, gone + failures)
+        self._free.append(number)
+
+    def slot(self, number: int) -> Slot:
+        """A slot, to be written by the process that it was given to and read by anybody."""
+        return Slot(self._memory, self._at(number), number)
+
+    def failed(self, slot: int, failures: int) -> None:
         """Note how many failures a worker has seen, and stop everybody when there are enough of them."""
         if not self._maxfail:
             return
-        offset = _FIRST + worker * _COUNT.size
-        if offset < _SIZE:
-            _COUNT.pack_into(self._memory, offset, failures)
-        end = _SIZE - (_SIZE - _FIRST) % _COUNT.size
-        if sum(count for (count,) in _COUNT.iter_unpack(self._memory[_FIRST:end])) >= self._maxfail:
+        _FAILURES.pack_into(self._memory, self._at(slot), failures)
+        places = [4, *map(self._at, range(self._slots))]
+        if sum(_FAILURES.unpack_from(self._memory, at)[0] for at in places) >= self._maxfail:
             self.stop()
+
+    def _at(self, slot: int) -> int:
+        return _HEAD + slot * _SLOT
+
+
+class Slot:
+    """One process's notes of itself."""
+
+    def __init__(self, memory: mmap.mmap, at: int, number: int) -> None:
+        self.number = number
+        self._memory = memory
+        self._at = at
+        self._pid = getpid()
+
+    def enter(self, stage: Stage, test: int) -> None:
+        """Note what begins now, and of which test (-1: none); nothing in a child that a test has forked."""
+        if getpid() == self._pid:
+            _STAGE.pack_into(self._memory, self._at + _STAGE_AT, stage, 0, test, monotonic())
+
+    def passed(self, test: int, phases: tuple[tuple[float, float, float], ...] | None) -> None:
+        """Note that a test is over, and its phases if they were plain passes that are not reported yet."""
+        if phases is not None:
+            setup, call, teardown = phases
+            _PHASES.pack_into(self._memory, self._at + _PHASES_AT, *setup, *call, *teardown)
+        _STAGE.pack_into(
+            self._memory, self._at + _STAGE_AT, Stage.BETWEEN, phases is not None, test, monotonic()
+        )
+
+    def note(self, text: str) -> None:
+        """Note in a few words what is going on."""
+        data = text.encode(errors="replace")[-_NOTE:]
+        self._memory[self._at + _NOTE_AT] = len(data)
+        self._memory[self._at + _NOTE_AT + 1 : self._at + _NOTE_AT + 1 + len(data)] = data
+
+    def read(self) -> Vitals:
+        """What has been noted."""
+        stage, has_phases, test, since = _STAGE.unpack_from(self._memory, self._at + _STAGE_AT)
+        phases = None
+        if has_phases:
+            values = _PHASES.unpack_from(self._memory, self._at + _PHASES_AT)
+            phases = (values[0:3], values[3:6], values[6:9])
+        length = self._memory[self._at + _NOTE_AT]
+        note = bytes(self._memory[self._at + _NOTE_AT + 1 : self._at + _NOTE_AT + 1 + length])
+        known = stage != Stage.STARTING and test >= 0
+        return Vitals(
+            Stage(stage), TestIndex(test) if known else None, since, phases, note.decode(errors="replace")
+        )

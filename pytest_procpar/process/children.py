@@ -4,19 +4,35 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from typing import NamedTuple
 
 from pytest_procpar.core.model import WorkerId
+from pytest_procpar.process.descendants import descendants, is_childless
 from pytest_procpar.process.system import monotonic, pause
 
-__all__ = ["Children"]
+__all__ = ["Children", "signal_group"]
 
 #: How often to look for dead children where the kernel cannot tell (no pidfd), in seconds.
 _POLL_SECONDS = 0.05
 
 #: How long processes may take to end after SIGTERM before they are killed, in seconds.
 _GRACE = 1.0
+
+
+#: In which unit the peak of a process's memory is told, in bytes (getrusage(2)).
+_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+
+
+class Dead(NamedTuple):
+    """A child that has died: wait status, the most memory it had (in bytes), its descriptor if it has one."""
+
+    worker: WorkerId
+    status: int
+    peak_memory: int | None
+    fd: int | None
 
 
 class Children:
@@ -46,46 +62,80 @@ class Children:
         self._fds[worker] = fd
         return fd
 
-    def reap(self) -> Iterator[tuple[WorkerId, int, int | None]]:
-        """Worker, wait status and descriptor of every child that has died; the descriptor is the caller's."""
+    def reap(self) -> Iterator[Dead]:
+        """Every child that has died; its descriptor is the caller's."""
         for worker, pid in list(self._pids.items()):
+            peak: int | None = None
             try:
-                done, status = os.waitpid(pid, os.WNOHANG)
+                done, status, usage = os.wait4(pid, os.WNOHANG)
+                peak = usage.ru_maxrss * _RSS_UNIT
             except ChildProcessError:  # somebody waited for all children; how it died is lost
                 done, status = pid, 0
             if done:
                 del self._pids[worker]
-                yield worker, status, self._fds.pop(worker)
+                yield Dead(worker, status, peak, self._fds.pop(worker))
 
     def signal(self, worker: WorkerId, signum: int, *, group: bool = False) -> None:
         """Send a signal to a worker, or to its process group; nothing if it is dead."""
         pid = self._pids.get(worker)
-        if pid is not None:
+        if pid is not None and group:
+            signal_group(pid, signum)
+        elif pid is not None:
             with suppress(ProcessLookupError, PermissionError):
-                (os.killpg if group else os.kill)(pid, signum)
+                os.kill(pid, signum)
+
+    def signal_all(self, signum: int) -> None:
+        """Send a signal to the process group of every worker."""
+        for pid in self._pids.values():
+            signal_group(pid, signum)
 
     def kill_all(self) -> None:
-        """End every worker and what it has started: politely, then not."""
-        groups = set(self._pids.values())
-        for pid in groups:
-            _signal_group(pid, signal.SIGTERM)
+        """End every worker and its process group: politely, then not."""
+        groups = {group for group in map(_group_of, self._pids.values()) if group is not None}
+        for signum in (signal.SIGCONT, signal.SIGTERM):  # what is stopped cannot end
+            for group in groups:
+                _is_group(group, signum)
         deadline = monotonic() + _GRACE
         while groups and monotonic() < deadline:
             self._reap_and_close()
-            groups = {pid for pid in groups if _signal_group(pid, 0)}
+            groups = {group for group in groups if _is_group(group)}
             if groups:
                 pause(0.005)
-        for pid in groups:
-            _signal_group(pid, signal.SIGKILL)
+        for group in groups:
+            _is_group(group, signal.SIGKILL)
+        for pid in self._pids.values():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         while self._pids:
             self._reap_and_close()
             if self._pids:
                 pause(0.005)
 
+    def end_leftovers(self, spare: Iterable[int] = ()) -> None:
+        """End the processes that workers have left behind, if the kernel lets this process see them.
+
+        :param spare: pids of processes that were there before any worker.
+        """
+        deadline = monotonic() + _GRACE
+        signum = signal.SIGTERM
+        while not is_childless():
+            known = {*spare, *self._pids.values()}
+            left = [p.pid for p in descendants(os.getpid()).values() if p.pid not in known and not p.ended]
+            if not left:
+                return
+            if monotonic() > deadline:
+                signum = signal.SIGKILL
+            if monotonic() > deadline + _GRACE:  # the kernel does not let go of them
+                return
+            for pid in left:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signum)
+            pause(0.005)
+
     def _reap_and_close(self) -> None:
-        for _worker, _status, fd in self.reap():
-            if fd is not None:
-                os.close(fd)
+        for dead in self.reap():
+            if dead.fd is not None:
+                os.close(dead.fd)
 
     def forget(self) -> None:
         """In a forked child: its parent's children are none of its."""
@@ -96,10 +146,31 @@ class Children:
         self._fds.clear()
 
 
-def _signal_group(pid: int, signum: int) -> bool:
+def signal_group(pid: int, signum: int) -> None:
+    """Send a signal to the process group of a process; to it alone if it is in ours.
+
+    A worker may have changed its group since it was forked (`os.setsid` in a test).
+    """
+    group = _group_of(pid)
+    with suppress(ProcessLookupError, PermissionError):
+        if group is None:
+            os.kill(pid, signum)
+        else:
+            os.killpg(group, signum)
+
+
+def _group_of(pid: int) -> int | None:
+    """The process group of a process; None if it is ours, or the process is gone."""
+    with suppress(ProcessLookupError):
+        group = os.getpgid(pid)
+        return None if group == os.getpgrp() else group
+    return None
+
+
+def _is_group(group: int, signum: int = 0) -> bool:
     """Send a signal to a process group; whether there is such a group."""
     try:
-        os.killpg(pid, signum)
+        os.killpg(group, signum)
     except ProcessLookupError:
         return False
     except PermissionError:

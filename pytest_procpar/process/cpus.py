@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import importlib
 import os
-import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from pytest_procpar.process.cgroups import own_directories, read_text
 
 __all__ = ["cgroup_quota", "count_cpus", "requested_count", "smallest_limit"]
 
@@ -81,21 +81,8 @@ def cgroup_quota(root: Path = Path("/")) -> int | None:
     as they are mounted. Both versions are read, since hybrid hosts mount both: ``cpu.max`` (kernel
     documentation, cgroup-v2) and ``cpu.cfs_quota_us``, ``cpu.cfs_period_us`` (sched-bwc).
     """
-    mounts = list(_cgroup_mounts(_read(root / "proc/self/mountinfo"), root))
-    quotas = [
-        _quota_in(directory, version)
-        for version, group in _own_groups(_read(root / "proc/self/cgroup"))
-        for directory in _directories(group, [m for m in mounts if m.version == version])
-    ]
+    quotas = [_quota_in(directory, version) for version, directory in own_directories(root, "cpu")]
     return min((quota for quota in quotas if quota is not None), default=None)
-
-
-class _Mount(NamedTuple):
-    """A mounted cgroup hierarchy: the group `group` and all below it are visible at `point`."""
-
-    version: int
-    group: PurePosixPath
-    point: Path
 
 
 def _parse_count(name: str, value: str | bool | None, least: int, warn: Callable[[str], None]) -> int | None:
@@ -129,65 +116,10 @@ def _physical_cores() -> int | None:
     return count if isinstance(count, int) else None
 
 
-def _own_groups(text: str) -> Iterator[tuple[int, PurePosixPath]]:
-    """Yield version and path of the groups that can limit CPU time (cgroups(7))."""
-    for line in text.split("\n"):
-        hierarchy, _, rest = line.partition(":")
-        controllers, _, group = rest.partition(":")
-        if hierarchy == "0":
-            yield 2, PurePosixPath(group)
-        elif "cpu" in controllers.split(","):
-            yield 1, PurePosixPath(group)
-
-
-# proc_pid_mountinfo(5). The fields before " - " vary in number.
-_MOUNT = re.compile(r"\d+ \d+ \S+ (?P<group>\S+) (?P<point>\S+) .*? - cgroup(?P<two>2?) \S+ (?P<options>\S+)")
-
-
-def _cgroup_mounts(text: str, root: Path) -> Iterator[_Mount]:
-    for line in text.split("\n"):
-        mount = _MOUNT.fullmatch(line)
-        if mount is not None and (mount["two"] or "cpu" in mount["options"].split(",")):
-            yield _Mount(
-                version=2 if mount["two"] else 1,
-                group=PurePosixPath(_unescape(mount["group"])),
-                point=root / _unescape(mount["point"]).lstrip("/"),
-            )
-
-
-def _unescape(field: str) -> str:
-    # Matters: systemd names units like `a\x2db.slice`, and the kernel writes that backslash `\134`.
-    return re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), field)
-
-
-def _directories(group: PurePosixPath, mounts: list[_Mount]) -> Iterator[Path]:
-    """Yield the directories of `group` and its ancestors, as far as they are mounted.
-
-    Where no mount holds the group under its name, yield the tops of the mounts: a container has its
-    own group mounted there, but the two files may name it from different namespaces.
-    """
-    found = False
-    for mount in mounts:
-        if group.is_relative_to(mount.group):
-            below = group.relative_to(mount.group).parts
-            if ".." not in below:  # else outside this cgroup namespace (cgroup_namespaces(7))
-                found = True
-                yield from (mount.point.joinpath(*below[:n]) for n in range(len(below) + 1))
-    if not found:
-        yield from (mount.point for mount in mounts)
-
-
 def _quota_in(directory: Path, version: int) -> int | None:
     names = ["cpu.max"] if version == 2 else ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
     try:
-        quota, period = (int(field) for name in names for field in _read(directory / name).split())
+        quota, period = (int(field) for name in names for field in read_text(directory / name).split())
     except ValueError:  # "max", nothing, what no kernel writes, or a NUL in the directory's name
         return None
     return -(-quota // period) if quota > 0 and period > 0 else None  # -1 is "none" in version 1
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError:
-        return ""

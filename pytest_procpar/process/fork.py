@@ -18,7 +18,7 @@ from typing import Any
 
 __all__ = [
     "default_signals", "disregard_interrupts", "flush_stdio", "fork", "forget_exit_handlers",
-    "run_exit_handlers",
+    "let_setsid_work", "run_exit_handlers",
 ]  # fmt: skip
 
 _COVERAGE_VARIABLES = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
@@ -73,6 +73,34 @@ def default_signals() -> None:
     for name in ("SIGTTIN", "SIGTTOU"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+
+def let_setsid_work() -> None:
+    """Let this process call `os.setsid`, though it leads a process group, which must not.
+
+    Plain pytest, started by a program, leads none. So before the call the process moves to the group of a
+    child that lives no longer than that.
+    """
+    setsid, owner = os.setsid, os.getpid()
+
+    def move_and_setsid() -> None:
+        if os.getpid() == owner == os.getpgrp():
+            reader, writer = os.pipe()
+            child = fork()
+            if child == 0:
+                os.close(writer)
+                os.setpgid(0, 0)
+                os.read(reader, 1)
+                os._exit(0)
+            os.close(reader)
+            with suppress(OSError):  # the child does it too: whoever comes first
+                os.setpgid(child, child)
+            os.setpgid(0, child)
+            os.close(writer)
+            os.waitpid(child, 0)
+        setsid()
+
+    os.setsid = move_and_setsid
 
 
 def disregard_interrupts() -> None:

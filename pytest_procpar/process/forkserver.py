@@ -19,31 +19,37 @@ import pytest
 
 from pytest_procpar.compat.internals import configure, session_from_config, set_basetemp, unconfigure
 from pytest_procpar.compat.items import remember_hook_proxies
-from pytest_procpar.compat.output import mute_reporter, own_capture, redirect_stdio
+from pytest_procpar.compat.output import mute_reporter, redirect_stdio
 from pytest_procpar.core.messages import (
     Fork,
     Forked,
     Halted,
+    Ping,
+    Pong,
     Quit,
     Reaped,
     Setup,
     Signal,
+    Suspend,
 )
 from pytest_procpar.core.model import WorkerId, assert_never, worker_name
 from pytest_procpar.process.board import Board
 from pytest_procpar.process.children import Children
+from pytest_procpar.process.descendants import descendants, set_subreaper
 from pytest_procpar.process.fork import (
     default_signals,
     disregard_interrupts,
     flush_stdio,
     forget_exit_handlers,
     fork,
+    let_setsid_work,
     run_exit_handlers,
 )
 from pytest_procpar.process.heap import Heap
+from pytest_procpar.process.instruments import install_instruments
 from pytest_procpar.process.orphan import interrupted_without_peer
 from pytest_procpar.process.relay import Relay
-from pytest_procpar.process.system import out_of_reach
+from pytest_procpar.process.system import adopt_socket, out_of_reach
 from pytest_procpar.process.transport import Link
 from pytest_procpar.process.worker import Worker
 from pytest_procpar.settings import Settings
@@ -75,8 +81,12 @@ class ForkServer:
         self._basetemp: Path | None = None
         self._real_stdout: int | None = None
         self._heap = Heap(freeze=settings.freeze_heap)
-        #: In a worker that was forked from the server, its id.
+        self._slot = board.slot(0)
+        #: The processes that were started before any worker, and end with what started them.
+        self._older: frozenset[int] = frozenset()
+        #: In a worker that was forked from the server, its id, and the descriptors of its black box.
         self._me: WorkerId | None = None
+        self._instruments: list[int] = []
         self._worker: Worker | None = None
 
     def serve(self) -> NoReturn:
@@ -86,6 +96,7 @@ class ForkServer:
             os.setpgid(0, 0)
             default_signals()
             self._heap.grow()
+            set_subreaper(True)  # what a test's daemon leaves behind comes to us
             setup = self._await_setup()
             if setup is not None:
                 self._be_a_session(setup)
@@ -114,7 +125,7 @@ class ForkServer:
         config = self._config
         self._become(setup)
         session = session_from_config(config)
-        self._relay = relay = Relay(config, self._settings, self._link)
+        self._relay = relay = Relay(config, self._settings, self._link, self._slot)
         config.pluginmanager.register(relay, "procpar-relay")
         config.pluginmanager.register(self, "procpar-server")
         status: int = pytest.ExitCode.OK
@@ -204,6 +215,7 @@ class ForkServer:
         self._link.flush()  # the controller has something to do meanwhile
         self._heap.settle()
         remember_hook_proxies(session)
+        self._older = frozenset(descendants(os.getpid()))
         worker = self._serve_until_quit()
         if worker is None:
             self._end_server()
@@ -226,24 +238,29 @@ class ForkServer:
                         return self._me
                     if not go_on:
                         self._children.kill_all()
+                        self._children.end_leftovers(self._older)
                         return None
-                for worker, status, fd in self._children.reap():
-                    if fd is not None:
-                        selector.unregister(fd)
-                        os.close(fd)
-                    self._link.put(Reaped(worker, status))
+                for dead in self._children.reap():
+                    if dead.fd is not None:
+                        selector.unregister(dead.fd)
+                        os.close(dead.fd)
+                    self._link.put(Reaped(dead.worker, dead.status, None, dead.peak_memory))
                 self._link.flush()
 
     def _obey(self, selector: selectors.BaseSelector) -> bool:
         messages, is_open = self._link.receive()
         for message in messages:
             match message:
-                case Fork(worker, workerinput):
-                    self._fork(worker, workerinput, selector)
+                case Fork():
+                    self._fork(message, selector)
                     if self._me is not None:
                         return True
                 case Signal(worker, signum, group):
                     self._children.signal(worker, signum, group=group)
+                case Ping():
+                    self._link.put(Pong())
+                case Suspend():
+                    self._suspend()
                 case Quit():
                     return False
                 case Setup():
@@ -252,31 +269,40 @@ class ForkServer:
                     assert_never(message)
         return is_open
 
-    def _fork(self, worker: WorkerId, workerinput: dict[str, Any], selector: selectors.BaseSelector) -> None:
-        stream = self._link.take_socket()
-        if self._session is None:  # there is no suite to run; the controller knows
-            stream.close()
-            return
-        try:
-            pid = fork()
-        except OSError as error:
-            self._link.put(Reaped(worker, 0, f"could not be forked: {error}"))
-            stream.close()
-            return
+    def _suspend(self) -> None:
+        self._children.signal_all(signal.SIGSTOP)
+        os.kill(os.getpid(), signal.SIGSTOP)
+        self._children.signal_all(signal.SIGCONT)
+
+    def _fork(self, order: Fork, selector: selectors.BaseSelector) -> None:
+        fds = self._link.take_fds(5)
+        pid = -1
+        if self._session is not None:  # else there is no suite to run; the controller knows
+            try:
+                pid = fork()
+            except OSError as error:
+                self._link.put(Reaped(order.worker, 0, f"could not be forked: {error}"))
         if pid == 0:
             selector.close()
-            self._children.forget()
-            self._link.close()
-            self._link = Link(stream)
-            self._me = worker
-            self._relay.speak_for_worker(self._link)
-            self._identify(workerinput)
+            self._become_worker(order, *fds)
             return
-        stream.close()
-        fd = self._children.add(worker, pid)
-        if fd is not None:
-            selector.register(fd, selectors.EVENT_READ)
-        self._link.put(Forked(worker, pid))
+        for fd in fds:
+            os.close(fd)
+        if pid > 0:
+            pidfd = self._children.add(order.worker, pid)
+            if pidfd is not None:
+                selector.register(pidfd, selectors.EVENT_READ)
+            self._link.put(Forked(order.worker, pid))
+
+    def _become_worker(self, order: Fork, stream: int, *instruments: int) -> None:
+        self._children.forget()
+        self._link.close()
+        self._link = Link(adopt_socket(stream))
+        self._me = order.worker
+        self._slot = self._board.slot(order.slot)
+        self._instruments = [*instruments]
+        self._relay.speak_for_worker(self._link)
+        self._identify(order.workerinput)
 
     def _end_server(self) -> NoReturn:
         """Let go of what configure started, last of all. It is no session's end: no test ran here."""
@@ -296,11 +322,12 @@ class ForkServer:
         config = self._config
         os.setpgid(0, 0)
         default_signals()
+        let_setsid_work()
         forget_exit_handlers()
-        own_capture(config)
+        install_instruments(config, self._instruments)
         if self._basetemp is not None:
             set_basetemp(config, self._basetemp / f"popen-{worker_name(worker)}")
-        self._worker = Worker(session, self._link, self._board, worker)
+        self._worker = Worker(session, self._link, self._board, self._slot)
         config.pluginmanager.register(self._worker, "procpar-worker")
         config.hook.pytest_procpar_worker_forked(config=config, session=session)
         return self._worker
@@ -314,7 +341,7 @@ class ForkServer:
         """Finish the session, once nobody runs tests any more, and end as a normal exit would."""
         assert self._me is not None
         disregard_interrupts()
-        worker = self._worker or Worker(session, self._link, self._board, self._me)
+        worker = self._worker or Worker(session, self._link, self._board, self._slot)
         worker.wait_for_finish()
         session.exitstatus = status
         output: dict[str, Any] = self._config.workeroutput  # type: ignore[attr-defined]

@@ -6,8 +6,8 @@ import gc
 
 __all__ = ["Heap"]
 
-#: While a suite is imported and collected, nearly everything that is made stays: looking through it after every
-#: 700 new objects, as usual, finds nothing and takes a tenth of the time.
+#: While a suite is imported and collected, nearly everything that is made stays: looking through it after
+#: every 700 new objects, as usual, finds nothing and takes a tenth of the time.
 _RARELY = (50_000, 20, 20)
 
 

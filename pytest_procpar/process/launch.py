@@ -11,10 +11,23 @@ from typing import Any
 
 import pytest
 
-from pytest_procpar.core.messages import Fork, FromServer, FromWorker, Quit, Record, Setup, Signal
+from pytest_procpar.core.messages import (
+    Fork,
+    FromServer,
+    FromWorker,
+    Ping,
+    Quit,
+    Record,
+    Setup,
+    Signal,
+    Suspend,
+)
 from pytest_procpar.core.model import WorkerId
+from pytest_procpar.core.vitals import Death, Vitals
 from pytest_procpar.core.wire import WireError
-from pytest_procpar.process.board import Board
+from pytest_procpar.process.blackbox import BlackBox
+from pytest_procpar.process.board import Board, Slot
+from pytest_procpar.process.children import signal_group
 from pytest_procpar.process.fork import fork
 from pytest_procpar.process.system import monotonic, pause, socket_pair
 from pytest_procpar.process.transport import Link, Port
@@ -25,6 +38,19 @@ __all__ = ["Cluster"]
 #: How long the fork server may take for what plugins do at unconfigure and exit, in seconds.
 _QUIT_SECONDS = 60.0
 
+#: How long the processes may take to stop when the run is suspended, in seconds.
+_STOP_SECONDS = 2.0
+
+
+class _Worker:
+    """What the controller holds of a worker."""
+
+    def __init__(self, port: Port, box: BlackBox, slot: Slot) -> None:
+        self.port = port
+        self.box = box
+        self.slot = slot
+        self.pid: int | None = None
+
 
 class Cluster:
     """The fork server, the workers, and the streams to them."""
@@ -33,7 +59,8 @@ class Cluster:
         ours, theirs = socket_pair()
         self._owner = os.getpid()
         self._status: int | None = None
-        self.board = Board(config.getoption("maxfail", 0) or 0)
+        # Beside the workers that live, there may be some whose death has not been told yet.
+        self.board = Board(config.getoption("maxfail", 0) or 0, slots=2 * settings.workers + 16)
         self.server_pid = fork()
         if self.server_pid == 0:
             from pytest_procpar.process.forkserver import ForkServer
@@ -42,8 +69,7 @@ class Cluster:
             ForkServer(config, settings, Link(theirs), self.board).serve()
         theirs.close()
         self._server = Port(ours)
-        self._workers: dict[WorkerId, Port] = {}
-        self._pids: dict[WorkerId, int] = {}
+        self._workers: dict[WorkerId, _Worker] = {}
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._server, selectors.EVENT_READ, None)
 
@@ -52,13 +78,18 @@ class Cluster:
     def wait(self, seconds: float | None) -> list[WorkerId | None]:
         """Wait until somebody has something to say: those workers, None standing for the fork server."""
         self._watch(self._server, None)
-        for worker, port in self._workers.items():
-            if port.garbled is None:
-                self._watch(port, worker)
+        for worker, held in self._workers.items():
+            if held.port.garbled is None:
+                self._watch(held.port, worker)
         ready: list[WorkerId | None] = []
         for key, events in self._selector.select(seconds):
-            if events & selectors.EVENT_WRITE and isinstance(key.fileobj, Port):
-                key.fileobj.flush()
+            source = key.fileobj
+            if isinstance(source, BlackBox):
+                if not source.relay():
+                    self._selector.unregister(source)
+                continue
+            if events & selectors.EVENT_WRITE and isinstance(source, Port):
+                source.flush()
             if events & selectors.EVENT_READ:
                 ready.append(key.data)
         return ready
@@ -93,27 +124,35 @@ class Cluster:
     def spawn(self, worker: WorkerId, workerinput: dict[str, Any]) -> None:
         """Have a worker forked."""
         ours, theirs = socket_pair()
-        port = Port(ours, theirs)
-        self._server.send(Fork(worker, workerinput), [theirs.fileno()])
-        self._workers[worker] = port
-        self._selector.register(port, selectors.EVENT_READ, worker)
+        held = _Worker(Port(ours, theirs), BlackBox(), self.board.slot(self.board.take_slot()))
+        order = Fork(worker, workerinput, held.slot.number)
+        self._server.send(order, [theirs.fileno(), *held.box.theirs])
+        held.box.sent()
+        self._workers[worker] = held
+        self._selector.register(held.port, selectors.EVENT_READ, worker)
+        self._selector.register(held.box, selectors.EVENT_READ, worker)
 
     def interrupt_server(self) -> None:
         """Interrupt the collection, as Ctrl-C would."""
         with suppress(ProcessLookupError):
             os.kill(self.server_pid, signal.SIGINT)
 
+    def server_note(self) -> str:
+        """What the fork server has noted last."""
+        return self.board.slot(0).read().note
+
     # --- workers ---
 
     def forked(self, worker: WorkerId, pid: int) -> None:
         """Note a worker's process id, in case that the fork server dies before it."""
-        self._pids[worker] = pid
+        self._workers[worker].pid = pid
 
     def from_worker(self, worker: WorkerId) -> tuple[list[FromWorker], str | None]:
         """What a worker has said; and, once, why it cannot be understood any longer."""
-        port = self._workers.get(worker)
-        if port is None:
+        held = self._workers.get(worker)
+        if held is None:
             return [], None
+        port = held.port
         known = port.garbled is not None
         messages, _ = port.receive()
         if known or port.garbled is None:
@@ -123,30 +162,77 @@ class Cluster:
 
     def tell(self, worker: WorkerId, records: list[Record]) -> None:
         """Put records into a worker's inbox."""
-        self._workers[worker].send_records(records)
+        self._workers[worker].port.send_records(records)
 
     def take_back(self, worker: WorkerId) -> list[Record]:
         """Empty a worker's inbox: what it had not read."""
-        return self._workers[worker].drain()
+        return self._workers[worker].port.drain()
 
     def signal(self, worker: WorkerId, signum: int, *, group: bool = False) -> None:
         """Send a signal to a worker."""
         self._server.send(Signal(worker, signum, group))
 
+    def vitals(self, worker: WorkerId) -> Vitals:
+        """How far a worker has come."""
+        return self._workers[worker].slot.read()
+
+    def pid(self, worker: WorkerId) -> int | None:
+        """A worker's process id, once it is known."""
+        return self._workers[worker].pid
+
+    def stacks(self, worker: WorkerId) -> str:
+        """The stacks that a worker has written down since the last call (see `DUMP_SIGNAL`)."""
+        return self._workers[worker].box.stacks()
+
+    def death(self, worker: WorkerId, cause: str, peak_memory: int | None, out_of_memory: str) -> Death:
+        """All that is known of a worker that is dead and has been listened to."""
+        held = self._workers[worker]
+        return held.box.death(cause, held.slot.read(), peak_memory, out_of_memory)
+
     def release(self, worker: WorkerId) -> None:
         """Forget a worker that is dead and has been listened to."""
-        self._pids.pop(worker, None)
-        port = self._workers.pop(worker, None)
-        if port is not None:
-            with suppress(KeyError):
-                self._selector.unregister(port)
-            port.close()
+        held = self._workers.pop(worker, None)
+        if held is not None:
+            for source in (held.port, held.box):
+                with suppress(KeyError, ValueError):
+                    self._selector.unregister(source)
+            held.port.close()
+            held.box.close()
+            self.board.free_slot(held.slot.number)
+
+    # --- Ctrl-Z ---
+
+    def suspend(self, *, serving: bool) -> None:
+        """Stop all processes but this one; `serving` says that the fork server is past the collection."""
+        if serving:
+            self._server.send(Suspend())
+        else:
+            signal_group(self.server_pid, signal.SIGSTOP)
+        deadline = monotonic() + _STOP_SECONDS
+        while monotonic() < deadline:
+            with suppress(ChildProcessError):
+                if os.waitid(os.P_PID, self.server_pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT):
+                    return
+            pause(0.002)
+
+    def resume(self) -> None:
+        """Let all go on."""
+        signal_group(self.server_pid, signal.SIGCONT)
 
     # --- the end ---
 
     def dismiss(self) -> None:
         """Let the fork server end, without waiting for it."""
         self._server.send(Quit())
+
+    def kill_server(self) -> None:
+        """End a fork server that does not answer."""
+        with suppress(ProcessLookupError):
+            os.kill(self.server_pid, signal.SIGKILL)
+
+    def ping(self) -> None:
+        """Ask the fork server for a sign of life: `Pong`."""
+        self._server.send(Ping())
 
     def close(self) -> None:
         """Close everything, and see the fork server and all workers gone. Repeating it does nothing."""
@@ -155,12 +241,12 @@ class Cluster:
         self._selector.close()
         self._server.close()
         self._status = self._reap(_QUIT_SECONDS)
-        for worker in list(self._workers):
-            pid = self._pids.get(worker)
-            if pid is not None and self._status != 0:  # the fork server could not do it
-                with suppress(ProcessLookupError, PermissionError):
-                    os.killpg(pid, signal.SIGKILL)
-            self._workers.pop(worker).close()
+        for held in self._workers.values():
+            if held.pid is not None and self._status != 0:  # the fork server could not do it
+                signal_group(held.pid, signal.SIGKILL)
+            held.port.close()
+            held.box.close()
+        self._workers.clear()
 
     def server_status(self) -> int:
         """The wait status of a fork server that has closed its stream."""
@@ -170,9 +256,9 @@ class Cluster:
 
     def kill_orphans(self) -> Iterator[WorkerId]:
         """Kill the workers of a dead fork server; those that had been running."""
-        for worker, pid in list(self._pids.items()):
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(pid, signal.SIGKILL)
+        for worker, held in list(self._workers.items()):
+            if held.pid is not None:
+                signal_group(held.pid, signal.SIGKILL)
             yield worker
 
     def _reap(self, seconds: float) -> int:

@@ -11,7 +11,9 @@ from pytest_procpar.compat.cache import failed_before
 from pytest_procpar.compat.reports import report_to_data
 from pytest_procpar.compat.warnings import warning_to_data
 from pytest_procpar.core.messages import Broke, Collected, CollectReported, Halted, Warned
+from pytest_procpar.process.board import Slot
 from pytest_procpar.process.grouping import grouping_keys
+from pytest_procpar.process.limits import time_limits
 from pytest_procpar.process.transport import Link
 from pytest_procpar.settings import Settings
 
@@ -21,8 +23,9 @@ __all__ = ["Relay"]
 class Relay:
     """A plugin of the fork server, inherited by its workers."""
 
-    def __init__(self, config: pytest.Config, settings: Settings, link: Link) -> None:
+    def __init__(self, config: pytest.Config, settings: Settings, link: Link, slot: Slot) -> None:
         self._config = config
+        self._slot = slot
         self._settings = settings
         self._link = link
         self._phase = "collect"
@@ -44,6 +47,7 @@ class Relay:
                 keys=grouping_keys(items, self._settings.dist),
                 deselected=self._deselected,
                 lines=self._lines,
+                limits=time_limits(items),
             )
         )
 
@@ -58,6 +62,11 @@ class Relay:
     def pytest_collection(self) -> None:
         """Learn, now that everything is configured, which collectors ``--lf`` has to hear about."""
         self._failed_before = failed_before(self._config)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_make_collect_report(self, collector: pytest.Collector) -> None:
+        """Note what is being collected, in case that it ends the process."""
+        self._slot.note(f"while it collected {collector.nodeid or 'the suite'}")
 
     @pytest.hookimpl
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:

@@ -1,4 +1,4 @@
-"""The signals that end a run, noted where they come and served in the controller's loop."""
+"""The signals that end, suspend or question a run: noted where they come, served in the controller's loop."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["Signals"]
 
 
 class Signals:
-    """While entered, the first SIGINT and SIGTERM wake the loop up; a second SIGINT ends it at once.
+    """While entered, signals wake the loop up; a second SIGINT ends it at once.
 
-    A handler that somebody else has installed for SIGTERM stays. Outside the main thread nothing can be
-    installed, and nothing is.
+    A handler that somebody else has installed for any of them but SIGINT stays. Outside the main thread
+    nothing can be installed, and nothing is.
 
     `fd` becomes readable by the interpreter's own doing (`signal.set_wakeup_fd`), too: a handler alone
     would run too late if a signal came right before the loop begins to wait.
@@ -23,6 +23,10 @@ class Signals:
     INT = int(signal.SIGINT)
     TERM = int(signal.SIGTERM)
     KILL = int(signal.SIGKILL)
+    #: Ctrl-Z.
+    STOP = int(signal.SIGTSTP)
+    #: What asks for the status: SIGUSR1, and Ctrl-T where there is such.
+    ASK = tuple(int(getattr(signal, name)) for name in ("SIGUSR1", "SIGINFO") if hasattr(signal, name))
 
     def __init__(self) -> None:
         self._caught: list[int] = []
@@ -36,8 +40,9 @@ class Signals:
     def __enter__(self) -> Signals:
         try:
             self._previous[self.INT] = signal.signal(self.INT, self._note)
-            if signal.getsignal(self.TERM) is signal.SIG_DFL:
-                self._previous[self.TERM] = signal.signal(self.TERM, self._note)
+            for signum in (self.TERM, self.STOP, *self.ASK):
+                if signal.getsignal(signum) is signal.SIG_DFL:
+                    self._previous[signum] = signal.signal(signum, self._note)
             self._previous_fd = signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
         except ValueError:  # not in the main thread
             pass
@@ -63,6 +68,12 @@ class Signals:
             os.write(self._wake, b"!")
         except BlockingIOError:
             pass
+
+    def stop_this_process(self) -> None:
+        """Do what SIGTSTP is for: returns when the process is continued."""
+        handler = signal.signal(self.STOP, signal.SIG_DFL)
+        os.kill(os.getpid(), self.STOP)
+        signal.signal(self.STOP, handler)
 
     def caught(self) -> list[int]:
         """The signals since the last call."""

@@ -15,16 +15,24 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from typing import NoReturn
 
 __all__ = [
+    "DUMP_SIGNAL",
     "adopt_socket",
     "describe_status",
+    "end_process",
     "getpid",
+    "kernel_state",
     "monotonic",
     "out_of_reach",
     "pause",
     "socket_pair",
 ]
+
+
+#: What makes a worker write down its stacks: a signal that hardly any test uses.
+DUMP_SIGNAL = int(getattr(signal, "SIGRTMAX", signal.SIGUSR2 + 4)) - 4
 
 
 def _bind_monotonic(clock: Callable[[], float] = time.monotonic) -> Callable[[], float]:
@@ -41,6 +49,14 @@ def _bind_getpid(pid: Callable[[], int] = os.getpid) -> Callable[[], int]:
 
 #: The calling process's id.
 getpid = _bind_getpid()
+
+
+def _bind_end(end: Callable[[int], NoReturn] = os._exit) -> Callable[[int], NoReturn]:
+    return lambda status: end(status)
+
+
+#: End this process at once.
+end_process = _bind_end()
 
 
 def _bind_pause(sleep: Callable[[float], None] = time.sleep) -> Callable[[float], None]:
@@ -109,3 +125,21 @@ def describe_status(status: int) -> str:
     except ValueError:
         name = f"signal {-code}"
     return f"killed by {name}"
+
+
+def kernel_state(pid: int) -> str:
+    """What the kernel says that a process is doing: for one that cannot be asked (Linux; else nothing)."""
+    facts = {}
+    try:
+        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
+            facts = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+        with open(f"/proc/{pid}/wchan", encoding="utf-8", errors="replace") as file:
+            facts["wchan"] = file.read()
+    except OSError:
+        pass
+    words = [f"state {facts['State']}"] if "State" in facts else []
+    if facts.get("wchan", "0") not in ("", "0"):
+        words.append(f"waiting in {facts['wchan']}")
+    if facts.get("SigBlk", "0").strip("0"):
+        words.append("some of its signals are blocked")
+    return "The kernel says: " + ", ".join(words) if words else ""

@@ -30,7 +30,6 @@ from pytest_procpar.core.messages import (
     unpack_records,
 )
 from pytest_procpar.core.wire import Decoder, Encoder, WireError, loads
-from pytest_procpar.process.system import adopt_socket
 
 __all__ = ["Link", "Port"]
 
@@ -267,9 +266,10 @@ class Link:
             self._inlet.check()
         return messages, bool(data)
 
-    def take_socket(self) -> socket.socket:
-        """The socket that came along with the oldest message not yet served."""
-        return adopt_socket(self._fds.pop(0))
+    def take_fds(self, count: int) -> list[int]:
+        """The first descriptors that came along and have not been taken."""
+        taken, self._fds = self._fds[:count], self._fds[count:]
+        return taken
 
     # --- records ---
 

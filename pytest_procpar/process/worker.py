@@ -6,7 +6,7 @@ It decides nothing but what pytest makes a runner decide: what stays set up betw
 from __future__ import annotations
 
 import warnings
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import pytest
 
@@ -24,9 +24,10 @@ from pytest_procpar.core.messages import (
     Reported,
     Warned,
 )
-from pytest_procpar.core.model import TestIndex, WorkerId
-from pytest_procpar.process.board import Board
-from pytest_procpar.process.system import getpid, pause
+from pytest_procpar.core.model import TestIndex
+from pytest_procpar.core.vitals import Stage
+from pytest_procpar.process.board import Board, Slot
+from pytest_procpar.process.system import end_process, getpid, pause
 from pytest_procpar.process.transport import Link
 
 __all__ = ["Worker"]
@@ -40,10 +41,10 @@ _PLAIN_ATTRIBUTES = 11
 class Worker:
     """The plugin of one worker process, and its loop."""
 
-    def __init__(self, session: pytest.Session, link: Link, board: Board, worker: WorkerId) -> None:
+    def __init__(self, session: pytest.Session, link: Link, board: Board, slot: Slot) -> None:
         self._session = session
         self._board = board
-        self._id = worker
+        self._slot = slot
         self._config = session.config
         self._link = link
         self._short_form = core_handles_reports(session.config)
@@ -56,6 +57,9 @@ class Worker:
         #: Whether the controller is to say when the session may be finished: from Ready on, until it has.
         self._awaits_finish = False
         self._in_test = False
+        #: Whether the reports of the running test are made, and their short form if they were plain passes.
+        self._over = False
+        self._phases: PassedPhases | None = None
         self._failures = session.testsfailed
         #: What pytest was told comes next, and what was really kept alive for.
         self._hint: pytest.Item | None = None
@@ -86,6 +90,7 @@ class Worker:
         if self._awaits_finish:
             self._board.stop()
             self._await_finish()
+        self._slot.enter(Stage.ENDING, self._current)
 
     def _await_finish(self) -> None:
         self._flush()
@@ -114,6 +119,8 @@ class Worker:
                 record = self._link.claim(wait=True)
         except EOFError:  # the controller is gone; the fork server will see to the rest
             return "finish"
+        except OSError as error:
+            self._cut_off(error)
         return cast("Record", record)
 
     def _run_one(self, index: TestIndex) -> None:
@@ -125,6 +132,8 @@ class Worker:
         self._hint_index = head if isinstance(head, int) else None
         self._hint = self._item(head) if isinstance(head, int) else None
         self._location = self._locations.of(item)
+        self._slot.enter(Stage.SETUP, index)
+        self._over = False
         self._link.put(Began(index, self._location))
         self._flush()
         self._in_test = True
@@ -134,8 +143,12 @@ class Worker:
             self._board.stop()
             raise
         finally:
+            if self._link.forked:  # a child that the test has forked, and that has nothing to do here
+                end_process(int(self._session.testsfailed > self._failures))
             self._in_test = False
-            self._link.put(Finished(index, self._take_passes()))
+            if not self._over:
+                self.pytest_runtest_logfinish()
+            self._link.put(Finished(index, self._phases))
         self._honour_stop()
 
     def _item(self, test: int) -> pytest.Item:
@@ -147,7 +160,7 @@ class Worker:
         session = self._session
         if session.testsfailed > self._failures:
             self._failures = session.testsfailed
-            self._board.failed(self._id, self._failures)
+            self._board.failed(self._slot.number, self._failures)
         if session.shouldfail or session.shouldstop:
             self._board.stop()
         if session.shouldfail:
@@ -192,9 +205,39 @@ class Worker:
         ):
             return
         self._kept = None
+        self._slot.enter(Stage.LATE_TEARDOWN, self._current)
         report = late_teardown(self._latest, keep)
+        self._slot.enter(Stage.BETWEEN, self._current)
         if report is not None:
             self._report(report)
+
+    # --- how far it has come, for those who will wonder if it dies ---
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self) -> None:
+        """Note that a test is set up; again, if a plugin repeats it."""
+        self._slot.enter(Stage.SETUP, self._current)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_call(self) -> None:
+        """Note that a test is called."""
+        self._slot.enter(Stage.CALL, self._current)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_teardown(self) -> None:
+        """Note that a test is torn down."""
+        self._slot.enter(Stage.TEARDOWN, self._current)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logfinish(self) -> None:
+        """Note that a test is over: whatever happens from here on is not its doing."""
+        if self._link.forked:
+            return
+        self._over = True
+        self._phases = self._take_passes()
+        if self._phases is None:
+            self._flush()
+        self._slot.passed(self._current, self._phases[1] if self._phases else None)
 
     # --- what is said ---
 
@@ -239,15 +282,24 @@ class Worker:
         return None
 
     def _report(self, report: pytest.TestReport) -> None:
+        """Send what is more than a plain pass at once: a crash in a later phase must not swallow it."""
         self._put_report(report)
-        if not report.passed:
-            self._flush()
+        self._flush()
 
     def _put_report(self, report: pytest.TestReport) -> None:
         self._link.put(Reported(self._current, report_to_data(self._config, report)))
 
+    def _cut_off(self, error: OSError) -> NoReturn:
+        """End this process: a test has closed its connection to the controller."""
+        self._slot.note(f"a test has closed the connection to the controller: {error}")
+        end_process(1)
+
     def _flush(self) -> None:
-        for lost in self._link.flush():
+        try:
+            lost_values = self._link.flush()
+        except OSError as error:
+            self._cut_off(error)
+        for lost in lost_values:
             message = warnings.WarningMessage(
                 f"{lost} cannot be carried from a worker to the controller and went as its repr",
                 pytest.PytestWarning,

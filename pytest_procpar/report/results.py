@@ -10,11 +10,19 @@ from typing import Any
 import pytest
 
 from pytest_procpar.compat.passes import QuietPhases
-from pytest_procpar.compat.reports import collected_nodes, passed_reports, report_from_data
+from pytest_procpar.compat.reports import (
+    add_junit_properties,
+    collected_nodes,
+    passed_reports,
+    report_from_data,
+)
 from pytest_procpar.compat.warnings import warning_from_data
 from pytest_procpar.compat.xdist import Node
 from pytest_procpar.core.messages import Location, PassedPhases
 from pytest_procpar.core.model import TestIndex
+from pytest_procpar.core.vitals import Death
+from pytest_procpar.report.casualties import Casualties
+from pytest_procpar.report.verdicts import not_run, reproduce, verdict, worker_died
 
 __all__ = ["Results"]
 
@@ -48,6 +56,9 @@ class Results:
         self._config = config
         self._ids: list[str] = []
         self._locations: dict[TestIndex, Location] = {}
+        #: The sections of the latest report of every test that runs.
+        self._sections: dict[TestIndex, list[tuple[str, str]]] = {}
+        self._casualties = Casualties()
         self._quiet = QuietPhases(config)
         #: Whether every report has to be looked at as soon as it comes (``-x``, ``--maxfail``).
         self.eager = bool(config.getoption("maxfail", 0))
@@ -59,6 +70,10 @@ class Results:
     def nodeid(self, test: TestIndex) -> str:
         """A test's nodeid."""
         return self._ids[test % len(self._ids)]
+
+    def keywords(self, test: TestIndex) -> tuple[str, ...]:
+        """What a test's reports have as keywords, as far as its nodeid tells."""
+        return tuple(self.nodeid(test).split("::"))
 
     # --- tests ---
 
@@ -72,6 +87,7 @@ class Results:
     def finished(self, node: Node, test: TestIndex, passes: PassedPhases | None) -> None:
         """A test has ended; if it only passed, its reports are made here."""
         location = self._locations.pop(test)
+        self._sections.pop(test, None)
         nodeid = self.nodeid(test)
         if passes is not None:
             names, phases = passes
@@ -86,35 +102,59 @@ class Results:
     def reported(self, node: Node, test: TestIndex, data: dict[str, Any]) -> None:
         """A report has come as it was made."""
         report = report_from_data(self._config, data)
+        if report.sections:
+            self._sections[test] = report.sections
         self._show(report, node, test)
 
-    def crashed(self, node: Node, test: TestIndex, cause: str) -> bool:
+    def crashed(self, node: Node, test: TestIndex, death: Death) -> bool:
         """A test's process died; True if a plugin wants the test to run again."""
-        nodeid = self.nodeid(test)
-        self._locations.pop(test, None)
-        message = f"worker {node.gateway.id!r} crashed while running {nodeid!r}: {cause}"
-        report = self._own_report(nodeid, message)
-        report.node = node  # type: ignore[attr-defined]
+        report = self._verdict(node, test, death)
         scheduler = _CrashItemScheduler(self._config)
-        self._config.hook.pytest_handlecrashitem(crashitem=nodeid, report=report, sched=scheduler)
-        self._show(report, node, test)
+        self._config.hook.pytest_handlecrashitem(crashitem=self.nodeid(test), report=report, sched=scheduler)
+        self._show_casualty(report, node, test)
         return scheduler.put_back
+
+    def hung(self, node: Node, test: TestIndex, death: Death, limit: float) -> None:
+        """A test ran longer than `limit`, in seconds, and its process was ended."""
+        self._show_casualty(self._verdict(node, test, death, limit), node, test)
 
     def not_run(self, test: TestIndex, reason: str) -> None:
         """A test could not be run."""
         nodeid = self.nodeid(test)
-        self._config.hook.pytest_runtest_logreport(report=self._own_report(nodeid, f"not run: {reason}"))
+        report = not_run(nodeid, reason, reproduce(self._config, nodeid))
+        self._casualties.test(report)
+        report.item_index = test % len(self._ids)  # type: ignore[attr-defined]
+        self._log(report)
+        add_junit_properties(self._config, report)
 
-    def _own_report(self, nodeid: str, message: str) -> pytest.TestReport:
-        path = nodeid.split("::", 1)[0]
-        return pytest.TestReport(
-            nodeid=nodeid,
-            location=(path, None, path),
-            keywords={},
-            outcome="failed",
-            longrepr=message,
-            when="???",  # type: ignore[arg-type]  # what plugins know a crash by
-        )
+    def worker_died(self, node: Node, death: Death, limit: float | None) -> None:
+        """A worker died, and no test is to blame."""
+        latest = death.vitals.test
+        known = self.nodeid(latest) if latest is not None and self._ids else None
+        report = worker_died(node.gateway.id, death, known, limit=limit)
+        self._casualties.worker(report)
+        self._config.hook.pytest_collectreport(report=report)
+
+    def summarize(self, reporter: Any) -> None:
+        """List what came to no ordinary end."""
+        self._casualties.write(reporter)
+
+    def _verdict(
+        self, node: Node, test: TestIndex, death: Death, limit: float | None = None
+    ) -> pytest.TestReport:
+        nodeid = self.nodeid(test)
+        self._locations.pop(test, None)
+        earlier = self._sections.pop(test, [])
+        command = reproduce(self._config, nodeid, limit)
+        report = verdict(nodeid, node.gateway.id, death, command, limit=limit, earlier=earlier)
+        report.node = node  # type: ignore[attr-defined]
+        return report
+
+    def _show_casualty(self, report: pytest.TestReport, node: Node, test: TestIndex) -> None:
+        if report.failed:  # else a plugin has made something else of it
+            self._casualties.test(report)
+        self._show(report, node, test)
+        add_junit_properties(self._config, report)
 
     def _show(self, report: Any, node: Node, test: TestIndex) -> None:
         self._log(self._told_where(report, node, test))

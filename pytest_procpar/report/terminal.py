@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_procpar.core.model import Dist
+from pytest_procpar.report.results import Results
 
 __all__ = ["Terminal"]
 
@@ -75,8 +76,10 @@ class Terminal:
         self.line(f"\n{text}")
         self._summary.append(text)
 
-    def summarize(self) -> None:
-        """Write what was to be remembered."""
+    def summarize(self, results: Results) -> None:
+        """Write what was to be remembered, and what came to no ordinary end."""
+        if self._reporter is not None:
+            results.summarize(self._reporter)
         for text in self._summary:
             if self._reporter is not None and self._config.get_verbosity() >= 0:
                 self._reporter.write_sep("=", f"procpar: {text}")

@@ -21,11 +21,13 @@ from pytest_procpar.core.events import (
     Collected,
     Crashed,
     Died,
+    Dump,
     Effect,
     Event,
     Finish,
     Finished,
     GiveUp,
+    Hung,
     Interrupt,
     Kill,
     NotRun,
@@ -35,6 +37,7 @@ from pytest_procpar.core.events import (
     Revoked,
     Spawn,
     Stop,
+    Terminate,
     Tick,
 )
 from pytest_procpar.core.model import Dist, RunOptions, TestIndex, WorkerId, assert_never
@@ -67,6 +70,12 @@ class Scenario:
     deaths: float = 0.0
     #: The tests that always kill their worker.
     deadly: int = 0
+    #: The tests that never end, and which tests have a time limit of their own, in seconds.
+    endless: int = 0
+    limits: tuple[tuple[int, float], ...] = ()
+    #: The chance that a worker does not end its session, and that one takes no notice of SIGTERM.
+    endless_ends: float = 0.0
+    stubborn: float = 0.0
     #: How many crashed tests a plugin puts back.
     put_backs: int = 0
     #: After which event the run is stopped, and whether that interrupts.
@@ -85,6 +94,16 @@ class Scenario:
     def killers(self) -> frozenset[int]:
         """The tests that always kill their worker, by their place in the collected order."""
         return frozenset(random.Random(self.seed).sample(range(self.tests), min(self.deadly, self.tests)))
+
+    @cached_property
+    def hangers(self) -> frozenset[int]:
+        """The tests that never end, by their place in the collected order, if somebody would notice."""
+        picked = random.Random(self.seed + 1).sample(range(self.tests), min(self.endless, self.tests))
+        return frozenset(place for place in picked if self.limit(place))
+
+    def limit(self, place: int) -> float:
+        """How long a test may take."""
+        return dict(self.limits).get(place, self.options.hang_timeout)
 
     @property
     def lanes(self) -> int:
@@ -157,14 +176,17 @@ class Trace:
                 books.note_effect(effect)
 
     def rests(self) -> Iterator[tuple[Books, tuple[Sight, ...]]]:
-        """The moments at which nothing is on its way and every worker has done what it can."""
+        """The moments at which nothing is on its way and every worker has done what it can.
+
+        Without the workers that are being ended.
+        """
         books = Books(self.scenario)
         for moment in self.moments:
             books.note_event(moment.event)
             for effect in moment.effects:
                 books.note_effect(effect)
             if moment.quiet is not None:
-                yield books, moment.quiet
+                yield books, tuple(s for s in moment.quiet if s.worker not in books.condemned)
 
 
 class Books:
@@ -189,6 +211,8 @@ class Books:
         self.settled: Counter[TestIndex] = Counter()
         self.put_back: set[TestIndex] = set()
         self._put_back_last: TestIndex | None = None
+        #: The workers that are being ended: what they say is not heard.
+        self.condemned: set[WorkerId] = set()
         #: The live workers that began a test of a unit.
         self.hosts: dict[str, set[WorkerId]] = {}
 
@@ -199,6 +223,8 @@ class Books:
         match event:
             case Ready(worker):
                 self.ready.add(worker)
+            case Began(worker) | Finished(worker) if worker in self.condemned:
+                pass
             case Began(worker, test):
                 self.outstanding[worker].remove(test)
                 self.unbegun.remove(test)
@@ -242,15 +268,18 @@ class Books:
             case Assign(worker, tests, then):
                 self.told[worker] = then
                 self.outstanding.setdefault(worker, []).extend(tests)
-            case Crashed(worker, test):
+            case Crashed(worker, test) | Hung(worker, test):
                 del self.running[worker]
                 self.settled[test] += 1
+            case Dump(worker, test):
+                if test is not None:
+                    self.condemned.add(worker)
             case NotRun(tests):
                 self.settled.update(tests)
                 self.unbegun.difference_update(tests)
             case Finish(worker):
                 self.finishing.add(worker)
-            case Revoke() | Interrupt() | Kill() | GiveUp():
+            case Revoke() | Interrupt() | Terminate() | Kill() | GiveUp():
                 pass
             case _:
                 assert_never(effect)
@@ -287,7 +316,7 @@ class _Cluster:
         self._next: deque[Event] = deque()
 
     def go(self) -> Trace:
-        self.happened(Collected(self.scenario.tests, self.scenario.keys))
+        self.happened(Collected(self.scenario.tests, self.scenario.keys, self.scenario.limits))
         while not self.run.over:
             deadline = self.run.deadline()
             if deadline is not None and (not self._agenda or deadline < self._agenda[0][0]):
@@ -356,13 +385,16 @@ class _Cluster:
                     self._next.append(Revoked(worker, taken))
             case Interrupt(worker):
                 self._workers[worker].interrupt()
+            case Terminate(worker):
+                if not self.chance(self.scenario.stubborn):
+                    self.later(self.now + self.delay(), self._workers[worker].die, brief=True)
             case Kill(worker):
                 self.later(self.now + self.delay(), self._workers[worker].die, brief=True)
             case Crashed(_, test):
                 if self._put_backs and self.chance(0.7):
                     self._put_backs -= 1
                     self._next.append(PutBack(test))
-            case NotRun() | GiveUp():
+            case NotRun() | GiveUp() | Hung() | Dump():
                 pass
             case _:
                 assert_never(effect)
@@ -465,6 +497,10 @@ class _Worker:
             record = self.inbox.popleft()
             if record == "finish":
                 self.state = _State.ENDING
+                if self._cluster.scenario.options.hang_timeout and self._cluster.chance(
+                    self._cluster.scenario.endless_ends
+                ):
+                    return
                 self._soon(0.01, lambda: self.die(finished=not self._doomed()))
                 return
             if not isinstance(record, str):
@@ -485,6 +521,10 @@ class _Worker:
         self._say(Began(self.id, test))
         takes = cluster.random.choice((0.0, 0.1, 1.0)) * cluster.random.random() * cluster.scenario.slowest
         deadly = test % cluster.scenario.tests in cluster.scenario.killers
+        if test % cluster.scenario.tests in cluster.scenario.hangers:
+            takes = 1000.0 * cluster.random.choice(
+                (1, 1, 0.001, 0.003)
+            )  # some end while they are being ended
         self._soon(takes, self.die if deadly or self._doomed() else self._ran)
 
     def _ran(self) -> None:

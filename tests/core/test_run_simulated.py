@@ -14,9 +14,11 @@ from pytest_procpar.core.events import (
     Began,
     Crashed,
     Died,
+    Dump,
     Finish,
     Finished,
     GiveUp,
+    Hung,
     Interrupt,
     Kill,
     NotRun,
@@ -26,11 +28,13 @@ from pytest_procpar.core.events import (
     Revoked,
     Spawn,
     Stop,
+    Terminate,
 )
 from pytest_procpar.core.model import Dist, RunOptions, TestIndex, WorkerId
 from pytest_procpar.core.policy import Pool, group_tests
 from pytest_procpar.core.run import START_TIMEOUT, Run
-from tests.core.cluster import Books, Scenario, Sight, Trace, simulate
+from pytest_procpar.core.watchdog import DUMP_SECONDS, TERM_SECONDS
+from tests.core.cluster import Books, Moment, Scenario, Sight, Trace, simulate
 
 #: The chances that a worker never comes up, comes up too late, and dies at any step.
 _WEATHER = [
@@ -52,6 +56,7 @@ def scenarios(draw: st.DrawFn, dist: Dist) -> Scenario:
         reorder=draw(st.booleans()),
         max_chunk=draw(st.none() | st.integers(1, 10)),
         max_restarts=None if calm else draw(st.none() | st.integers(0, 5)),
+        hang_timeout=draw(st.sampled_from([0.0, 0.0, 0.4, 3.0])),
     )
     start_failures, late_starts, deaths = _WEATHER[0] if calm else draw(st.sampled_from(_WEATHER))
     return Scenario(
@@ -67,6 +72,12 @@ def scenarios(draw: st.DrawFn, dist: Dist) -> Scenario:
         late_starts=late_starts,
         deaths=deaths,
         deadly=0 if calm else draw(st.integers(0, 3)),
+        endless=0 if calm else draw(st.sampled_from([0, 0, 1, 3])),
+        limits=tuple(
+            draw(st.dictionaries(st.integers(0, 20), st.sampled_from([0.0, 0.5, 30.0]), max_size=3)).items()
+        ),
+        endless_ends=0.0 if calm else draw(st.sampled_from([0.0, 0.0, 0.3])),
+        stubborn=draw(st.sampled_from([0.0, 0.5, 1.0])),
         put_backs=0 if calm else draw(st.integers(0, 4)),
         stops=() if calm else draw(st.just(()) | st.just(()) | _STOPS),
     )
@@ -129,21 +140,26 @@ def the_same_events_always_have_the_same_effects(trace: Trace) -> None:
 
 
 @promise
-def a_test_is_reported_as_crashed_if_and_only_if_its_worker_died_while_it_ran(trace: Trace) -> None:
+def a_test_crashed_or_hung_if_and_only_if_its_worker_died_while_it_ran(trace: Trace) -> None:
     running: dict[WorkerId, TestIndex] = {}
+    condemned: set[WorkerId] = set()
     for moment in trace.moments:
-        crashes = [e for e in moment.effects if isinstance(e, Crashed)]
+        crashes = [e for e in moment.effects if isinstance(e, Crashed | Hung)]
         match moment.event:
+            case Began(worker) | Finished(worker) if worker in condemned:
+                pass
             case Began(worker, test):
                 running[worker] = test
             case Finished(worker):
                 del running[worker]
             case Died(worker) if worker in running:
-                assert crashes == [Crashed(worker, running.pop(worker))]
+                verdict = Hung if worker in condemned else Crashed
+                assert crashes == [verdict(worker, running.pop(worker))]
                 continue
             case _:
                 pass
         assert not crashes
+        condemned |= _condemned(moment)
 
 
 @promise
@@ -165,9 +181,12 @@ def what_is_not_run_has_a_reason_and_no_worker_left(trace: Trace) -> None:
 @promise
 def no_effect_addresses_a_worker_that_is_gone_or_let_go(trace: Trace) -> None:
     for books, _, effect in trace.walk():
-        if isinstance(effect, Assign | Revoke | Interrupt | Kill | Finish):
+        if isinstance(effect, Assign | Revoke | Interrupt | Dump | Terminate | Kill | Finish):
             assert effect.worker in books.live(), f"{effect} after its death"
+        if isinstance(effect, Assign | Revoke | Interrupt | Finish):
             assert effect.worker not in books.finishing, f"{effect} after Finish"
+        if isinstance(effect, Assign):
+            assert effect.worker not in books.condemned, f"{effect} to a worker that is being ended"
         if isinstance(effect, Assign | Revoke | Finish):
             assert effect.worker in books.ready, f"{effect} before it is ready"
 
@@ -220,14 +239,57 @@ def a_dead_worker_is_replaced_if_its_lane_has_tests_that_have_not_begun(trace: T
 
 
 @promise
-def only_workers_that_did_not_come_up_in_time_are_killed(trace: Trace) -> None:
+def only_workers_that_did_not_come_up_or_end_in_time_are_killed(trace: Trace) -> None:
     born: dict[WorkerId, float] = {}
+    asked: dict[WorkerId, float] = {}
     for books, moment, effect in trace.walk():
         if isinstance(effect, Spawn):
             born[effect.worker] = moment.time
-        if isinstance(effect, Kill):
+        if isinstance(effect, Terminate):
+            asked[effect.worker] = moment.time
+        if isinstance(effect, Kill) and effect.worker in asked:
+            assert moment.time >= asked[effect.worker] + TERM_SECONDS
+        elif isinstance(effect, Kill):
             assert effect.worker not in books.ready
             assert moment.time >= born[effect.worker] + START_TIMEOUT
+
+
+@promise
+def only_what_exceeds_its_limit_is_ended_and_its_stacks_are_asked_for_before(trace: Trace) -> None:
+    began: dict[WorkerId, tuple[TestIndex | None, float]] = {}
+    dumped: dict[WorkerId, float] = {}
+    for books, moment, effect in trace.walk():
+        if effect is None and isinstance(moment.event, Began) and moment.event.worker not in books.condemned:
+            began[moment.event.worker] = moment.event.test, moment.time
+            dumped.pop(moment.event.worker, None)
+        if isinstance(effect, Finish):
+            began[effect.worker] = None, moment.time
+            dumped.pop(effect.worker, None)
+        if isinstance(effect, Dump):
+            test, since = began[effect.worker]
+            assert effect.test == test
+            assert test is None or books.running[effect.worker] == test
+            scenario = trace.scenario
+            limit = scenario.options.hang_timeout if test is None else scenario.limit(test % scenario.tests)
+            assert limit
+            assert moment.time >= since + limit
+            assert effect.worker not in dumped
+            dumped[effect.worker] = moment.time
+        if isinstance(effect, Terminate):
+            assert moment.time >= dumped[effect.worker] + DUMP_SECONDS
+
+
+@promise
+def what_hangs_is_found_hanging(trace: Trace) -> None:
+    hung = {effect.test % trace.scenario.tests for effect in trace.effects() if isinstance(effect, Hung)}
+    fine = trace.scenario.deaths == trace.scenario.start_failures == trace.scenario.late_starts == 0
+    ended = {
+        moment.event.test % trace.scenario.tests
+        for moment in trace.moments
+        if isinstance(moment.event, Finished)
+    }
+    if fine and trace.stopped_at is None and trace.scenario.options.max_restarts is None:
+        assert trace.scenario.hangers - trace.scenario.killers <= hung | ended
 
 
 @promise
@@ -284,7 +346,7 @@ def only_tests_in_hand_are_taken_back_and_once_at_a_time(trace: Trace) -> None:
         if isinstance(effect, Revoke):
             assert books.outstanding.get(effect.worker), "there is nothing to take back"
             known = books.claimed.get(effect.worker, set())
-            if not isinstance(moment.event, Stop):
+            if not isinstance(moment.event, Stop) and effect.worker not in _condemned(moment):
                 assert known.isdisjoint(books.outstanding[effect.worker][-1:]), (
                     "all of them have been claimed"
                 )
@@ -309,6 +371,7 @@ def no_worker_waits_while_the_controller_keeps_units_back(trace: Trace) -> None:
             lane = books.lane_of[idle.worker]
             if not any(books.lane_of[w] == lane for w in books.live() if w not in books.ready):
                 kept = _unbegun_in(books, lane).difference(*(sight.inbox for sight in sights))
+                kept -= _bound_to_the_condemned(books)
                 assert not kept, f"gw{idle.worker} waits while {kept} are with nobody"
 
 
@@ -317,6 +380,7 @@ def a_test_that_has_not_begun_is_with_a_worker_that_is_busy_or_coming_up(trace: 
     for books, sights in trace.rests():
         lanes = {books.lane_of[sight.worker] for sight in sights if not sight.waits}
         lanes |= {books.lane_of[worker] for worker in books.live() if worker not in books.ready}
+        lanes |= {books.lane_of[worker] for worker in books.live() if worker in books.condemned}
         for test in books.unbegun if not books.stopped else ():
             assert trace.scenario.lane(test) in lanes, f"nobody will run test {test}"
 
@@ -389,10 +453,13 @@ def the_tests_of_a_group_begin_in_collected_order(trace: Trace) -> None:
         return
     latest: dict[str, TestIndex] = {}
     for books, moment, effect in trace.walk():
-        if effect is None and isinstance(moment.event, Began) and moment.event.test not in books.put_back:
-            key = trace.scenario.key(moment.event.test)
-            assert latest.get(key, -1) < moment.event.test
-            latest[key] = moment.event.test
+        event = moment.event
+        if effect is not None or not isinstance(event, Began) or event.worker in books.condemned:
+            continue
+        if event.test not in books.put_back:
+            key = trace.scenario.key(event.test)
+            assert latest.get(key, -1) < event.test
+            latest[key] = event.test
 
 
 @promise
@@ -445,6 +512,19 @@ def _books_at_the_end(trace: Trace) -> Books:
         for effect in moment.effects:
             books.note_effect(effect)
     return books
+
+
+def _bound_to_the_condemned(books: Books) -> set[TestIndex]:
+    """What waits for a worker's death: what it has claimed, and the rest of a group that it has begun."""
+    key, hosts = books.scenario.key, books.hosts
+    claimed = {key(test) for worker in books.condemned for test in books.outstanding.get(worker, [])}
+    begun = {unit for unit, workers in hosts.items() if books.condemned & workers}
+    return {test for test in books.unbegun if key(test) in claimed | begun}
+
+
+def _condemned(moment: Moment) -> set[WorkerId]:
+    """Whom a moment's effects condemn."""
+    return {e.worker for e in moment.effects if isinstance(e, Dump) and e.test is not None}
 
 
 def _reserved(scenario: Scenario) -> dict[TestIndex, WorkerId]:

@@ -62,8 +62,9 @@ def test_a_test_that_kills_its_worker_is_blamed_and_no_other(suite: Suite, where
     }
     assert set(finished.ran.values()) == {1}
     (blamed,) = [report for report in finished.notes("report") if report["outcome"] == "failed"]
+    first_line = blamed["longrepr"].splitlines()[0]
     assert re.fullmatch(
-        rf"worker 'gw\d' crashed while running 'test_it.py::test\[7\]': {cause}", blamed["longrepr"]
+        rf"worker 'gw\d' crashed while running 'test_it.py::test\[7\]': {cause} in its {where}", first_line
     )
     assert blamed["when"] == "???"
     finished.stdout.fnmatch_lines([f"*[[]gw*[]] node down: {cause}", "FAILED test_it.py::test[[]7[]]*"])
@@ -218,8 +219,13 @@ def test_workers_that_die_before_their_first_test_end_the_run(suite: Suite) -> N
             os._exit(1)
     """)
     finished = suite.run("-n2")
-    finished.assert_summary(failed=10)
-    finished.stdout.fnmatch_lines(["*workers in a row died before their first test*"])
+    finished.assert_summary(failed=10, errors=6)
+    finished.stdout.fnmatch_lines(
+        [
+            "*worker 'gw0' died before its first test: exited with code 1; no test had run there*",
+            "*workers in a row died before their first test*",
+        ]
+    )
 
 
 # --- plugins break --------------------------------------------------------------------------------
@@ -411,7 +417,7 @@ def test_a_fork_server_that_dies_while_collecting_ends_the_run_with_the_reason(s
     suite.tests("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
     finished = suite.run("-n2")
     assert finished.ret == pytest.ExitCode.INTERNAL_ERROR
-    assert "the fork server died: killed by SIGKILL" in finished.out
+    assert "the fork server died while it collected test_it.py: killed by SIGKILL" in finished.out
 
 
 def test_a_module_that_exits_the_interpreter_ends_the_run(suite: Suite) -> None:

@@ -33,10 +33,10 @@ def is_dead(pid: int) -> None:
 def reap(children: Children) -> list[tuple[WorkerId, int]]:
     """Reap, and close the descriptors, which are the caller's."""
     found = []
-    for worker, status, fd in children.reap():
-        found.append((worker, status))
-        if fd is not None:
-            os.close(fd)
+    for dead in children.reap():
+        found.append((dead.worker, dead.status))
+        if dead.fd is not None:
+            os.close(dead.fd)
     return found
 
 
@@ -137,7 +137,10 @@ def test_descriptor_tells_when_a_child_is_dead(has_pidfd: bool) -> None:
             assert not ready(fd, timeout=0)
             gate.open()
             assert ready(fd)
-            assert list(children.reap()) == [(GW0, 0, fd)]
+            (dead,) = children.reap()
+            assert (dead.worker, dead.status, dead.fd) == (GW0, 0, fd)
+            assert dead.peak_memory is not None
+            assert 1 << 20 < dead.peak_memory < 1 << 34
             os.close(fd)
         gate.open()
 

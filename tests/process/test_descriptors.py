@@ -12,6 +12,7 @@ import pytest
 
 from pytest_procpar.core.messages import Fork, Quit, Ready, ToServer
 from pytest_procpar.core.model import TestIndex, WorkerId
+from pytest_procpar.process.system import adopt_socket
 from pytest_procpar.process.transport import Link
 from tests.process.helpers import BEYOND_THE_BUFFER, Gate, child, hear, process, push, setup, streams, worker
 
@@ -26,12 +27,12 @@ def say(sock: socket.socket, text: bytes) -> None:
 
 def test_descriptor_comes_with_its_message() -> None:
     def listen(link: Link) -> None:
-        assert link.receive() == ([Fork(WorkerId(3), {})], True)
-        say(link.take_socket(), b"hello")
+        assert link.receive() == ([Fork(WorkerId(3), {}, 0)], True)
+        say(adopt_socket(link.take_fds(1)[0]), b"hello")
 
     ours, theirs = socket.socketpair()
     with ours, process(listen) as (port, _):
-        port.send(Fork(WorkerId(3), {}), [theirs.fileno()])
+        port.send(Fork(WorkerId(3), {}, 0), [theirs.fileno()])
         theirs.close()
         assert ours.recv(10) == b"hello"
 
@@ -39,9 +40,9 @@ def test_descriptor_comes_with_its_message() -> None:
 def test_descriptor_that_came_is_closed_on_exec_and_out_of_reach() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs, streams() as (port, link):
-        port.send(Fork(WorkerId(0), {}), [theirs.fileno()])
+        port.send(Fork(WorkerId(0), {}, 0), [theirs.fileno()])
         link.receive()
-        with link.take_socket() as sock:
+        with adopt_socket(link.take_fds(1)[0]) as sock:
             assert sock.fileno() > 256
             assert fcntl.fcntl(sock, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
 
@@ -60,14 +61,14 @@ def test_descriptors_come_in_the_order_of_their_messages(size: int) -> None:
             for message in messages:
                 if isinstance(message, Fork):
                     forks += 1
-                    say(link.take_socket(), b"%d" % message.worker)
+                    say(adopt_socket(link.take_fds(1)[0]), b"%d" % message.worker)
         assert forks == count
 
     pairs = [socket.socketpair() for _ in range(count)]
     with Gate() as gate, process(listen) as (port, _):
         port.send(setup(size))
         for number, (_, theirs) in enumerate(pairs):
-            port.send(Fork(WorkerId(number), {}), [theirs.fileno()])
+            port.send(Fork(WorkerId(number), {}, 0), [theirs.fileno()])
             theirs.close()  # it is the sender's, even while the message waits
             if number % 3 == 0:
                 port.send(setup(100 * number))
@@ -87,7 +88,7 @@ def test_several_descriptors_come_with_one_message() -> None:
         link.receive()
         for number, (ours, theirs) in enumerate(pairs):
             theirs.close()
-            say(link.take_socket(), b"%d" % number)
+            say(adopt_socket(link.take_fds(1)[0]), b"%d" % number)
             with ours:
                 assert int(ours.recv(10)) == number
 

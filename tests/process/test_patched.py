@@ -118,9 +118,9 @@ def test_class_put_in_the_place_of_sockets_is_not_used(monkeypatch: pytest.Monke
     ours, theirs = socket_pair()
     with ours, theirs:
         port, link = Port(ours), Link(theirs)
-        port.send(Fork(WorkerId(0), {}), [theirs.fileno()])
-        assert link.receive() == ([Fork(WorkerId(0), {})], True)
-        link.take_socket().close()
+        port.send(Fork(WorkerId(0), {}, 0), [theirs.fileno()])
+        assert link.receive() == ([Fork(WorkerId(0), {}, 0)], True)
+        adopt_socket(link.take_fds(1)[0]).close()
 
 
 @pytest.fixture

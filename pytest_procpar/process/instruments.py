@@ -1,0 +1,31 @@
+"""What a worker is given, right after the fork, so that its end can be explained."""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+from collections.abc import Sequence
+
+import pytest
+
+from pytest_procpar.compat.output import own_capture, redirect_stdio
+from pytest_procpar.process.system import DUMP_SIGNAL, out_of_reach
+
+__all__ = ["install_instruments"]
+
+
+def install_instruments(config: pytest.Config, fds: Sequence[int]) -> None:
+    """Write stacks, standard error and captured output to the descriptors of the black box, which are taken.
+
+    Fatal errors are dumped unless ``-p no:faulthandler`` was given, on request always: by a handler in C,
+    which a test that sits in one C call does not keep from running.
+    """
+    stacks, stderr, out, err = fds
+    own_capture(config, {1: out, 2: err}, out_of_reach)
+    redirect_stdio(config, stderr, (2,))
+    for fd in (stderr, out, err):
+        os.close(fd)
+    stacks = out_of_reach(stacks)
+    if config.pluginmanager.hasplugin("faulthandler"):
+        faulthandler.enable(file=stacks, all_threads=True)
+    faulthandler.register(DUMP_SIGNAL, file=stacks, all_threads=True, chain=False)

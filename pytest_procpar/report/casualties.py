@@ -1,0 +1,40 @@
+"""The section of the terminal summary that lists what crashed, hung or was not run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+__all__ = ["Casualties"]
+
+
+class Casualties:
+    """Remembers what came to no ordinary end, and how to see it again."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+
+    def test(self, report: pytest.TestReport) -> None:
+        """A test that crashed, hung or was not run: one of `report.verdicts`."""
+        facts = dict(report.user_properties)
+        what = str(facts["procpar_outcome"]).replace("-", " ").upper()
+        if what == "NOT RUN":
+            how = str(facts["procpar_reason"])
+        else:
+            how = str(facts["procpar_cause"])
+            if "procpar_limit" in facts:
+                how = f"longer than {facts['procpar_limit']:g} s, {how}"
+            how += f", {facts['procpar_phase']} ({facts['procpar_worker']})"
+        self._lines += [f"{what} {report.nodeid} - {how}", f"    alone: {facts['procpar_reproduce']}"]
+
+    def worker(self, report: pytest.CollectReport) -> None:
+        """A worker that died without a test to blame."""
+        self._lines.append(f"DIED {report.nodeid} - {report.longrepr:s}")
+
+    def write(self, reporter: Any) -> None:
+        """Write the section, if there is anything to say."""
+        if self._lines:
+            reporter.write_sep("=", "procpar: crashed, hung and not run")
+            for line in self._lines:
+                reporter.write_line(line)
