@@ -25,7 +25,6 @@ from pytest_procpar.core.messages import (
     Forked,
     FromWorker,
     Halted,
-    Phases,
     Pong,
     Ready,
     Reaped,
@@ -33,9 +32,9 @@ from pytest_procpar.core.messages import (
     Reported,
     Warned,
 )
-from pytest_procpar.core.model import TestIndex, WorkerId, assert_never, worker_name
+from pytest_procpar.core.model import WorkerId, assert_never, worker_name
 from pytest_procpar.core.run import Run
-from pytest_procpar.core.vitals import Death, Stage
+from pytest_procpar.deaths import Deaths
 from pytest_procpar.ending import Ending, bug
 from pytest_procpar.process.clock import Clock
 from pytest_procpar.process.launch import Cluster
@@ -78,11 +77,12 @@ class Controller:
         self._show: Callable[[], None]
         self._ending = Ending()
         self._collected = False
-        self._finished: set[WorkerId] = set()
-        self._deaths: dict[WorkerId, Death] = {}
         self._clock = Clock()
         self._supervisor = Supervisor(
             cluster, self._clock, self._terminal, self._results.nodeid, settings.quiet_seconds
+        )
+        self._deaths = Deaths(
+            self._run, cluster, self._nodes, self._results, self._terminal, self._supervisor, self._happened
         )
         self._server_gone = False
         self._kill_at: float | None = None
@@ -260,11 +260,10 @@ class Controller:
             case events.Terminate(worker):
                 cluster.signal(worker, Signals.TERM, group=True)
             case events.Crashed(worker, test):
-                if self._results.crashed(self._nodes[worker], test, self._deaths[worker]):
+                if self._deaths.crashed(worker, test):
                     return events.PutBack(test)
             case events.Hung(worker, test):
-                limit = self._supervisor.limit_of(worker) or 0.0
-                self._results.hung(self._nodes[worker], test, self._deaths[worker], limit)
+                self._deaths.hung(worker, test)
             case events.NotRun(tests, reason):
                 for test in tests:
                     self._results.not_run(test, reason)
@@ -287,13 +286,11 @@ class Controller:
                     self._results.collect_reported(data)
                 case Forked(worker, pid):
                     self._cluster.forked(worker, pid)
-                case Reaped(worker, status, reason, peak_memory):
+                case Reaped(worker):
                     self._listen_to_worker(worker)
-                    death = self._supervisor.death(worker, status, reason, peak_memory)
-                    if status and worker in self._finished and self._supervisor.limit_of(worker) is None:
-                        broken = f"worker {worker_name(worker)} failed at its exit: {death.cause}"
+                    broken = self._deaths.reaped(message)
+                    if broken is not None:
                         self._ending.broken_by(broken)
-                    self._worker_died(worker, death)
                 case Pong():
                     pass
                 case Warned(data):
@@ -325,35 +322,6 @@ class Controller:
         limits = tuple(collected.limits.items()) if runnable else ()
         self._happened(events.Collected(len(ids), tuple(keys) if keys is not None else None, limits))
 
-    def _worker_died(self, worker: WorkerId, death: Death) -> None:
-        finished = worker in self._finished
-        self._deaths[worker] = death
-        node = self._nodes[worker]
-        node.shutting_down = True
-        if not finished:
-            self._terminal.line(f"[{worker_name(worker)}] node down: {death.cause}")
-        running = self._run.running().get(worker)
-        over = death.vitals.stage is Stage.BETWEEN and death.vitals.test == running
-        if running is not None and over and self._supervisor.limit_of(worker) is None:
-            # It had run that test to its end, and only not come to say so.
-            self._test_finished(worker, running, death.vitals.phases)
-            running = None
-        self._cluster.release(worker)
-        self._nodes.down(worker, None if finished else death.cause)  # before a replacement comes up
-        blameless = running is None and not finished and not self._run.stopping
-        self._happened(events.Died(worker, finished))
-        if blameless:
-            self._blame_nobody(worker, death)
-
-    def _blame_nobody(self, worker: WorkerId, death: Death) -> None:
-        """A worker died while it ran no test."""
-        node, limit, test = self._nodes[worker], self._supervisor.limit_of(worker), death.vitals.test
-        if death.vitals.stage is Stage.LATE_TEARDOWN and test is not None:
-            # As pytest does for what goes wrong when shared fixtures are torn down.
-            self._results.crashed(node, test, death)
-        else:
-            self._results.worker_died(node, death, limit)
-
     def _lose_server(self, why: str | None = None) -> None:
         """The fork server is gone: without it no worker can be made or reaped."""
         self._server_gone = True
@@ -365,8 +333,7 @@ class Controller:
         for worker in self._cluster.kill_orphans():
             self._listen_to_worker(worker)
             if worker in self._run.running():
-                death = self._supervisor.death(worker, 0, "killed, because the fork server died", None)
-                self._worker_died(worker, death)
+                self._deaths.killed(worker, "killed, because the fork server died")
 
     def _broke(self, who: str, text: str) -> None:
         """Print another process's internal error as if it were this one's, and end the run."""
@@ -405,19 +372,16 @@ class Controller:
             case Warned(data):
                 self._results.warned(data)
             case Halted():
-                self._worker_halted(worker, message)
+                if self._run.hears(worker):
+                    self._worker_halted(worker, message)
             case Broke(text):
-                self._broke(f"worker {worker_name(worker)}", text)
+                if self._run.hears(worker):
+                    self._broke(f"worker {worker_name(worker)}", text)
             case Done(output):
                 node.workeroutput = output
-                self._finished.add(worker)
+                self._deaths.session_finished(worker)
             case _:
                 assert_never(message)
-
-    def _test_finished(self, worker: WorkerId, test: TestIndex, phases: Phases | None) -> None:
-        passes = None if phases is None else (self._results.keywords(test), phases)
-        self._happened(events.Finished(worker, test))
-        self._results.finished(self._nodes[worker], test, passes)
 
     def _worker_halted(self, worker: WorkerId, halt: Halted) -> None:
         self._ending.halt(halt)

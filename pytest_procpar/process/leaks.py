@@ -19,15 +19,9 @@ import pytest
 from pytest_procpar.compat.internals import shared_basetemp
 from pytest_procpar.compat.items import alive_nodes
 from pytest_procpar.process.descendants import set_subreaper
+from pytest_procpar.process.notes import left_paths, take_notes
 from pytest_procpar.process.resources import Change, Snapshot, adopt, compare, describe
-from pytest_procpar.process.snapshots import (
-    await_end,
-    children_by_objects,
-    collect_garbage,
-    left_paths,
-    take,
-    take_notes,
-)
+from pytest_procpar.process.snapshots import await_end, children_by_objects, collect_garbage, take
 from pytest_procpar.process.system import getpid, monotonic
 
 __all__ = ["PROPERTY", "LeakCheck", "install"]

@@ -1,4 +1,4 @@
-"""Takes snapshots of this process, notes what the interpreter tells, and waits for what is about to end.
+"""Takes snapshots of this process, and waits for what is about to end.
 
 By functions bound against mocks like those of `process/system.py`.
 """
@@ -10,12 +10,10 @@ import os
 import resource
 import select
 import signal
-import stat
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_procpar.process.descendants import (
@@ -30,14 +28,11 @@ from pytest_procpar.process.descendants import (
 from pytest_procpar.process.resources import Change, Descriptor, Snapshot
 from pytest_procpar.process.system import getpid, pause
 
-__all__ = [
-    "Notes", "await_end", "children_by_objects", "collect_garbage", "left_paths", "take", "take_notes",
-]  # fmt: skip
+__all__ = ["await_end", "children_by_objects", "collect_garbage", "take"]
 
 #: Variables that runners set for each test.
 _RUNNERS_VARIABLES = ("PYTEST_CURRENT_TEST", "PYTEST_XDIST_")
-#: The folder that ``multiprocessing`` keeps for its process's life, and the memory it shares.
-_MULTIPROCESSING_FOLDER = "pymp-"
+#: The memory that ``multiprocessing`` shares, and keeps for its process's life.
 _MULTIPROCESSING_MEMORY = "/pym-"
 #: How often to look where the kernel does not wake us, in seconds.
 _PAUSE = 0.005
@@ -167,70 +162,6 @@ def take() -> Snapshot:
     return taken
 
 
-# --- what the interpreter tells --------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class Notes:
-    """What happened since they were cleared."""
-
-    #: Of everything that `tempfile` made.
-    paths: list[str] = field(default_factory=list)
-    #: How many processes were started by other means than `subprocess`.
-    forks: int = 0
-
-    def clear(self) -> None:
-        """Begin anew."""
-        self.paths.clear()
-        self.forks = 0
-
-
-_listeners: list[Notes] = []
-
-
-def _bind_listener(
-    listeners: list[Notes] = _listeners,
-    temporary: frozenset[str] = frozenset({"tempfile.mkdtemp", "tempfile.mkstemp"}),
-    forks: frozenset[str] = frozenset({"os.fork", "os.forkpty", "os.posix_spawn"}),
-    absolute: Callable[[str], str] = os.path.abspath,
-    decode: Callable[[Any], str] = os.fsdecode,
-) -> Callable[[str, tuple[Any, ...]], None]:
-    def listen(event: str, arguments: tuple[Any, ...]) -> None:
-        if event in temporary:
-            try:
-                path = absolute(decode(arguments[0]))
-            except Exception:  # the working directory is gone, or mocked
-                return
-            for notes in listeners:
-                notes.paths.append(path)
-        elif event in forks:
-            for notes in listeners:
-                notes.forks += 1
-
-    return listen
-
-
-_listen = _bind_listener()
-_is_listening: list[bool] = []
-
-
-def take_notes() -> tuple[Notes, Callable[[], None]]:
-    """Notes that are taken from here on, and what ends that.
-
-    By an audit hook, which stays in the process for good.
-    """
-    notes = Notes()
-    if not _is_listening:
-        sys.addaudithook(_listen)
-        _is_listening.append(True)
-    _listeners.append(notes)
-
-    def stop() -> None:
-        _listeners[:] = [each for each in _listeners if each is not notes]
-
-    return notes, stop
-
-
 def _bind_children_by_objects(
     get_objects: Callable[[], list[Any]] = gc.get_objects,
     popen: type = subprocess.Popen,
@@ -247,39 +178,6 @@ def _bind_children_by_objects(
 
 #: The pids of the children that `subprocess` and `multiprocessing` have started and have objects of.
 children_by_objects = _bind_children_by_objects()
-
-
-# --- temporary files ------------------------------------------------------------------------------
-
-
-def _bind_left(
-    lstat: Callable[[str], os.stat_result] = os.lstat,
-    realpath: Callable[[str], str] = os.path.realpath,
-    basename: Callable[[str], str] = os.path.basename,
-    is_directory: Callable[[int], bool] = stat.S_ISDIR,
-) -> Callable[[Iterable[str], Callable[[], Iterable[str]]], list[Change]]:
-    def left_paths(paths: Iterable[str], kept: Callable[[], Iterable[str]]) -> list[Change]:
-        found: dict[str, bool] = {}
-        for path in paths:
-            if not basename(path).startswith(_MULTIPROCESSING_FOLDER):
-                try:
-                    found[path] = is_directory(lstat(path).st_mode)
-                except OSError:  # it is gone
-                    pass
-        if not found:
-            return []
-        folders = [realpath(path) for path in (*kept(), *(path for path in found if found[path]))]
-        return [
-            Change("path", path, None, f"{'directory' if is_folder else 'file'} {path} is still there")
-            for path, is_folder in found.items()
-            if not any(realpath(path).startswith(f"{folder}/") for folder in folders)
-        ]
-
-    return left_paths
-
-
-#: Those of the paths that are still there, unless they lie in another of them or in a folder that is kept.
-left_paths = _bind_left()
 
 
 # --- waiting --------------------------------------------------------------------------------------

@@ -19,10 +19,12 @@ from typing import Any
 import pytest
 
 from pytest_procpar.process import descendants as descendants_module
+from pytest_procpar.process import notes as notes_module
 from pytest_procpar.process import resources, snapshots
 from pytest_procpar.process.descendants import Process, descendants, set_subreaper
+from pytest_procpar.process.notes import left_paths, take_notes
 from pytest_procpar.process.resources import Change, Descriptor, Snapshot, adopt, compare, describe
-from pytest_procpar.process.snapshots import await_end, children_by_objects, left_paths, take, take_notes
+from pytest_procpar.process.snapshots import await_end, children_by_objects, take
 from tests.process.helpers import Gate, child
 
 
@@ -340,7 +342,7 @@ def test_what_a_test_patches_is_not_used(gate: Gate) -> None:
         with pytest.MonkeyPatch.context() as patch:
             for name in OS_NAMES:
                 patch.setattr(os, name, refuse)
-            for module in (descendants_module, resources, snapshots):
+            for module in (descendants_module, notes_module, resources, snapshots):
                 for name in {"os", "resource", "select", "signal", "stat", "sys", "threading"} & vars(
                     module
                 ).keys():
@@ -400,7 +402,9 @@ def test_forks_are_counted_and_programs_started_by_subprocess_are_not() -> None:
     with child(os.getpid):
         pass
     assert notes.forks == 1
-    subprocess.run(["true"], check=True)
+    for command in (["true"], ["/bin/sh", "-c", "true"]):  # by fork and exec, or by posix_spawn
+        for close_fds in (True, False):
+            subprocess.run(command, check=True, close_fds=close_fds)
     assert notes.forks == 1
     stop()
 

@@ -1,0 +1,113 @@
+"""What a worker's death means: for the test that ran there, for its neighbours, for the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pytest_procpar.compat.nodes import Nodes
+from pytest_procpar.core import events
+from pytest_procpar.core.events import Event
+from pytest_procpar.core.messages import Reaped
+from pytest_procpar.core.model import TestIndex, WorkerId, worker_name
+from pytest_procpar.core.run import Run
+from pytest_procpar.core.vitals import Death, Stage
+from pytest_procpar.process.launch import Cluster
+from pytest_procpar.report.results import Results
+from pytest_procpar.report.terminal import Terminal
+from pytest_procpar.supervision import Supervisor
+
+__all__ = ["Deaths"]
+
+
+class Deaths:
+    """Takes note of every death, and finds out who is to blame.
+
+    :param happened: tells the core of an event, and does what it says.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        cluster: Cluster,
+        nodes: Nodes,
+        results: Results,
+        terminal: Terminal,
+        supervisor: Supervisor,
+        happened: Callable[[Event], None],
+    ) -> None:
+        self._run = run
+        self._cluster = cluster
+        self._nodes = nodes
+        self._results = results
+        self._terminal = terminal
+        self._supervisor = supervisor
+        self._happened = happened
+        self._finished: set[WorkerId] = set()
+        self._known: dict[WorkerId, Death] = {}
+
+    def session_finished(self, worker: WorkerId) -> None:
+        """A worker has finished its session: what follows is its regular end."""
+        self._finished.add(worker)
+
+    # --- what has died ---
+
+    def reaped(self, message: Reaped) -> str | None:
+        """A worker that has been listened to is reaped; how that breaks the run, if it does."""
+        worker = message.worker
+        death = self._supervisor.death(worker, message.status, message.reason, message.peak_memory)
+        self._died(worker, death)
+        if message.status and worker in self._finished and self._supervisor.limit_of(worker) is None:
+            return f"worker {worker_name(worker)} failed at its exit: {death.cause}"
+        return None
+
+    def killed(self, worker: WorkerId, cause: str) -> None:
+        """This process has killed a worker that nobody can reap."""
+        self._died(worker, self._supervisor.death(worker, 0, cause, None))
+
+    def _died(self, worker: WorkerId, death: Death) -> None:
+        finished = worker in self._finished
+        self._known[worker] = death
+        node = self._nodes[worker]
+        node.shutting_down = True
+        if not finished:
+            self._terminal.line(f"[{worker_name(worker)}] node down: {death.cause}")
+        running = self._run.running().get(worker)
+        if running is not None and self._was_over(worker, running, death):
+            running = None
+        self._cluster.release(worker)
+        self._nodes.down(worker, None if finished else death.cause)  # before a replacement comes up
+        blameless = running is None and not finished and not self._run.stopping
+        self._happened(events.Died(worker, finished))
+        if blameless:
+            self._blame_nobody(worker, death)
+
+    def _was_over(self, worker: WorkerId, test: TestIndex, death: Death) -> bool:
+        """Whether a worker had run a test to its end and only not come to say so; then it has ended now."""
+        vitals = death.vitals
+        over = vitals.stage is Stage.BETWEEN and vitals.test == test
+        if not over or self._supervisor.limit_of(worker) is not None:
+            return False
+        passes = None if vitals.phases is None else (self._results.keywords(test), vitals.phases)
+        self._happened(events.Finished(worker, test))
+        self._results.finished(self._nodes[worker], test, passes)
+        return True
+
+    def _blame_nobody(self, worker: WorkerId, death: Death) -> None:
+        node, test = self._nodes[worker], death.vitals.test
+        if death.vitals.stage is Stage.LATE_TEARDOWN and test is not None:
+            # An error of the latest test, as pytest has it for what goes wrong in shared fixtures.
+            self._results.crashed(node, test, death)
+        else:
+            self._results.worker_died(node, death, self._supervisor.limit_of(worker))
+
+    # --- what the core makes of it ---
+
+    def crashed(self, worker: WorkerId, test: TestIndex) -> bool:
+        """A test died with its worker; True if a plugin wants it to run again."""
+        return self._results.crashed(self._nodes[worker], test, self._known[worker])
+
+    def hung(self, worker: WorkerId, test: TestIndex) -> None:
+        """A test was ended since it took too long."""
+        limit = self._supervisor.limit_of(worker)
+        assert limit is not None
+        self._results.hung(self._nodes[worker], test, self._known[worker], limit)

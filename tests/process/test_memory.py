@@ -1,0 +1,74 @@
+"""What the kernel's counters say of kills for want of memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_procpar.process.memory import OutOfMemory
+
+V2 = {
+    "proc/self/cgroup": "0::/box/inner\n",
+    "proc/self/mountinfo": "30 1 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup rw\n",
+    "sys/fs/cgroup/box/inner/memory.events": "low 0\noom 3\noom_kill 2\n",
+    "sys/fs/cgroup/box/memory.events": "low 0\noom 3\noom_kill 2\n",
+    "proc/vmstat": "nr_free_pages 1\noom_kill 7\n",
+}
+V1 = {
+    "proc/self/cgroup": "4:memory:/box\n1:cpu:/elsewhere\n",
+    "proc/self/mountinfo": "30 1 0:26 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n",
+    "sys/fs/cgroup/memory/box/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n",
+}
+
+
+def lay(root: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def kill(root: Path, name: str) -> None:
+    """Let the kernel count one more kill in a file."""
+    path = root / name
+    lines = path.read_text().splitlines()
+    counted = [
+        f"oom_kill {int(line.split()[1]) + 1}" if line.startswith("oom_kill ") else line for line in lines
+    ]
+    path.write_text("\n".join(counted) + "\n")
+
+
+@pytest.mark.parametrize(
+    ("files", "name", "which"),
+    [
+        (V2, "sys/fs/cgroup/box/inner/memory.events", "the memory limit of its control group"),
+        (V2, "sys/fs/cgroup/box/memory.events", "the memory limit of its control group"),
+        (V2, "proc/vmstat", "the memory of the machine"),
+        (V1, "sys/fs/cgroup/memory/box/memory.oom_control", "the memory limit of its control group"),
+    ],
+)
+def test_a_kill_is_seen_once(tmp_path: Path, files: dict[str, str], name: str, which: str) -> None:
+    lay(tmp_path, files)
+    counters = OutOfMemory(tmp_path)
+    assert counters.seen() == ""
+    kill(tmp_path, name)
+    assert counters.seen() == which
+    assert counters.seen() == ""
+
+
+def test_kills_before_the_run_are_not_its_own(tmp_path: Path) -> None:
+    lay(tmp_path, V2)
+    assert OutOfMemory(tmp_path).seen() == ""
+
+
+@pytest.mark.parametrize("text", ["", "oom_kill many\n", "oom_kill\n", "\0\n"])
+def test_a_kernel_without_counters_has_seen_nothing(tmp_path: Path, text: str) -> None:
+    lay(tmp_path, {**V2, "proc/vmstat": text})
+    counters = OutOfMemory(tmp_path)
+    lay(tmp_path, {"proc/vmstat": text})
+    assert counters.seen() == ""
+
+
+def test_this_machine_can_be_asked() -> None:
+    assert isinstance(OutOfMemory().seen(), str)
