@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from pytest_procpar.compat.cache import learn_collection
-from pytest_procpar.compat.internals import shared_basetemp
+from pytest_procpar.compat.internals import postpone_fixture_manager, shared_basetemp
 from pytest_procpar.compat.nodes import Nodes
 from pytest_procpar.compat.output import output_in_batches
 from pytest_procpar.core import events
@@ -75,6 +75,7 @@ class Controller:
         self._results = Results(config)
         self._session: pytest.Session
         self._show: Callable[[], None]
+        self._make_fixture_manager: Callable[[pytest.Session], None]
         self._ending = Ending()
         self._collected = False
         self._clock = Clock()
@@ -93,6 +94,7 @@ class Controller:
     def pytest_configure(self, config: pytest.Config) -> None:
         """Keep an installed pytest-xdist from starting a run of its own."""
         config.option.tx = []
+        self._make_fixture_manager = postpone_fixture_manager(config)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
@@ -102,7 +104,9 @@ class Controller:
         self._terminal.prepare()
         inputs = self._nodes.set_up(self._settings.workers)
         self._cluster.setup(inputs, dict(os.environ), os.getcwd(), shared_basetemp(self._config))
-        self._supervisor.look_around()  # there is time: the fork server collects
+        # There is time now: the fork server collects.
+        self._make_fixture_manager(session)
+        self._supervisor.look_around()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self) -> bool:

@@ -132,13 +132,19 @@ def output_in_batches(config: pytest.Config) -> Iterator[Callable[[], None]]:
 def mute_reporter(config: pytest.Config, sink: TextIO) -> None:
     """Let the terminal reporter of a process that owns no terminal write to `sink`, and run no test hooks.
 
-    Plugins expect the reporter to be there; nobody sees what it would format for every test.
+    Plugins expect the reporter to be there; nobody sees what it would format for every test, nor its part of
+    the header.
     """
     reporter = config.pluginmanager.getplugin("terminalreporter")
     if reporter is None:
         return
     reporter._tw._file = sink
-    for name in ("pytest_runtest_logstart", "pytest_runtest_logreport", "pytest_runtest_logfinish"):
+    for name in (
+        "pytest_report_header",
+        "pytest_runtest_logstart",
+        "pytest_runtest_logreport",
+        "pytest_runtest_logfinish",
+    ):
         caller = getattr(config.hook, name)
         if any(impl.plugin is reporter for impl in caller.get_hookimpls()):
             caller._remove_plugin(reporter)

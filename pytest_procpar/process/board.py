@@ -8,11 +8,12 @@ it is doing: when it is dead nobody else can tell.
 from __future__ import annotations
 
 import mmap
+import os
 import struct
 
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.vitals import Stage, Vitals
-from pytest_procpar.process.system import getpid, monotonic
+from pytest_procpar.process.system import monotonic
 
 __all__ = ["Board", "Slot"]
 
@@ -87,14 +88,19 @@ class Slot:
 
     def __init__(self, memory: mmap.mmap, at: int, number: int) -> None:
         self.number = number
-        self._memory = memory
+        self._memory: mmap.mmap | bytearray = memory
         self._at = at
-        self._pid = getpid()
+
+    def belong_to_this_process(self) -> None:
+        """Let what children of this process note be lost: they are forked by tests, and no workers."""
+        os.register_at_fork(after_in_child=self._lose)
+
+    def _lose(self) -> None:
+        self._memory = bytearray(self._at + _SLOT)
 
     def enter(self, stage: Stage, test: int) -> None:
-        """Note what begins now, and of which test (-1: none); nothing in a child that a test has forked."""
-        if getpid() == self._pid:
-            _STAGE.pack_into(self._memory, self._at + _STAGE_AT, stage, 0, test, monotonic())
+        """Note what begins now, and of which test (-1: none)."""
+        _STAGE.pack_into(self._memory, self._at + _STAGE_AT, stage, 0, test, monotonic())
 
     def passed(self, test: int, phases: tuple[tuple[float, float, float], ...] | None) -> None:
         """Note that a test is over, and its phases if they were plain passes that are not reported yet."""

@@ -35,7 +35,7 @@ from pytest_procpar.core.messages import (
 from pytest_procpar.core.model import WorkerId, assert_never, worker_name
 from pytest_procpar.process.board import Board
 from pytest_procpar.process.children import Children
-from pytest_procpar.process.descendants import descendants, set_subreaper
+from pytest_procpar.process.descendants import descendants, is_childless, set_subreaper
 from pytest_procpar.process.fork import (
     default_signals,
     disregard_interrupts,
@@ -215,7 +215,7 @@ class ForkServer:
         self._link.flush()  # the controller has something to do meanwhile
         self._heap.settle()
         remember_hook_proxies(session)
-        self._older = frozenset(descendants(os.getpid()))
+        self._older = frozenset() if is_childless() else frozenset(descendants(os.getpid()))
         worker = self._serve_until_quit()
         if worker is None:
             self._end_server()
@@ -300,6 +300,7 @@ class ForkServer:
         self._link = Link(adopt_socket(stream))
         self._me = order.worker
         self._slot = self._board.slot(order.slot)
+        self._slot.belong_to_this_process()
         self._instruments = [*instruments]
         self._relay.speak_for_worker(self._link)
         self._identify(order.workerinput)

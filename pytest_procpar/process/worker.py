@@ -59,6 +59,7 @@ class Worker:
         self._in_test = False
         #: Whether the reports of the running test are made, and their short form if they were plain passes.
         self._over = False
+        self._torn_down = False
         self._phases: PassedPhases | None = None
         self._failures = session.testsfailed
         #: What pytest was told comes next, and what was really kept alive for.
@@ -133,7 +134,7 @@ class Worker:
         self._hint = self._item(head) if isinstance(head, int) else None
         self._location = self._locations.of(item)
         self._slot.enter(Stage.SETUP, index)
-        self._over = False
+        self._over = self._torn_down = False
         self._link.put(Began(index, self._location))
         self._flush()
         self._in_test = True
@@ -215,8 +216,10 @@ class Worker:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self) -> None:
-        """Note that a test is set up; again, if a plugin repeats it."""
-        self._slot.enter(Stage.SETUP, self._current)
+        """Note that a test is set up again, if a plugin repeats it."""
+        if self._torn_down:
+            self._torn_down = False
+            self._slot.enter(Stage.SETUP, self._current)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_call(self) -> None:
@@ -226,6 +229,7 @@ class Worker:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_teardown(self) -> None:
         """Note that a test is torn down."""
+        self._torn_down = True
         self._slot.enter(Stage.TEARDOWN, self._current)
 
     @pytest.hookimpl(tryfirst=True)

@@ -145,14 +145,21 @@ def test_phases_of_a_passed_test_come_back_as_they_were() -> None:
 def test_a_child_of_the_worker_notes_nothing() -> None:
     board = Board(0, slots=2)
     slot = board.slot(board.take_slot())
-    slot.enter(Stage.CALL, 1)
 
-    def misbehave() -> None:
-        slot.enter(Stage.TEARDOWN, 2)
+    def work() -> None:
+        slot.belong_to_this_process()
+        slot.enter(Stage.CALL, 1)
+        pid = os.fork()
+        if pid == 0:
+            slot.enter(Stage.TEARDOWN, 2)
+            slot.passed(3, None)
+            slot.note("not mine")
+            os._exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
 
-    with child(misbehave):
+    with child(work):
         pass
-    assert (slot.read().stage, slot.read().test) == (Stage.CALL, 1)
+    assert (slot.read().stage, slot.read().test, slot.read().note) == (Stage.CALL, 1, "")
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
