@@ -76,7 +76,8 @@ class Deaths:
             running = None
         self._cluster.release(worker)
         self._nodes.down(worker, None if finished else death.cause)  # before a replacement comes up
-        blameless = running is None and not finished and not self._run.stopping
+        regular = finished and self._supervisor.limit_of(worker) is None
+        blameless = running is None and not regular and not self._run.stopping
         self._happened(events.Died(worker, finished))
         if blameless:
             self._blame_nobody(worker, death)

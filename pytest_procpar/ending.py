@@ -25,6 +25,11 @@ class Ending:
         """Whether something is known that ends the run."""
         return self._halt is not None or self._broken is not None
 
+    @property
+    def broken(self) -> bool:
+        """Whether the machinery has failed."""
+        return self._broken is not None
+
     def halt(self, halt: Halted) -> None:
         """A process came upon something that ends the run."""
         known = self._halt

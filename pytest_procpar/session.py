@@ -134,6 +134,12 @@ class Controller:
             )
         return True
 
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Show the results so far when the machinery has broken: pytest leaves them out then."""
+        if self._ending.broken and session.exitstatus == pytest.ExitCode.INTERNAL_ERROR:
+            self._terminal.show_summary(session.exitstatus)
+
     def pytest_terminal_summary(self) -> None:
         """Repeat what must not be missed."""
         self._terminal.summarize(self._results)
@@ -249,6 +255,8 @@ class Controller:
                 records = cluster.take_back(worker)
                 return events.Revoked(worker, tuple(r for r in records if isinstance(r, int)))
             case events.Spawn(worker, replaces):
+                if self._server_gone:
+                    return None
                 if replaces is not None:
                     self._terminal.line(f"\nreplacing crashed worker {worker_name(replaces)}")
                 cluster.spawn(worker, self._nodes.input_for(worker))
@@ -349,13 +357,12 @@ class Controller:
     # --- what workers say ---
 
     def _listen_to_worker(self, worker: WorkerId) -> None:
-        messages, garbled = self._cluster.from_worker(worker)
+        messages, lost = self._cluster.from_worker(worker)
         for message in messages:
             self._hear(worker, message)
             self._stop_if_wanted()
-        if garbled is not None:
-            self._terminal.line(f"[{worker_name(worker)}] is killed: {garbled}")
-            self._cluster.signal(worker, Signals.KILL, group=True)
+        if lost is not None:
+            self._supervisor.lost_contact(worker, lost)
 
     def _hear(self, worker: WorkerId, message: FromWorker) -> None:
         node = self._nodes[worker]

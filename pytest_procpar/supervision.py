@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -22,6 +23,9 @@ _DEAF_SECONDS = 40.0
 
 #: How long workers have for writing down their stacks when somebody has asked for them, in seconds.
 _STACK_SECONDS = 0.3
+
+#: How long a worker that cannot be understood any more may take to die by itself, in seconds.
+_LOST_SECONDS = 0.5
 
 _KILLED = "killed by SIGKILL"
 
@@ -54,6 +58,10 @@ class Supervisor:
         self._terminal = terminal
         self._nodeid = nodeid
         self._hung: dict[WorkerId, _Hang] = {}
+        #: The workers that nothing more can be heard of, why, and when they are to be killed for that.
+        self._lost: dict[WorkerId, tuple[str, float]] = {}
+        #: Those that were.
+        self._killed: dict[WorkerId, str] = {}
         self._quiet = quiet
         self._quiet_at: float | None = None
         self._next_quiet = quiet
@@ -71,7 +79,8 @@ class Supervisor:
     def deadline(self) -> float | None:
         """When `look` is due."""
         ping = self._server_heard + (_DEAF_SECONDS if self._pinged else _PING_SECONDS)
-        return min(t for t in (ping, self._quiet_at, self._status_at) if t is not None)
+        times = [ping, self._quiet_at, self._status_at, *(when for _, when in self._lost.values())]
+        return min(t for t in times if t is not None)
 
     def look(self, running: Mapping[WorkerId, TestIndex], *, serving: bool) -> str | None:
         """Do what is due; why the fork server has to be given up, if it has.
@@ -87,6 +96,12 @@ class Supervisor:
             self._show_status(running, stacks=False)
             self._quiet_at = now + self._next_quiet
             self._next_quiet *= 2
+        for worker, (why, when) in list(self._lost.items()):
+            if now >= when:
+                del self._lost[worker]
+                self._killed[worker] = why
+                self._terminal.line(f"[{worker_name(worker)}] is killed: {why}")
+                self._cluster.signal(worker, signal.SIGKILL, group=True)
         if not serving:
             self._server_heard = now
         elif now >= self._server_heard + _DEAF_SECONDS and self._pinged:
@@ -138,6 +153,10 @@ class Supervisor:
         self._cluster.stacks(worker)
         self._cluster.signal(worker, DUMP_SIGNAL)
 
+    def lost_contact(self, worker: WorkerId, why: str) -> None:
+        """Nothing more can be heard of a worker: it is about to die, or a test has ruined its connection."""
+        self._lost[worker] = (why, self._clock.now() + _LOST_SECONDS)
+
     def limit_of(self, worker: WorkerId) -> float | None:
         """What a dead worker had exceeded, in seconds; None if it did not hang."""
         return self._hung[worker].limit if worker in self._hung else None
@@ -145,8 +164,11 @@ class Supervisor:
     def death(self, worker: WorkerId, status: int, reason: str | None, peak_memory: int | None) -> Death:
         """All there is to know of a worker that is dead and has been listened to."""
         cause = reason or describe_status(status)
+        self._lost.pop(worker, None)
         out_of_memory = ""
-        if cause == _KILLED and worker not in self._hung:
+        if worker in self._killed:
+            cause = f"{cause}: {self._killed[worker]}"
+        elif cause == _KILLED and worker not in self._hung:
             which = self._memory.seen() if self._memory is not None else ""
             out_of_memory = (
                 f"the kernel has killed a process meanwhile, for want of {which}"

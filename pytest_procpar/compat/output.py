@@ -13,9 +13,11 @@ from typing import Any, TextIO
 
 import pytest
 from _pytest.capture import CaptureManager, FDCapture, FDCaptureBinary
+from _pytest.faulthandler import fault_handler_stderr_fd_key
 
 __all__ = [
-    "mute_reporter", "output_in_batches", "own_capture", "redirect_stdio",
+    "forget_fault_handler", "move_open_files", "mute_reporter", "output_in_batches", "own_capture",
+    "redirect_stdio",
 ]  # fmt: skip
 
 
@@ -71,6 +73,26 @@ def own_capture(config: pytest.Config, files: Mapping[int, int], far: Callable[[
             os.close(descriptor)
         if capture._state == "started":
             os.dup2(capture.tmpfile.fileno(), capture.targetfd)
+
+
+def move_open_files(config: pytest.Config, far: Callable[[int], int]) -> None:
+    """Move what pytest's plugins keep open to where tests do not close it (see `own_capture`).
+
+    These are the null device, which the logging plugin has open where there is no log file, and what the
+    faulthandler plugin writes to.
+    """
+    handler = getattr(config.pluginmanager.getplugin("logging-plugin"), "log_file_handler", None)
+    raw = getattr(getattr(getattr(handler, "stream", None), "buffer", None), "raw", None)
+    if type(raw) is io.FileIO and getattr(handler, "baseFilename", None) == os.devnull:
+        raw.__init__(far(os.dup(raw.fileno())), "w")  # type: ignore[misc]  # as in `own_capture`
+    if fault_handler_stderr_fd_key in config.stash:
+        config.stash[fault_handler_stderr_fd_key] = far(config.stash[fault_handler_stderr_fd_key])
+
+
+def forget_fault_handler(config: pytest.Config) -> None:
+    """Let pytest's faulthandler plugin not close its descriptor at the end: ours is in use instead."""
+    if fault_handler_stderr_fd_key in config.stash:
+        del config.stash[fault_handler_stderr_fd_key]
 
 
 class _Held:

@@ -10,9 +10,10 @@ import atexit
 import os
 import signal
 import sys
+import threading
 import warnings
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -103,12 +104,12 @@ def let_setsid_work() -> None:
     os.setsid = move_and_setsid
 
 
-def disregard_interrupts() -> None:
+def disregard_interrupts(set_handler: Callable[..., object] = signal.signal) -> None:
     """Let no SIGINT interrupt what this process still has to do.
 
     By a handler that does nothing: an ignored signal would stay ignored in the programs it starts.
     """
-    signal.signal(signal.SIGINT, lambda signum, frame: None)
+    set_handler(signal.SIGINT, lambda signum, frame: None)
 
 
 def forget_exit_handlers() -> None:
@@ -130,7 +131,12 @@ def forget_exit_handlers() -> None:
         process._children.clear()
 
 
-def run_exit_handlers() -> None:
-    """Run the exit handlers registered in this process, as a normal exit would, and flush the streams."""
-    atexit._run_exitfuncs()
+def run_exit_handlers(run: Callable[[], None] = atexit._run_exitfuncs) -> None:
+    """Run the exit handlers registered in this process, as a normal exit would, and flush the streams.
+
+    Those of `threading` come first (thread and process pools have theirs there), but no thread is waited for.
+    """
+    for handler in reversed(getattr(threading, "_threading_atexits", [])):
+        handler()
+    run()
     flush_stdio()

@@ -19,7 +19,7 @@ import pytest
 
 from pytest_procpar.compat.internals import configure, session_from_config, set_basetemp, unconfigure
 from pytest_procpar.compat.items import remember_hook_proxies
-from pytest_procpar.compat.output import mute_reporter, redirect_stdio
+from pytest_procpar.compat.output import forget_fault_handler, mute_reporter, redirect_stdio
 from pytest_procpar.core.messages import (
     Fork,
     Forked,
@@ -49,7 +49,7 @@ from pytest_procpar.process.heap import Heap
 from pytest_procpar.process.instruments import install_instruments
 from pytest_procpar.process.orphan import interrupted_without_peer
 from pytest_procpar.process.relay import Relay
-from pytest_procpar.process.system import adopt_socket, out_of_reach
+from pytest_procpar.process.system import adopt_socket, change_directory, end_process, out_of_reach
 from pytest_procpar.process.transport import Link
 from pytest_procpar.process.worker import Worker
 from pytest_procpar.settings import Settings
@@ -105,7 +105,7 @@ class ForkServer:
             status = 3
         finally:
             flush_stdio()
-            os._exit(status)
+            end_process(status)
 
     # --- a session up to the test loop ---
 
@@ -314,7 +314,7 @@ class ForkServer:
         except BaseException:
             traceback.print_exc()
             status = 3
-        os._exit(status)
+        end_process(status)
 
     # --- the worker's side of the fork ---
 
@@ -347,7 +347,7 @@ class ForkServer:
         session.exitstatus = status
         output: dict[str, Any] = self._config.workeroutput  # type: ignore[attr-defined]
         output.update(exitstatus=int(status), shouldfail=session.shouldfail, shouldstop=session.shouldstop)
-        os.chdir(session.startpath)
+        change_directory(session.startpath)
         try:
             self._config.hook.pytest_sessionfinish(session=session, exitstatus=status)
         except pytest.exit.Exception as error:
@@ -355,5 +355,6 @@ class ForkServer:
         except Exception:
             self._config.notify_exception(pytest.ExceptionInfo.from_current(), self._config.option)
         worker.done(output)
+        forget_fault_handler(self._config)
         unconfigure(self._config)
         run_exit_handlers()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from pytest_procpar.compat.output import own_capture, redirect_stdio
+from pytest_procpar.compat.output import move_open_files, own_capture, redirect_stdio
 from pytest_procpar.process.system import DUMP_SIGNAL, out_of_reach
 
 __all__ = ["install_instruments"]
@@ -26,6 +26,7 @@ def install_instruments(config: pytest.Config, fds: Sequence[int]) -> None:
     for fd in (stderr, out, err):
         os.close(fd)
     stacks = out_of_reach(stacks)
+    move_open_files(config, out_of_reach)
     if config.pluginmanager.hasplugin("faulthandler"):
         faulthandler.enable(file=stacks, all_threads=True)
     faulthandler.register(DUMP_SIGNAL, file=stacks, all_threads=True, chain=False)

@@ -50,6 +50,8 @@ class _Worker:
         self.box = box
         self.slot = slot
         self.pid: int | None = None
+        #: Whether nothing more is expected of it.
+        self.lost = False
 
 
 class Cluster:
@@ -79,7 +81,7 @@ class Cluster:
         """Wait until somebody has something to say: those workers, None standing for the fork server."""
         self._watch(self._server, None)
         for worker, held in self._workers.items():
-            if held.port.garbled is None:
+            if not held.lost:
                 self._watch(held.port, worker)
         ready: list[WorkerId | None] = []
         for key, events in self._selector.select(seconds):
@@ -148,17 +150,18 @@ class Cluster:
         self._workers[worker].pid = pid
 
     def from_worker(self, worker: WorkerId) -> tuple[list[FromWorker], str | None]:
-        """What a worker has said; and, once, why it cannot be understood any longer."""
+        """What a worker has said; and, once, why nothing more can come: it need not be dead."""
         held = self._workers.get(worker)
         if held is None:
             return [], None
         port = held.port
-        known = port.garbled is not None
-        messages, _ = port.receive()
-        if known or port.garbled is None:
+        messages, is_open = port.receive()
+        reason = port.garbled or (None if is_open else "its connection to the controller is closed")
+        if reason is None or held.lost:
             return messages, None  # type: ignore[return-value]
+        held.lost = True
         self._selector.unregister(port)
-        return messages, port.garbled  # type: ignore[return-value]
+        return messages, reason  # type: ignore[return-value]
 
     def tell(self, worker: WorkerId, records: list[Record]) -> None:
         """Put records into a worker's inbox."""

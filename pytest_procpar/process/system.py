@@ -20,6 +20,7 @@ from typing import NoReturn
 __all__ = [
     "DUMP_SIGNAL",
     "adopt_socket",
+    "change_directory",
     "describe_status",
     "end_process",
     "getpid",
@@ -57,6 +58,14 @@ def _bind_end(end: Callable[[int], NoReturn] = os._exit) -> Callable[[int], NoRe
 
 #: End this process at once.
 end_process = _bind_end()
+
+
+def _bind_chdir(chdir: Callable[..., None] = os.chdir) -> Callable[[object], None]:
+    return lambda path: chdir(path)
+
+
+#: Make a folder the working directory.
+change_directory = _bind_chdir()
 
 
 def _bind_pause(sleep: Callable[[float], None] = time.sleep) -> Callable[[float], None]:

@@ -119,6 +119,7 @@ class Worker:
                 self._flush()
                 record = self._link.claim(wait=True)
         except EOFError:  # the controller is gone; the fork server will see to the rest
+            self._slot.note("its connection to the controller is closed")
             return "finish"
         except OSError as error:
             self._cut_off(error)
@@ -129,7 +130,7 @@ class Worker:
         if self._latest is not None and self._kept is not item:
             self._tear_down_late(item)
         self._current, self._latest, self._passes = index, item, []
-        head = self._link.peek()
+        head = self._look_ahead()
         self._hint_index = head if isinstance(head, int) else None
         self._hint = self._item(head) if isinstance(head, int) else None
         self._location = self._locations.of(item)
@@ -151,6 +152,12 @@ class Worker:
                 self.pytest_runtest_logfinish()
             self._link.put(Finished(index, self._phases))
         self._honour_stop()
+
+    def _look_ahead(self) -> Record | None:
+        try:
+            return self._link.peek()
+        except EOFError:  # the controller is gone, or a test has shut the connection down
+            return None
 
     def _item(self, test: int) -> pytest.Item:
         """The item behind an index; under ``--dist each`` there are several indices to an item."""

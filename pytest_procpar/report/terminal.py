@@ -76,6 +76,13 @@ class Terminal:
         self.line(f"\n{text}")
         self._summary.append(text)
 
+    def show_summary(self, status: int) -> None:
+        """Write all that pytest writes after a run."""
+        if self._reporter is not None and not self._config.option.no_summary:
+            self._config.hook.pytest_terminal_summary(
+                terminalreporter=self._reporter, exitstatus=status, config=self._config
+            )
+
     def summarize(self, results: Results) -> None:
         """Write what was to be remembered, and what came to no ordinary end."""
         if self._reporter is not None:

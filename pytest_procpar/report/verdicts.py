@@ -144,6 +144,8 @@ def _add_facts(report: pytest.TestReport, **facts: object) -> None:
 def _place(stage: Stage) -> str:
     if stage is Stage.LATE_TEARDOWN:
         return f" in the {stage}"
+    if stage is Stage.ENDING:
+        return f" at the {stage}"
     return f" in its {stage}" if stage.in_test else ""
 
 
