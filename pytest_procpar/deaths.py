@@ -9,8 +9,9 @@ from pytest_procpar.core import events
 from pytest_procpar.core.events import Event
 from pytest_procpar.core.messages import Reaped
 from pytest_procpar.core.model import TestIndex, WorkerId, worker_name
+from pytest_procpar.core.record import changed
 from pytest_procpar.core.run import Run
-from pytest_procpar.core.vitals import Death, Stage
+from pytest_procpar.core.vitals import Death, Stage, Vitals
 from pytest_procpar.process.launch import Cluster
 from pytest_procpar.report.results import Results
 from pytest_procpar.report.terminal import Terminal
@@ -74,6 +75,9 @@ class Deaths:
         running = self._run.running().get(worker)
         if running is not None and self._was_over(worker, running, death):
             running = None
+        elif running is not None and death.vitals.test != running:  # it had only just begun
+            death = changed(death, vitals=Vitals(Stage.SETUP, running, death.vitals.since))
+            self._known[worker] = death
         self._cluster.release(worker)
         self._nodes.down(worker, None if finished else death.cause)  # before a replacement comes up
         regular = finished and self._supervisor.limit_of(worker) is None

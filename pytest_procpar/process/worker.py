@@ -134,10 +134,11 @@ class Worker:
         self._hint_index = head if isinstance(head, int) else None
         self._hint = self._item(head) if isinstance(head, int) else None
         self._location = self._locations.of(item)
-        self._slot.enter(Stage.SETUP, index)
         self._over = self._torn_down = False
         self._link.put(Began(index, self._location))
         self._flush()
+        # Not before: until then the slot is what knows how the latest test has ended.
+        self._slot.enter(Stage.SETUP, index)
         self._in_test = True
         try:
             self._config.hook.pytest_runtest_protocol(item=item, nextitem=self._hint)
@@ -213,6 +214,7 @@ class Worker:
         ):
             return
         self._kept = None
+        self._flush()
         self._slot.enter(Stage.LATE_TEARDOWN, self._current)
         report = late_teardown(self._latest, keep)
         self._slot.enter(Stage.BETWEEN, self._current)
