@@ -98,12 +98,14 @@ class Deaths:
         return True
 
     def _blame_nobody(self, worker: WorkerId, death: Death) -> None:
-        node, test = self._nodes[worker], death.vitals.test
-        if death.vitals.stage is Stage.LATE_TEARDOWN and test is not None:
-            # An error of the latest test, as pytest has it for what goes wrong in shared fixtures.
+        node, test, limit = self._nodes[worker], death.vitals.test, self._supervisor.limit_of(worker)
+        if death.vitals.stage is not Stage.LATE_TEARDOWN or test is None:
+            self._results.worker_died(node, death, limit)
+        # An error of the latest test, as pytest has it for what goes wrong in shared fixtures.
+        elif limit is None:
             self._results.crashed(node, test, death)
         else:
-            self._results.worker_died(node, death, self._supervisor.limit_of(worker))
+            self._results.hung(node, test, death, limit)
 
     # --- what the core makes of it ---
 

@@ -68,6 +68,11 @@ class Relay:
         """Note what is being collected, in case that it ends the process."""
         self._slot.note(f"while it collected {collector.nodeid or 'the suite'}")
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self) -> None:
+        """Note that all is collected, and plugins have their turn."""
+        self._slot.note("at the end of the collection")
+
     @pytest.hookimpl
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Relay what failed or was skipped, and what has failed before and does no longer."""
