@@ -91,7 +91,7 @@ class Supervisor:
         if self._status_at is not None and now >= self._status_at:
             self._status_at = None
             self._show_status(running, stacks=True)
-        if self._quiet_at is not None and now >= self._quiet_at and running:
+        if self._quiet_at is not None and now >= self._quiet_at:
             self._terminal.line(f"\nno test has ended for {self._next_quiet:g} s; running:")
             self._show_status(running, stacks=False)
             self._quiet_at = now + self._next_quiet

@@ -167,6 +167,6 @@ def mute_reporter(config: pytest.Config, sink: TextIO) -> None:
         "pytest_runtest_logreport",
         "pytest_runtest_logfinish",
     ):
-        caller = getattr(config.hook, name)
+        caller = getattr(config.pluginmanager.hook, name)
         if any(impl.plugin is reporter for impl in caller.get_hookimpls()):
             caller._remove_plugin(reporter)

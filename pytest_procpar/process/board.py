@@ -18,15 +18,23 @@ from pytest_procpar.process.system import monotonic
 __all__ = ["Board", "Slot"]
 
 _HEAD = 64
-#: Failures, stage, whether there are phases, test, since, the phases, and a note with its length.
+# A slot holds failures, a word (see `_word`), since when, the phases, and a note with its length.
 _FAILURES = struct.Struct("<i")
-_STAGE = struct.Struct("<BBxxqd")
 _PHASES = struct.Struct("<9d")
-_STAGE_AT = 8
+_WORD_AT = 8
+_SINCE_AT = 16
 _PHASES_AT = 32
 _NOTE_AT = 104
 _SLOT = 256
 _NOTE = _SLOT - _NOTE_AT - 1
+
+
+def _word(stage: int, test: int, *, has_phases: bool = False) -> int:
+    """Stage, test (-1: none) and whether its phases are noted, in one machine word.
+
+    A worker may die in the middle of a write, and a word is written at once; `struct` writes zeros first.
+    """
+    return (test + 1) << 16 | has_phases << 8 | stage
 
 
 class Board:
@@ -88,28 +96,33 @@ class Slot:
 
     def __init__(self, memory: mmap.mmap, at: int, number: int) -> None:
         self.number = number
-        self._memory: mmap.mmap | bytearray = memory
         self._at = at
+        self._use(memory)
+
+    def _use(self, memory: mmap.mmap | bytearray) -> None:
+        self._memory = memory
+        self._words = memoryview(memory).cast("Q")
+        self._times = memoryview(memory).cast("d")
 
     def belong_to_this_process(self) -> None:
         """Let what children of this process note be lost: they are forked by tests, and no workers."""
         os.register_at_fork(after_in_child=self._lose)
 
     def _lose(self) -> None:
-        self._memory = bytearray(self._at + _SLOT)
+        self._use(bytearray(self._at + _SLOT))
 
     def enter(self, stage: Stage, test: int) -> None:
         """Note what begins now, and of which test (-1: none)."""
-        _STAGE.pack_into(self._memory, self._at + _STAGE_AT, stage, 0, test, monotonic())
+        self._words[(self._at + _WORD_AT) >> 3] = _word(stage, test)
+        self._times[(self._at + _SINCE_AT) >> 3] = monotonic()
 
     def passed(self, test: int, phases: tuple[tuple[float, float, float], ...] | None) -> None:
         """Note that a test is over, and its phases if they were plain passes that are not reported yet."""
         if phases is not None:
             setup, call, teardown = phases
             _PHASES.pack_into(self._memory, self._at + _PHASES_AT, *setup, *call, *teardown)
-        _STAGE.pack_into(
-            self._memory, self._at + _STAGE_AT, Stage.BETWEEN, phases is not None, test, monotonic()
-        )
+        self._words[(self._at + _WORD_AT) >> 3] = _word(Stage.BETWEEN, test, has_phases=phases is not None)
+        self._times[(self._at + _SINCE_AT) >> 3] = monotonic()
 
     def note(self, text: str) -> None:
         """Note in a few words what is going on."""
@@ -119,9 +132,10 @@ class Slot:
 
     def read(self) -> Vitals:
         """What has been noted."""
-        stage, has_phases, test, since = _STAGE.unpack_from(self._memory, self._at + _STAGE_AT)
+        word, since = self._words[(self._at + _WORD_AT) >> 3], self._times[(self._at + _SINCE_AT) >> 3]
+        stage, test = word & 0xFF, (word >> 16) - 1
         phases = None
-        if has_phases:
+        if word & 0x100:
             values = _PHASES.unpack_from(self._memory, self._at + _PHASES_AT)
             phases = (values[0:3], values[3:6], values[6:9])
         length = self._memory[self._at + _NOTE_AT]

@@ -312,5 +312,7 @@ class Link:
         return unpack_record(data)
 
     def close(self) -> None:
-        """Close the descriptor."""
+        """Close the descriptor, and those that came along and were not taken."""
         self._sock.close()
+        for fd in self.take_fds(len(self._fds)):
+            os.close(fd)

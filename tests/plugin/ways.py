@@ -178,7 +178,6 @@ def costs(call: str, *, args: tuple[str, ...] = LOADFILE) -> Way:
         _test(call),
         "passed crashed",
         ".*(connection|stream).*",
-        "call|teardown|between two tests",
         error=r"(connection|stream).*::test_bad' ran last there",
         args=args,
         may_cost_worker=True,
