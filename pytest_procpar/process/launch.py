@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import selectors
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -212,10 +213,7 @@ class Cluster:
         else:
             signal_group(self.server_pid, signal.SIGSTOP)
         deadline = monotonic() + _STOP_SECONDS
-        while monotonic() < deadline:
-            with suppress(ChildProcessError):
-                if os.waitid(os.P_PID, self.server_pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT):
-                    return
+        while monotonic() < deadline and not _has_stopped(self.server_pid):
             pause(0.002)
 
     def resume(self) -> None:
@@ -279,3 +277,13 @@ class Cluster:
                     os.kill(self.server_pid, signal.SIGKILL)
             pause(delay)
             delay = min(delay * 2, 0.02)
+
+
+def _has_stopped(pid: int) -> bool:
+    """Whether a child is stopped, or gone."""
+    if sys.platform == "darwin":  # no way to ask without reaping it
+        return True
+    try:
+        return os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True
