@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import selectors
 import signal
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -280,10 +279,11 @@ class Cluster:
 
 
 def _has_stopped(pid: int) -> bool:
-    """Whether a child is stopped, or gone."""
-    if sys.platform == "darwin":  # no way to ask without reaping it
+    """Whether a child is stopped, or gone; True where that cannot be asked without reaping it (macOS)."""
+    wait: Callable[..., object] | None = getattr(os, "waitid", None)
+    if wait is None:
         return True
     try:
-        return os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
+        return wait(os.P_PID, pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
     except ChildProcessError:
         return True
