@@ -75,6 +75,9 @@ class Deaths:
         running = self._run.running().get(worker)
         if running is not None and self._was_over(worker, running, death):
             running = None
+        elif running is not None and self._supervisor.had_lost(worker):  # it may have run on unheard
+            death = changed(death, vitals=Vitals(Stage.BETWEEN, running, death.vitals.since))
+            self._known[worker] = death
         elif running is not None and death.vitals.test != running:  # it had only just begun
             death = changed(death, vitals=Vitals(Stage.SETUP, running, death.vitals.since))
             self._known[worker] = death
@@ -90,7 +93,7 @@ class Deaths:
         """Whether a worker had run a test to its end and only not come to say so; then it has ended now."""
         vitals = death.vitals
         over = vitals.stage is Stage.BETWEEN and vitals.test == test
-        if not over or self._supervisor.limit_of(worker) is not None:
+        if not over or self._supervisor.limit_of(worker) is not None or self._supervisor.had_lost(worker):
             return False
         passes = None if vitals.phases is None else (self._results.keywords(test), vitals.phases)
         self._happened(events.Finished(worker, test))

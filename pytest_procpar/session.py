@@ -43,7 +43,7 @@ from pytest_procpar.process.system import describe_status, pause
 from pytest_procpar.report.results import Results
 from pytest_procpar.report.terminal import Terminal
 from pytest_procpar.settings import Settings
-from pytest_procpar.supervision import Supervisor
+from pytest_procpar.supervision import LOST_SECONDS, Supervisor
 
 __all__ = ["Controller", "start"]
 
@@ -172,6 +172,7 @@ class Controller:
         deadline = self._run.deadline()
         if deadline is not None and now >= deadline:
             self._happened(events.Tick())
+        self._supervisor.look_for_stalls(self._run.awaited())
         given_up = self._supervisor.look(self._run.running(), serving=self._collected)
         if given_up is not None:
             self._cluster.kill_server()
@@ -362,7 +363,8 @@ class Controller:
             self._hear(worker, message)
             self._stop_if_wanted()
         if lost is not None:
-            self._supervisor.lost_contact(worker, lost)
+            closed = self._cluster.is_silent(worker)
+            self._supervisor.lost_contact(worker, lost, LOST_SECONDS if closed else 0.0)
 
     def _hear(self, worker: WorkerId, message: FromWorker) -> None:
         node = self._nodes[worker]

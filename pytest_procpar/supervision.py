@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from pytest_procpar.core.model import TestIndex, WorkerId, worker_name
 from pytest_procpar.core.record import changed
-from pytest_procpar.core.vitals import Death, Vitals
+from pytest_procpar.core.vitals import Death, Stage, Vitals
 from pytest_procpar.process.clock import Clock
 from pytest_procpar.process.launch import Cluster
 from pytest_procpar.process.memory import OutOfMemory
 from pytest_procpar.process.system import DUMP_SIGNAL, describe_status, kernel_state, monotonic
 from pytest_procpar.report.terminal import Terminal
 
-__all__ = ["Supervisor"]
+__all__ = ["LOST_SECONDS", "Supervisor"]
 
 #: After how many silent seconds the fork server is asked for a sign of life, and taken for dead.
 _PING_SECONDS = 10.0
@@ -24,8 +24,12 @@ _DEAF_SECONDS = 40.0
 #: How long workers have for writing down their stacks when somebody has asked for them, in seconds.
 _STACK_SECONDS = 0.3
 
+#: How long a worker may wait for tests that it has been sent, in seconds, and when that is looked at.
+_STALL_SECONDS = 3.0
+_CALM_SECONDS = 2.0
+
 #: How long a worker that cannot be understood any more may take to die by itself, in seconds.
-_LOST_SECONDS = 0.5
+LOST_SECONDS = 0.5
 
 _KILLED = "killed by SIGKILL"
 
@@ -66,6 +70,9 @@ class Supervisor:
         self._quiet_at: float | None = None
         self._next_quiet = quiet
         self._status_at: float | None = None
+        self._ended_at = clock.now()
+        #: Since when workers wait for tests that were sent to them and are not in their inboxes any more.
+        self._stalled: dict[WorkerId, float] = {}
         self._server_heard = clock.now()
         self._pinged = False
         self._memory: OutOfMemory | None = None
@@ -80,6 +87,9 @@ class Supervisor:
         """When `look` is due."""
         ping = self._server_heard + (_DEAF_SECONDS if self._pinged else _PING_SECONDS)
         times = [ping, self._quiet_at, self._status_at, *(when for _, when in self._lost.values())]
+        times += [since + _STALL_SECONDS for since in self._stalled.values()]
+        if self._clock.now() < self._ended_at + _CALM_SECONDS:
+            times.append(self._ended_at + _CALM_SECONDS)
         return min(t for t in times if t is not None)
 
     def look(self, running: Mapping[WorkerId, TestIndex], *, serving: bool) -> str | None:
@@ -118,6 +128,8 @@ class Supervisor:
 
     def test_ended(self, now: float) -> None:
         """Something has happened: silence begins anew."""
+        self._ended_at = now
+        self._stalled.clear()
         if self._quiet:
             self._quiet_at = now + self._quiet
             self._next_quiet = self._quiet
@@ -145,6 +157,26 @@ class Supervisor:
 
     # --- hangs and deaths ---
 
+    def look_for_stalls(self, awaited: Iterable[WorkerId]) -> None:
+        """Give up workers that wait for tests though these have been sent: a test has read their inbox empty.
+
+        :param awaited: the workers that run nothing and should be about to begin a test.
+        """
+        now = self._clock.now()
+        if now < self._ended_at + _CALM_SECONDS:
+            return
+        stalled = {
+            worker: self._stalled.get(worker, now)
+            for worker in awaited
+            if worker not in self._lost
+            and self._cluster.vitals(worker).stage in (Stage.BETWEEN, Stage.STARTING)
+            and not self._cluster.has_unread(worker)
+        }
+        for worker in [worker for worker, since in stalled.items() if now >= since + _STALL_SECONDS]:
+            del stalled[worker]
+            self.lost_contact(worker, "its connection has lost the tests that it was sent")
+        self._stalled = stalled
+
     def hangs(self, worker: WorkerId, limit: float) -> None:
         """A worker has taken longer than `limit`, in seconds: see what it is doing before it is ended."""
         pid = self._cluster.pid(worker)
@@ -153,9 +185,16 @@ class Supervisor:
         self._cluster.stacks(worker)
         self._cluster.signal(worker, DUMP_SIGNAL)
 
-    def lost_contact(self, worker: WorkerId, why: str) -> None:
-        """Nothing more can be heard of a worker: it is about to die, or a test has ruined its connection."""
-        self._lost[worker] = (why, self._clock.now() + _LOST_SECONDS)
+    def lost_contact(self, worker: WorkerId, why: str, grace: float = 0.0) -> None:
+        """Nothing can be done with a worker any more, since a test has ruined its connection: end it.
+
+        :param grace: how long it may take to end by itself, in seconds.
+        """
+        self._lost[worker] = (why, self._clock.now() + grace)
+
+    def had_lost(self, worker: WorkerId) -> bool:
+        """Whether a dead worker was killed since its connection was ruined."""
+        return worker in self._killed
 
     def limit_of(self, worker: WorkerId) -> float | None:
         """What a dead worker had exceeded, in seconds; None if it did not hang."""

@@ -81,6 +81,14 @@ class Run:
         """Whether no further test will begin."""
         return self._stopping
 
+    def awaited(self) -> list[WorkerId]:
+        """The workers that run nothing and have tests in hand: they are about to begin one."""
+        return [
+            w.id
+            for w in self._workers.values()
+            if w.phase is Phase.ACTIVE and w.running is None and w.in_hand
+        ]
+
     def hears(self, worker: WorkerId) -> bool:
         """Whether what a worker says of its tests counts: not once it is being ended."""
         held = self._workers.get(worker)

@@ -163,9 +163,17 @@ class Cluster:
         self._selector.unregister(port)
         return messages, reason  # type: ignore[return-value]
 
+    def is_silent(self, worker: WorkerId) -> bool:
+        """Whether what a lost worker said was understood to the end: it may be about to die."""
+        return self._workers[worker].port.garbled is None
+
     def tell(self, worker: WorkerId, records: list[Record]) -> None:
         """Put records into a worker's inbox."""
         self._workers[worker].port.send_records(records)
+
+    def has_unread(self, worker: WorkerId) -> bool:
+        """Whether there are records in a worker's inbox."""
+        return self._workers[worker].port.untouched
 
     def take_back(self, worker: WorkerId) -> list[Record]:
         """Empty a worker's inbox: what it had not read."""

@@ -153,6 +153,15 @@ class Port:
             for fd in self._unsent.popleft()[1]:
                 os.close(fd)
 
+    @property
+    def untouched(self) -> bool:
+        """Whether a record is left that the worker has not read."""
+        assert self._peer is not None
+        try:
+            return bool(self._unsent) or bool(self._peer.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+        except (BlockingIOError, InterruptedError):
+            return False
+
     def drain(self) -> list[Record]:
         """Take back every record that the worker has not read, in order."""
         data = bytearray()

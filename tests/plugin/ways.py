@@ -188,7 +188,7 @@ def costs(call: str, *, args: tuple[str, ...] = LOADFILE) -> Way:
 
 SIGNALS = {
     f"a test sends itself {name}": dies(f"os.kill(os.getpid(), signal.{name})", f"killed by {name}")
-    for name in ("SIGSEGV", "SIGFPE", "SIGILL", "SIGKILL", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGRTMIN")
+    for name in ("SIGSEGV", "SIGFPE", "SIGILL", "SIGKILL", "SIGTERM", "SIGUSR1", "SIGRTMIN")
 } | {
     "a test reads address 0": dies(
         "ctypes.string_at(0)",
@@ -713,6 +713,16 @@ DESCRIPTORS = {
                 if fd > 2:
                     os.set_blocking(fd, False)
                     os.write(fd, b"junk" * 100)
+        """
+    ),
+    "a test reads from every descriptor": costs(
+        """
+        for fd in descriptors():
+            with contextlib.suppress(OSError):
+                if fd > 2:
+                    os.set_blocking(fd, False)
+                    while os.read(fd, 1 << 16):
+                        pass
         """
     ),
     "a test puts /dev/null in the place of every descriptor": costs(
