@@ -148,6 +148,11 @@ class TestAccounts:
         other = soak.Kill("gw1", signal.SIGTERM, 1.0)
         assert wrong(kills=[other]) == ["gw1 is said to be killed by SIGKILL; it was killed by SIGTERM"]
 
+    def test_faulthandler_may_die_of_what_it_writes_down(self) -> None:
+        out = GOOD.out.replace("SIGKILL", "SIGSEGV")
+        assert not wrong(out=out, kills=[soak.Kill("gw1", signal.SIGABRT, 1.0)])
+        assert wrong(out=out, kills=[soak.Kill("gw1", signal.SIGTERM, 1.0)])
+
     def test_a_kill_may_come_too_late_but_not_be_passed_over(self) -> None:
         late = soak.Kill("gw2", signal.SIGTERM, 13.0)
         assert not wrong(kills=[*GOOD.kills, late])
