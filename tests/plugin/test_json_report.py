@@ -20,7 +20,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-import pytest_procpar.plugin
 from pytest_procpar.report import jsonfile
 from pytest_procpar.report.jsonreport import check_path
 from pytest_procpar.report.runlog import RunLog
@@ -145,29 +144,14 @@ class Report:
         return {test["nodeid"].split("::", 1)[1]: test["outcome"] for test in self.tests}
 
 
-def options(suite: Suite, path: str = "report.json") -> list[str]:
-    """What asks for a report; as long as the package has no such option, a plugin of the suite has it."""
-    if "--procpar-report" in Path(pytest_procpar.plugin.__file__).read_text():
-        return [f"--procpar-report={path}"]
-    suite.file(
-        "json_shim.py",
-        """
-        from pytest_procpar.report.jsonreport import install
-
-        def pytest_addoption(parser):
-            parser.addoption("--procpar-report", dest="procpar_report")
-
-        def pytest_configure(config):
-            if config.option.procpar_report is not None and not hasattr(config, "workerinput"):
-                install(config, config.option.procpar_report)
-        """,
-    )
-    return ["-p", "json_shim", f"--procpar-report={path}"]
+def options(path: str = "report.json") -> list[str]:
+    """What asks for a report."""
+    return [f"--procpar-report={path}"]
 
 
 def run(suite: Suite, *args: str) -> tuple[Report, Finished]:
     """Run the suite to its end; its report, and its end."""
-    finished = suite.run(*args, *options(suite))
+    finished = suite.run(*args, *options())
     report = Report(suite.path / "report.json")
     assert report.all["exit_status"] == finished.ret
     return report, finished
@@ -589,7 +573,7 @@ def test_pytest_exit_leaves_a_report_of_what_was_and_what_was_not(suite: Suite, 
 def test_a_signal_leaves_a_report(suite: Suite, how: list[str], signum: int, reason: str) -> None:
     suite.make_barrier()
     suite.tests(BLOCKED)
-    running = suite.start(*how, *options(suite))
+    running = suite.start(*how, *options())
     suite.await_reached(2 if how else 1)
     running.signal(signum)
     report, finished = finish(suite, running)
@@ -616,7 +600,7 @@ def test_a_second_ctrl_c_leaves_a_report(suite: Suite) -> None:
             reached()
             block()
     """)
-    running = suite.start("-n2", *options(suite))
+    running = suite.start("-n2", *options())
     suite.await_reached(2)
     running.signal(signal.SIGINT)
     running.await_line("interrupted while running")
@@ -709,7 +693,7 @@ def test_missing_folders_are_made_even_if_a_test_removes_them(suite: Suite) -> N
         def test():
             shutil.rmtree("made")
     """)
-    suite.run("-n2", *options(suite, "made/for/it.json"))
+    suite.run("-n2", *options("made/for/it.json"))
     assert Report(suite.path / "made/for/it.json").outcomes == {"test": "passed"}
     assert [path.name for path in (suite.path / "made/for").iterdir()] == ["it.json"]
 
@@ -717,7 +701,7 @@ def test_missing_folders_are_made_even_if_a_test_removes_them(suite: Suite) -> N
 def test_a_full_disk_hides_no_result(suite: Suite, how: list[str]) -> None:
     suite.tests("def test(): pass")
     (suite.path / "full.json").symlink_to("/dev/full")
-    finished = suite.run(*how, *options(suite, "full.json"))
+    finished = suite.run(*how, *options("full.json"))
     assert finished.ret == pytest.ExitCode.INTERNAL_ERROR
     finished.assert_summary(passed=1)
     why = "*No space left on device; the results above are complete"
@@ -736,7 +720,7 @@ def test_a_folder_that_cannot_be_made_again_is_told_and_hides_no_failure(
             open("made", "w").close()
             assert 0
     """)
-    finished = suite.run("-n2", *quiet, *options(suite, "made/report.json"))
+    finished = suite.run("-n2", *quiet, *options("made/report.json"))
     assert finished.ret == pytest.ExitCode.INTERNAL_ERROR
     finished.assert_summary(failed=1)
     assert (finished.out + finished.err).count("made/report.json is not written") == 1
@@ -745,13 +729,13 @@ def test_a_folder_that_cannot_be_made_again_is_told_and_hides_no_failure(
 def test_an_interrupted_run_keeps_its_exit_status_if_the_report_cannot_be_written(suite: Suite) -> None:
     suite.tests("import pytest\ndef test(): pytest.exit('enough')")
     (suite.path / "full.json").symlink_to("/dev/full")
-    finished = suite.run(*options(suite, "full.json"))
+    finished = suite.run(*options("full.json"))
     assert finished.ret == pytest.ExitCode.INTERRUPTED
 
 
 def test_a_path_that_cannot_be_right_is_a_usage_error_before_any_test(suite: Suite, how: list[str]) -> None:
     suite.trivial(2)
-    finished = suite.run(*how, *options(suite, "test_it.py/report.json"))
+    finished = suite.run(*how, *options("test_it.py/report.json"))
     assert finished.ret == pytest.ExitCode.USAGE_ERROR
     assert not finished.notes("ran")
     assert "--procpar-report: cannot write to 'test_it.py/report.json'" in finished.err
