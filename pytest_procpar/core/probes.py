@@ -1,0 +1,60 @@
+"""A question about tests, put to a throw-away process, and the answer.
+
+Outcomes are what tests do in processes forked from the collected suite; nothing here knows how that is done.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from .model import TestIndex
+from .record import record
+
+__all__ = ["Outcome", "Probe", "Word"]
+
+
+class Word(str, Enum):
+    """How a test ended."""
+
+    PASSED = "passed"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    CRASHED = "crashed"
+    HUNG = "hung"
+    #: It did not run: the process had come to its end before.
+    LOST = "lost"
+
+    @property
+    def bad(self) -> bool:
+        """Whether that is a failure."""
+        return self in (Word.FAILED, Word.CRASHED, Word.HUNG)
+
+    @property
+    def good(self) -> bool:
+        """Whether it is none; a test that did not run is neither good nor bad."""
+        return self in (Word.PASSED, Word.SKIPPED)
+
+
+@record
+class Probe:
+    """Run these tests in this order, in a process forked from the collected suite. The last one is judged.
+
+    ``beside`` are sequences that run again and again in other processes meanwhile. ``round`` tells
+    repetitions apart.
+    """
+
+    tests: tuple[TestIndex, ...]
+    beside: tuple[tuple[TestIndex, ...], ...] = ()
+    round: int = 0
+
+
+@record
+class Outcome:
+    """How each test of a probe ended, as far as they ran, and the first line of the last one's failure."""
+
+    words: tuple[Word, ...]
+    message: str = ""
+
+    def of(self, probe: Probe) -> Word:
+        """How the judged test ended."""
+        return self.words[-1] if len(self.words) == len(probe.tests) else Word.LOST

@@ -1,0 +1,70 @@
+"""What hides among passes: every test tried alone, twice in a row, or all in another order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from .model import TestIndex
+from .probes import Probe, Word
+from .record import record
+from .search import Search
+
+__all__ = ["Alone", "Placed", "survey_alone", "survey_order"]
+
+#: How many probes are asked for at once: a batch is answered as a whole.
+_BATCH = 64
+
+
+@record
+class Alone:
+    """How a test ended alone, and how it did when it was run again in the same process (if it was)."""
+
+    test: TestIndex
+    first: Word
+    second: Word | None
+    message: str = ""
+
+    @property
+    def non_idempotent(self) -> bool:
+        """Whether it passed, and then failed: NIO."""
+        return self.first is Word.PASSED and self.second is not None and self.second.bad
+
+
+@record
+class Placed:
+    """How a test ended after these tests."""
+
+    test: TestIndex
+    word: Word
+    before: tuple[TestIndex, ...]
+    message: str = ""
+
+
+def survey_alone(tests: Sequence[TestIndex], rounds: Iterable[int] = (0,)) -> Search[list[Alone]]:
+    """Run every test alone, and once more in the same process; that so often."""
+    found = []
+    for number in rounds:
+        for at in range(0, len(tests), _BATCH):
+            batch = tests[at : at + _BATCH]
+            outcomes = yield [Probe((test, test), round=number) for test in batch]
+            for test, outcome in zip(batch, outcomes, strict=True):
+                words = outcome.words
+                first = words[0] if words else Word.LOST
+                found.append(Alone(test, first, words[1] if len(words) > 1 else None, outcome.message))
+    return found
+
+
+def survey_order(order: Sequence[TestIndex]) -> Search[list[Placed]]:
+    """Run tests in this order in one process; in a fresh one after a test that has ended the process."""
+    found = []
+    rest = tuple(order)
+    while rest:
+        (outcome,) = yield [Probe(rest)]
+        words = outcome.words
+        for at, word in enumerate(words):
+            message = outcome.message if at == len(words) - 1 else ""
+            found.append(Placed(rest[at], word, rest[:at], message))
+        if not words:  # nothing can be run any more
+            break
+        rest = rest[len(words) :]
+    return found
