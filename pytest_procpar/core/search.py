@@ -3,7 +3,7 @@
 A search is a generator: it yields a batch of probes, which may be run at the same time, and is sent their
 outcomes. So it can be tried on suites that exist only as a formula.
 
-The search for several tests that only act together goes back to delta debugging (Zeller and Hildebrandt, 2002),
+The search for several tests that only act together goes back to delta debugging (Zeller, Hildebrandt, 2002),
 but uses what that had not: that the state after any part of an order can be kept, so that a probe of "the
 first i tests" costs no more than the tests that come on top.
 """
