@@ -13,6 +13,7 @@ from pytest_procpar.core.record import changed
 from pytest_procpar.core.run import Run
 from pytest_procpar.core.vitals import Death, Stage, Vitals
 from pytest_procpar.process.launch import Cluster
+from pytest_procpar.process.system import monotonic
 from pytest_procpar.report.results import Results
 from pytest_procpar.report.terminal import Terminal
 from pytest_procpar.supervision import Supervisor
@@ -109,6 +110,10 @@ class Deaths:
             self._results.crashed(node, test, death)
         else:
             self._results.hung(node, test, death, limit)
+
+    def seconds(self, worker: WorkerId) -> float:
+        """How long a dead worker had been doing what it did last."""
+        return max(0.0, monotonic() - self._known[worker].vitals.since)
 
     # --- what the core makes of it ---
 

@@ -95,6 +95,7 @@ def _add_own_options(parser: pytest.Parser) -> None:
         "--procpar-report", dest="procpar_report", metavar="FILE", default=None,
         help="Write every test's outcome, worker, phases, attempts and flags to this JSON file.",
     )  # fmt: skip
+    _add_recheck_options(parser)
     parser.addini(
         "procpar_freeze_heap",
         "Exempt what exists before the workers are forked from garbage collection in them. Saves most of "
@@ -111,6 +112,48 @@ def _add_own_options(parser: pytest.Parser) -> None:
         "With -n, say which tests are running when none has ended for this many seconds; 0 for never.",
         default="60",
     )
+
+
+def _add_recheck_options(parser: pytest.Parser) -> None:
+    """The options of what happens after the run to find out why tests have failed."""
+    from pytest_procpar.settings import RECHECKS, parse_count, parse_seconds
+
+    group = parser.getgroup("procpar", "parallel execution on forked workers (procpar)")
+    group.addoption(
+        "--recheck", choices=RECHECKS, default=None,
+        help="What to run again in throw-away processes, to tell tests that depend on others from those that "
+        "just fail. failed: what failed, crashed or hung (the default with -n); all: every test, alone and "
+        "twice in a row, too; none: nothing. Default: the ini option procpar_recheck.",
+    )  # fmt: skip
+    group.addoption(
+        "--recheck-order", metavar="ORDER", default=None,
+        help="Run the suite once more in one process in this order, and look into what ends otherwise: "
+        "reverse, random or random:SEED.",
+    )  # fmt: skip
+    group.addoption(
+        "--recheck-budget", metavar="SECONDS", type=parse_seconds, default=None,
+        help="How long the re-check may take. Default: as long as the run took, but at least 10 seconds.",
+    )  # fmt: skip
+    group.addoption(
+        "--recheck-tests", metavar="N", type=parse_count(1), default=20,
+        help="How many failed tests are re-checked at most (default: 20).",
+    )  # fmt: skip
+    group.addoption(
+        "--recheck-explain", action="store_true", default=False,
+        help="Find out which state a polluter has changed, and which change makes the other test fail.",
+    )  # fmt: skip
+    group.addoption(
+        "--recheck-cleaners", action="store_true", default=False,
+        help="Find the tests that undo what a polluter has done.",
+    )  # fmt: skip
+    group.addoption(
+        "--recheck-strict", action="store_true", default=False,
+        help="Let the run fail if the re-check finds a test that depends on others or is flaky.",
+    )  # fmt: skip
+    parser.addini(
+        "procpar_recheck", "What --recheck says when it is not given: failed (the default), all or none.",
+        default="failed",
+    )  # fmt: skip
 
 
 def _register_shim(pluginmanager: pytest.PytestPluginManager) -> None:

@@ -33,6 +33,7 @@ from pytest_procpar.core.messages import (
     Warned,
 )
 from pytest_procpar.core.model import WorkerId, assert_never, worker_name
+from pytest_procpar.core.probes import Word
 from pytest_procpar.core.run import Run
 from pytest_procpar.deaths import Deaths
 from pytest_procpar.ending import Ending, bug
@@ -40,6 +41,8 @@ from pytest_procpar.process.clock import Clock
 from pytest_procpar.process.launch import Cluster
 from pytest_procpar.process.signals import Signals
 from pytest_procpar.process.system import describe_status, pause
+from pytest_procpar.recheck import Recheck
+from pytest_procpar.report.findings import Findings
 from pytest_procpar.report.results import Results
 from pytest_procpar.report.terminal import Terminal
 from pytest_procpar.settings import Settings
@@ -85,6 +88,8 @@ class Controller:
         self._deaths = Deaths(
             self._run, cluster, self._nodes, self._results, self._terminal, self._supervisor, self._happened
         )
+        self._recheck = Recheck(settings.recheck)
+        self._findings = Findings(config, self._results.nodeid)
         self._server_gone = False
         self._kill_at: float | None = None
 
@@ -121,6 +126,7 @@ class Controller:
             try:
                 while not self._over():
                     self._step(signals)
+                self._look_into_failures(signals)
                 self._cluster.dismiss()
             except BaseException:
                 self._cluster.close()
@@ -134,6 +140,24 @@ class Controller:
             )
         return True
 
+    def _look_into_failures(self, signals: Signals) -> None:
+        """Run again what has failed, if the run has come to its end."""
+        recheck = self._recheck
+        if self._server_gone or self._ending.halted or not recheck.wanted:
+            return
+
+        def ended() -> bool:
+            for signum in signals.caught():
+                if signum in (Signals.INT, Signals.TERM):
+                    self._interrupted(signum)
+            return self._ending.halted
+
+        self._terminal.line(f"\nre-checking {recheck.subject} (Ctrl-C ends it)")
+        self._show()
+        base = shared_basetemp(self._config)
+        recheck.run(self._cluster, self._nodes.inputs(), base, ended, signals.fd)
+        self._findings.found(recheck.findings, recheck.left_out, recheck.note)
+
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Show the results so far when the machinery has broken: pytest leaves them out then."""
@@ -142,7 +166,7 @@ class Controller:
 
     def pytest_terminal_summary(self) -> None:
         """Repeat what must not be missed."""
-        self._terminal.summarize(self._results)
+        self._terminal.summarize(self._results, self._findings)
 
     def close(self) -> None:
         """See all processes gone; a fork server that fails at its very end makes the run no success."""
@@ -273,9 +297,11 @@ class Controller:
             case events.Terminate(worker):
                 cluster.signal(worker, Signals.TERM, group=True)
             case events.Crashed(worker, test):
+                self._recheck.died(worker, test, Word.CRASHED, self._deaths.seconds(worker))
                 if self._deaths.crashed(worker, test):
                     return events.PutBack(test)
             case events.Hung(worker, test):
+                self._recheck.died(worker, test, Word.HUNG, self._deaths.seconds(worker))
                 self._deaths.hung(worker, test)
             case events.NotRun(tests, reason):
                 for test in tests:
@@ -327,6 +353,7 @@ class Controller:
         ids, keys = (collected.ids, collected.keys) if runnable else ([], None)
         self._ending.collection_failed = not runnable
         self._results.collected(ids)
+        self._recheck.collected(ids)
         count = self._settings.run_options().workers_for(len(ids))
         self._nodes.make_ready(count, ids)
         if runnable:
@@ -377,8 +404,10 @@ class Controller:
                 if self._run.hears(worker):
                     self._happened(events.Finished(worker, test))
                     self._results.finished(node, test, passes)
+                    self._recheck.finished(worker, test, passes)
             case Reported(test, data):
                 if self._run.hears(worker):
+                    self._recheck.reported(test, data)
                     self._results.reported(node, test, data)
             case Ready():
                 self._happened(events.Ready(worker))

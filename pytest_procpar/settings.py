@@ -14,13 +14,47 @@ import pytest
 from pytest_procpar.core.model import Dist, RunOptions
 from pytest_procpar.core.record import record
 
-__all__ = ["Settings", "parse_count", "parse_numprocesses", "parse_seconds", "read_settings"]
+__all__ = [
+    "RECHECKS",
+    "RecheckOptions",
+    "Settings",
+    "parse_count",
+    "parse_numprocesses",
+    "parse_seconds",
+    "read_settings",
+]
+
+#: What can be re-checked.
+RECHECKS = ("failed", "all", "none")
 
 #: Options under which nothing is run in parallel because no test is run, or none to its end.
 _NO_RUN = (
     "collectonly", "help", "version", "showfixtures", "show_fixtures_per_test", "markers", "cacheshow",
     "setupplan", "setuponly",
 )  # fmt: skip
+
+
+@record
+class RecheckOptions:
+    """What is to be run again after the run, and how long that may take.
+
+    ``order`` is "reverse", "random" or None, ``seed`` that of a random one. ``budget`` is in seconds; None:
+    what the run took.
+    """
+
+    what: str = "failed"
+    order: str | None = None
+    seed: str = ""
+    budget: float | None = None
+    tests: int = 20
+    explain: bool = False
+    cleaners: bool = False
+    strict: bool = False
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anything may have to be run again."""
+        return self.what != "none" or self.order is not None
 
 
 @record
@@ -37,6 +71,7 @@ class Settings:
     #: Seconds that a test may run, and that may pass without a result before that is said; 0: no limit.
     hang_timeout: float
     quiet_seconds: float
+    recheck: RecheckOptions
 
     def run_options(self) -> RunOptions:
         """The part the core has to know."""
@@ -105,6 +140,8 @@ def read_settings(config: pytest.Config) -> Settings | None:
     if getattr(option, "distload", False):
         option.dist = "load"
     workers = _workers(config)
+    if not workers and option.numprocesses is None and _wants_workers(config):
+        workers = 1
     if not workers:
         return None
     if option.dist == "no":
@@ -129,6 +166,7 @@ def read_settings(config: pytest.Config) -> Settings | None:
         freeze_heap=_ini_flag(config, "procpar_freeze_heap"),
         hang_timeout=_hang_timeout(config),
         quiet_seconds=_ini_seconds(config, "procpar_quiet_seconds"),
+        recheck=_recheck(config),
     )
 
 
@@ -193,6 +231,37 @@ def _local_workers(spec: str) -> int:
 def _hang_timeout(config: pytest.Config) -> float:
     given: float | None = config.option.hang_timeout
     return given if given is not None else _ini_seconds(config, "procpar_hang_timeout")
+
+
+def _wants_workers(config: pytest.Config) -> bool:
+    """Whether an option asks for what only workers can do: then there is one."""
+    option = config.option
+    return option.recheck in ("failed", "all") or option.recheck_order is not None
+
+
+def _recheck(config: pytest.Config) -> RecheckOptions:
+    option = config.option
+    what = option.recheck if option.recheck is not None else str(config.getini("procpar_recheck"))
+    if what not in RECHECKS:
+        raise pytest.UsageError(
+            f"procpar_recheck (ini option): invalid value {what!r}: give one of {', '.join(RECHECKS)}"
+        )
+    order, _, seed = (option.recheck_order or "").partition(":")
+    known = order == "random" or option.recheck_order == "reverse"
+    if option.recheck_order is not None and not known:
+        raise pytest.UsageError(
+            f"--recheck-order: invalid value {option.recheck_order!r}: give reverse, random or random:SEED"
+        )
+    return RecheckOptions(
+        what=what,
+        order=order or None,
+        seed=seed or os.urandom(4).hex(),
+        budget=option.recheck_budget,
+        tests=_checked("--recheck-tests", option.recheck_tests, 1) or 1,
+        explain=option.recheck_explain,
+        cleaners=option.recheck_cleaners,
+        strict=option.recheck_strict,
+    )
 
 
 def _ini_seconds(config: pytest.Config, name: str) -> float:

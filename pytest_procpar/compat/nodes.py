@@ -62,6 +62,10 @@ class Nodes:
             self._config.hook.pytest_testnodeready(node=node)
         return self._nodes[worker].workerinput
 
+    def inputs(self) -> list[dict[str, Any]]:
+        """The workerinput of the workers that the run has begun with."""
+        return [self._nodes[WorkerId(i)].workerinput for i in range(self._count)]
+
     def down(self, worker: WorkerId, error: object | None) -> None:
         """A worker is gone."""
         self._config.hook.pytest_testnodedown(node=self._nodes[worker], error=error)

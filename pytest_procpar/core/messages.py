@@ -1,6 +1,6 @@
 """What the processes of a run say to each other.
 
-Four closed unions, one a direction. A message travels as a tuple, its kind first, in the body of a frame
+Closed unions, one a direction. A message travels as a tuple, its kind first, in the body of a frame
 (`procpar.core.wire`); only `ToWorker` has a form of its own, records of a fixed size, because a record
 that has not been read can be taken back by whoever holds both ends of the stream.
 """
@@ -19,8 +19,9 @@ from .wire import WireError
 
 __all__ = [
     "RECORD_SIZE", "Began", "Broke", "CollectReported", "Collected", "Done", "Finished", "Fork", "Forked",
-    "FromServer", "FromWorker", "Halted", "Location", "PassedPhases", "Phases", "Ping", "Pong", "Quit",
-    "Ready", "Reaped", "Record", "Reported", "Setup", "Signal", "Suspend", "ToServer", "Warned", "decode",
+    "FromBranch", "FromServer", "FromWorker", "Gone", "Halted", "Here", "Location", "Message", "PassedPhases",
+    "Perform", "Performed", "Phases", "Ping", "Plant", "Pong", "Quit", "Ready", "Reap", "Reaped", "Record",
+    "Reported", "Rested", "Setup", "Signal", "Sprout", "Suspend", "ToBranch", "ToServer", "Warned", "decode",
     "encode", "pack_record", "unpack_record", "unpack_records",
 ]  # fmt: skip
 
@@ -211,12 +212,90 @@ class Quit:
     """No worker will be wanted any more: let go of what configure has started, and exit."""
 
 
-ToServer: TypeAlias = Setup | Fork | Signal | Ping | Suspend | Quit
+@record
+class Plant:
+    """Fork the root of a tree of throw-away processes (see `Branch`); one descriptor comes along, its stream.
+
+    ``basetemp`` is the folder for its temporary files.
+    """
+
+    worker: WorkerId
+    workerinput: dict[str, Any]
+    basetemp: str | None
+
+
+ToServer: TypeAlias = Setup | Fork | Plant | Signal | Ping | Suspend | Quit
+
+
+# --- controller to a throw-away process -----------------------------------------------------------
+
+
+@record
+class Sprout:
+    """Fork a child from where you stand; one descriptor comes along, its stream."""
+
+
+@record
+class Perform:
+    """Run these tests in this order.
+
+    ``then`` is the test for which fixtures are kept alive at the end; "session" keeps those of the session,
+    None what was alive when this process was forked.
+    """
+
+    tests: tuple[TestIndex, ...]
+    then: TestIndex | Literal["session"] | None
+
+
+@record
+class Reap:
+    """Wait for the end of this child of yours."""
+
+    pid: int
+
+
+ToBranch: TypeAlias = Sprout | Perform | Reap
+
+
+# --- throw-away process to controller -------------------------------------------------------------
+
+
+@record
+class Here:
+    """The process runs."""
+
+    pid: int
+
+
+@record
+class Performed:
+    """A test has ended with this word (see `core.probes`); the first line of its failure."""
+
+    test: TestIndex
+    word: str
+    message: str
+
+
+@record
+class Rested:
+    """All tests that were ordered have been run."""
+
+
+@record
+class Gone:
+    """A child has ended, with this wait status: the answer to `Reap`."""
+
+    pid: int
+    status: int
+
+
+FromBranch: TypeAlias = Here | Performed | Rested | Gone
 
 
 _KINDS: tuple[type, ...] = (
     Ready, Began, Reported, Finished, Done, CollectReported, Collected, Forked, Reaped, Warned, Halted, Broke,
-    Setup, Fork, Signal, Quit, Ping, Pong, Suspend,
+    Setup, Fork, Signal, Quit, Ping, Pong, Suspend, Plant, Sprout, Perform, Reap, Here, Performed, Rested,
+    Gone,
 )  # fmt: skip
 
 
@@ -232,13 +311,17 @@ def _reader(kind: type) -> Any:
 _WRITERS = {kind: (number, _reader(kind)) for number, kind in enumerate(_KINDS)}
 
 
-def encode(message: FromWorker | FromServer | ToServer) -> tuple[object, ...]:
+#: Everything that is said in frames.
+Message: TypeAlias = FromWorker | FromServer | FromBranch | ToServer | ToBranch
+
+
+def encode(message: Message) -> tuple[object, ...]:
     """The tuple a message travels as."""
     number, fields_of = _WRITERS[type(message)]
     return (number, *fields_of(message))
 
 
-def decode(body: object) -> FromWorker | FromServer | ToServer:
+def decode(body: object) -> Message:
     """The message a tuple stands for.
 
     :raises WireError: if it stands for none.
@@ -247,7 +330,7 @@ def decode(body: object) -> FromWorker | FromServer | ToServer:
         number, *values = cast("tuple[int, object]", body)
         if number < 0:
             raise ValueError(f"its kind is {number}")
-        return cast("FromWorker | FromServer | ToServer", _KINDS[number](*values))
+        return cast("Message", _KINDS[number](*values))
     except (TypeError, ValueError, IndexError) as error:
         raise WireError(f"not a message: {error}") from None
 

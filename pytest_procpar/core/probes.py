@@ -40,12 +40,13 @@ class Probe:
     """Run these tests in this order, in a process forked from the collected suite. The last one is judged.
 
     ``beside`` are sequences that run again and again in other processes meanwhile. ``round`` tells
-    repetitions apart.
+    repetitions apart. A ``fresh`` one shares no part of its run with another.
     """
 
     tests: tuple[TestIndex, ...]
     beside: tuple[tuple[TestIndex, ...], ...] = ()
     round: int = 0
+    fresh: bool = False
 
 
 @record

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from pytest_procpar.core.vitals import Death, Vitals
 
-__all__ = ["BlackBox"]
+__all__ = ["BlackBox", "in_memory"]
 
 #: How much is read of what was captured, and kept of what came on standard error, in bytes.
 _CAPTURED = 1 << 20
@@ -28,7 +28,7 @@ class BlackBox:
     """
 
     def __init__(self) -> None:
-        self._stacks = _in_memory()
+        self._stacks = in_memory()
         self._out, self._err = _on_disk(), _on_disk()
         ours, theirs = os.pipe()
         self._stderr: int | None = ours
@@ -89,7 +89,8 @@ class BlackBox:
         self._stderr = None
 
 
-def _in_memory() -> int:
+def in_memory() -> int:
+    """A file without a name, in memory where the system can have it there."""
     return os.memfd_create("procpar") if hasattr(os, "memfd_create") else _on_disk()
 
 
@@ -100,7 +101,7 @@ def _on_disk() -> int:
             return os.dup(file.fileno())
     except OSError:
         if hasattr(os, "memfd_create"):
-            return _in_memory()
+            return in_memory()
         raise
 
 

@@ -17,7 +17,13 @@ from typing import Any, NoReturn
 
 import pytest
 
-from pytest_procpar.compat.internals import configure, session_from_config, set_basetemp, unconfigure
+from pytest_procpar.compat.internals import (
+    configure,
+    session_from_config,
+    set_basetemp,
+    shared_basetemp,
+    unconfigure,
+)
 from pytest_procpar.compat.items import remember_hook_proxies
 from pytest_procpar.compat.output import forget_fault_handler, mute_reporter, redirect_stdio
 from pytest_procpar.core.messages import (
@@ -25,6 +31,7 @@ from pytest_procpar.core.messages import (
     Forked,
     Halted,
     Ping,
+    Plant,
     Pong,
     Quit,
     Reaped,
@@ -34,6 +41,7 @@ from pytest_procpar.core.messages import (
 )
 from pytest_procpar.core.model import WorkerId, assert_never, worker_name
 from pytest_procpar.process.board import Board
+from pytest_procpar.process.branch import Branch
 from pytest_procpar.process.children import Children
 from pytest_procpar.process.descendants import descendants, is_childless, set_subreaper
 from pytest_procpar.process.fork import (
@@ -46,7 +54,7 @@ from pytest_procpar.process.fork import (
     run_exit_handlers,
 )
 from pytest_procpar.process.heap import Heap
-from pytest_procpar.process.instruments import install_instruments
+from pytest_procpar.process.instruments import install_instruments, silence
 from pytest_procpar.process.orphan import interrupted_without_peer
 from pytest_procpar.process.relay import Relay
 from pytest_procpar.process.system import adopt_socket, change_directory, end_process, out_of_reach
@@ -251,7 +259,7 @@ class ForkServer:
         messages, is_open = self._link.receive()
         for message in messages:
             match message:
-                case Fork():
+                case Fork() | Plant():
                     self._fork(message, selector)
                     if self._me is not None:
                         return True
@@ -274,8 +282,8 @@ class ForkServer:
         os.kill(os.getpid(), signal.SIGSTOP)
         self._children.signal_all(signal.SIGCONT)
 
-    def _fork(self, order: Fork, selector: selectors.BaseSelector) -> None:
-        fds = self._link.take_fds(5)
+    def _fork(self, order: Fork | Plant, selector: selectors.BaseSelector) -> None:
+        fds = self._link.take_fds(5 if isinstance(order, Fork) else 1)
         pid = -1
         if self._session is not None:  # else there is no suite to run; the controller knows
             try:
@@ -284,6 +292,8 @@ class ForkServer:
                 self._link.put(Reaped(order.worker, 0, f"could not be forked: {error}"))
         if pid == 0:
             selector.close()
+            if isinstance(order, Plant):
+                self._become_branch(order, *fds)
             self._become_worker(order, *fds)
             return
         for fd in fds:
@@ -304,6 +314,25 @@ class ForkServer:
         self._instruments = [*instruments]
         self._relay.speak_for_worker(self._link)
         self._identify(order.workerinput)
+
+    def _become_branch(self, order: Plant, stream: int) -> NoReturn:
+        """Be the root of a tree of throw-away processes: a worker that nobody hears but who planted it."""
+        config, session = self._config, self._session
+        assert session is not None
+        self._children.forget()
+        self._link.close()
+        config.pluginmanager.unregister(self._relay)
+        config.option.maxfail = 0
+        self._identify(order.workerinput)
+        forget_exit_handlers()
+        silence(config)
+        if order.basetemp is not None:
+            set_basetemp(config, Path(order.basetemp))
+            shared_basetemp(config)  # else every child would empty the folder first
+        branch = Branch(session, Link(adopt_socket(stream)))
+        config.pluginmanager.register(branch, "procpar-branch")
+        config.hook.pytest_procpar_worker_forked(config=config, session=session)
+        branch.serve()
 
     def _end_server(self) -> NoReturn:
         """Let go of what configure started, last of all. It is no session's end: no test ran here."""

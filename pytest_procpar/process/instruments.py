@@ -1,4 +1,4 @@
-"""What a worker is given, right after the fork, so that its end can be explained."""
+"""Where a worker's output goes, from right after the fork: so that its end can be explained, or nowhere."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from collections.abc import Sequence
 import pytest
 
 from pytest_procpar.compat.output import move_open_files, own_capture, redirect_stdio
+from pytest_procpar.process.blackbox import in_memory
 from pytest_procpar.process.system import DUMP_SIGNAL, out_of_reach
 
-__all__ = ["install_instruments"]
+__all__ = ["install_instruments", "silence"]
 
 
 def install_instruments(config: pytest.Config, fds: Sequence[int]) -> None:
@@ -30,3 +31,16 @@ def install_instruments(config: pytest.Config, fds: Sequence[int]) -> None:
     if config.pluginmanager.hasplugin("faulthandler"):
         faulthandler.enable(file=stacks, all_threads=True)
     faulthandler.register(DUMP_SIGNAL, file=stacks, all_threads=True, chain=False)
+
+
+def silence(config: pytest.Config) -> None:
+    """Let nothing of what this process writes, nor its end, be seen; tests find their captured output."""
+    files = {1: in_memory(), 2: in_memory()}
+    own_capture(config, files, out_of_reach)
+    null = out_of_reach(os.open(os.devnull, os.O_RDWR))
+    redirect_stdio(config, null, (1, 2))
+    for fd in files.values():
+        os.close(fd)
+    move_open_files(config, out_of_reach)
+    if config.pluginmanager.hasplugin("faulthandler"):
+        faulthandler.enable(file=null, all_threads=True)

@@ -16,6 +16,7 @@ from pytest_procpar.core.messages import (
     FromServer,
     FromWorker,
     Ping,
+    Plant,
     Quit,
     Record,
     Setup,
@@ -133,6 +134,17 @@ class Cluster:
         self._workers[worker] = held
         self._selector.register(held.port, selectors.EVENT_READ, worker)
         self._selector.register(held.box, selectors.EVENT_READ, worker)
+
+    def plant(self, worker: WorkerId, workerinput: dict[str, Any], basetemp: str | None) -> Port:
+        """Have the root of a tree of throw-away processes forked: the stream to it, which is the caller's."""
+        ours, theirs = socket_pair()
+        self._server.send(Plant(worker, workerinput, basetemp), [theirs.fileno()])
+        theirs.close()
+        return Port(ours)
+
+    def fileno(self) -> int:
+        """The descriptor on which the fork server is heard."""
+        return self._server.fileno()
 
     def interrupt_server(self) -> None:
         """Interrupt the collection, as Ctrl-C would."""

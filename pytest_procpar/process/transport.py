@@ -20,9 +20,12 @@ from typing import Any
 
 from pytest_procpar.core.messages import (
     RECORD_SIZE,
+    FromBranch,
     FromServer,
     FromWorker,
+    Message,
     Record,
+    ToBranch,
     ToServer,
     decode,
     encode,
@@ -95,9 +98,9 @@ class Port:
         """Why nothing more can be understood, once somebody else has written to the stream."""
         return self._inlet.garbled
 
-    def receive(self) -> tuple[list[FromWorker | FromServer | ToServer], bool]:
+    def receive(self) -> tuple[list[Message], bool]:
         """All messages that have arrived, and whether the stream is still open. See `garbled`, too."""
-        messages: list[FromWorker | FromServer | ToServer] = []
+        messages: list[Message] = []
         while True:
             try:
                 data = self._sock.recv(_CHUNK)
@@ -111,7 +114,7 @@ class Port:
             if len(data) < _CHUNK:
                 return messages, True
 
-    def send(self, message: ToServer, fds: Iterable[int] = ()) -> None:
+    def send(self, message: ToServer | ToBranch, fds: Iterable[int] = ()) -> None:
         """Queue a message, and send what can be sent now. Descriptors stay the caller's to close."""
         self._queue(self._encoder.frame([encode(message)]), [os.dup(fd) for fd in fds])
 
@@ -230,7 +233,7 @@ class Link:
 
     # --- frames ---
 
-    def put(self, message: FromWorker | FromServer) -> None:
+    def put(self, message: FromWorker | FromServer | FromBranch) -> None:
         """Queue a message; it leaves with the next `flush`, in one frame with its neighbours."""
         self._outbox.append(encode(message))
 
@@ -265,8 +268,8 @@ class Link:
             raise
         self._unsent, self._outbox = self._unsent + frame, []
 
-    def receive(self) -> tuple[list[ToServer], bool]:
-        """Wait for messages; what has arrived, and whether the stream is still open.
+    def receive(self) -> tuple[list[Any], bool]:
+        """Wait for messages, of the kind that this process is sent; what has come, and whether more can.
 
         :raises WireError: if somebody else wrote to the stream, after the messages before that.
         """
@@ -281,7 +284,7 @@ class Link:
                 fds = array.array("i")
                 fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
                 self._fds.extend(fds)
-        messages: list[ToServer] = self._inlet.feed(data)
+        messages = self._inlet.feed(data)
         if not messages:
             self._inlet.check()
         return messages, bool(data)

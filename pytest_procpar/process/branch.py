@@ -1,0 +1,154 @@
+"""A throw-away process: runs tests in the order it is told, and can be forked at any point of it.
+
+The first one is forked from the collected suite (the root of a tree), every other one from one of these. One
+that is left alone is a check-point: the state after the tests that it has run, to be forked again and again.
+What it is told comes over a stream of its own; when that is closed, it ends. Nothing that it does is reported
+as a result of the run, and no session is finished here.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, NoReturn
+
+import pytest
+
+from pytest_procpar.compat.items import alive_nodes, late_teardown, watch_teardown
+from pytest_procpar.core.messages import Gone, Here, Perform, Performed, Reap, Rested, Sprout
+from pytest_procpar.core.model import TestIndex
+from pytest_procpar.core.probes import Word
+from pytest_procpar.process.fork import default_signals, fork, let_setsid_work
+from pytest_procpar.process.system import adopt_socket, end_process, getpid
+from pytest_procpar.process.transport import Link
+
+__all__ = ["Branch"]
+
+#: How much is told of a failure, in characters.
+_MESSAGE = 500
+
+
+class Branch:
+    """The plugin of one throw-away process, and its loop: `serve` never returns."""
+
+    def __init__(self, session: pytest.Session, link: Link) -> None:
+        self._session = session
+        self._link = link
+        self._latest: pytest.Item | None = None
+        self._born_alive = False
+        self._words: set[Word] = set()
+        self._message = ""
+        #: What stays alive at the end of the running test.
+        self._keep: pytest.Item | pytest.Session | None = None
+
+    def serve(self) -> NoReturn:
+        """Do what is told until the stream is closed."""
+        status = 1
+        try:
+            watch_teardown(self._session, self._decide_kept)
+            self._begin()
+            while self._obey():
+                pass
+            status = 0
+        finally:
+            end_process(status)
+
+    def _begin(self) -> None:
+        """Be a process of one's own, whose group ends with it."""
+        os.setpgid(0, 0)
+        default_signals()
+        let_setsid_work()
+        self._born_alive = bool(alive_nodes(self._session))
+        self._link.put(Here(getpid()))
+        self._link.flush()
+
+    def _obey(self) -> bool:
+        messages, is_open = self._link.receive()
+        for message in messages:
+            match message:
+                case Sprout():
+                    self._sprout()
+                case Perform(tests, then):
+                    self._perform(tests, then)
+                case Reap(pid):
+                    self._reap(pid)
+                case _:
+                    raise AssertionError(f"not for a branch: {message!r}")
+        self._link.flush()
+        return is_open
+
+    # --- the tree ---
+
+    def _sprout(self) -> None:
+        (stream,) = self._link.take_fds(1)
+        try:
+            pid = fork()
+        except OSError:
+            pid = -1  # the controller sees the stream closed
+        if pid == 0:
+            self._link.close()
+            self._link = Link(adopt_socket(stream))
+            self._begin()
+        else:
+            os.close(stream)
+
+    def _reap(self, pid: int) -> None:
+        try:
+            _, status = os.waitpid(pid, 0)
+        except ChildProcessError:  # somebody has waited for all children
+            status = 0
+        self._link.put(Gone(pid, status))
+
+    # --- tests ---
+
+    def _perform(self, tests: tuple[int, ...], then: int | str | None) -> None:
+        items = self._session.items
+        order = [items[test] for test in tests]
+        last: pytest.Item | pytest.Session | None
+        if isinstance(then, int):
+            last = items[then]
+        else:
+            last = self._session if then == "session" or self._born_alive else None
+        first = order[0] if order else last
+        if self._latest is not None and alive_nodes(self._session):
+            late_teardown(self._latest, first)
+        for test, item, following in zip(tests, order, [*order[1:], last], strict=True):
+            self._run(TestIndex(test), item, following)
+        self._link.put(Rested())
+
+    def _run(
+        self, test: TestIndex, item: pytest.Item, following: pytest.Item | pytest.Session | None
+    ) -> None:
+        session = self._session
+        self._words, self._message = set(), ""
+        self._latest = item
+        self._keep = following
+        if following is item:  # or what the test itself needs would not be torn down
+            self._keep = item.parent  # type: ignore[assignment]
+        nextitem = following if isinstance(following, pytest.Item) else None
+        try:
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=nextitem)
+        finally:
+            if self._link.forked:  # a child that the test has forked, and that has nothing to do here
+                end_process(0)
+        session.shouldfail = session.shouldstop = False
+        word = next((w for w in (Word.FAILED, Word.SKIPPED) if w in self._words), Word.PASSED)
+        self._link.put(Performed(test, word.value, self._message if word.bad else ""))
+        self._link.flush()
+
+    def _decide_kept(self, nextitem: pytest.Item | None) -> Any:
+        return self._keep
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note how a phase of the running test ended."""
+        if report.failed:
+            self._words.add(Word.FAILED)
+            self._message = self._message or _first_line(report.longrepr)
+        elif report.skipped and not hasattr(report, "wasxfail"):
+            self._words.add(Word.SKIPPED)
+
+
+def _first_line(longrepr: object) -> str:
+    crash = getattr(longrepr, "reprcrash", None)
+    lines = str(longrepr if crash is None else crash.message).strip().splitlines()
+    return lines[0][:_MESSAGE] if lines else ""

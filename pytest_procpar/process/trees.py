@@ -1,0 +1,177 @@
+"""A tree of throw-away processes, as the controller sees it: what can be forked, and is kept for that.
+
+All processes of a tree go by one worker's identity, so only one of them runs tests at a time.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from pytest_procpar.core.messages import Reap, Sprout
+from pytest_procpar.core.model import TestIndex
+from pytest_procpar.core.probes import Word
+from pytest_procpar.process.system import socket_pair
+from pytest_procpar.process.transport import Port
+
+__all__ = ["Twig", "Tree", "check_points", "memory_cap"]
+
+Tests = tuple[TestIndex, ...]
+
+#: No more check-points than this along one pass, and none before so much time has been spent, in seconds:
+#: a fork takes some milliseconds.
+_MOST = 64
+_WORTH_A_FORK = 0.015
+
+#: No more passes than this have their check-points kept.
+_TRUNKS = 6
+
+
+class Twig:
+    """One process: the stream to it, and what it has run since the suite was collected."""
+
+    def __init__(self, port: Port, parent: Twig | None) -> None:
+        self.port = port
+        self.parent = parent
+        self.pid: int | None = None
+        self.pidfd: int | None = None
+        self.tests: Tests = ()
+        self.words: tuple[Word, ...] = ()
+        self.used = 0
+        self.closed = False
+        #: The memory that is its alone, in bytes.
+        self.size = 0
+
+    def sprout(self) -> Twig:
+        """Have a child forked from here."""
+        ours, theirs = socket_pair()
+        self.port.send(Sprout(), [theirs.fileno()])
+        theirs.close()
+        child = Twig(Port(ours), self)
+        child.tests, child.words = self.tests, self.words
+        return child
+
+    def found(self, pid: int) -> None:
+        """Its process id is known."""
+        self.pid = pid
+        if hasattr(os, "pidfd_open"):
+            with suppress(OSError):
+                self.pidfd = os.pidfd_open(pid)
+
+    def kill(self) -> None:
+        """End it and what it has started; its parent reaps it."""
+        if self.pid is not None:
+            for send in (os.killpg, os.kill):
+                with suppress(ProcessLookupError, PermissionError):
+                    send(self.pid, signal.SIGKILL)
+            if self.parent is not None and not self.parent.closed:
+                self.parent.port.send(Reap(self.pid))
+
+    def close(self) -> None:
+        """Close the stream."""
+        self.closed = True
+        self.port.close()
+        if self.pidfd is not None:
+            os.close(self.pidfd)
+            self.pidfd = None
+
+    def measure(self) -> None:
+        """See how much memory is its alone (Linux; elsewhere nobody says)."""
+        self.size = _kilobytes(f"/proc/{self.pid}/smaps_rollup", "Private_Dirty:") << 10
+
+
+class Tree:
+    """The root, and the check-points: suspended processes by what they have run.
+
+    :param cap: how much memory the check-points may take, in bytes.
+    """
+
+    def __init__(self, root: Twig, cap: int) -> None:
+        self.root = root
+        self._cap = cap
+        self._kept: list[Twig] = []
+        #: The processes that passes were run in, which hold the fixtures that their check-points share.
+        self.trunks: list[Twig] = []
+        self._clock = 0
+
+    def closest(self, tests: Tests) -> Twig:
+        """The process that has run the longest beginning of `tests`, and nothing else."""
+        best = self.root
+        for twig in self._kept:
+            size = len(twig.tests)
+            if len(best.tests) < size <= len(tests) and twig.tests == tests[:size]:
+                best = twig
+        self._clock += 1
+        best.used = self._clock
+        return best
+
+    def has(self, tests: Tests) -> bool:
+        """Whether there is a check-point for exactly this."""
+        return any(twig.tests == tests for twig in self._kept)
+
+    def keep(self, twig: Twig) -> list[Twig]:
+        """Keep a check-point; those that have to go for it, the least used ones."""
+        self._clock += 1
+        twig.used = self._clock
+        twig.measure()
+        self._kept.append(twig)
+        gone = []
+        while len(self._kept) > 1 and (
+            len(self._kept) > 2 * _MOST or sum(kept.size for kept in self._kept) > self._cap
+        ):
+            oldest = min(self._kept, key=lambda kept: kept.used)
+            self._kept.remove(oldest)
+            gone.append(oldest)
+        return gone
+
+    def surplus(self) -> Twig | None:
+        """The oldest trunk, if there are too many."""
+        return self.trunks[0] if len(self.trunks) > _TRUNKS else None
+
+    def born_of(self, trunk: Twig) -> list[Twig]:
+        """The check-points that a trunk has left."""
+        return [twig for twig in self._kept if twig.parent is trunk]
+
+    def drop(self, twig: Twig) -> None:
+        """A process is of no use any more."""
+        for twigs in (self._kept, self.trunks):
+            if twig in twigs:
+                twigs.remove(twig)
+
+    def twigs(self) -> list[Twig]:
+        """All processes that wait, children before their parents."""
+        return [*reversed(self._kept), *reversed(self.trunks), self.root]
+
+
+def check_points(tests: Sequence[TestIndex], seconds: Callable[[TestIndex], float]) -> list[int]:
+    """At which places of `tests`, of which the last one is judged, a pass leaves a check-point.
+
+    Before the last one if it is worth it, and evenly by the time that tests take (`seconds`), so that no
+    place is far behind one.
+    """
+    times = [seconds(test) for test in tests[:-1]]
+    total = sum(times)
+    step = max(total / _MOST, _WORTH_A_FORK)
+    places, spent = [], 0.0
+    for place, time in enumerate(times, 1):
+        spent += time
+        if spent >= step or (place == len(times) and total >= _WORTH_A_FORK):
+            places.append(place)
+            spent = 0.0
+    return places
+
+
+def memory_cap() -> int:
+    """How much memory check-points may take together, in bytes: a quarter of what is available."""
+    return _kilobytes("/proc/meminfo", "MemAvailable:") << 8 or 1 << 30
+
+
+def _kilobytes(path: str, name: str) -> int:
+    """A figure of the kernel's; 0 if it is not told."""
+    with suppress(OSError, ValueError), open(path, encoding="ascii", errors="replace") as file:
+        for line in file:
+            if line.startswith(name):
+                return int(line.split()[1])
+    return 0

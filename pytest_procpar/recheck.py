@@ -1,0 +1,235 @@
+"""What happens after the last test: suspects are run again in throw-away processes, to tell what is wrong.
+
+Takes note of what ran where during the run, which costs next to nothing. Only when there is something to look
+into are processes forked, and nothing that they find changes an outcome.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from time import time
+from typing import Any, TypeVar
+
+from pytest_procpar.core.history import History
+from pytest_procpar.core.messages import PassedPhases
+from pytest_procpar.core.model import TestIndex, WorkerId
+from pytest_procpar.core.order import reversed_order, shuffled
+from pytest_procpar.core.probes import Word
+from pytest_procpar.core.search import Search
+from pytest_procpar.core.survey import survey_alone, survey_order
+from pytest_procpar.core.suspects import Finding, Inquiry, Kind, Suspect
+from pytest_procpar.process.launch import Cluster
+from pytest_procpar.process.prober import Ended, Prober
+from pytest_procpar.process.system import monotonic
+from pytest_procpar.settings import RecheckOptions
+
+__all__ = ["LEAST_BUDGET", "Recheck"]
+
+#: The least time that a re-check may take if nothing else is said, in seconds.
+LEAST_BUDGET = 10.0
+
+_T = TypeVar("_T")
+
+
+class Recheck:
+    """The record of one run, and the inquiry that may follow."""
+
+    def __init__(self, options: RecheckOptions) -> None:
+        self._options = options
+        self._began = monotonic()
+        self._history = History()
+        self._ids: list[str] = []
+        #: What did not end as passed.
+        self._words: dict[TestIndex, Word] = {}
+        self._times: dict[TestIndex, tuple[float, float]] = {}
+        self.findings: list[Finding] = []
+        #: The failed tests that were left out since there were too many.
+        self.left_out: list[TestIndex] = []
+        #: Why it ended early, if it did.
+        self.note = ""
+
+    # --- during the run ---
+
+    def collected(self, ids: list[str]) -> None:
+        """The tests are known."""
+        self._ids = ids
+
+    def reported(self, test: TestIndex, data: dict[str, Any]) -> None:
+        """A worker has sent a report that is more than a plain pass."""
+        outcome = data.get("outcome")
+        if outcome == "failed":
+            self._words[test] = Word.FAILED
+        elif outcome == "skipped" and "wasxfail" not in data:
+            self._words.setdefault(test, Word.SKIPPED)
+        start, stop = data.get("start"), data.get("stop")
+        if isinstance(start, float) and isinstance(stop, float):
+            first, last = self._times.get(test, (start, stop))
+            self._times[test] = (min(first, start), max(last, stop))
+
+    def finished(self, worker: WorkerId, test: TestIndex, passes: PassedPhases | None) -> None:
+        """A worker has run a test."""
+        if passes is not None:
+            phases = passes[1]
+            start, stop = phases[0][0], phases[2][1]
+        else:
+            now = time()
+            start, stop = self._times.pop(test, (now, now))
+        self._history.began(worker, test, start)
+        self._history.ended(test, stop)
+
+    def died(self, worker: WorkerId, test: TestIndex, word: Word, seconds: float) -> None:
+        """A test has ended its process, or was ended, after so many seconds."""
+        self._words[test] = word
+        now = time()
+        self._history.began(worker, test, now - seconds)
+        self._history.ended(test, now)
+
+    # --- afterwards ---
+
+    @property
+    def failures(self) -> int:
+        """How many tests have failed, crashed or hung."""
+        return sum(word.bad for word in self._words.values())
+
+    @property
+    def subject(self) -> str:
+        """What is looked into, in words."""
+        if self._options.what == "all":
+            return f"{len(self._ids)} tests"
+        count = self.failures
+        return f"{count} failed test{'' if count == 1 else 's'}" if count else "all tests in another order"
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is anything to look into."""
+        options = self._options
+        if not options.wanted or not self._ids:
+            return False
+        return options.what == "all" or options.order is not None or self.failures > 0
+
+    def run(
+        self,
+        cluster: Cluster,
+        inputs: Sequence[dict[str, Any]],
+        basetemp: str | None,
+        ended: Callable[[], bool],
+        wake: int,
+    ) -> None:
+        """Look into it: see `Prober` for what it takes. Leaves `findings`, whatever happens."""
+        now = monotonic()
+        budget = self._options.budget
+        self._deadline = now + (max(LEAST_BUDGET, now - self._began) if budget is None else budget)
+        prober = Prober(cluster, inputs, basetemp, self._seconds, self._limit, ended, wake)
+        try:
+            suspects = self._failed() + self._surveyed(prober)
+            inquiry = Inquiry(suspects, self._preceding, self._file_of, len(inputs))
+            try:
+                self._drive(prober, inquiry.steps(), self._deadline)
+            finally:
+                self.findings += inquiry.findings()
+        except Ended:
+            self.note = "the re-check has ended early: its time was over, or it was interrupted"
+        finally:
+            prober.close()
+
+    def _drive(self, prober: Prober, search: Search[_T], deadline: float) -> _T:
+        """Run a search to its end."""
+        try:
+            probes = next(search)
+            while True:
+                probes = search.send(prober.run(probes, deadline))
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+
+    # --- what there is to look into ---
+
+    def _failed(self) -> list[Suspect]:
+        if self._options.what == "none":
+            return []
+        failed = [test for test, word in self._words.items() if word.bad]
+        self.left_out = failed[self._options.tests :]
+        return [
+            Suspect(
+                self._plain(test),
+                self._words[test],
+                failed_after=self._before(test),
+                beside=tuple(tuple(map(self._plain, side)) for side in self._history.beside(test)),
+            )
+            for test in failed[: self._options.tests]
+        ]
+
+    def _surveyed(self, prober: Prober) -> list[Suspect]:
+        """What a run of every test alone, or of all in another order, says of tests that have not failed."""
+        unlimited = float("inf")
+        deadline = unlimited if self._options.budget is None else self._deadline
+        suspects: dict[TestIndex, Suspect] = {}
+        began = monotonic()
+        if self._options.what == "all":
+            suspects.update(self._survey_alone(prober, deadline))
+        if self._options.order is not None:
+            suspects.update(self._survey_order(prober, deadline))
+        if self._options.budget is None:
+            self._deadline += 2 * (monotonic() - began)
+        return list(suspects.values())
+
+    def _survey_alone(self, prober: Prober, deadline: float) -> dict[TestIndex, Suspect]:
+        tests = [test for test in self._all() if self._word(test) is not Word.CRASHED]
+        tests = [test for test in tests if not self._word(test).bad]
+        alone = self._drive(prober, survey_alone(tests), deadline)
+        twice_bad = [result.test for result in alone if result.non_idempotent]
+        again = self._drive(prober, survey_alone(twice_bad, rounds=(1, 2)), deadline)
+        for result in alone:
+            rounds = [other for other in again if other.test == result.test]
+            if rounds and all(other.non_idempotent for other in rounds):
+                self.findings.append(Finding(result.test, Kind.NIO, message=result.message))
+        return {
+            result.test: Suspect(result.test, self._word(result.test), passed_after=self._before(result.test))
+            for result in alone
+            if result.first.bad
+        }
+
+    def _survey_order(self, prober: Prober, deadline: float) -> dict[TestIndex, Suspect]:
+        options = self._options
+        reverse = options.order == "reverse"
+        places = reversed_order(len(self._ids)) if reverse else shuffled(self._ids, options.seed)
+        order = [TestIndex(place) for place in places if not self._ends_its_process(TestIndex(place))]
+        placed = self._drive(prober, survey_order(order), deadline)
+        return {
+            result.test: Suspect(
+                result.test,
+                result.word,
+                failed_after=result.before,
+                passed_after=self._before(result.test),
+            )
+            for result in placed
+            if result.word.bad and not self._word(result.test).bad
+        }
+
+    # --- what is known of tests; under --dist each there are several of a kind ---
+
+    def _all(self) -> list[TestIndex]:
+        return [TestIndex(i) for i in range(len(self._ids))]
+
+    def _plain(self, test: TestIndex) -> TestIndex:
+        return TestIndex(test % len(self._ids))
+
+    def _word(self, test: TestIndex) -> Word:
+        return self._words.get(test, Word.PASSED)
+
+    def _before(self, test: TestIndex) -> tuple[TestIndex, ...]:
+        return tuple(map(self._plain, self._history.before(test)))
+
+    def _ends_its_process(self, test: TestIndex) -> bool:
+        return self._word(test) in (Word.CRASHED, Word.HUNG)
+
+    def _preceding(self, test: TestIndex) -> tuple[TestIndex, ...]:
+        return tuple(TestIndex(i) for i in range(test) if not self._ends_its_process(TestIndex(i)))
+
+    def _file_of(self, test: TestIndex) -> str:
+        return self._ids[test].split("::", 1)[0]
+
+    def _seconds(self, test: TestIndex) -> float:
+        return 0.0 if self._word(test) is Word.HUNG else self._history.duration(test)
+
+    def _limit(self, test: TestIndex) -> float:
+        return self._history.duration(test) if self._word(test) is Word.HUNG else 0.0
