@@ -10,13 +10,14 @@ from collections.abc import Callable, Sequence
 from time import time
 from typing import Any, TypeVar
 
+from pytest_procpar.confirm import Confirmer
 from pytest_procpar.core.history import History
 from pytest_procpar.core.messages import PassedPhases
 from pytest_procpar.core.model import TestIndex, WorkerId
 from pytest_procpar.core.order import reversed_order, shuffled
-from pytest_procpar.core.probes import Word
+from pytest_procpar.core.probes import Confirmation, Word
 from pytest_procpar.core.search import Search
-from pytest_procpar.core.survey import survey_alone, survey_order
+from pytest_procpar.core.survey import survey_after, survey_alone, survey_order
 from pytest_procpar.core.suspects import Finding, Inquiry, Kind, Suspect
 from pytest_procpar.process.launch import Cluster
 from pytest_procpar.process.prober import Ended, Prober
@@ -27,6 +28,9 @@ __all__ = ["LEAST_BUDGET", "Recheck"]
 
 #: The least time that a re-check may take if nothing else is said, in seconds.
 LEAST_BUDGET = 10.0
+
+#: Which part of the time is kept for trying commands in fresh processes.
+_RESERVED = 0.25
 
 _T = TypeVar("_T")
 
@@ -43,6 +47,8 @@ class Recheck:
         self._words: dict[TestIndex, Word] = {}
         self._times: dict[TestIndex, tuple[float, float]] = {}
         self.findings: list[Finding] = []
+        #: What came of the commands that go with them, in fresh processes.
+        self.confirmations: dict[TestIndex, list[Confirmation]] = {}
         #: The failed tests that were left out since there were too many.
         self.left_out: list[TestIndex] = []
         #: Why it ended early, if it did.
@@ -114,23 +120,31 @@ class Recheck:
         basetemp: str | None,
         ended: Callable[[], bool],
         wake: int,
+        confirmer: Confirmer,
     ) -> None:
         """Look into it: see `Prober` for what it takes. Leaves `findings`, whatever happens."""
         now = monotonic()
         budget = self._options.budget
-        self._deadline = now + (max(LEAST_BUDGET, now - self._began) if budget is None else budget)
-        prober = Prober(cluster, inputs, basetemp, self._seconds, self._limit, ended, wake)
+        self._budget = max(LEAST_BUDGET, now - self._began) if budget is None else budget
+        self._deadline = now + self._budget
+        prober = Prober(cluster, inputs, basetemp, self._seconds, self.limit, ended, wake)
         try:
             suspects = self._failed() + self._surveyed(prober)
-            inquiry = Inquiry(suspects, self._preceding, self._file_of, len(inputs))
-            try:
-                self._drive(prober, inquiry.steps(), self._deadline)
-            finally:
-                self.findings += inquiry.findings()
+            self._inquire(prober, suspects, len(inputs))
+            if self._options.what == "all":
+                self._inquire(prober, self._hidden(prober), len(inputs))
         except Ended:
             self.note = "the re-check has ended early: its time was over, or it was interrupted"
         finally:
             prober.close()
+        self.confirmations = confirmer.confirm(self.findings, len(inputs), self._deadline, ended)
+
+    def _inquire(self, prober: Prober, suspects: list[Suspect], lanes: int) -> None:
+        inquiry = Inquiry(suspects, self._preceding, self._file_of, lanes)
+        try:
+            self._drive(prober, inquiry.steps(), self._deadline - _RESERVED * self._budget)
+        finally:
+            self.findings += inquiry.findings()
 
     def _drive(self, prober: Prober, search: Search[_T], deadline: float) -> _T:
         """Run a search to its end."""
@@ -173,8 +187,8 @@ class Recheck:
         return list(suspects.values())
 
     def _survey_alone(self, prober: Prober, deadline: float) -> dict[TestIndex, Suspect]:
-        tests = [test for test in self._all() if self._word(test) is not Word.CRASHED]
-        tests = [test for test in tests if not self._word(test).bad]
+        tests = [test for test in self._all() if self.word(test) is not Word.CRASHED]
+        tests = [test for test in tests if not self.word(test).bad]
         alone = self._drive(prober, survey_alone(tests), deadline)
         twice_bad = [result.test for result in alone if result.non_idempotent]
         again = self._drive(prober, survey_alone(twice_bad, rounds=(1, 2)), deadline)
@@ -183,10 +197,23 @@ class Recheck:
             if rounds and all(other.non_idempotent for other in rounds):
                 self.findings.append(Finding(result.test, Kind.NIO, message=result.message))
         return {
-            result.test: Suspect(result.test, self._word(result.test), passed_after=self._before(result.test))
+            result.test: Suspect(result.test, self.word(result.test), passed_after=self._before(result.test))
             for result in alone
             if result.first.bad
         }
+
+    def _hidden(self, prober: Prober) -> list[Suspect]:
+        """What fails after a polluter that is known, though it has failed nowhere yet."""
+        known = {finding.test for finding in self.findings if finding.kind is not Kind.NIO}
+        polluted = (Kind.VICTIM, Kind.CONTAMINATED_CRASH)
+        causes = {finding.cause for finding in self.findings if finding.kind in polluted}
+        suspects: dict[TestIndex, Suspect] = {}
+        for cause in sorted(causes - {()}):
+            tests = [t for t in self._all() if t not in known and t not in cause and not self.word(t).bad]
+            for result in self._drive(prober, survey_after(cause, tests), self._deadline):
+                if result.word.bad:
+                    suspects[result.test] = Suspect(result.test, Word.PASSED, failed_after=cause)
+        return list(suspects.values())
 
     def _survey_order(self, prober: Prober, deadline: float) -> dict[TestIndex, Suspect]:
         options = self._options
@@ -202,7 +229,7 @@ class Recheck:
                 passed_after=self._before(result.test),
             )
             for result in placed
-            if result.word.bad and not self._word(result.test).bad
+            if result.word.bad and not self.word(result.test).bad
         }
 
     # --- what is known of tests; under --dist each there are several of a kind ---
@@ -213,14 +240,15 @@ class Recheck:
     def _plain(self, test: TestIndex) -> TestIndex:
         return TestIndex(test % len(self._ids))
 
-    def _word(self, test: TestIndex) -> Word:
+    def word(self, test: TestIndex) -> Word:
+        """How a test ended in the run."""
         return self._words.get(test, Word.PASSED)
 
     def _before(self, test: TestIndex) -> tuple[TestIndex, ...]:
         return tuple(map(self._plain, self._history.before(test)))
 
     def _ends_its_process(self, test: TestIndex) -> bool:
-        return self._word(test) in (Word.CRASHED, Word.HUNG)
+        return self.word(test) in (Word.CRASHED, Word.HUNG)
 
     def _preceding(self, test: TestIndex) -> tuple[TestIndex, ...]:
         return tuple(TestIndex(i) for i in range(test) if not self._ends_its_process(TestIndex(i)))
@@ -229,7 +257,8 @@ class Recheck:
         return self._ids[test].split("::", 1)[0]
 
     def _seconds(self, test: TestIndex) -> float:
-        return 0.0 if self._word(test) is Word.HUNG else self._history.duration(test)
+        return 0.0 if self.word(test) is Word.HUNG else self._history.duration(test)
 
-    def _limit(self, test: TestIndex) -> float:
-        return self._history.duration(test) if self._word(test) is Word.HUNG else 0.0
+    def limit(self, test: TestIndex) -> float:
+        """How long a test may take that has hung in the run, in seconds; 0 for others."""
+        return self._history.duration(test) if self.word(test) is Word.HUNG else 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections import deque
 from collections.abc import Callable
 
@@ -13,6 +14,7 @@ from pytest_procpar.compat.cache import learn_collection
 from pytest_procpar.compat.internals import postpone_fixture_manager, shared_basetemp
 from pytest_procpar.compat.nodes import Nodes
 from pytest_procpar.compat.output import output_in_batches
+from pytest_procpar.confirm import Confirmer
 from pytest_procpar.core import events
 from pytest_procpar.core.events import Effect, Event
 from pytest_procpar.core.messages import (
@@ -155,8 +157,12 @@ class Controller:
         self._terminal.line(f"\nre-checking {recheck.subject} (Ctrl-C ends it)")
         self._show()
         base = shared_basetemp(self._config)
-        recheck.run(self._cluster, self._nodes.inputs(), base, ended, signals.fd)
-        self._findings.found(recheck.findings, recheck.left_out, recheck.note)
+        confirmer = Confirmer(self._config, self._results.nodeid, recheck.word, recheck.limit)
+        try:
+            recheck.run(self._cluster, self._nodes.inputs(), base, ended, signals.fd, confirmer)
+        except Exception:
+            self._broke("the re-check", traceback.format_exc())
+        self._findings.found(recheck.findings, recheck.confirmations, recheck.left_out, recheck.note)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:

@@ -10,7 +10,7 @@ from enum import Enum
 from .model import TestIndex
 from .record import record
 
-__all__ = ["Outcome", "Probe", "Word"]
+__all__ = ["Confirmation", "Outcome", "Probe", "Word"]
 
 
 class Word(str, Enum):
@@ -59,3 +59,21 @@ class Outcome:
     def of(self, probe: Probe) -> Word:
         """How the judged test ended."""
         return self.words[-1] if len(self.words) == len(probe.tests) else Word.LOST
+
+
+@record
+class Confirmation:
+    """A command that runs tests, and what came of it in a fresh process.
+
+    ``word`` is how the judged test ended, None if that could not be found out; ``expected`` whether a failure
+    was expected.
+    """
+
+    command: str
+    expected_bad: bool
+    word: Word | None
+
+    @property
+    def holds(self) -> bool:
+        """Whether it came as expected."""
+        return self.word is not None and (self.word.bad if self.expected_bad else self.word.good)

@@ -9,7 +9,7 @@ from .probes import Probe, Word
 from .record import record
 from .search import Search
 
-__all__ = ["Alone", "Placed", "survey_alone", "survey_order"]
+__all__ = ["Alone", "Placed", "survey_after", "survey_alone", "survey_order"]
 
 #: How many probes are asked for at once: a batch is answered as a whole.
 _BATCH = 64
@@ -51,6 +51,17 @@ def survey_alone(tests: Sequence[TestIndex], rounds: Iterable[int] = (0,)) -> Se
                 words = outcome.words
                 first = words[0] if words else Word.LOST
                 found.append(Alone(test, first, words[1] if len(words) > 1 else None, outcome.message))
+    return found
+
+
+def survey_after(cause: tuple[TestIndex, ...], tests: Sequence[TestIndex]) -> Search[list[Placed]]:
+    """Run every test after the same ones."""
+    found = []
+    for at in range(0, len(tests), _BATCH):
+        probes = [Probe((*cause, test)) for test in tests[at : at + _BATCH]]
+        outcomes = yield probes
+        for probe, outcome in zip(probes, outcomes, strict=True):
+            found.append(Placed(probe.tests[-1], outcome.of(probe), cause, outcome.message))
     return found
 
 

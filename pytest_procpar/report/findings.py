@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pytest
 
 from pytest_procpar.core.model import TestIndex
+from pytest_procpar.core.probes import Confirmation
 from pytest_procpar.core.suspects import Finding, Kind
 
 __all__ = ["Findings"]
@@ -26,15 +27,24 @@ class Findings:
         self._config = config
         self._nodeid = nodeid
         self._findings: Sequence[Finding] = ()
+        self._confirmations: Mapping[TestIndex, Sequence[Confirmation]] = {}
         self._left_out: Sequence[TestIndex] = ()
         self._note = ""
 
-    def found(self, findings: Sequence[Finding], left_out: Sequence[TestIndex], note: str) -> None:
-        """What the re-check has come to; `left_out` are the tests that it did not look at.
+    def found(
+        self,
+        findings: Sequence[Finding],
+        confirmations: Mapping[TestIndex, Sequence[Confirmation]],
+        left_out: Sequence[TestIndex],
+        note: str,
+    ) -> None:
+        """What the re-check has come to, and what came of the commands that go with it.
 
+        :param left_out: the tests that it did not look at.
         :param note: why it ended early, if it did.
         """
         self._findings = findings
+        self._confirmations = confirmations
         self._left_out = left_out
         self._note = note
 
@@ -72,6 +82,9 @@ class Findings:
                 yield f"    {finding.note}"
         for test in cause:
             yield f"    {_CAUSES[kind]}: {self._nodeid(test)}"
+        for finding in findings:
+            for confirmation in self._confirmations.get(finding.test, ()):
+                yield f"    {_confirmed(confirmation)}"
 
     def _meaning(self, finding: Finding) -> str:
         counts = ", ".join(
@@ -111,6 +124,16 @@ _MEANINGS = {
     Kind.PARALLEL_ONLY: "fails only while other tests run beside it",
     Kind.FLAKY: "passes and fails under the same conditions",
 }
+
+
+def _confirmed(confirmation: Confirmation) -> str:
+    """What came of a command."""
+    if confirmation.word is None:
+        return f"not tried in a fresh process: {confirmation.command}"
+    ends = "fails" if confirmation.word.bad else "passes"
+    if confirmation.holds:
+        return f"{ends}: {confirmation.command}"
+    return f"collection-dependent: in a fresh process it {ends} with: {confirmation.command}"
 
 
 def _counted(bad: int, total: int) -> str:

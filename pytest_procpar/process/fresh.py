@@ -1,0 +1,103 @@
+"""Runs pytest in fresh processes, as a user would, and reads how tests ended there."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from pytest_procpar.core.probes import Word
+from pytest_procpar.core.record import record
+from pytest_procpar.process.system import monotonic
+
+__all__ = ["FreshRun", "run_fresh"]
+
+_PREFIXES = ("PYTEST_XDIST_", "COVERAGE_", "COV_CORE_")
+_NAMES = ("PYTEST_CURRENT_TEST", "PYTEST_VERSION")
+_POLL_SECONDS = 0.05
+_WORDS = {
+    "passed": Word.PASSED, "xfailed": Word.PASSED, "xpassed": Word.PASSED, "skipped": Word.SKIPPED,
+    "failed": Word.FAILED, "error": Word.FAILED, "crashed": Word.CRASHED, "hung": Word.HUNG,
+}  # fmt: skip
+
+
+@record
+class FreshRun:
+    """How the tests of a fresh run ended: nodeid and word of each, in the order in which they began."""
+
+    tests: tuple[tuple[str, Word], ...]
+
+
+def run_fresh(
+    commands: Sequence[tuple[Sequence[str], Path]],
+    folder: Path,
+    lanes: int,
+    deadline: float,
+    ended: Callable[[], bool],
+) -> list[FreshRun | None]:
+    """Run commands, `lanes` at a time, each of which writes a report to the path given with it.
+
+    None stands for a run that has written none, or was ended: at `deadline` (of `monotonic`), or when `ended`
+    says so.
+    """
+    waiting = list(enumerate(commands))
+    running: dict[int, subprocess.Popen[bytes]] = {}
+    results: list[FreshRun | None] = [None] * len(commands)
+    try:
+        while waiting or running:
+            while waiting and len(running) < lanes:
+                number, (command, _) = waiting.pop(0)
+                running[number] = _start(command, folder)
+            number, process = next(iter(running.items()))
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_POLL_SECONDS)
+            for number in [number for number, process in running.items() if process.poll() is not None]:
+                del running[number]
+                results[number] = _read(commands[number][1])
+            if ended() or monotonic() >= deadline:
+                break
+    finally:
+        for process in running.values():
+            _end(process)
+    return results
+
+
+def _start(command: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
+    environ = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(_PREFIXES) and name not in _NAMES
+    }
+    return subprocess.Popen(
+        command, cwd=folder, env=environ, start_new_session=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(2.0)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _read(path: Path) -> FreshRun | None:
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+        return FreshRun(tuple(_tests(report)))
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def _tests(report: dict[str, object]) -> list[tuple[str, Word]]:
+    found = []
+    for test in report["tests"]:  # type: ignore[attr-defined]
+        for attempt in test["attempts"]:
+            start = attempt["phases"].get("setup", {}).get("start", float("inf"))
+            found.append((start, test["nodeid"], _WORDS.get(attempt["outcome"], Word.LOST)))
+    return [(nodeid, word) for _, nodeid, word in sorted(found, key=lambda entry: entry[0])]
