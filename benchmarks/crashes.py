@@ -174,7 +174,16 @@ def _run(variant: Variant, folder: Path, signum: int) -> Measured:
     log = folder.with_suffix(".txt")
     own = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(CHECKOUT)}
     measured = measure(
-        [sys.executable, "-m", "pytest", "-p", "pytest_procpar.plugin", f"-n{WORKERS}"],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "pytest_procpar.plugin",
+            f"-n{WORKERS}",
+            "-o",
+            "procpar_recheck=none",
+        ],
         cwd=folder,
         env={**clean_environ(os.environ), **own, **(dying(signum) if variant.crashes else {})},
         log=log,

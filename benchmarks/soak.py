@@ -555,7 +555,7 @@ def soak_once(plan: Plan, number: int, folder: Path, totals: Totals) -> list[str
         _all_ended(mark),
     ):
         process = subprocess.Popen(
-            [sys.executable, "-m", "pytest", f"-n{plan.workers}", f"--dist={mode}"],
+            [sys.executable, "-m", "pytest", f"-n{plan.workers}", f"--dist={mode}", "--recheck=none"],
             cwd=folder,
             env=_environ(folder, mark),
             stdin=subprocess.DEVNULL,

@@ -94,6 +94,8 @@ class Suite:
         monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
         monkeypatch.setenv("PYTEST_PLUGINS", "pytest_procpar.plugin,recorder")
         monkeypatch.setenv("COLUMNS", "100")
+        # Tests note that they run; what runs them again would be noted too. Tests of that ask for it.
+        monkeypatch.setenv("PYTEST_ADDOPTS", "-o procpar_recheck=none")
 
     # --- files ---
 
