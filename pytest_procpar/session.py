@@ -56,6 +56,9 @@ __all__ = ["Controller", "start"]
 #: controller may take a processor away from a worker.
 _PILE_UP = 0.01
 
+#: How many tests are looked into at the same time at least: even with one worker.
+_LANES = 2
+
 #: How long workers may take to end after SIGTERM to the controller, in seconds.
 _TERM_GRACE = 5.0
 
@@ -159,7 +162,7 @@ class Controller:
         base = shared_basetemp(self._config)
         confirmer = Confirmer(self._config, self._results.nodeid, recheck.word, recheck.limit)
         try:
-            recheck.run(self._cluster, self._nodes.inputs(), base, ended, signals.fd, confirmer)
+            recheck.run(self._cluster, self._nodes.inputs(least=_LANES), base, ended, signals.fd, confirmer)
         except Exception:
             self._broke("the re-check", traceback.format_exc())
         self._findings.found(recheck.findings, recheck.confirmations, recheck.left_out, recheck.note)

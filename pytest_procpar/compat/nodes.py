@@ -62,9 +62,9 @@ class Nodes:
             self._config.hook.pytest_testnodeready(node=node)
         return self._nodes[worker].workerinput
 
-    def inputs(self) -> list[dict[str, Any]]:
-        """The workerinput of the workers that the run has begun with."""
-        return [self._nodes[WorkerId(i)].workerinput for i in range(self._count)]
+    def inputs(self, least: int) -> list[dict[str, Any]]:
+        """The workerinput of the workers that the run has begun with, and of more if these are too few."""
+        return [self.input_for(WorkerId(i)) for i in range(max(self._count, least))]
 
     def down(self, worker: WorkerId, error: object | None) -> None:
         """A worker is gone."""
