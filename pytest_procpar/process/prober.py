@@ -149,19 +149,19 @@ class Prober:
             if len(twig.tests) < place:  # it is dead
                 break
             if place < len(tests):
-                yield from self._leave_check_point(tree, twig)
+                self._leave_check_point(tree, twig)
         if not places or len(twig.tests) < len(tests):
             self._discard(tree, twig)
         while (surplus := tree.surplus()) is not None:
             yield from self._retire(tree, surplus)
         return Outcome(twig.words, message)
 
-    def _leave_check_point(self, tree: Tree, twig: Twig) -> _Job:
+    def _leave_check_point(self, tree: Tree, twig: Twig) -> None:
         if not tree.has(twig.tests):
-            kept = yield from self._sprout(tree, twig)
-            if kept is not None:
-                for old in tree.keep(kept):
-                    self._discard(tree, old)
+            kept = twig.sprout()  # nobody waits for it: the tests go on
+            self._watch(kept)
+            for old in tree.keep(kept):
+                self._discard(tree, old)
 
     def _retire(self, tree: Tree, trunk: Twig) -> _Job:
         """Let a trunk tear down what its check-points share, and end them all."""
@@ -215,9 +215,6 @@ class Prober:
             message = yield twig, until
             if message is None or message is _LATE:
                 return None
-            if isinstance(message, Here):
-                twig.found(message.pid)
-                self._watch_end(twig)
             if isinstance(message, kind):
                 return message
 
@@ -302,6 +299,9 @@ class Prober:
             return
         messages, is_open = twig.port.receive()
         for message in messages:
+            if isinstance(message, Here):
+                twig.found(message.pid)
+                self._watch_end(twig)
             self._tell(twig, message)
         if at_its_end or not is_open or twig.port.garbled:
             self._unwatch(twig)

@@ -20,10 +20,11 @@ __all__ = ["Twig", "Tree", "check_points", "memory_cap"]
 
 Tests = tuple[TestIndex, ...]
 
-#: No more check-points than this along one pass, and none before so much time has been spent, in seconds:
-#: a fork takes some milliseconds.
+#: No more check-points than this along one pass, and none before so much time has been spent, in seconds.
 _MOST = 64
 _WORTH_A_FORK = 0.015
+#: What a check-point costs, in seconds.
+_FORK = 0.005
 
 #: No more passes than this have their check-points kept.
 _TRUNKS = 6
@@ -56,6 +57,7 @@ class Twig:
     def found(self, pid: int) -> None:
         """Its process id is known."""
         self.pid = pid
+        self.size = _kilobytes(f"/proc/{pid}/smaps_rollup", "Private_Dirty:") << 10
         if hasattr(os, "pidfd_open"):
             with suppress(OSError):
                 self.pidfd = os.pidfd_open(pid)
@@ -76,10 +78,6 @@ class Twig:
         if self.pidfd is not None:
             os.close(self.pidfd)
             self.pidfd = None
-
-    def measure(self) -> None:
-        """See how much memory is its alone (Linux; elsewhere nobody says)."""
-        self.size = _kilobytes(f"/proc/{self.pid}/smaps_rollup", "Private_Dirty:") << 10
 
 
 class Tree:
@@ -115,7 +113,6 @@ class Tree:
         """Keep a check-point; those that have to go for it, the least used ones."""
         self._clock += 1
         twig.used = self._clock
-        twig.measure()
         self._kept.append(twig)
         gone = []
         while len(self._kept) > 1 and (
@@ -148,12 +145,12 @@ class Tree:
 def check_points(tests: Sequence[TestIndex], seconds: Callable[[TestIndex], float]) -> list[int]:
     """At which places of `tests`, of which the last one is judged, a pass leaves a check-point.
 
-    Before the last one if it is worth it, and evenly by the time that tests take (`seconds`), so that no
-    place is far behind one.
+    Before the last one if it is worth it, and evenly by the time that tests take (`seconds`), as often as
+    the forks take as long as running again what lies between two of them.
     """
     times = [seconds(test) for test in tests[:-1]]
     total = sum(times)
-    step = max(total / _MOST, _WORTH_A_FORK)
+    step = max(total / _MOST, (total * _FORK) ** 0.5, _WORTH_A_FORK)
     places, spent = [], 0.0
     for place, time in enumerate(times, 1):
         spent += time
