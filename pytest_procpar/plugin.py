@@ -9,6 +9,7 @@ import copy
 import importlib.util
 import os
 from collections.abc import Generator
+from typing import Any
 
 import pytest
 
@@ -95,6 +96,7 @@ def _add_own_options(parser: pytest.Parser) -> None:
         "--procpar-report", dest="procpar_report", metavar="FILE", default=None,
         help="Write every test's outcome, worker, phases, attempts and flags to this JSON file.",
     )  # fmt: skip
+    _add_replay(group)
     parser.addini(
         "procpar_freeze_heap",
         "Exempt what exists before the workers are forked from garbage collection in them. Saves most of "
@@ -111,6 +113,18 @@ def _add_own_options(parser: pytest.Parser) -> None:
         "With -n, say which tests are running when none has ended for this many seconds; 0 for never.",
         default="60",
     )
+
+
+def _add_replay(group: pytest.OptionGroup) -> None:
+    about: dict[str, Any] = {
+        "dest": "procpar_replay", "metavar": "FILE", "default": None,
+        "help": "Run exactly the tests that ran in the run which wrote this report, in the same order and "
+        "the same company: each worker's, or those of a plain run. FILE may also be a small list of nodeids.",
+    }  # fmt: skip
+    if importlib.util.find_spec("pytest_replay") is None:
+        group.addoption("--replay", "--procpar-replay", **about)
+    else:  # it has a --replay of its own, and pytest ends when an option is defined twice
+        group.addoption("--procpar-replay", **about)
 
 
 def _register_shim(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -160,6 +174,11 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         from pytest_procpar.report.jsonreport import check_path
 
         check_path(config.option.procpar_report)
+    if config.option.procpar_replay is not None:
+        from pytest_procpar.process.replay import install as install_replay
+        from pytest_procpar.replayfile import read_replay
+
+        install_replay(config, read_replay(config.option.procpar_replay))
     settings = read_settings(config)
     if settings is not None:
         from pytest_procpar.session import start

@@ -13,6 +13,7 @@ import pytest
 
 from pytest_procpar.core.model import Dist, RunOptions
 from pytest_procpar.core.record import record
+from pytest_procpar.replayfile import REPLAY, Replay
 
 __all__ = ["Settings", "parse_count", "parse_numprocesses", "parse_seconds", "read_settings"]
 
@@ -37,6 +38,8 @@ class Settings:
     #: Seconds that a test may run, and that may pass without a result before that is said; 0: no limit.
     hang_timeout: float
     quiet_seconds: float
+    #: Whether every worker has tests of its own: those of its sequence (``--replay``).
+    pinned: bool = False
 
     def run_options(self) -> RunOptions:
         """The part the core has to know."""
@@ -47,6 +50,7 @@ class Settings:
             max_chunk=self.max_chunk,
             max_restarts=self.max_restarts,
             hang_timeout=self.hang_timeout,
+            pinned=self.pinned,
         )
 
 
@@ -105,6 +109,9 @@ def read_settings(config: pytest.Config) -> Settings | None:
     if getattr(option, "distload", False):
         option.dist = "load"
     workers = _workers(config)
+    replay = config.stash.get(REPLAY, None)
+    if replay is not None:
+        workers = _workers_of_replay(config, workers, replay)
     if not workers:
         return None
     if option.dist == "no":
@@ -129,6 +136,7 @@ def read_settings(config: pytest.Config) -> Settings | None:
         freeze_heap=_ini_flag(config, "procpar_freeze_heap"),
         hang_timeout=_hang_timeout(config),
         quiet_seconds=_ini_seconds(config, "procpar_quiet_seconds"),
+        pinned=replay is not None,
     )
 
 
@@ -153,6 +161,15 @@ def _workers(config: pytest.Config) -> int:
             option.numprocesses, option.dist, option.tx = 0, "no", []
         return 0
     return min(workers, limit) if limit else workers
+
+
+def _workers_of_replay(config: pytest.Config, workers: int, replay: Replay) -> int:
+    """One a sequence, however many were asked for; none if none were wanted, or for one sequence."""
+    sequences = len(replay.sequences)
+    if not workers and (config.option.numprocesses is not None or sequences == 1):
+        return 0
+    config.option.dist = "load"
+    return sequences
 
 
 def _checked(name: str, value: object, least: int) -> int | None:

@@ -46,8 +46,8 @@ class RunOptions:
     ``max_chunk`` bounds how many tests one hand-out from the shared pool takes (None: no bound).
     ``max_restarts`` bounds how many dead workers are replaced (None: no bound but the guard
     against workers that die before they run anything). ``hang_timeout`` bounds how long a test may run, in
-    seconds (0: no bound). ``pinned`` gives every worker tests of its own, which it runs in collected order and
-    nobody else does: a test's key is then the number of its worker, and the tests of a worker are neighbours.
+    seconds (0: no bound). ``pinned`` gives every worker tests of its own, which it runs in collected order
+    and nobody else does: a test's key is then its worker's number, and a worker's tests are neighbours.
     """
 
     workers: int
