@@ -63,6 +63,10 @@ def test_pinned_tests_are_in_the_lane_of_their_worker_which_may_have_none() -> N
 # --- batches ----------------------------------------------------------------------------------------
 
 
+def test_a_worker_with_tests_of_its_own_gets_them_all_at_once() -> None:
+    assert sizes(Pool(singles(40), RunOptions(2, max_chunk=1, pinned=True)), 2) == [40]
+
+
 def test_load_deals_ever_smaller_batches() -> None:
     assert sizes(Pool(singles(40), RunOptions(2)), 2) == [10, 7, 5, 4, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1]
 
