@@ -9,6 +9,7 @@ import copy
 import importlib.util
 import os
 from collections.abc import Generator
+from typing import Any
 
 import pytest
 
@@ -96,6 +97,7 @@ def _add_own_options(parser: pytest.Parser) -> None:
         help="Write every test's outcome, worker, phases, attempts and flags to this JSON file.",
     )  # fmt: skip
     _add_recheck_options(parser)
+    _add_replay(group)
     parser.addini(
         "procpar_freeze_heap",
         "Exempt what exists before the workers are forked from garbage collection in them. Saves most of "
@@ -116,6 +118,7 @@ def _add_own_options(parser: pytest.Parser) -> None:
 
 def _add_recheck_options(parser: pytest.Parser) -> None:
     """The options of what happens after the run to find out why tests have failed."""
+    from pytest_procpar.core.order import parse_order
     from pytest_procpar.settings import RECHECKS, parse_count, parse_seconds
 
     group = parser.getgroup("procpar", "parallel execution on forked workers (procpar)")
@@ -126,7 +129,7 @@ def _add_recheck_options(parser: pytest.Parser) -> None:
         "twice in a row, too; none: nothing. Default: the ini option procpar_recheck.",
     )  # fmt: skip
     group.addoption(
-        "--recheck-order", metavar="ORDER", default=None,
+        "--recheck-order", metavar="ORDER", type=parse_order, default=None,
         help="Run the suite once more in one process in this order, and look into what ends otherwise: "
         "reverse, random or random:SEED.",
     )  # fmt: skip
@@ -154,6 +157,18 @@ def _add_recheck_options(parser: pytest.Parser) -> None:
         "procpar_recheck", "What --recheck says when it is not given: failed (the default), all or none.",
         default="failed",
     )  # fmt: skip
+
+
+def _add_replay(group: pytest.OptionGroup) -> None:
+    about: dict[str, Any] = {
+        "dest": "procpar_replay", "metavar": "FILE", "default": None,
+        "help": "Run exactly the tests that ran in the run which wrote this report, in the same order and "
+        "the same company: each worker's, or those of a plain run. FILE may also be a small list of nodeids.",
+    }  # fmt: skip
+    if importlib.util.find_spec("pytest_replay") is None:
+        group.addoption("--replay", "--procpar-replay", **about)
+    else:  # it has a --replay of its own, and pytest ends when an option is defined twice
+        group.addoption("--procpar-replay", **about)
 
 
 def _register_shim(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -203,6 +218,11 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         from pytest_procpar.report.jsonreport import check_path
 
         check_path(config.option.procpar_report)
+    if config.option.procpar_replay is not None:
+        from pytest_procpar.process.replay import install as install_replay
+        from pytest_procpar.replayfile import read_replay
+
+        install_replay(config, read_replay(config.option.procpar_replay))
     settings = read_settings(config)
     if settings is not None:
         from pytest_procpar.session import start

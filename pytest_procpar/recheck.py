@@ -216,9 +216,10 @@ class Recheck:
         return list(suspects.values())
 
     def _survey_order(self, prober: Prober, deadline: float) -> dict[TestIndex, Suspect]:
-        options = self._options
-        reverse = options.order == "reverse"
-        places = reversed_order(len(self._ids)) if reverse else shuffled(self._ids, options.seed)
+        wanted = self._options.order
+        assert wanted is not None
+        random = wanted.random
+        places = shuffled(self._ids, wanted.seed or "") if random else reversed_order(len(self._ids))
         order = [TestIndex(place) for place in places if not self._ends_its_process(TestIndex(place))]
         placed = self._drive(prober, survey_order(order), deadline)
         return {

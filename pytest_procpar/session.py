@@ -366,7 +366,8 @@ class Controller:
         count = self._settings.run_options().workers_for(len(ids))
         self._nodes.make_ready(count, ids)
         if runnable:
-            self._terminal.collected(count, len(ids), self._settings.dist, collected.lines)
+            dist = None if self._settings.pinned else self._settings.dist
+            self._terminal.collected(count, len(ids), dist, collected.lines)
         self._collected = True
         limits = tuple(collected.limits.items()) if runnable else ()
         self._happened(events.Collected(len(ids), tuple(keys) if keys is not None else None, limits))

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from pytest_procpar.core.model import Dist, RunOptions
+from pytest_procpar.core.order import Order
 from pytest_procpar.core.record import record
+from pytest_procpar.replayfile import REPLAY, Replay
 
 __all__ = [
     "RECHECKS",
@@ -38,13 +40,11 @@ _NO_RUN = (
 class RecheckOptions:
     """What is to be run again after the run, and how long that may take.
 
-    ``order`` is "reverse", "random" or None, ``seed`` that of a random one. ``budget`` is in seconds; None:
-    what the run took.
+    ``budget`` is in seconds; None: what the run took.
     """
 
     what: str = "failed"
-    order: str | None = None
-    seed: str = ""
+    order: Order | None = None
     budget: float | None = None
     tests: int = 20
     explain: bool = False
@@ -72,6 +72,8 @@ class Settings:
     hang_timeout: float
     quiet_seconds: float
     recheck: RecheckOptions
+    #: Whether every worker has tests of its own: those of its sequence (``--replay``).
+    pinned: bool = False
 
     def run_options(self) -> RunOptions:
         """The part the core has to know."""
@@ -82,6 +84,7 @@ class Settings:
             max_chunk=self.max_chunk,
             max_restarts=self.max_restarts,
             hang_timeout=self.hang_timeout,
+            pinned=self.pinned,
         )
 
 
@@ -140,7 +143,10 @@ def read_settings(config: pytest.Config) -> Settings | None:
     if getattr(option, "distload", False):
         option.dist = "load"
     workers = _workers(config)
-    if not workers and option.numprocesses is None and _wants_workers(config):
+    replay = config.stash.get(REPLAY, None)
+    if replay is not None:
+        workers = _workers_of_replay(config, workers, replay)
+    elif not workers and option.numprocesses is None and _wants_workers(config):
         workers = 1
     if not workers:
         return None
@@ -167,6 +173,7 @@ def read_settings(config: pytest.Config) -> Settings | None:
         hang_timeout=_hang_timeout(config),
         quiet_seconds=_ini_seconds(config, "procpar_quiet_seconds"),
         recheck=_recheck(config),
+        pinned=replay is not None,
     )
 
 
@@ -191,6 +198,15 @@ def _workers(config: pytest.Config) -> int:
             option.numprocesses, option.dist, option.tx = 0, "no", []
         return 0
     return min(workers, limit) if limit else workers
+
+
+def _workers_of_replay(config: pytest.Config, workers: int, replay: Replay) -> int:
+    """One a sequence, however many were asked for; none if none were wanted, or for one sequence."""
+    sequences = len(replay.sequences)
+    if not workers and (config.option.numprocesses is not None or sequences == 1):
+        return 0
+    config.option.dist = "load"
+    return sequences
 
 
 def _checked(name: str, value: object, least: int) -> int | None:
@@ -246,22 +262,20 @@ def _recheck(config: pytest.Config) -> RecheckOptions:
         raise pytest.UsageError(
             f"procpar_recheck (ini option): invalid value {what!r}: give one of {', '.join(RECHECKS)}"
         )
-    order, _, seed = (option.recheck_order or "").partition(":")
-    known = order == "random" or option.recheck_order == "reverse"
-    if option.recheck_order is not None and not known:
-        raise pytest.UsageError(
-            f"--recheck-order: invalid value {option.recheck_order!r}: give reverse, random or random:SEED"
-        )
     return RecheckOptions(
         what=what,
-        order=order or None,
-        seed=seed or os.urandom(4).hex(),
+        order=_order(option.recheck_order),
         budget=option.recheck_budget,
         tests=_checked("--recheck-tests", option.recheck_tests, 1) or 1,
         explain=option.recheck_explain,
         cleaners=option.recheck_cleaners,
         strict=option.recheck_strict,
     )
+
+
+def _order(order: Order | None) -> Order | None:
+    """The order with a seed of its own, if it is a random one without."""
+    return Order(random=True, seed=os.urandom(4).hex()) if order == Order(random=True) else order
 
 
 def _ini_seconds(config: pytest.Config, name: str) -> float:

@@ -5,6 +5,7 @@ Written against pytest 8.2 to 9.2.
 
 from __future__ import annotations
 
+import copy
 import types
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -14,7 +15,7 @@ import pytest
 from _pytest.capture import CaptureManager
 
 __all__ = [
-    "Locations", "alive_nodes", "late_teardown", "remember_hook_proxies", "watch_teardown",
+    "Locations", "alive_nodes", "copy_item", "late_teardown", "remember_hook_proxies", "watch_teardown",
 ]  # fmt: skip
 
 
@@ -82,6 +83,25 @@ def remember_hook_proxies(session: pytest.Session) -> None:
         return proxy
 
     session.gethookproxy = gethookproxy  # type: ignore[method-assign]
+
+
+def copy_item(item: pytest.Item) -> pytest.Item:
+    """Another item for the same test, with which it runs a second time as if it had been collected twice.
+
+    The same item a second time in a row would stay set up in between, with its fixtures: pytest compares
+    nodes. For before the item has run.
+    """
+    twin = copy.copy(item)
+    twin.user_properties = [*item.user_properties]
+    twin.own_markers = [*item.own_markers]
+    twin._report_sections = [*item._report_sections]
+    if isinstance(twin, pytest.Function) and twin.cls is not None:
+        for name in ("_instance", "_obj"):  # each test has an instance of its class to itself
+            twin.__dict__.pop(name, None)
+    init_request = getattr(twin, "_initrequest", None)
+    if init_request is not None:
+        init_request()
+    return twin
 
 
 def alive_nodes(session: pytest.Session) -> list[object]:

@@ -46,6 +46,9 @@ class Ledger:
         #: How many tests are not settled.
         self.unsettled = count
 
+    def __contains__(self, test: TestIndex) -> bool:
+        return 0 <= test - self._first < len(self._state)
+
     def state(self, test: TestIndex) -> State:
         """Where a test is."""
         return State(self._state[test - self._first])

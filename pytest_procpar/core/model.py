@@ -46,7 +46,8 @@ class RunOptions:
     ``max_chunk`` bounds how many tests one hand-out from the shared pool takes (None: no bound).
     ``max_restarts`` bounds how many dead workers are replaced (None: no bound but the guard
     against workers that die before they run anything). ``hang_timeout`` bounds how long a test may run, in
-    seconds (0: no bound).
+    seconds (0: no bound). ``pinned`` gives every worker tests of its own, which it runs in collected order
+    and nobody else does: a test's key is then its worker's number, and a worker's tests are neighbours.
     """
 
     workers: int
@@ -55,10 +56,16 @@ class RunOptions:
     max_chunk: int | None = None
     max_restarts: int | None = None
     hang_timeout: float = 0.0
+    pinned: bool = False
 
     def workers_for(self, tests: int) -> int:
-        """How many workers are started for a suite: no more than there are tests, but one at least."""
-        return self.workers if self.dist is Dist.EACH else min(self.workers, max(1, tests))
+        """How many workers are started for a suite: no more than there are tests, but one at least.
+
+        Unless each worker has tests of its own: it may then have none.
+        """
+        if self.dist is Dist.EACH or self.pinned:
+            return self.workers
+        return min(self.workers, max(1, tests))
 
 
 def assert_never(value: NoReturn) -> NoReturn:

@@ -9,22 +9,37 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 
 from .model import Dist, RunOptions, TestIndex
 
-__all__ = ["Pool", "Unit", "group_tests", "share_to_steal"]
+__all__ = ["Pool", "Unit", "group_tests", "share_to_steal", "split_into_lanes"]
 
 #: Tests that run in one worker, in this order.
 Unit = tuple[TestIndex, ...]
+
+
+def split_into_lanes(count: int, keys: Sequence[str] | None, options: RunOptions) -> list[range]:
+    """The indices of the tests of each lane: of all, of each worker's copy, or of each worker's own."""
+    if options.dist is Dist.EACH:
+        return [range(i * count, (i + 1) * count) for i in range(options.workers)]
+    if not options.pinned:
+        return [range(count)]
+    sizes = [0] * options.workers
+    for key in keys or ():
+        sizes[int(key)] += 1
+    ends = list(accumulate(sizes))
+    return [range(end - size, end) for size, end in zip(sizes, ends, strict=True)]
 
 
 def group_tests(count: int, keys: Sequence[str] | None, options: RunOptions) -> list[Unit]:
     """The units of a suite of `count` tests, in the order in which they are dealt out.
 
     Units stand in the order of their first test. Under the grouping modes the largest come first
-    unless ``--no-loadscope-reorder`` was given: a large unit that starts late ends late.
+    unless ``--no-loadscope-reorder`` was given: a large unit that starts late ends late. Where tests are
+    pinned, a key names a lane and no unit.
     """
-    if keys is None:
+    if keys is None or options.pinned:
         return [(TestIndex(i),) for i in range(count)]
     units: dict[str, list[TestIndex]] = {}
     for i, key in enumerate(keys):
@@ -62,9 +77,10 @@ class Pool:
 
         ``load`` deals ever smaller batches of neighbours (guided self-scheduling, Polychronopoulos
         and Kuck 1987), so that fixtures are shared and the ends meet; ``worksteal`` deals an even
-        share at once; the grouping modes deal one group; ``each`` deals a worker all of its copy.
+        share at once; the grouping modes deal one group; ``each`` deals a worker all of its copy,
+        and a worker that has tests of its own gets all of them.
         """
-        if self._options.dist is Dist.EACH:
+        if self._options.dist is Dist.EACH or self._options.pinned:
             return self.take_all()
         if self._options.dist.grouped:
             return self._take(1)

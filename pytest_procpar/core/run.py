@@ -38,7 +38,7 @@ from .events import (
 from .ledger import Ledger, LedgerError
 from .lifecycle import Phase, WorkerState
 from .model import Dist, RunOptions, TestIndex, WorkerId, assert_never
-from .policy import group_tests
+from .policy import group_tests, split_into_lanes
 from .watchdog import Watchdog
 
 __all__ = ["Run"]
@@ -57,7 +57,7 @@ class Run:
         self._options = options
         self._in_hand = in_hand
         self._lanes: list[Dealer] = []
-        self._tests_a_lane = 0
+        self._collected_tests = 0
         self._workers: dict[WorkerId, WorkerState] = {}
         self._next_worker = 0
         self._restarts = 0
@@ -152,19 +152,17 @@ class Run:
 
     def _collected(self, count: int, keys: tuple[str, ...] | None, now: float) -> None:
         options = self._options
-        each = options.dist is Dist.EACH
-        self._tests_a_lane = count
-        units = group_tests(count, keys, options)
-        for lane in range(options.workers if each else 1):
-            first = lane * count
-            copies = (tuple(TestIndex(test + first) for test in unit) for unit in units)
-            ledger = Ledger(count, first)
-            self._lanes.append(Dealer(copies, ledger, options, self._out, self._in_hand))
+        self._collected_tests = count
+        for tests in split_into_lanes(count, keys, options):
+            units = group_tests(len(tests), keys, options)
+            own = (tuple(TestIndex(tests[i]) for i in unit) for unit in units)
+            ledger = Ledger(len(tests), tests.start)
+            self._lanes.append(Dealer(own, ledger, options, self._out, self._in_hand))
         if self._stopping:
             return
         workers = options.workers_for(count)
         for i in range(workers):
-            worker = self._spawn(now, lane=i if each else 0)
+            worker = self._spawn(now, lane=i if len(self._lanes) > 1 else 0)
             shares = workers - i if options.dist is Dist.WORKSTEAL else workers
             self._lanes[worker.lane].reserve(worker, shares)
 
@@ -184,7 +182,7 @@ class Run:
         self._lanes[worker.lane].began(worker, test, now)
         self._stillborn = 0
         if self._watchdog.awake:
-            self._watchdog.watch(worker_id, test, test % self._tests_a_lane, now)
+            self._watchdog.watch(worker_id, test, test % self._collected_tests, now)
 
     def _finished(self, worker_id: WorkerId, test: TestIndex, now: float) -> None:
         worker = self._worker(worker_id)
@@ -221,7 +219,7 @@ class Run:
         self._finish_when_done(now)
 
     def _put_back(self, test: TestIndex, now: float) -> None:
-        number = test // self._tests_a_lane
+        number = next(i for i, lane in enumerate(self._lanes) if test in lane.ledger)
         lane = self._lanes[number]
         if self._stopping or not lane.reopen(test) or lane.served:
             lane.feed_hungry(now)

@@ -14,6 +14,7 @@ from pytest_procpar.core.messages import Broke, Collected, CollectReported, Halt
 from pytest_procpar.process.board import Slot
 from pytest_procpar.process.grouping import grouping_keys
 from pytest_procpar.process.limits import time_limits
+from pytest_procpar.process.replay import pinned_keys
 from pytest_procpar.process.transport import Link
 from pytest_procpar.settings import Settings
 
@@ -41,10 +42,11 @@ class Relay:
     def collected(self, session: pytest.Session) -> None:
         """Tell the controller the result of the collection."""
         items = session.items
+        pinned = pinned_keys(session.config)
         self._link.put(
             Collected(
                 ids=[item.nodeid for item in items],
-                keys=grouping_keys(items, self._settings.dist),
+                keys=grouping_keys(items, self._settings.dist) if pinned is None else pinned,
                 deselected=self._deselected,
                 lines=self._lines,
                 limits=time_limits(items),

@@ -19,7 +19,7 @@ import pytest
 from pytest_procpar import __version__
 from pytest_procpar.report import jsonfile
 from pytest_procpar.report.attempts import text_of
-from pytest_procpar.report.runlog import RunLog
+from pytest_procpar.report.runlog import RunLog, SequenceRecord
 
 __all__ = ["FORMAT", "OUTCOMES", "VERSION", "Head", "JsonReport", "check_path", "install"]
 
@@ -59,6 +59,7 @@ class Head(TypedDict):
     summary: dict[str, int]
     errors: list[str]
     collect_errors: list[CollectErrorRecord]
+    sequences: list[SequenceRecord]
 
 
 def _bind(clock: Callable[[], float]) -> Callable[[], float]:
@@ -247,6 +248,7 @@ class JsonReport:
             "summary": {**counts, "collected": session.testscollected},
             "errors": self._errors,
             "collect_errors": self._collect_errors,
+            "sequences": self._log.sequences(),
         }
 
     def _why_interrupted(self, session: pytest.Session) -> str | None:

@@ -16,7 +16,7 @@ import pytest
 from pytest_procpar.report.attempts import PHASES, Attempt, AttemptRecord
 from pytest_procpar.report.jsonfile import to_json
 
-__all__ = ["RunLog", "TestRecord"]
+__all__ = ["RunLog", "SequenceRecord", "TestRecord"]
 
 
 #: What is written of a test that passed and left nothing behind. That is most tests of most runs, and written
@@ -37,6 +37,13 @@ class TestRecord(TypedDict):
     outcome: str
     flags: list[str]
     attempts: list[AttemptRecord]
+
+
+class SequenceRecord(TypedDict):
+    """What one process has run."""
+
+    worker: str | None
+    tests: list[int]
 
 
 #: The phase that comes next, by how many numbers there are of those before.
@@ -153,6 +160,8 @@ class RunLog:
         #: By nodeid, how many tests have begun of which no report has come.
         self._silent: defaultdict[str, int] = defaultdict(int)
         self._running: int | None = None
+        #: By worker, None standing for this process, which tests began there, in their order.
+        self._begun: defaultdict[str | None, list[int]] = defaultdict(list)
         self._places: dict[str, list[int]] | None = None
 
     def collected(self, ids: Iterable[str], copies: int | None) -> None:
@@ -167,6 +176,8 @@ class RunLog:
     def running(self, index: int | None) -> None:
         """In this process the test with that index runs, or one that was not collected."""
         self._running = index
+        if index is not None:
+            self._note_begun(None, index)
 
     def began(self, nodeid: str) -> None:
         """A test begins."""
@@ -186,6 +197,22 @@ class RunLog:
             entry = self._entries[key] = _Entry(index, nodeid, worker)
         if entry.add(report, worker):
             self._silent[entry.nodeid] -= 1
+            if worker is not None:
+                self._note_begun(worker, index)
+
+    def _note_begun(self, worker: str | None, index: int) -> None:
+        begun = self._begun[worker]
+        # One that begins again at once does so for a plugin, which will do it again.
+        if not begun or begun[-1] != index:
+            begun.append(index)
+
+    def sequences(self) -> list[SequenceRecord]:
+        """Which tests began in each process, in their order, the processes by their workers' numbers.
+
+        A worker's last test is missing if it was interrupted before anything was heard of it.
+        """
+        by_number = sorted(self._begun.items(), key=lambda entry: (len(entry[0] or ""), entry[0] or ""))
+        return [{"worker": worker, "tests": tests} for worker, tests in by_number]
 
     def written(self) -> Iterator[tuple[str, str]]:
         """Outcome and JSON of every test, in the order of their indices; nothing may be added after."""

@@ -51,8 +51,11 @@ class Terminal:
         if self._reporter is not None and self._config.get_verbosity() >= least:
             self._reporter.write_line(text)
 
-    def collected(self, workers: int, tests: int, dist: Dist, lines: Iterable[str]) -> None:
-        """Say how many workers run how many tests, and what plugins say of the collection."""
+    def collected(self, workers: int, tests: int, dist: Dist | None, lines: Iterable[str]) -> None:
+        """Say how many workers run how many tests, and what plugins say of the collection.
+
+        :param dist: None if no mode decides who runs what.
+        """
         if self._reporter is None:
             return
         if self._config.get_verbosity() < 0:
@@ -64,7 +67,8 @@ class Terminal:
         for text in lines:
             self.line(text, least=-9)
         self.line("")
-        self.line(f"scheduling tests via {_SCHEDULERS[dist]}", least=1)
+        if dist is not None:
+            self.line(f"scheduling tests via {_SCHEDULERS[dist]}", least=1)
 
     def deselected(self, nodeids: Iterable[str]) -> None:
         """Count tests that the collection left out."""

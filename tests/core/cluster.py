@@ -83,10 +83,12 @@ class Scenario:
 
     @cached_property
     def keys(self) -> tuple[str, ...] | None:
-        """The key of every test; neighbours are likely to share one."""
+        """The key of every test; neighbours are likely to share one, and do where tests are pinned."""
+        shuffle = random.Random(self.seed)
+        if self.options.pinned:
+            return tuple(map(str, sorted(shuffle.randrange(self.options.workers) for _ in range(self.tests))))
         if not self.options.dist.grouped:
             return None
-        shuffle = random.Random(self.seed)
         homes = sorted(shuffle.randrange(self.groups) for _ in range(self.tests))
         return tuple(str(shuffle.choice((home, home, shuffle.randrange(self.groups)))) for home in homes)
 
@@ -107,18 +109,22 @@ class Scenario:
 
     @property
     def lanes(self) -> int:
-        return self.options.workers if self.options.dist is Dist.EACH else 1
+        return self.options.workers if self.options.dist is Dist.EACH or self.options.pinned else 1
 
     @property
     def total(self) -> int:
-        return self.tests * self.lanes
+        return self.tests * (self.options.workers if self.options.dist is Dist.EACH else 1)
 
     def lane(self, test: TestIndex) -> int:
+        if self.options.pinned:
+            assert self.keys is not None
+            return int(self.keys[test])
         return test // self.tests
 
     def key(self, test: TestIndex) -> str:
         """The name of the unit a test is dealt in."""
-        key = str(test % self.tests) if self.keys is None else self.keys[test % self.tests]
+        grouped = self.keys is not None and not self.options.pinned
+        key = self.keys[test % self.tests] if self.keys is not None and grouped else str(test % self.tests)
         return f"{self.lane(test)}/{key}"
 
 

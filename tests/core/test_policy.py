@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_procpar.core.model import Dist, RunOptions, TestIndex
-from pytest_procpar.core.policy import Pool, Unit, group_tests, share_to_steal
+from pytest_procpar.core.policy import Pool, Unit, group_tests, share_to_steal, split_into_lanes
 
 
 def unit(*tests: int) -> Unit:
@@ -42,7 +42,29 @@ def test_groups_stay_in_collected_order_if_they_are_not_to_be_reordered() -> Non
     assert units == [(0,), (1, 3), (2, 4), (5,)]
 
 
+# --- lanes ------------------------------------------------------------------------------------------
+
+
+def test_all_workers_share_one_lane_unless_asked_otherwise() -> None:
+    assert split_into_lanes(3, None, RunOptions(2)) == [range(3)]
+
+
+def test_under_each_every_worker_has_a_lane_with_all_tests() -> None:
+    assert split_into_lanes(3, None, RunOptions(2, Dist.EACH)) == [range(3), range(3, 6)]
+
+
+def test_pinned_tests_are_in_the_lane_of_their_worker_which_may_have_none() -> None:
+    options = RunOptions(4, pinned=True)
+    lanes = split_into_lanes(5, ["0", "0", "2", "2", "2"], options)
+    assert lanes == [range(2), range(2, 2), range(2, 5), range(5, 5)]
+    assert split_into_lanes(0, None, options) == [range(0)] * 4
+
+
 # --- batches ----------------------------------------------------------------------------------------
+
+
+def test_a_worker_with_tests_of_its_own_gets_them_all_at_once() -> None:
+    assert sizes(Pool(singles(40), RunOptions(2, max_chunk=1, pinned=True)), 2) == [40]
 
 
 def test_load_deals_ever_smaller_batches() -> None:

@@ -42,8 +42,9 @@ class Desk:
         ready: bool = True,
         in_hand: int = 64,
         max_restarts: int | None = None,
+        pinned: bool = False,
     ) -> None:
-        self.run = Run(RunOptions(workers, dist, max_restarts=max_restarts), in_hand)
+        self.run = Run(RunOptions(workers, dist, max_restarts=max_restarts, pinned=pinned), in_hand)
         self.now = 0.0
         self.first = self.tell(Collected(tests, None if keys is None else tuple(keys)))
         if ready:
@@ -525,6 +526,25 @@ def test_under_each_a_test_put_back_stays_in_its_lane() -> None:
     desk.died(1)
     assert desk.put_back(3) == [spawn(2)]
     assert desk.ready(2) == [assign(2, 3, then="last")]
+
+
+def test_a_pinned_test_put_back_stays_in_its_lane() -> None:
+    desk = Desk(2, 4, keys="0011", pinned=True)
+    desk.ran(0, 0, 1)
+    desk.ran(1, 2)
+    desk.began(1, 3)
+    desk.died(1)
+    assert desk.put_back(3) == [spawn(2)]
+    assert desk.ready(2) == [assign(2, 3, then="last")]
+
+
+def test_what_a_dead_worker_leaves_of_its_pinned_tests_waits_for_its_replacement() -> None:
+    desk = Desk(2, 5, keys="00111", pinned=True)
+    desk.ran(0, 0, 1)
+    desk.began(1, 2)
+    assert desk.died(1) == [crashed(1, 2), spawn(2, replaces=1)]
+    assert desk.ready(2) == [assign(2, 3, 4, then="last")]
+    assert desk.ran(2, 3, 4) == [finish(0), finish(2)]
 
 
 def test_a_test_put_back_is_not_run_if_no_worker_may_be_started_for_it() -> None:

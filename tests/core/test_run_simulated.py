@@ -42,13 +42,14 @@ _WEATHER = [
     (0.5, 0.0, 0.0), (0.9, 0.3, 0.0), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0),
 ]  # fmt: skip
 
-_MODES = [mode for mode in Dist if mode is not Dist.NO]
+#: Every mode, and whether tests are pinned to workers, which no mode changes.
+_MODES = [*((mode, False) for mode in Dist if mode is not Dist.NO), (Dist.LOAD, True)]
 
 _STOPS = st.lists(st.tuples(st.integers(1, 120), st.booleans()), min_size=1, max_size=2).map(tuple)
 
 
 @st.composite
-def scenarios(draw: st.DrawFn, dist: Dist) -> Scenario:
+def scenarios(draw: st.DrawFn, dist: Dist, pinned: bool) -> Scenario:
     calm = draw(st.booleans())
     options = RunOptions(
         workers=draw(st.integers(1, 6)),
@@ -57,6 +58,7 @@ def scenarios(draw: st.DrawFn, dist: Dist) -> Scenario:
         max_chunk=draw(st.none() | st.integers(1, 10)),
         max_restarts=None if calm else draw(st.none() | st.integers(0, 5)),
         hang_timeout=draw(st.sampled_from([0.0, 0.0, 0.4, 3.0])),
+        pinned=pinned,
     )
     start_failures, late_starts, deaths = _WEATHER[0] if calm else draw(st.sampled_from(_WEATHER))
     return Scenario(
@@ -95,14 +97,16 @@ def promise(check: Callable[[Trace], None]) -> Callable[[Trace], None]:
     return check
 
 
-@pytest.mark.parametrize("dist", _MODES, ids=lambda mode: mode.value)
+@pytest.mark.parametrize(
+    ("dist", "pinned"), _MODES, ids=[f"{mode.value}{'-pinned' * pinned}" for mode, pinned in _MODES]
+)
 @settings(
     max_examples=EXAMPLES, deadline=None, derandomize="CI" in os.environ,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )  # fmt: skip
 @given(data=st.data())
-def test_every_run_keeps_every_promise(dist: Dist, data: st.DataObject) -> None:
-    trace = simulate(data.draw(scenarios(dist)))
+def test_every_run_keeps_every_promise(dist: Dist, pinned: bool, data: st.DataObject) -> None:
+    trace = simulate(data.draw(scenarios(dist, pinned)))
     for check in _PROMISES:
         check(trace)
 
@@ -200,7 +204,8 @@ def workers_are_numbered_in_the_order_of_their_birth(trace: Trace) -> None:
 @promise
 def no_more_workers_live_than_asked_for_and_no_more_than_tests(trace: Trace) -> None:
     options, count = trace.scenario.options, trace.scenario.tests
-    most = options.workers if options.dist is Dist.EACH else min(options.workers, max(1, count))
+    everyone = options.dist is Dist.EACH or options.pinned
+    most = options.workers if everyone else min(options.workers, max(1, count))
     for books, _, _ in trace.walk():
         assert len([w for w in books.live() if w not in books.finishing]) <= most
 
@@ -460,6 +465,23 @@ def the_tests_of_a_group_begin_in_collected_order(trace: Trace) -> None:
             key = trace.scenario.key(event.test)
             assert latest.get(key, -1) < event.test
             latest[key] = event.test
+
+
+@promise
+def pinned_tests_begin_in_collected_order_one_at_a_time_each_lane_in_workers_of_its_own(trace: Trace) -> None:
+    if not trace.scenario.options.pinned:
+        return
+    latest: dict[int, TestIndex] = {}
+    for books, moment, effect in trace.walk():
+        event = moment.event
+        if effect is not None or not isinstance(event, Began) or event.worker in books.condemned:
+            continue
+        lane = trace.scenario.lane(event.test)
+        assert books.lane_of[event.worker] == lane
+        assert [w for w in books.running if books.lane_of[w] == lane] == [event.worker]
+        if event.test not in books.put_back:
+            assert latest.get(lane, -1) < event.test
+            latest[lane] = event.test
 
 
 @promise

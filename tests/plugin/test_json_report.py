@@ -960,6 +960,37 @@ def test_leaks_and_properties_that_every_phase_repeats_are_told_once() -> None:
     assert record["attempts"][0]["properties"] == [["a", 1], ["a", 1]]
 
 
+def sequences(*reports: pytest.TestReport) -> dict[str | None, list[int]]:
+    """What is written of the order in which tests began."""
+    log = RunLog()
+    log.collected([f"t.py::test[{i}]" for i in range(20)], None)
+    for report in reports:
+        log.add(report)
+    return {entry["worker"]: entry["tests"] for entry in log.sequences()}
+
+
+def test_a_test_that_is_repeated_at_once_counts_once_in_the_sequence_of_its_worker() -> None:
+    reruns = [reported("setup"), reported("call", "rerun"), reported("teardown"), *PASS]
+    other = [reported(when, index=1) for when in ("setup", "call", "teardown")]
+    assert sequences(*reruns, *other, *PASS) == {"gw0": [0, 1, 0]}
+    assert sequences(*PASS, *PASS, *other) == {"gw0": [0, 1]}
+
+
+def test_what_was_not_run_is_in_no_sequence_and_what_crashed_is() -> None:
+    crash = reported("???", "failed", index=3, user_properties=[("procpar_outcome", "crashed")])
+    given_up = reported("???", "failed", None, user_properties=[("procpar_outcome", "not-run")])
+    assert sequences(*PASS, crash, given_up) == {"gw0": [0, 3]}
+
+
+def test_sequences_stand_in_the_order_of_the_workers_numbers() -> None:
+    passes = []
+    for number in (10, 2, 0, 11, 1):
+        report: Any = reported("setup", index=number)
+        report.worker_id = f"gw{number}"
+        passes.append(report)
+    assert list(sequences(*passes)) == ["gw0", "gw1", "gw2", "gw10", "gw11"]
+
+
 def test_a_test_that_was_not_collected_is_there() -> None:
     report = reported("call", "failed", None)
     report.nodeid = "other.py::test"
