@@ -31,7 +31,7 @@ _FAILURES, _CONTROLS = 3, 4
 #: From this many tests on both halves of an order are tried at once, before the whole.
 _WORTH_HALVING = 32
 #: How many tests that end their process are left out of an order, to get to its end, a suspect.
-_DETOURS = 3
+_DETOURS = 8
 
 _ALONE = "alone"
 _AFTER = "after the tests before it"

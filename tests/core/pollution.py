@@ -13,7 +13,7 @@ from pytest_procpar.core.history import History
 from pytest_procpar.core.model import TestIndex, WorkerId
 from pytest_procpar.core.probes import Outcome, Probe, Word
 from pytest_procpar.core.search import Search
-from pytest_procpar.core.survey import Alone
+from pytest_procpar.core.survey import Alone, Placed
 
 Tests = tuple[TestIndex, ...]
 _T = TypeVar("_T")
@@ -170,6 +170,13 @@ class Run:
                 yield Suspect(alone.test, self.words[alone.test], (), before, beside)
             elif self.words[alone.test].good and alone.non_idempotent:
                 yield Suspect(alone.test, self.words[alone.test], failed_after=(alone.test,))
+
+    def displaced(self, found: Iterable[Placed]) -> Iterator[Suspect]:
+        """Those that passed, and did not in another order."""
+        for placed in found:
+            if self.words[placed.test].good and placed.word.bad:
+                passed_after = self.history.before(placed.test)
+                yield Suspect(placed.test, self.words[placed.test], placed.before, passed_after)
 
     def preceding(self, test: TestIndex) -> Tests:
         return tuple(t for t in sorted(self.words) if t < test and self.words[t] not in ENDS)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pytest_procpar.core.findings import Finding, Kind, Suspect, Tally
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.probes import Outcome, Probe, Word
-from pytest_procpar.core.survey import survey_alone
+from pytest_procpar.core.survey import survey_alone, survey_order
 from pytest_procpar.core.suspects import REPEATS, Inquiry
 from tests.core.pollution import (
     HEALTHY,
@@ -204,7 +204,7 @@ def test_a_crash_on_the_way_to_a_brittle_test_is_gone_round() -> None:
 
 def test_a_test_that_cannot_be_reached_is_not_called_plain() -> None:
     contaminated = Model(victim_of=flags("b"), how=Word.CRASHED)
-    models = [Model(sets=flags("b")), *[contaminated] * 8, *[HEALTHY] * 4, _FAILS]
+    models = [Model(sets=flags("b")), *[contaminated] * 12, _FAILS]
     finding = _finding(models, _failed(13))
     assert finding.kind is Kind.UNKNOWN
     assert finding.note == "it fails alone; what precedes it could not be run to its end"
@@ -321,30 +321,31 @@ def _plant(draw: Random, size: int, joint: int) -> tuple[Suite, dict[TestIndex, 
     free = draw.sample(range(size), size)
     planted: dict[TestIndex, str] = {}
 
-    def put(model: Model, what: str = "") -> int:
-        place = free.pop()
-        models[place] = model
-        if what:
-            planted[TestIndex(place)] = what
-        return place
+    def put(*those: tuple[Model, str]) -> list[int]:
+        """Put tests at random places, in this order."""
+        places = sorted(free.pop() for _ in those)
+        for place, (model, what) in zip(places, those, strict=True):
+            models[place] = model
+            if what:
+                planted[TestIndex(place)] = what
+        return places
 
     for what, how in (("victim", Word.FAILED), ("crash", Word.CRASHED), ("hang", Word.HUNG)):
         names = [f"{what} {i}" for i in range(joint)]
-        for name in names:
-            put(Model(sets=flags(name)))
-        put(Model(clears=flags(names[0])))
-        for _ in range(draw.randint(1, 3)):
-            put(Model(victim_of=flags(*names), how=how), what)
-    put(Model(sets=flags("first")))
-    put(Model(sets=flags("second"), once=flags("first") if joint > 1 else flags()))
-    for what in ("brittle", "brittle"):
-        put(Model(brittle_for=flags("second")), what)
-    put(NIO, "nio")
-    put(_FAILS, "plain")
-    put(_CRASHES, "deadly")
-    partner = put(HEALTHY)
-    put(Model(collides=frozenset({partner, free[-1]})), "parallel")
-    put(Model(pattern=draw.choice(["PF", "PPF", "FPPF"])), "flaky")
+        polluters = [(Model(sets=flags(name)), "") for name in names]
+        victims = [(Model(victim_of=flags(*names), how=how), what)] * draw.randint(1, 3)
+        put((Model(clears=flags(names[0])), ""), *polluters, *victims)
+        put((Model(clears=flags(names[-1])), ""))
+    first = (Model(sets=flags("first")), "")
+    second = (Model(sets=flags("second"), once=flags("first") if joint > 1 else flags()), "")
+    brittle = (Model(brittle_for=flags("second")), "brittle")
+    put(*draw.choice([[first, second, brittle, brittle], [brittle, first, second, brittle]]))
+    put((NIO, "nio"))
+    put((_FAILS, "plain"))
+    put((_CRASHES, "deadly"))
+    (partner,) = put((HEALTHY, ""))
+    put((Model(collides=frozenset({partner, free[-1]})), "parallel"))
+    put((Model(pattern=draw.choice(["PF", "PPF", "FPPF"])), "flaky"))
     return Suite(models, seed=draw.randint(0, 99)), planted
 
 
@@ -363,25 +364,16 @@ def _expected(suite: Suite, seen: Run, suspect: Suspect, what: str) -> set[Kind]
     return {_KINDS[what]}
 
 
-@settings(deadline=None, max_examples=60)
-@given(
-    st.integers(0, 2**16),
-    st.integers(45, 120),
-    st.sampled_from([1, 2, 3]),
-    st.integers(1, 4),
-    st.sampled_from([1, 2, 8]),
-)
-def test_all_that_is_planted_is_found_and_nothing_else(
-    seed: int, size: int, joint: int, workers: int, lanes: int
-) -> None:
-    suite, planted = _plant(Random(seed), size, joint)
+def _judge(suite: Suite, planted: dict[TestIndex, str], workers: int, lanes: int, seed: int) -> set[str]:
+    """Run, survey and look into a suite; what was found of what was planted, all of it rightly."""
     seen = simulate(suite, workers, seed)
     bench = Bench(suite, lanes)
-    survey = run(survey_alone(ids(*range(size))), bench)
-    suspects = [*seen.suspects(), *seen.changed(survey)]
+    survey = run(survey_alone(ids(*range(len(suite.models)))), bench)
+    placed = run(survey_order(ids(*reversed(range(len(suite.models))))), bench)
+    every = [*seen.suspects(), *seen.changed(survey), *seen.displaced(placed)]
+    suspects = list({suspect.test: suspect for suspect in reversed(every)}.values())
     inquiry = _inquiry(suspects, lanes, seen.preceding)
     run(inquiry.steps(), bench)
-
     for suspect, finding in zip(suspects, inquiry.findings(), strict=True):
         assert suspect.test in planted, "a healthy test is suspected"
         what = planted[suspect.test]
@@ -390,6 +382,36 @@ def test_all_that_is_planted_is_found_and_nothing_else(
             assert is_cause(suite, finding.cause, suspect.test, bad=finding.kind is not Kind.BRITTLE)
         else:
             assert finding.cause == ()
+    return {planted[suspect.test] for suspect in suspects}
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.integers(0, 2**16),
+    st.integers(45, 120),
+    st.sampled_from([1, 2, 3]),
+    st.integers(1, 4),
+    st.sampled_from([1, 2, 8]),
+)
+def test_all_that_is_planted_is_named_rightly_and_nothing_else(
+    seed: int, size: int, joint: int, workers: int, lanes: int
+) -> None:
+    suite, planted = _plant(Random(seed), size, joint)
+    _judge(suite, planted, workers, lanes, seed)
+
+
+@pytest.mark.parametrize("joint", [1, 2, 3])
+def test_twenty_suites_of_five_hundred_tests_are_named_rightly(joint: int) -> None:
+    found: set[str] = set()
+    for seed in range(20):
+        suite, planted = _plant(Random(seed), 500, joint)
+        found |= _judge(suite, planted, workers=1 + seed % 2, lanes=2, seed=seed)
+    assert found == {*_KINDS, "flaky"}
+
+
+def test_a_suite_of_five_thousand_tests_is_named_rightly() -> None:
+    suite, planted = _plant(Random(4), 5000, 2)
+    assert _judge(suite, planted, workers=1, lanes=2, seed=4) >= {"victim", "brittle", "nio", "plain"}
 
 
 def test_random_flakiness_is_never_given_a_cause_in_two_hundred_suites() -> None:
