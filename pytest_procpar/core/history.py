@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from .model import TestIndex, WorkerId
 
 __all__ = ["History"]
 
 #: A test that is to be run beside another one is looked for among this many that overlapped it, a worker.
 _BESIDE = 5
+
+
+class _Run:
+    """One run of a test: as long as it has not ended, it overlaps whatever comes."""
+
+    __slots__ = ("begin", "end", "test")
+
+    def __init__(self, test: TestIndex, begin: float) -> None:
+        self.test = test
+        self.begin = begin
+        self.end = inf
 
 
 class History:
@@ -18,50 +31,54 @@ class History:
 
     def __init__(self, tests_a_process: int | None = None) -> None:
         self._tests_a_process = tests_a_process
-        self._orders: dict[WorkerId, list[TestIndex]] = {}
-        self._where: dict[TestIndex, tuple[WorkerId, int]] = {}
-        self._times: dict[TestIndex, tuple[float, float]] = {}
+        self._runs: dict[WorkerId, list[_Run]] = {}
+        self._last: dict[TestIndex, tuple[WorkerId, int]] = {}
 
     def began(self, worker: WorkerId, test: TestIndex, now: float) -> None:
         """A test begins; if it ran before, this is what counts."""
-        order = self._orders.setdefault(worker, [])
-        self._where[test] = (worker, len(order))
-        self._times[test] = (now, now)
-        order.append(test)
+        runs = self._runs.setdefault(worker, [])
+        self._last[test] = (worker, len(runs))
+        runs.append(_Run(test, now))
 
     def ended(self, test: TestIndex, now: float) -> None:
         """A test has ended, in whatever way."""
-        begin, _ = self._times.get(test, (now, now))
-        self._times[test] = (begin, now)
+        if test in self._last:
+            self._run(test).end = now
+
+    def _run(self, test: TestIndex) -> _Run:
+        worker, place = self._last[test]
+        return self._runs[worker][place]
 
     def duration(self, test: TestIndex) -> float:
-        """How long a test took, in seconds; 0 if it did not run."""
-        begin, end = self._times.get(test, (0.0, 0.0))
-        return end - begin
+        """How long a test took, in seconds; 0 if it did not run, or has not ended."""
+        if test not in self._last:
+            return 0.0
+        run = self._run(test)
+        return 0.0 if run.end == inf else run.end - run.begin
 
     def before(self, test: TestIndex) -> tuple[TestIndex, ...]:
         """The tests that the same process had run before this one, in order."""
-        if test not in self._where:
+        if test not in self._last:
             return ()
-        worker, place = self._where[test]
+        worker, place = self._last[test]
         first = 0 if self._tests_a_process is None else place - place % self._tests_a_process
-        return tuple(self._orders[worker][first:place])
+        return tuple(run.test for run in self._runs[worker][first:place])
 
     def beside(self, test: TestIndex) -> tuple[tuple[TestIndex, ...], ...]:
         """The tests that ran at the same time elsewhere: a sequence a worker, as far as there were any."""
-        if test not in self._where:
+        if test not in self._last:
             return ()
-        begin, end = self._times[test]
-        own, _ = self._where[test]
+        own, _ = self._last[test]
+        run = self._run(test)
         found = []
-        for worker, order in self._orders.items():
+        for worker, runs in self._runs.items():
             if worker == own:
                 continue
-            meanwhile = [t for t in order if self._times[t][0] <= end and self._times[t][1] >= begin]
+            meanwhile = [r.test for r in runs if r.begin <= run.end and r.end >= run.begin]
             if meanwhile:
                 found.append(tuple(meanwhile[-_BESIDE:]))
         return tuple(found)
 
     def sequences(self) -> list[tuple[WorkerId, tuple[TestIndex, ...]]]:
         """What every worker ran, in order."""
-        return [(worker, tuple(order)) for worker, order in self._orders.items()]
+        return [(worker, tuple(run.test for run in runs)) for worker, runs in self._runs.items()]

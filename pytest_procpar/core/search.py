@@ -3,9 +3,9 @@
 A search is a generator: it yields a batch of probes, which may be run at the same time, and is sent their
 outcomes. So it can be tried on suites that exist only as a formula.
 
-The search for several tests that only act together goes back to delta debugging (Zeller, Hildebrandt, 2002),
-but uses what that had not: that the state after any part of an order can be kept, so that a probe of "the
-first i tests" costs no more than the tests that come on top.
+The search for several tests that only act together goes back to delta debugging (Zeller and Hildebrandt,
+2002), but uses what that had not: that the state after any part of an order can be kept, so that a probe of
+"the first i tests" costs no more than the tests that come on top.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TypeVar
 from .model import TestIndex
 from .probes import Outcome, Probe, Word
 
-__all__ = ["CauseSearch", "Search"]
+__all__ = ["MOST", "CauseSearch", "Search"]
 
 _T = TypeVar("_T")
 
@@ -24,7 +24,7 @@ _T = TypeVar("_T")
 Search = Generator[list[Probe], list[Outcome], _T]
 
 #: A search that needs more tests than this together is given up.
-_MOST = 8
+MOST = 8
 
 
 class CauseSearch:
@@ -43,6 +43,8 @@ class CauseSearch:
         #: The next one is among the tests of `order` from `lowest` up to, and without, `highest`.
         self.lowest = 0
         self.highest = len(order)
+        #: Whether `need` is known to be enough.
+        self.found = False
 
     def shows(self, word: Word) -> bool:
         """Whether a test that ended so shows what is looked for."""
@@ -56,24 +58,27 @@ class CauseSearch:
         """Search; whether a cause was found: `need`.
 
         Relies on this only: that it shows after all of `order`, and does not for the test alone. False means
-        that outcomes contradict each other: the test, or one before it, does not always behave the same.
+        that it needs more than `MOST` tests (`need` has so many then), or that outcomes contradict each
+        other: the test, or one before it, does not always behave the same. A test that did not run since one
+        before it ended the process shows nothing.
         """
-        found = yield from self._collect()
-        if found:
+        self.found = yield from self._collect()
+        if self.found:
             yield from self._minimize()
-        return found
+        return self.found
 
     def try_cause(self, known: tuple[TestIndex, ...]) -> Search[bool]:
         """Whether what was found for another test is the cause here too, or a part of it: `need`."""
         if not (yield from self._shows_after(known)):
             return False
         self.need = known
+        self.found = True
         yield from self._minimize()
         return True
 
     def _collect(self) -> Search[bool]:
         end = len(self._order)
-        while end > 0 and len(self.need) < _MOST:
+        while end > 0 and len(self.need) < MOST:
             # It shows after order[:high] and `need`, and not after order[:low] and `need`.
             low, high = 0, end
             while high - low > 1:
@@ -96,7 +101,8 @@ class CauseSearch:
         while at < len(self.need) > 1:
             rest = self.need[:at] + self.need[at + 1 :]
             if (yield from self._shows_after(rest)):
-                self.need = rest
+                # What was needed may be so no more: one before may have undone what the one left out did.
+                self.need, at = rest, 0
             else:
                 at += 1
 

@@ -2,123 +2,42 @@
 
 An inquiry is a search (see `core.search`) over all suspects of a run. It can be ended between any two of its
 steps; what it knows by then is in its findings.
+
+Only probes of different tests share a batch, since batches may run at once, and a test that uses a port or a
+file fails beside a second run of itself. A failure in a batch is therefore believed only when the test has
+failed again with nothing beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from enum import Enum
+from collections.abc import Callable, Iterable, Sequence
 
+from .findings import Case, Finding, Kind, Suspect, Tally
 from .model import TestIndex
 from .probes import Outcome, Probe, Word
-from .record import record
-from .search import CauseSearch, Search
+from .search import MOST, CauseSearch, Search
 
 __all__ = ["Finding", "Inquiry", "Kind", "Suspect", "Tally"]
+
+_Tests = tuple[TestIndex, ...]
 
 #: How often a cause is tried before it is believed, and the test without it too.
 REPEATS = 3
 #: How often a test that passes alone and in company is run beside others, and again without.
 _ROUNDS = 5
+#: A test is parallel-only if it failed so often beside others, and never in this many times as many runs
+#: without: if the others did not matter, that would happen by chance in less than one case of a hundred.
+_FAILURES, _CONTROLS = 3, 4
 #: From this many tests on both halves of an order are tried at once, before the whole.
 _WORTH_HALVING = 32
+#: How many tests that end their process are left out of an order, to get to its end, a suspect.
+_DETOURS = 8
 
-
-class Kind(str, Enum):
-    """What is known of a test. The words are those of the literature (iDFlakies and iFixFlakies, 2019)."""
-
-    #: Passes alone, fails after its polluters.
-    VICTIM = "victim"
-    #: The same, but it crashes.
-    CONTAMINATED_CRASH = "contaminated-crash"
-    #: Fails alone, passes after its state-setters.
-    BRITTLE = "brittle"
-    #: Passes, and fails when it is run a second time in the same process: a non-idempotent outcome.
-    NIO = "nio"
-    #: Fails only while others run beside it.
-    PARALLEL_ONLY = "parallel-only"
-    #: Passes and fails under the same conditions.
-    FLAKY = "flaky"
-    #: Fails alone and in company: nothing but a failure.
-    PLAIN = "plain"
-    #: It is not known (yet): see the note.
-    UNKNOWN = "unknown"
-
-
-@record
-class Suspect:
-    """A test that has failed somewhere, or may.
-
-    ``word`` is how it ended in the run. ``failed_after`` and ``passed_after`` are what one process had run
-    before it when it failed, or passed; None if that has not been seen. ``beside`` ran at the same time.
-    """
-
-    test: TestIndex
-    word: Word
-    failed_after: tuple[TestIndex, ...] | None = None
-    passed_after: tuple[TestIndex, ...] | None = None
-    beside: tuple[tuple[TestIndex, ...], ...] = ()
-
-
-@record
-class Tally:
-    """How often a test failed under some conditions: "alone", "after its polluter"."""
-
-    under: str
-    bad: int
-    total: int
-
-
-@record
-class Finding:
-    """What an inquiry has come to about one test.
-
-    ``cause`` are its polluters or state-setters, in their order. ``note`` says what is missing, if anything.
-    ``message`` is the first line of the failure.
-    """
-
-    test: TestIndex
-    kind: Kind
-    cause: tuple[TestIndex, ...] = ()
-    tallies: tuple[Tally, ...] = ()
-    message: str = ""
-    note: str = ""
-
-
-class _Case:
-    """What is known of one suspect so far."""
-
-    def __init__(self, suspect: Suspect) -> None:
-        self.suspect = suspect
-        self.test = suspect.test
-        self.kind = Kind.UNKNOWN
-        self.settled = False
-        self.alone: Word | None = None
-        self.cause: tuple[TestIndex, ...] = ()
-        self.search: CauseSearch | None = None
-        self.message = ""
-        self.note = "it was not re-checked: the time was over"
-        self._tallies: dict[str, list[bool]] = {}
-
-    def count(self, under: str, word: Word) -> None:
-        self._tallies.setdefault(under, []).append(word.bad)
-
-    def counted(self, under: str) -> list[bool]:
-        return self._tallies.get(under, [])
-
-    def settle(self, kind: Kind, note: str = "") -> None:
-        self.kind = kind
-        self.note = note
-        self.settled = True
-
-    @property
-    def effect(self) -> str:
-        """What its causes are called in a tally."""
-        return "after its state-setter" if self.alone is not None and self.alone.bad else "after its polluter"
-
-    def finding(self) -> Finding:
-        tallies = tuple(Tally(under, sum(bad), len(bad)) for under, bad in self._tallies.items())
-        return Finding(self.test, self.kind, self.cause, tallies, self.message, self.note)
+_ALONE = "alone"
+_AFTER = "after the tests before it"
+_AFTER_SOME = "after some of the tests before it"
+_BESIDE = "beside others"
+_BESIDE_SUSPECTS = "beside other suspects"
 
 
 class Inquiry:
@@ -137,211 +56,250 @@ class Inquiry:
         file_of: Callable[[TestIndex], object],
         lanes: int = 1,
     ) -> None:
-        self._cases = [_Case(suspect) for suspect in suspects]
+        self._cases = [Case(suspect) for suspect in suspects]
         self._preceding = preceding
         self._file_of = file_of
         self._lanes = lanes
-        #: What was found to be a cause, by what it does: whether tests fail after it, or pass.
-        self._causes: dict[bool, list[tuple[TestIndex, ...]]] = {True: [], False: []}
+        #: Tests that have ended a process which was to get further.
+        self._deadly: set[TestIndex] = set()
 
     def findings(self) -> list[Finding]:
         """What is known by now, a finding a suspect."""
-        for case in self._cases:
-            if not case.settled and case.search is not None:
-                case.note = self._standing(case, case.search)
-        return [case.finding() for case in self._cases if case.settled or case.note]
-
-    def _standing(self, case: _Case, search: CauseSearch) -> str:
-        what = "state-setter" if case.alone is not None and case.alone.bad else "polluter"
-        left = search.highest - search.lowest
-        known = f", beside {len(search.need)} that are known" if search.need else ""
-        return f"the time was over; a {what} is among {left} tests that ran before it{known}"
+        return [case.finding() for case in self._cases]
 
     def steps(self) -> Search[None]:
         """Look into all suspects, one thing after another."""
+        if not self._cases:
+            return
         yield from self._try_alone()
-        for case in sorted(self._cases, key=lambda case: len(case.suspect.failed_after or ())):
-            if not case.settled and case.alone is not None and case.alone.good:
+        passing = [case for case in self._cases if not case.settled and case.alone.good]
+        for case in sorted(passing, key=lambda case: len(case.suspect.failed_after or ())):
+            if not case.settled:
                 yield from self._look_for_polluters(case)
-        for case in self._cases:
-            if not case.settled and case.alone is not None and case.alone.good:
+        for case in passing:
+            if not case.settled:
                 yield from self._repeat(case)
         yield from self._look_for_setters()
 
-    def _ask(self, case: _Case, under: str, *probes: Probe) -> Search[list[Word]]:
-        """The words on probes that all judge one suspect under the same conditions."""
-        outcomes = yield [*probes]
-        return self._note(case, under, probes, outcomes)
+    def _ask(
+        self,
+        case: Case,
+        under: str,
+        tests: _Tests,
+        *,
+        number: int,
+        beside: bool = False,
+        fresh: bool = False,
+    ) -> Search[Word]:
+        """How the suspect ends after these tests, with nothing else running but what is asked for."""
+        probe = Probe((*tests, case.test), case.suspect.beside if beside else (), number, fresh)
+        (outcome,) = yield [probe]
+        return self._note(case, under, probe, outcome)
 
-    def _note(
-        self, case: _Case, under: str, probes: Sequence[Probe], outcomes: Sequence[Outcome]
-    ) -> list[Word]:
-        words = []
-        for probe, outcome in zip(probes, outcomes, strict=True):
-            word = outcome.of(probe)
-            words.append(word)
-            if under and word is not Word.LOST:
-                case.count(under, word)
-            if word.bad and outcome.message:
-                case.message = outcome.message
-        return words
+    def _note(self, case: Case, under: str, probe: Probe, outcome: Outcome) -> Word:
+        word = outcome.of(probe)
+        case.ended_by = None
+        if word is Word.LOST and 0 < len(outcome.words) < len(probe.tests):
+            case.ended_by = probe.tests[len(outcome.words) - 1]
+        if word.bad and outcome.message:
+            case.message = outcome.message
+        if under:
+            case.count(under, word)
+        return word
 
     # --- alone ---
 
     def _try_alone(self) -> Search[None]:
         probes = [Probe((case.test,)) for case in self._cases]
+        crowded = self._lanes > 1 and len(probes) > 1
         outcomes = yield probes
         for case, probe, outcome in zip(self._cases, probes, outcomes, strict=True):
-            (case.alone,) = self._note(case, "alone", [probe], [outcome])
+            doubtful = crowded and outcome.of(probe).bad
+            case.alone = self._note(case, _BESIDE_SUSPECTS if doubtful else _ALONE, probe, outcome)
             case.note = "the time was over before it was tried after other tests"
+        for case in self._cases:
+            if crowded and case.alone.bad:
+                again = yield from self._ask(case, _ALONE, (), number=1)
+                case.alone = case.alone if again is Word.LOST else again
             if case.alone is Word.LOST:
                 case.settle(Kind.UNKNOWN, "it could not be run alone")
-            elif case.alone.good and case.suspect.failed_after is None:
-                case.settle(Kind.UNKNOWN)
+            elif case.alone.good and case.suspect.word.good and case.suspect.failed_after is None:
+                case.settle(Kind.UNKNOWN, "it passes alone too: nothing is known against it")
 
     # --- passes alone ---
 
-    def _look_for_polluters(self, case: _Case) -> Search[None]:
+    def _look_for_polluters(self, case: Case) -> Search[None]:
+        if (yield from self._ask(case, _ALONE, (), number=2)).bad:
+            case.settle(Kind.FLAKY)
+            return
         order = case.suspect.failed_after or ()
-        (again,) = yield from self._ask(case, "alone", Probe((case.test,), round=1))
-        if again.bad:
-            case.settle(Kind.FLAKY)
-        elif order:
-            shown = yield from self._where_it_shows(case, order, bad=True)
-            if shown is not None:
-                yield from self._find_cause(case, shown, bad=True)
+        for part in (yield from self._promising(case, order)):
+            under = _AFTER if part == order else _AFTER_SOME
+            if (yield from self._shows_always(case, part, under, bad=True)):
+                yield from self._find_cause(case, part, bad=True)
+                return
+            if case.wavers:
+                case.settle(Kind.FLAKY)
+                return
 
-    def _where_it_shows(
-        self, case: _Case, order: tuple[TestIndex, ...], *, bad: bool
-    ) -> Search[tuple[TestIndex, ...] | None]:
-        """The part of `order`, or the whole, after which the suspect fails (or, if not `bad`, passes)."""
-
-        def shows(word: Word) -> bool:
-            return word.bad if bad else word.good
-
-        parts = [order]
-        if len(order) >= _WORTH_HALVING and self._lanes > 1:
-            half = len(order) // 2
-            parts = [order[half:], order[:half]]
+    def _promising(self, case: Case, order: _Tests) -> Search[list[_Tests]]:
+        """Parts of an order after which the suspect is likely to fail, the shortest first, and the whole."""
+        if not order:
+            return []
+        if len(order) < _WORTH_HALVING or self._lanes == 1:
+            return [order]
+        half = len(order) // 2
+        parts = [order[half:], order[:half]]
         probes = [Probe((*part, case.test)) for part in parts]
-        words = yield from self._ask(case, "", *probes)
-        for part, word in zip(parts, words, strict=True):
-            if shows(word):
-                return part
-        if len(parts) == 1:
-            case.count("after the tests before it", words[0])
-            return None
-        (word,) = yield from self._ask(case, "after the tests before it", Probe((*order, case.test)))
-        return order if shows(word) else None
+        outcomes = yield probes
+        words = [outcome.of(probe) for probe, outcome in zip(probes, outcomes, strict=True)]
+        return [part for part, word in zip(parts, words, strict=True) if word.bad] + [order]
 
-    def _find_cause(self, case: _Case, order: tuple[TestIndex, ...], *, bad: bool) -> Search[None]:
+    def _shows_always(self, case: Case, order: _Tests, under: str, *, bad: bool) -> Search[bool]:
+        """Whether the suspect fails (or, if not `bad`, passes) after these tests, however often."""
+        for i in range(1, 1 + REPEATS):
+            word = yield from self._ask(case, under, order, number=i)
+            if not (word.bad if bad else word.good):
+                return False
+        return True
+
+    def _find_cause(self, case: Case, order: _Tests, *, bad: bool) -> Search[None]:
         """Search for the cause in `order`, after which it shows; try it on the others then."""
-        again = [Probe((*order, case.test), round=i) for i in (1, 2)]
-        words = yield from self._ask(case, "after the tests before it", *again)
-        if not all(word.bad if bad else word.good for word in words):
-            case.settle(Kind.FLAKY)
-            return
         search = case.search = CauseSearch(order, case.test, bad=bad)
-        if not (yield from search.steps()):
-            case.settle(
-                Kind.FLAKY, "the search for what it depends on was stopped: outcomes contradicted each other"
-            )
-            return
-        if (yield from self._confirm(case, search, bad=bad)):
-            self._causes[bad].append(search.need)
-            yield from self._try_on_others(search.need, bad=bad)
+        if (yield from search.steps()):
+            if (yield from self._confirm(case, search, bad=bad)):
+                yield from self._try_on_others(search.need, bad=bad)
+        elif len(search.need) >= MOST:
+            case.settle(Kind.UNKNOWN, f"its outcome depends on more than {MOST} tests before it together")
+        else:
+            case.settle(Kind.FLAKY, "the search for what it depends on was stopped: outcomes contradict")
 
-    def _confirm(self, case: _Case, search: CauseSearch, *, bad: bool) -> Search[bool]:
+    def _confirm(self, case: Case, search: CauseSearch, *, bad: bool) -> Search[bool]:
         """Believe a cause if it works every time, and the test without it behaves otherwise every time."""
-        rounds = range(2, 2 + REPEATS)
-        with_it = [Probe((*search.need, case.test), round=i) for i in rounds]
-        without = [Probe((case.test,), round=i) for i in rounds]
-        outcomes = yield with_it + without
-        effects = self._note(case, case.effect, with_it, outcomes[:REPEATS])
-        controls = self._note(case, "alone", without, outcomes[REPEATS:])
-        if all(map(search.shows, effects)) and not any(map(search.shows, controls)):
-            case.cause = search.need
-            crashed = bad and Word.CRASHED in effects
-            case.settle(Kind.CONTAMINATED_CRASH if crashed else Kind.VICTIM if bad else Kind.BRITTLE)
-            return True
-        case.settle(Kind.FLAKY)
-        return False
+        words = []
+        for i in range(3, 3 + REPEATS):
+            word = yield from self._ask(case, f"after its {case.role}", search.need, number=i, fresh=True)
+            control = yield from self._ask(case, _ALONE, (), number=i)
+            words.append(word)
+            if Word.LOST in (word, control):
+                case.settle(Kind.UNKNOWN, f"its {case.role} could not be confirmed: a process was lost")
+                return False
+            if not search.shows(word) or search.shows(control):
+                case.settle(Kind.FLAKY, f"what seemed to be its {case.role} does not always act")
+                return False
+        case.cause = search.need
+        case.settle(self._kind_of(case, words, bad=bad))
+        return True
 
-    def _try_on_others(self, cause: tuple[TestIndex, ...], *, bad: bool) -> Search[None]:
+    def _kind_of(self, case: Case, words: Sequence[Word], *, bad: bool) -> Kind:
+        if not bad:
+            return Kind.BRITTLE
+        if case.cause == (case.test,):
+            return Kind.NIO
+        return Kind.CONTAMINATED_CRASH if Word.CRASHED in words else Kind.VICTIM
+
+    def _try_on_others(self, cause: _Tests, *, bad: bool) -> Search[None]:
         """See which other suspects have the same cause: one fork each."""
-        others = []
-        for case in self._cases:
-            after = case.suspect.failed_after if bad else self._may_pass_after(case)
-            if case.settled or case.alone is None or case.alone.bad is bad or after is None:
-                continue
-            if set(cause) <= set(after):
-                others.append(case)
-        probes = [Probe((*cause, case.test)) for case in others]
-        if not probes:
+        others = [case for case in self._cases if self._may_share(case, cause, bad=bad)]
+        if not others:
             return
+        probes = [Probe((*cause, case.test)) for case in others]
         outcomes = yield probes
         for case, probe, outcome in zip(others, probes, outcomes, strict=True):
             search = CauseSearch(cause, case.test, bad=bad)
-            if search.shows(outcome.of(probe)):
+            if search.shows(outcome.of(probe)) and (yield from search.try_cause(cause)):
                 case.search = search
-                yield from search.try_cause(cause)
+                self._note(case, "", probe, outcome)
                 yield from self._confirm(case, search, bad=bad)
+
+    def _may_share(self, case: Case, cause: _Tests, *, bad: bool) -> bool:
+        if case.settled or (case.alone.bad if bad else not case.alone.bad):
+            return False
+        after = case.suspect.failed_after or () if bad else self._may_pass_after(case)
+        return set(cause) <= set(after)
 
     # --- passes alone, and in company ---
 
-    def _repeat(self, case: _Case) -> Search[None]:
+    def _repeat(self, case: Case) -> Search[None]:
         """What shows neither alone nor in company may show beside others, or at times."""
-        beside, order = case.suspect.beside, case.suspect.failed_after or ()
+        order = case.suspect.failed_after or ()
         case.note = "the time was over before it was tried beside other tests"
-        for i in range(_ROUNDS if beside else 0):
-            yield from self._ask(case, "beside others", Probe((case.test,), beside, round=i))
-        rounds = range(5, 5 + _ROUNDS)
-        yield from self._ask(case, "alone", *[Probe((case.test,), round=i) for i in rounds])
+        yield from self._repeat_beside(case)
+        case.note = "the time was over before it was repeated often enough"
+        yield from self._ask_often(case, (), range(6, 6 + _ROUNDS))
         if order:
-            yield from self._ask(
-                case, "after the tests before it", *[Probe((*order, case.test), round=i) for i in rounds]
-            )
-        elsewhere = case.counted("alone") + case.counted("after the tests before it")
-        beside_others = any(case.counted("beside others")) and not any(elsewhere)
-        case.settle(Kind.PARALLEL_ONLY if beside_others else Kind.FLAKY)
+            yield from self._ask_often(case, order, range(6, 6 + _ROUNDS))
+        beside = case.counted(_BESIDE)
+        if sum(beside) >= _FAILURES and not self._failed_elsewhere(case):
+            missing = _CONTROLS * len(beside) - len(case.counted(_ALONE) + case.counted(_AFTER))
+            yield from self._ask_often(case, (), range(6 + _ROUNDS, 6 + _ROUNDS + missing))
+        if sum(beside) >= _FAILURES and not self._failed_elsewhere(case):
+            case.settle(Kind.PARALLEL_ONLY)
+        elif order and not case.counted(_AFTER) and not self._failed_elsewhere(case):
+            case.settle(Kind.UNKNOWN, "it passes alone; what ran before it could not be run to its end")
+        else:
+            case.settle(Kind.FLAKY)
+
+    def _failed_elsewhere(self, case: Case) -> bool:
+        return any(case.counted(_ALONE) + case.counted(_AFTER) + case.counted(_AFTER_SOME))
+
+    def _repeat_beside(self, case: Case) -> Search[None]:
+        for i in range(2 * _ROUNDS if case.suspect.beside else 0):
+            failed = sum(case.counted(_BESIDE))
+            if failed >= _FAILURES or (i >= _ROUNDS and not failed):
+                break
+            yield from self._ask(case, _BESIDE, (), number=i, beside=True)
+
+    def _ask_often(self, case: Case, order: _Tests, rounds: Iterable[int]) -> Search[None]:
+        for i in rounds:
+            if (yield from self._ask(case, _AFTER if order else _ALONE, order, number=i)) is Word.LOST:
+                break
 
     # --- fails alone ---
 
-    def _may_pass_after(self, case: _Case) -> tuple[TestIndex, ...] | None:
+    def _may_pass_after(self, case: Case) -> _Tests:
         seen = case.suspect.passed_after
-        return self._preceding(case.test) if seen is None else seen
+        order = self._preceding(case.test) if seen is None else seen
+        return tuple(test for test in order if test not in self._deadly)
 
     def _look_for_setters(self) -> Search[None]:
         """Try what fails alone after the tests before it: first those of its file, then all."""
-        cases = [case for case in self._cases if not case.settled and case.alone and case.alone.bad]
+        cases = [case for case in self._cases if not case.settled and case.alone.bad]
         for case in cases:
             near = self._of_the_same_file(case)
             if near and not case.settled:
-                yield from self._look_for_setter(case, near)
+                yield from self._look_for_setter(case, near, _AFTER_SOME)
         for case in sorted(cases, key=lambda case: case.test):
             if not case.settled:
                 case.note = "the time was over before it was tried after all tests that precede it"
-                order = self._may_pass_after(case) or ()
-                yield from self._look_for_setter(case, order)
+                yield from self._look_further(case)
                 if not case.settled:
                     self._fails_anyway(case)
 
-    def _look_for_setter(self, case: _Case, order: tuple[TestIndex, ...]) -> Search[None]:
-        probe = Probe((*order, case.test))
-        (word,) = yield from self._ask(case, "after the tests before it", probe)
-        if word.good and order:
-            yield from self._find_cause(case, order, bad=False)
+    def _look_further(self, case: Case) -> Search[None]:
+        for _ in range(1 + _DETOURS):
+            order = self._may_pass_after(case)
+            yield from self._look_for_setter(case, order, _AFTER if order else _ALONE)
+            if case.settled or case.ended_by is None:
+                break
+            self._deadly.add(case.ended_by)
 
-    def _of_the_same_file(self, case: _Case) -> tuple[TestIndex, ...]:
-        order = self._may_pass_after(case) or ()
+    def _look_for_setter(self, case: Case, order: _Tests, under: str) -> Search[None]:
+        if (yield from self._shows_always(case, order, under, bad=False)) and order:
+            yield from self._find_cause(case, order, bad=False)
+        elif case.wavers:
+            case.settle(Kind.FLAKY)
+
+    def _of_the_same_file(self, case: Case) -> _Tests:
+        order = self._may_pass_after(case)
         file = self._file_of(case.test)
         near = tuple(test for test in order if self._file_of(test) == file)
         return () if near == order else near
 
-    def _fails_anyway(self, case: _Case) -> None:
-        if case.suspect.word.good:  # it has passed in the run
-            case.settle(Kind.FLAKY)
-        elif case.counted("after the tests before it") or not self._may_pass_after(case):
-            case.settle(Kind.PLAIN)
-        else:
+    def _fails_anyway(self, case: Case) -> None:
+        if not case.counted(_AFTER) and self._may_pass_after(case):
             case.settle(Kind.UNKNOWN, "it fails alone; what precedes it could not be run to its end")
+        elif case.suspect.word.good:  # it has passed in the run
+            case.settle(Kind.FLAKY)
+        else:
+            case.settle(Kind.PLAIN)

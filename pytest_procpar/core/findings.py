@@ -1,0 +1,133 @@
+"""What is asked about a test, and what is found: the words in which both are said.
+
+Nothing here knows how it is found out.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from .model import TestIndex
+from .probes import Word
+from .record import record
+from .search import CauseSearch
+
+__all__ = ["Case", "Finding", "Kind", "Suspect", "Tally"]
+
+
+class Kind(str, Enum):
+    """What is known of a test. The words are those of the literature (iDFlakies and iFixFlakies, 2019)."""
+
+    #: Passes alone, fails after its polluters.
+    VICTIM = "victim"
+    #: The same, but it crashes.
+    CONTAMINATED_CRASH = "contaminated-crash"
+    #: Fails alone, passes after its state-setters.
+    BRITTLE = "brittle"
+    #: Passes, and fails when it is run a second time in the same process: a non-idempotent outcome.
+    NIO = "nio"
+    #: Fails only while others run beside it.
+    PARALLEL_ONLY = "parallel-only"
+    #: Passes and fails under the same conditions.
+    FLAKY = "flaky"
+    #: Fails alone and in company: nothing but a failure.
+    PLAIN = "plain"
+    #: It is not known (yet): see the note.
+    UNKNOWN = "unknown"
+
+
+@record
+class Suspect:
+    """A test that has failed somewhere, or may.
+
+    ``word`` is how it ended in the run. ``failed_after`` and ``passed_after`` are what one process had run
+    before it when it failed, or passed: nothing (an empty tuple) if it was the first; None if that has not
+    been seen. ``beside`` ran at the same time.
+    """
+
+    test: TestIndex
+    word: Word
+    failed_after: tuple[TestIndex, ...] | None = None
+    passed_after: tuple[TestIndex, ...] | None = None
+    beside: tuple[tuple[TestIndex, ...], ...] = ()
+
+
+@record
+class Tally:
+    """How often a test failed under some conditions: "alone", "after its polluter"."""
+
+    under: str
+    bad: int
+    total: int
+
+
+@record
+class Finding:
+    """What an inquiry has come to about one test.
+
+    ``cause`` are its polluters or state-setters, in their order; of an NIO, the test itself. ``note`` says
+    what is missing, if anything. ``message`` is the first line of the failure.
+    """
+
+    test: TestIndex
+    kind: Kind
+    cause: tuple[TestIndex, ...] = ()
+    tallies: tuple[Tally, ...] = ()
+    message: str = ""
+    note: str = ""
+
+
+class Case:
+    """What is known of one suspect so far."""
+
+    def __init__(self, suspect: Suspect) -> None:
+        self.suspect = suspect
+        self.test = suspect.test
+        self.kind = Kind.UNKNOWN
+        self.settled = False
+        self.alone = Word.LOST
+        self.cause: tuple[TestIndex, ...] = ()
+        self.search: CauseSearch | None = None
+        #: The test that ended the process of the last probe before the suspect could run.
+        self.ended_by: TestIndex | None = None
+        self.message = ""
+        self.note = "it was not re-checked: the time was over"
+        self._tallies: dict[str, list[bool]] = {}
+
+    def count(self, under: str, word: Word) -> None:
+        """Add one run of the test to the tally of these conditions; a run that was lost is none."""
+        if word is not Word.LOST:
+            self._tallies.setdefault(under, []).append(word.bad)
+
+    def counted(self, under: str) -> list[bool]:
+        """Whether the test failed, for each run under these conditions."""
+        return self._tallies.get(under, [])
+
+    @property
+    def wavers(self) -> bool:
+        """Whether it has been seen to pass and to fail under the same conditions."""
+        return any(0 < sum(bad) < len(bad) for bad in self._tallies.values())
+
+    def settle(self, kind: Kind, note: str = "") -> None:
+        """This is the answer."""
+        self.kind = kind
+        self.note = note
+        self.settled = True
+
+    @property
+    def role(self) -> str:
+        """What the tests are called that its outcome depends on."""
+        return "state-setter" if self.alone.bad else "polluter"
+
+    def finding(self) -> Finding:
+        """What is known, in a form to be reported."""
+        tallies = tuple(Tally(under, sum(bad), len(bad)) for under, bad in self._tallies.items())
+        note = self.note if self.settled or self.search is None else self._standing(self.search)
+        return Finding(self.test, self.kind, self.cause, tallies, self.message, note)
+
+    def _standing(self, search: CauseSearch) -> str:
+        if search.found:
+            return f"the time was over before its {self.role} was confirmed"
+        left = search.highest - search.lowest
+        known = f", beside {len(search.need)} that are known" if search.need else ""
+        return f"the time was over; a {self.role} is among {left} tests that ran before it{known}"
