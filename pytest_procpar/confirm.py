@@ -6,21 +6,30 @@ holds in the one and not in the other depends on what is imported, and is said t
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from pytest_procpar.compat.invocation import kept_options, program, quiet_options, wants_workers_anyway
+from pytest_procpar.compat.invocation import (
+    kept_options,
+    program,
+    quiet_options,
+    replay_folder,
+    wants_workers_anyway,
+)
 from pytest_procpar.compat.reports import nodeid_from_here
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.probes import Confirmation, Word
 from pytest_procpar.core.record import record
 from pytest_procpar.core.suspects import Finding, Kind
 from pytest_procpar.process.fresh import FreshRun, run_fresh
+from pytest_procpar.replayfile import write_replay
 
 __all__ = ["Confirmer"]
 
@@ -57,28 +66,39 @@ class Confirmer:
 
     def confirm(
         self, findings: Sequence[Finding], lanes: int, deadline: float, ended: Callable[[], bool]
-    ) -> dict[TestIndex, list[Confirmation]]:
-        """Try every finding that can be tried, until `deadline` at most: the trials of each test."""
+    ) -> dict[Finding, list[Confirmation]]:
+        """Try every finding that can be tried, until `deadline` at most: the trials of each."""
         trials = [trial for finding in findings for trial in _trials(finding)]
         plain = [trial for trial in trials if trial.finding.kind is Kind.PLAIN]
         trials = [trial for trial in trials if trial not in plain] + plain[:_MOST_PLAIN]
+        commands = [self._words(trial) if _is_plain(trial) else self._replay(trial) for trial in trials]
         folder = Path(tempfile.mkdtemp(prefix="procpar-"))
+
+        def run(words: Sequence[list[str]]) -> list[FreshRun | None]:
+            tried = [self._with_report(command, folder / str(at)) for at, command in enumerate(words)]
+            return run_fresh(tried, Path(self._config.invocation_params.dir), lanes, deadline, ended)
+
         try:
-            commands = []
-            for number, trial in enumerate(trials):
-                report = folder / f"{number}.json"
-                quiet = [*quiet_options(self._config, folder), f"--procpar-report={report}"]
-                commands.append(([*program(), *self._words(trial), *quiet], report))
-            where = Path(self._config.invocation_params.dir)
-            runs = run_fresh(commands, where, lanes, deadline, ended)
+            words = list(map(self._judge, trials, run(commands)))
+            # Somebody reorders tests, or the nodeid does not name one test only.
+            again = [at for at, word in enumerate(words) if word is None and len(trials[at].tests) > 1]
+            for at in again:
+                commands[at] = self._replay(trials[at])
+            for at, result in zip(again, run([commands[at] for at in again]), strict=True):
+                words[at] = self._judge(trials[at], result)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        confirmed: dict[TestIndex, list[Confirmation]] = {}
-        for trial, run in zip(trials, runs, strict=True):
-            word = None if run is None else self._judge(trial, run)
-            command = shlex.join(["pytest", *self._words(trial)])
-            confirmed.setdefault(trial.finding.test, []).append(Confirmation(command, trial.bad, word))
+        confirmed: dict[Finding, list[Confirmation]] = {}
+        for trial, command, word in zip(trials, commands, words, strict=True):
+            shown = shlex.join(["pytest", *command])
+            confirmed.setdefault(trial.finding, []).append(Confirmation(shown, trial.bad, word))
         return confirmed
+
+    def _with_report(self, command: list[str], base: Path) -> tuple[list[str], Path]:
+        """The whole command that a trial is run with, and where it says how its tests ended."""
+        report = base.with_suffix(".json")
+        quiet = quiet_options(self._config, base.parent)
+        return [*program(), *command, *quiet, f"--procpar-report={report}"], report
 
     def _words(self, trial: _Trial) -> list[str]:
         """The arguments that run a trial's tests in this order."""
@@ -90,14 +110,28 @@ class Confirmer:
                 words.append(f"--hang-timeout={self._limit(test):.3g}")
         elif wants_workers_anyway(self._config):
             words += ["-n", "0"]
-        return words + [nodeid_from_here(self._config, self._nodeid(test)) for test in trial.tests]
+        nodeids = dict.fromkeys(map(self._nodeid, trial.tests))
+        return words + [nodeid_from_here(self._config, nodeid) for nodeid in nodeids]
 
-    def _judge(self, trial: _Trial, run: FreshRun) -> Word | None:
+    def _replay(self, trial: _Trial) -> list[str]:
+        """The same, with a file that forces the order, and lets a test run twice."""
+        path = replay_folder(self._config) / f"{trial.finding.kind.value}-{trial.finding.test}.json"
+        with suppress(OSError):  # then the command fails, and the finding is not told
+            write_replay(path, [(None, list(map(self._nodeid, trial.tests)))])
+        here = os.path.relpath(path, self._config.invocation_params.dir)
+        return [f"--procpar-replay={here}", *self._words(trial)]
+
+    def _judge(self, trial: _Trial, run: FreshRun | None) -> Word | None:
         """How the judged test ended, if the tests before it ran before it."""
         wanted = [self._nodeid(test) for test in trial.tests]
-        if [nodeid for nodeid, _ in run.tests] != wanted:
+        if run is None or [nodeid for nodeid, _ in run.tests] != wanted:
             return None
         return run.tests[-1][1]
+
+
+def _is_plain(trial: _Trial) -> bool:
+    """Whether a command that names the tests may do."""
+    return len(set(trial.tests)) == len(trial.tests)
 
 
 def _trials(finding: Finding) -> list[_Trial]:
@@ -108,6 +142,8 @@ def _trials(finding: Finding) -> list[_Trial]:
             return [_Trial(finding, (*cause, test), bad=True), _Trial(finding, (test,), bad=False)]
         case Kind.BRITTLE if cause:
             return [_Trial(finding, (test,), bad=True), _Trial(finding, (*cause, test), bad=False)]
+        case Kind.NIO:
+            return [_Trial(finding, (test, test), bad=True)]
         case Kind.PLAIN:
             return [_Trial(finding, (test,), bad=True)]
         case _:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 
@@ -12,4 +14,11 @@ def pytest_procpar_worker_forked(config: pytest.Config, session: pytest.Session)
     threads that did not survive the fork, names made from the process id. ``config.workerinput`` and the
     environment already hold this worker's identity, ``session.items`` the collected tests. The hook runs
     in each worker, replacements included, and never in the controller.
+    """
+
+
+def pytest_procpar_findings(config: pytest.Config, findings: list[dict[str, Any]]) -> None:
+    """Called in the controller when the re-check is over, if there was one, before the session finishes.
+
+    Each finding says of one test what is known: ``docs/report.md`` explains its entries.
     """

@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 
 from pytest_procpar.confirm import Confirmer
 from pytest_procpar.core.history import History
+from pytest_procpar.core.insights import Insight, Rechecked
 from pytest_procpar.core.messages import PassedPhases
 from pytest_procpar.core.model import TestIndex, WorkerId
 from pytest_procpar.core.order import reversed_order, shuffled
-from pytest_procpar.core.probes import Confirmation, Word
+from pytest_procpar.core.probes import Word
 from pytest_procpar.core.search import Search
 from pytest_procpar.core.survey import survey_after, survey_alone, survey_order
 from pytest_procpar.core.suspects import Finding, Inquiry, Kind, Suspect
@@ -46,13 +47,11 @@ class Recheck:
         #: What did not end as passed.
         self._words: dict[TestIndex, Word] = {}
         self._times: dict[TestIndex, tuple[float, float]] = {}
-        self.findings: list[Finding] = []
-        #: What came of the commands that go with them, in fresh processes.
-        self.confirmations: dict[TestIndex, list[Confirmation]] = {}
-        #: The failed tests that were left out since there were too many.
-        self.left_out: list[TestIndex] = []
-        #: Why it ended early, if it did.
-        self.note = ""
+        self._findings: list[Finding] = []
+        self._left_out: list[TestIndex] = []
+        self._note = ""
+        #: What it has come to.
+        self.result = Rechecked()
 
     # --- during the run ---
 
@@ -122,7 +121,7 @@ class Recheck:
         wake: int,
         confirmer: Confirmer,
     ) -> None:
-        """Look into it: see `Prober` for what it takes. Leaves `findings`, whatever happens."""
+        """Look into it: see `Prober` for what it takes. Leaves `result`, whatever happens."""
         now = monotonic()
         budget = self._options.budget
         self._budget = max(LEAST_BUDGET, now - self._began) if budget is None else budget
@@ -134,17 +133,22 @@ class Recheck:
             if self._options.what == "all":
                 self._inquire(prober, self._hidden(prober), len(inputs))
         except Ended:
-            self.note = "the re-check has ended early: its time was over, or it was interrupted"
+            self._note = "the re-check has ended early: its time was over, or it was interrupted"
         finally:
             prober.close()
-        self.confirmations = confirmer.confirm(self.findings, len(inputs), self._deadline, ended)
+        tried = confirmer.confirm(self._findings, len(inputs), self._deadline, ended)
+        insights = [
+            Insight(finding, self.word(finding.test), tuple(tried.get(finding, ())))
+            for finding in self._findings
+        ]
+        self.result = Rechecked(tuple(insights), tuple(self._left_out), self._note)
 
     def _inquire(self, prober: Prober, suspects: list[Suspect], lanes: int) -> None:
         inquiry = Inquiry(suspects, self._preceding, self._file_of, lanes)
         try:
             self._drive(prober, inquiry.steps(), self._deadline - _RESERVED * self._budget)
         finally:
-            self.findings += inquiry.findings()
+            self._findings += inquiry.findings()
 
     def _drive(self, prober: Prober, search: Search[_T], deadline: float) -> _T:
         """Run a search to its end."""
@@ -161,7 +165,7 @@ class Recheck:
         if self._options.what == "none":
             return []
         failed = [test for test, word in self._words.items() if word.bad]
-        self.left_out = failed[self._options.tests :]
+        self._left_out = failed[self._options.tests :]
         return [
             Suspect(
                 self._plain(test),
@@ -195,7 +199,7 @@ class Recheck:
         for result in alone:
             rounds = [other for other in again if other.test == result.test]
             if rounds and all(other.non_idempotent for other in rounds):
-                self.findings.append(Finding(result.test, Kind.NIO, message=result.message))
+                self._findings.append(Finding(result.test, Kind.NIO, message=result.message))
         return {
             result.test: Suspect(result.test, self.word(result.test), passed_after=self._before(result.test))
             for result in alone
@@ -204,9 +208,9 @@ class Recheck:
 
     def _hidden(self, prober: Prober) -> list[Suspect]:
         """What fails after a polluter that is known, though it has failed nowhere yet."""
-        known = {finding.test for finding in self.findings if finding.kind is not Kind.NIO}
+        known = {finding.test for finding in self._findings if finding.kind is not Kind.NIO}
         polluted = (Kind.VICTIM, Kind.CONTAMINATED_CRASH)
-        causes = {finding.cause for finding in self.findings if finding.kind in polluted}
+        causes = {finding.cause for finding in self._findings if finding.kind in polluted}
         suspects: dict[TestIndex, Suspect] = {}
         for cause in sorted(causes - {()}):
             tests = [t for t in self._all() if t not in known and t not in cause and not self.word(t).bad]

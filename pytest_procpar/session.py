@@ -14,6 +14,7 @@ from pytest_procpar.compat.cache import learn_collection
 from pytest_procpar.compat.internals import postpone_fixture_manager, shared_basetemp
 from pytest_procpar.compat.nodes import Nodes
 from pytest_procpar.compat.output import output_in_batches
+from pytest_procpar.compat.reports import add_finding_properties
 from pytest_procpar.confirm import Confirmer
 from pytest_procpar.core import events
 from pytest_procpar.core.events import Effect, Event
@@ -44,7 +45,7 @@ from pytest_procpar.process.launch import Cluster
 from pytest_procpar.process.signals import Signals
 from pytest_procpar.process.system import describe_status, pause
 from pytest_procpar.recheck import Recheck
-from pytest_procpar.report.findings import Findings
+from pytest_procpar.report.findingrecords import finding_records
 from pytest_procpar.report.results import Results
 from pytest_procpar.report.terminal import Terminal
 from pytest_procpar.settings import Settings
@@ -94,7 +95,6 @@ class Controller:
             self._run, cluster, self._nodes, self._results, self._terminal, self._supervisor, self._happened
         )
         self._recheck = Recheck(settings.recheck)
-        self._findings = Findings(config, self._results.nodeid)
         self._server_gone = False
         self._kill_at: float | None = None
 
@@ -165,17 +165,22 @@ class Controller:
             recheck.run(self._cluster, self._nodes.inputs(least=_LANES), base, ended, signals.fd, confirmer)
         except Exception:
             self._broke("the re-check", traceback.format_exc())
-        self._findings.found(recheck.findings, recheck.confirmations, recheck.left_out, recheck.note)
+        findings = finding_records(recheck.result, self._results.nodeid)
+        self._config.hook.pytest_procpar_findings(config=self._config, findings=findings)
+        add_finding_properties(self._config, findings)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Show the results so far when the machinery has broken: pytest leaves them out then."""
+        strict = self._settings.recheck.strict and self._recheck.result.flagged
+        if strict and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
         if self._ending.broken and session.exitstatus == pytest.ExitCode.INTERNAL_ERROR:
             self._terminal.show_summary(session.exitstatus)
 
     def pytest_terminal_summary(self) -> None:
         """Repeat what must not be missed."""
-        self._terminal.summarize(self._results, self._findings)
+        self._terminal.summarize(self._results, self._recheck.result)
 
     def close(self) -> None:
         """See all processes gone; a fork server that fails at its very end makes the run no success."""

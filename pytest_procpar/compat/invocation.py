@@ -9,18 +9,19 @@ import os
 import re
 import shlex
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
-__all__ = ["kept_options", "program", "quiet_options", "wants_workers_anyway"]
+__all__ = ["kept_options", "program", "quiet_options", "replay_folder", "wants_workers_anyway"]
 
 #: What says which tests run in which order and where, how much is shown, and when to stop.
 _DROPPED = frozenset((
     "numprocesses", "dist", "distload", "maxprocesses", "maxworkerrestart", "maxschedchunk", "tx",
     "loadscopereorder", "testrunuid", "recheck", "recheck_order", "recheck_budget", "recheck_tests",
-    "recheck_explain", "recheck_cleaners", "recheck_strict", "procpar_report", "replay", "isolate",
+    "recheck_explain", "recheck_cleaners", "recheck_strict", "procpar_report", "procpar_replay", "isolate",
     "max_tests_per_worker", "hang_timeout", "leaks", "maxfail", "lf", "failedfirst", "newfirst", "stepwise",
     "stepwise_skip", "stepwise_reset", "last_failed_no_failures", "usepdb", "trace", "verbose", "quiet",
     "durations", "durations_min", "reportchars", "tbstyle", "color", "basetemp", "cacheclear", "no_header",
@@ -86,6 +87,14 @@ def quiet_options(config: pytest.Config, folder: Path) -> list[str]:
     if config.pluginmanager.hasplugin("_cov") and getattr(config.option, "cov_source", None):
         quiet.append("--no-cov")
     return quiet
+
+
+def replay_folder(config: pytest.Config) -> Path:
+    """Where a file for ``--replay`` is kept for the user: in pytest's cache, if there is one."""
+    cache = getattr(config, "cache", None)
+    if cache is None:
+        return Path(tempfile.gettempdir()) / f"procpar-{os.getuid()}"
+    return Path(cache.mkdir("procpar"))
 
 
 def program() -> list[str]:

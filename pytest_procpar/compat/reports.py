@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable
 from typing import Any, Literal
 
 import pytest
 from _pytest._code.code import ReprFileLocation, TerminalRepr
 from _pytest._io import TerminalWriter
-from _pytest.junitxml import xml_key
+from _pytest.junitxml import mangle_test_address, xml_key
 
 try:
     from _pytest.nodeid import NodeId
@@ -21,8 +22,9 @@ except ImportError:  # before pytest 9
     failed_subtests_key = None  # type: ignore[assignment]
 
 __all__ = [
-    "add_junit_properties", "collected_nodes", "core_handles_reports", "crash_location", "nodeid_from_here",
-    "nodeid_of", "passed_reports", "report_from_data", "report_to_data", "settle_subtests",
+    "add_finding_properties", "add_junit_properties", "collected_nodes", "core_handles_reports",
+    "crash_location", "nodeid_from_here", "nodeid_of", "passed_reports", "report_from_data", "report_to_data",
+    "settle_subtests",
 ]  # fmt: skip
 
 
@@ -125,6 +127,36 @@ def add_junit_properties(config: pytest.Config, report: pytest.TestReport) -> No
         reporter = xml.node_reporter(report)
         for name, value in report.user_properties:
             reporter.add_property(str(name), str(value))
+
+
+def add_finding_properties(config: pytest.Config, findings: Iterable[Any]) -> None:
+    """Let what was found out about tests be in the junit xml file, though their reports are over."""
+    xml = config.stash.get(xml_key, None)
+    if xml is None:
+        return
+    cases = {}
+    for reporter in xml.node_reporters_ordered:
+        element = reporter.to_xml()
+        reporter.__dict__["to_xml"] = lambda made=element: made  # it makes a new one each time
+        cases[element.get("classname"), element.get("name")] = element
+    for finding in findings:
+        names = mangle_test_address(finding["test"]["nodeid"])
+        prefix = [xml.prefix] if xml.prefix else []
+        case = cases.get((".".join([*prefix, *names[:-1]]), names[-1]))
+        if case is not None and finding["flagged"]:
+            _add_properties(case, finding)
+
+
+def _add_properties(case: ElementTree.Element, finding: dict[str, Any]) -> None:
+    properties = case.find("properties")
+    if properties is None:
+        properties = ElementTree.Element("properties")
+        case.insert(0, properties)
+    facts = [("procpar_finding", finding["kind"])]
+    facts += [("procpar_depends_on", cause["nodeid"]) for cause in finding["causes"]]
+    facts += [("procpar_command", tried["command"]) for tried in finding["commands"][:1]]
+    for name, value in facts:
+        properties.append(ElementTree.Element("property", name=name, value=value))
 
 
 def settle_subtests(config: pytest.Config, report: pytest.TestReport) -> None:

@@ -2,139 +2,141 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import pytest
-
+from pytest_procpar.core.findings import Kind, Tally
+from pytest_procpar.core.insights import Change, Insight, Rechecked
 from pytest_procpar.core.model import TestIndex
-from pytest_procpar.core.probes import Confirmation
-from pytest_procpar.core.suspects import Finding, Kind
+from pytest_procpar.core.probes import Confirmation, Word
 
-__all__ = ["Findings"]
+__all__ = ["write_findings"]
 
 #: More tests than this are counted, not listed, where listing them says little.
 _LISTED = 5
 
-
-class Findings:
-    """Holds the findings of a run, and writes them.
-
-    :param nodeid: gives a test's nodeid.
-    """
-
-    def __init__(self, config: pytest.Config, nodeid: Callable[[TestIndex], str]) -> None:
-        self._config = config
-        self._nodeid = nodeid
-        self._findings: Sequence[Finding] = ()
-        self._confirmations: Mapping[TestIndex, Sequence[Confirmation]] = {}
-        self._left_out: Sequence[TestIndex] = ()
-        self._note = ""
-
-    def found(
-        self,
-        findings: Sequence[Finding],
-        confirmations: Mapping[TestIndex, Sequence[Confirmation]],
-        left_out: Sequence[TestIndex],
-        note: str,
-    ) -> None:
-        """What the re-check has come to, and what came of the commands that go with it.
-
-        :param left_out: the tests that it did not look at.
-        :param note: why it ended early, if it did.
-        """
-        self._findings = findings
-        self._confirmations = confirmations
-        self._left_out = left_out
-        self._note = note
-
-    @property
-    def count(self) -> int:
-        """How many tests are flagged."""
-        return sum(finding.kind not in (Kind.PLAIN, Kind.UNKNOWN) for finding in self._findings)
-
-    # --- the section ---
-
-    def write(self, reporter: Any) -> None:
-        """Write the section, if there is anything to say."""
-        lines = [*self._blocks(), *self._rest()]
-        if lines:
-            reporter.write_sep("=", "procpar: re-check")
-            for line in lines:
-                reporter.write_line(line)
-
-    def _blocks(self) -> Iterable[str]:
-        """A block for each root cause, and for each kind that has none."""
-        roots: dict[tuple[Kind, tuple[TestIndex, ...]], list[Finding]] = {}
-        for finding in self._findings:
-            if finding.kind not in (Kind.PLAIN, Kind.UNKNOWN):
-                roots.setdefault((finding.kind, finding.cause), []).append(finding)
-        for (kind, cause), findings in roots.items():
-            yield from self._block(kind, cause, findings)
-
-    def _block(self, kind: Kind, cause: tuple[TestIndex, ...], findings: list[Finding]) -> Iterable[str]:
-        for finding in findings:
-            yield f"{kind.value.upper()} {self._nodeid(finding.test)}"
-            if finding.message:
-                yield f"    {finding.message}"
-            yield f"    {self._meaning(finding)}"
-            if finding.note:
-                yield f"    {finding.note}"
-        for test in cause:
-            yield f"    {_CAUSES[kind]}: {self._nodeid(test)}"
-        for finding in findings:
-            for confirmation in self._confirmations.get(finding.test, ()):
-                yield f"    {_confirmed(confirmation)}"
-
-    def _meaning(self, finding: Finding) -> str:
-        counts = ", ".join(
-            f"{tally.under}: {_counted(tally.bad, tally.total)}" for tally in finding.tallies if tally.total
-        )
-        return f"{_MEANINGS[finding.kind]} ({counts})" if counts else _MEANINGS[finding.kind]
-
-    def _rest(self) -> Iterable[str]:
-        """What was not flagged, in few lines."""
-        plain = [finding for finding in self._findings if finding.kind is Kind.PLAIN]
-        if plain:
-            names = ", ".join(self._nodeid(finding.test) for finding in plain[:_LISTED])
-            more = f" and {len(plain) - _LISTED} more" if len(plain) > _LISTED else ""
-            yield f"fail alone too: {names}{more}"
-        for finding in self._findings:
-            if finding.kind is Kind.UNKNOWN and finding.note:
-                yield f"not settled: {self._nodeid(finding.test)}: {finding.note}"
-        if self._note:
-            yield self._note
-        if self._left_out:
-            names = ", ".join(map(self._nodeid, self._left_out[:_LISTED]))
-            more = f" and {len(self._left_out) - _LISTED} more" if len(self._left_out) > _LISTED else ""
-            yield f"not re-checked, since there are more than --recheck-tests: {names}{more}"
-
-
-_CAUSES = {
+_ROLES = {
     Kind.VICTIM: "polluter",
     Kind.CONTAMINATED_CRASH: "polluter",
     Kind.BRITTLE: "state-setter",
 }
 
 _MEANINGS = {
-    Kind.VICTIM: "passes alone, fails after its polluter",
-    Kind.CONTAMINATED_CRASH: "passes alone, crashes after its polluter",
-    Kind.BRITTLE: "fails alone, passes after its state-setter",
-    Kind.NIO: "passes, and fails when it is run a second time in the same process",
+    Kind.VICTIM: "passes alone and fails after its polluter",
+    Kind.CONTAMINATED_CRASH: "passes alone and crashes after its polluter",
+    Kind.BRITTLE: "fails alone and passes after its state-setter",
+    Kind.NIO: "passes, and fails when it is run once more in the same process",
     Kind.PARALLEL_ONLY: "fails only while other tests run beside it",
     Kind.FLAKY: "passes and fails under the same conditions",
+    Kind.PLAIN: "fails alone, after all tests are collected",
 }
 
+#: What a test does that depends on nothing, by how it ended in the run.
+_PLAINLY = {Word.FAILED: "fails", Word.CRASHED: "crashes", Word.HUNG: "hangs"}
 
-def _confirmed(confirmation: Confirmation) -> str:
+
+def write_findings(result: Rechecked, nodeid: Callable[[TestIndex], str], reporter: Any) -> None:
+    """Write the section, if there is anything to say: a block for each root cause.
+
+    :param nodeid: gives a test's nodeid.
+    :param reporter: pytest's terminal reporter.
+    """
+    section = _Section(nodeid)
+    lines = [*section.blocks(result.flagged), *section.rest(result)]
+    if lines:
+        reporter.write_sep("=", "procpar: re-check")
+        for line in lines:
+            reporter.write_line(line)
+
+
+class _Section:
+    def __init__(self, nodeid: Callable[[TestIndex], str]) -> None:
+        self._nodeid = nodeid
+
+    def blocks(self, insights: Sequence[Insight]) -> Iterable[str]:
+        roots: dict[tuple[object, ...], list[Insight]] = {}
+        for insight in insights:
+            finding = insight.finding
+            root = (finding.kind, finding.cause) if finding.kind in _ROLES and finding.cause else (finding,)
+            roots.setdefault(root, []).append(insight)
+        for group in roots.values():
+            yield from self._block(group)
+
+    def _block(self, insights: list[Insight]) -> Iterable[str]:
+        first = insights[0]
+        kind, cause = first.finding.kind, first.finding.cause
+        for insight in insights:
+            yield f"{_heading(insight)} {self._nodeid(insight.finding.test)}"
+            if insight.finding.message:
+                yield f"    {insight.finding.message}"
+        yield f"    {_MEANINGS[kind]}{_counts(first.finding.tallies)}"
+        if kind in _ROLES:
+            plural = "s, which act together" if len(cause) > 1 else ""
+            for test in cause:
+                yield f"    {_ROLES[kind]}{plural}: {self._nodeid(test)}"
+        yield from _state(first.changes)
+        yield from self._cleaners(first.cleaners)
+        for insight in insights:
+            for tried in insight.confirmations:
+                yield f"    {_tried(tried)}"
+            if insight.finding.note:
+                yield f"    {insight.finding.note}"
+
+    def _cleaners(self, cleaners: Sequence[TestIndex] | None) -> Iterable[str]:
+        if cleaners is not None:
+            yield f"    cleaner: {self._names(cleaners)}" if cleaners else "    no cleaner was found"
+
+    def rest(self, result: Rechecked) -> Iterable[str]:
+        """What was not flagged, in few lines."""
+        unflagged = [insight for insight in result.insights if not insight.flagged]
+        for word, verb in _PLAINLY.items():
+            plain = [i.finding.test for i in unflagged if i.finding.kind is Kind.PLAIN and i.word is word]
+            if plain:
+                yield f"{verb} alone and in company: {self._names(plain)}"
+        for insight in unflagged:
+            finding = insight.finding
+            name = self._nodeid(finding.test)
+            if finding.kind is Kind.UNKNOWN and finding.note:
+                yield f"not settled: {name}: {finding.note}"
+            elif finding.kind not in (Kind.UNKNOWN, Kind.PLAIN):
+                what = f"it {_MEANINGS[finding.kind]} ({self._names(finding.cause)})"
+                yield f"not settled: {name}: {what}, but there was no time to see that in a fresh process"
+        if result.note:
+            yield result.note
+        if result.left_out:
+            names = self._names(result.left_out)
+            yield f"not re-checked, since there are more than --recheck-tests allows: {names}"
+
+    def _names(self, tests: Sequence[TestIndex]) -> str:
+        names = ", ".join(map(self._nodeid, tests[:_LISTED]))
+        return f"{names} and {len(tests) - _LISTED} more" if len(tests) > _LISTED else names
+
+
+def _heading(insight: Insight) -> str:
+    name = insight.finding.kind.value.upper().replace("-", " ")
+    if insight.finding.kind is Kind.PLAIN:
+        return "COLLECTION DEPENDENT"
+    return f"{name} (COLLECTION DEPENDENT)" if insight.collection_dependent else name
+
+
+def _counts(tallies: Iterable[Tally]) -> str:
+    counts = [f"{tally.under} {tally.bad} of {tally.total}" for tally in tallies]
+    return f" (failures: {', '.join(counts)})" if counts else ""
+
+
+def _state(changes: Sequence[Change] | None) -> Iterable[str]:
+    if changes is None:
+        return
+    for change in changes:
+        if change.proven:
+            yield f"    proven: {change.slot} is {change.before} before and {change.after} after"
+    if not any(change.proven for change in changes):
+        yield "    no state was found that makes it pass when it is put back"
+
+
+def _tried(confirmation: Confirmation) -> str:
     """What came of a command."""
     if confirmation.word is None:
-        return f"not tried in a fresh process: {confirmation.command}"
+        return f"not tried: {confirmation.command}"
     ends = "fails" if confirmation.word.bad else "passes"
-    if confirmation.holds:
-        return f"{ends}: {confirmation.command}"
-    return f"collection-dependent: in a fresh process it {ends} with: {confirmation.command}"
-
-
-def _counted(bad: int, total: int) -> str:
-    return f"fails {bad} of {total}"
+    return f"{ends}: {confirmation.command}"

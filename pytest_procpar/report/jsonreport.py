@@ -59,6 +59,7 @@ class Head(TypedDict):
     summary: dict[str, int]
     errors: list[str]
     collect_errors: list[CollectErrorRecord]
+    findings: list[dict[str, Any]]
     sequences: list[SequenceRecord]
 
 
@@ -112,6 +113,7 @@ class JsonReport:
         self._errors: list[str] = []
         self._collect_errors: list[CollectErrorRecord] = []
         self._warnings = 0
+        self._findings: list[dict[str, Any]] = []
         self._written = False
         self._failure: str | None = None
 
@@ -172,6 +174,13 @@ class JsonReport:
     def pytest_internalerror(self, excrepr: object) -> None:
         """Something broke."""
         self._errors.append(str(excrepr))
+
+    def pytest_procpar_findings(self, findings: list[dict[str, Any]]) -> None:
+        """The re-check is over."""
+        self._findings = findings
+        for finding in findings:
+            if finding["flagged"]:
+                self._log.flag(finding["test"]["index"], finding["kind"])
 
     # --- the end ---
 
@@ -248,6 +257,7 @@ class JsonReport:
             "summary": {**counts, "collected": session.testscollected},
             "errors": self._errors,
             "collect_errors": self._collect_errors,
+            "findings": self._findings,
             "sequences": self._log.sequences(),
         }
 

@@ -53,7 +53,7 @@ _NEXT_PHASE = {0: "setup", 2: "call", 4: "teardown", 6: None}
 class _Entry:
     """A test; under ``--dist each`` a test in one worker."""
 
-    __slots__ = ("_attempts", "_passes", "_worker", "index", "nodeid")
+    __slots__ = ("_attempts", "_passes", "_worker", "flags", "index", "nodeid")
 
     def __init__(self, index: int, nodeid: str, worker: str | None) -> None:
         self.index = index
@@ -63,6 +63,8 @@ class _Entry:
         self._passes: tuple[float, ...] = ()
         #: In the order in which they began; empty as long as `_passes` says it all.
         self._attempts: list[Attempt] = []
+        #: What was found out about it after the run.
+        self.flags: tuple[str, ...] = ()
 
     def add(self, report: pytest.TestReport, worker: str | None) -> bool:
         """Take in a report; whether it is the first that is heard of a beginning of the test."""
@@ -125,13 +127,13 @@ class _Entry:
             "nodeid": self.nodeid,
             "index": self.index,
             "outcome": "unfinished" if outcome == "rerun" else outcome,
-            "flags": _flags(attempts),
+            "flags": sorted({*_flags(attempts), *self.flags}),
             "attempts": attempts,
         }
 
     def to_json(self) -> tuple[str, str]:
         """The outcome, and what is written of it."""
-        if len(self._passes) == 2 * len(PHASES) and isfinite(sum(self._passes)):
+        if not self.flags and len(self._passes) == 2 * len(PHASES) and isfinite(sum(self._passes)):
             return "passed", _PLAIN % (to_json(self.nodeid), self.index, to_json(self._worker), *self._passes)
         record = self.record()
         return record["outcome"], to_json(record)
@@ -142,11 +144,11 @@ def _is_subtest(report: object) -> bool:
     return type(report).__name__.lower() == "subtestreport" and hasattr(report, "context")
 
 
-def _flags(attempts: list[AttemptRecord]) -> list[str]:
+def _flags(attempts: list[AttemptRecord]) -> set[str]:
     flags = {attempt["outcome"] for attempt in attempts} & {"crashed", "hung", "rerun"}
     if any("leaks" in attempt for attempt in attempts):
         flags.add("leaks")
-    return sorted(flags)
+    return flags
 
 
 class RunLog:
@@ -199,6 +201,12 @@ class RunLog:
             self._silent[entry.nodeid] -= 1
             if worker is not None:
                 self._note_begun(worker, index)
+
+    def flag(self, index: int, word: str) -> None:
+        """Something was found out about a test."""
+        for entry in self._entries.values():
+            if entry.index == index:
+                entry.flags = (*entry.flags, word)
 
     def _note_begun(self, worker: str | None, index: int) -> None:
         begun = self._begun[worker]

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from pytest_procpar.core.insights import Rechecked
 from pytest_procpar.core.model import Dist
-from pytest_procpar.report.findings import Findings
+from pytest_procpar.report.findings import write_findings
 from pytest_procpar.report.results import Results
 
 __all__ = ["Terminal"]
@@ -88,11 +89,11 @@ class Terminal:
                 terminalreporter=self._reporter, exitstatus=status, config=self._config
             )
 
-    def summarize(self, results: Results, findings: Findings) -> None:
+    def summarize(self, results: Results, rechecked: Rechecked) -> None:
         """Write what was to be remembered, what came to no ordinary end, and what was found out."""
         if self._reporter is not None:
             results.summarize(self._reporter)
-            findings.write(self._reporter)
+            write_findings(rechecked, results.nodeid, self._reporter)
         for text in self._summary:
             if self._reporter is not None and self._config.get_verbosity() >= 0:
                 self._reporter.write_sep("=", f"procpar: {text}")

@@ -1,0 +1,109 @@
+"""Findings as plain data, for programs: what `pytest_procpar_findings` gives and the JSON report holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypedDict
+
+from pytest_procpar.core.insights import Insight, Rechecked
+from pytest_procpar.core.model import TestIndex
+
+__all__ = ["FindingRecord", "finding_records"]
+
+
+class TestName(TypedDict):
+    """A test."""
+
+    nodeid: str
+    index: int
+
+
+class TallyRecord(TypedDict):
+    """How often the test failed under some conditions."""
+
+    under: str
+    failed: int
+    runs: int
+
+
+class CommandRecord(TypedDict):
+    """A command; how the test is expected to end, and how it did in a fresh process (null: not tried)."""
+
+    command: str
+    expected: str
+    outcome: str | None
+
+
+class ChangeRecord(TypedDict):
+    """State that a polluter changes; whether putting it back is proven to make the test pass."""
+
+    slot: str
+    before: str
+    after: str
+    proven: bool
+
+
+class _More(TypedDict, total=False):
+    cleaners: list[TestName]
+    state: list[ChangeRecord]
+
+
+class FindingRecord(_More):
+    """A finding. What was not asked for is absent."""
+
+    kind: str
+    flagged: bool
+    collection_dependent: bool
+    test: TestName
+    causes: list[TestName]
+    message: str
+    note: str
+    tallies: list[TallyRecord]
+    commands: list[CommandRecord]
+
+
+def finding_records(result: Rechecked, nodeid: Callable[[TestIndex], str]) -> list[FindingRecord]:
+    """The findings of a re-check; what is not flagged says of itself why."""
+
+    def names(tests: Iterable[TestIndex]) -> list[TestName]:
+        return [{"nodeid": nodeid(test), "index": test} for test in tests]
+
+    return [_record(insight, names) for insight in result.insights]
+
+
+def _record(insight: Insight, names: Callable[[Iterable[TestIndex]], list[TestName]]) -> FindingRecord:
+    finding = insight.finding
+    made: FindingRecord = {
+        "kind": finding.kind.value,
+        "flagged": insight.flagged,
+        "collection_dependent": insight.collection_dependent,
+        "test": names([finding.test])[0],
+        "causes": names(finding.cause),
+        "message": finding.message,
+        "note": finding.note,
+        "tallies": [
+            {"under": tally.under, "failed": tally.bad, "runs": tally.total} for tally in finding.tallies
+        ],
+        "commands": [
+            {
+                "command": tried.command,
+                "expected": "failed" if tried.expected_bad else "passed",
+                "outcome": None if tried.word is None else tried.word.value,
+            }
+            for tried in insight.confirmations
+        ],
+    }
+    if insight.cleaners is not None:
+        made["cleaners"] = names(insight.cleaners)
+    if insight.changes is not None:
+        made["state"] = [_change(change) for change in insight.changes]
+    return made
+
+
+def _change(change: Any) -> ChangeRecord:
+    return {
+        "slot": change.slot,
+        "before": change.before,
+        "after": change.after,
+        "proven": change.proven,
+    }
