@@ -119,6 +119,8 @@ class Confirmer:
         with suppress(OSError):  # then the command fails, and the finding is not told
             write_replay(path, [(None, list(map(self._nodeid, trial.tests)))])
         here = os.path.relpath(path, self._config.invocation_params.dir)
+        if here.startswith(os.pardir):
+            here = str(path)
         return [f"--procpar-replay={here}", *self._words(trial)]
 
     def _judge(self, trial: _Trial, run: FreshRun | None) -> Word | None:

@@ -18,7 +18,7 @@ from pytest_procpar.core.model import TestIndex, WorkerId
 from pytest_procpar.core.order import reversed_order, shuffled
 from pytest_procpar.core.probes import Word
 from pytest_procpar.core.search import Search
-from pytest_procpar.core.survey import survey_after, survey_alone, survey_order
+from pytest_procpar.core.survey import survey_after, survey_alone, survey_cleaners, survey_order
 from pytest_procpar.core.suspects import Finding, Inquiry, Kind, Suspect
 from pytest_procpar.process.launch import Cluster
 from pytest_procpar.process.prober import Ended, Prober
@@ -32,6 +32,9 @@ LEAST_BUDGET = 10.0
 
 #: Which part of the time is kept for trying commands in fresh processes.
 _RESERVED = 0.25
+
+#: The kinds of which the cause is a polluter.
+_POLLUTED = (Kind.VICTIM, Kind.CONTAMINATED_CRASH)
 
 _T = TypeVar("_T")
 
@@ -50,6 +53,8 @@ class Recheck:
         self._findings: list[Finding] = []
         self._left_out: list[TestIndex] = []
         self._note = ""
+        #: By cause, what undoes it.
+        self._cleaners: dict[tuple[TestIndex, ...], tuple[TestIndex, ...]] = {}
         #: What it has come to.
         self.result = Rechecked()
 
@@ -132,13 +137,19 @@ class Recheck:
             self._inquire(prober, suspects, len(inputs))
             if self._options.what == "all":
                 self._inquire(prober, self._hidden(prober), len(inputs))
+            self._look_for_cleaners(prober)
         except Ended:
             self._note = "the re-check has ended early: its time was over, or it was interrupted"
         finally:
             prober.close()
         tried = confirmer.confirm(self._findings, len(inputs), self._deadline, ended)
         insights = [
-            Insight(finding, self.word(finding.test), tuple(tried.get(finding, ())))
+            Insight(
+                finding,
+                self.word(finding.test),
+                tuple(tried.get(finding, ())),
+                self._cleaners.get(finding.cause if finding.kind in _POLLUTED else ()),
+            )
             for finding in self._findings
         ]
         self.result = Rechecked(tuple(insights), tuple(self._left_out), self._note)
@@ -206,13 +217,24 @@ class Recheck:
             if result.first.bad
         }
 
+    def _look_for_cleaners(self, prober: Prober) -> None:
+        """Find out what undoes each cause, by one of its victims."""
+        if not self._options.cleaners:
+            return
+        for cause, victim in self._polluters().items():
+            tests = [t for t in self._all() if t not in (*cause, victim) and not self._ends_its_process(t)]
+            found = self._drive(prober, survey_cleaners(cause, victim, tests), self._deadline)
+            self._cleaners[cause] = tuple(found)
+
+    def _polluters(self) -> dict[tuple[TestIndex, ...], TestIndex]:
+        """The causes that make tests fail, with a victim each."""
+        return {f.cause: f.test for f in reversed(self._findings) if f.kind in _POLLUTED and f.cause}
+
     def _hidden(self, prober: Prober) -> list[Suspect]:
         """What fails after a polluter that is known, though it has failed nowhere yet."""
         known = {finding.test for finding in self._findings if finding.kind is not Kind.NIO}
-        polluted = (Kind.VICTIM, Kind.CONTAMINATED_CRASH)
-        causes = {finding.cause for finding in self._findings if finding.kind in polluted}
         suspects: dict[TestIndex, Suspect] = {}
-        for cause in sorted(causes - {()}):
+        for cause in self._polluters():
             tests = [t for t in self._all() if t not in known and t not in cause and not self.word(t).bad]
             for result in self._drive(prober, survey_after(cause, tests), self._deadline):
                 if result.word.bad:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from .model import TestIndex
-from .probes import Probe, Word
+from .probes import Outcome, Probe, Word
 from .record import record
 from .search import Search
 
-__all__ = ["Alone", "Placed", "survey_after", "survey_alone", "survey_order"]
+__all__ = ["Alone", "Placed", "survey_after", "survey_alone", "survey_cleaners", "survey_order"]
 
 #: How many probes are asked for at once: a batch is answered as a whole.
 _BATCH = 64
@@ -62,6 +62,22 @@ def survey_after(cause: tuple[TestIndex, ...], tests: Sequence[TestIndex]) -> Se
         outcomes = yield probes
         for probe, outcome in zip(probes, outcomes, strict=True):
             found.append(Placed(probe.tests[-1], outcome.of(probe), cause, outcome.message))
+    return found
+
+
+def survey_cleaners(
+    cause: tuple[TestIndex, ...], victim: TestIndex, tests: Sequence[TestIndex]
+) -> Search[list[TestIndex]]:
+    """The tests which, run between a cause and its victim, make that pass: each twice."""
+    found = list(tests)
+    for number in (0, 1):
+        passed = []
+        for at in range(0, len(found), _BATCH):
+            probes = [Probe((*cause, test, victim), round=number) for test in found[at : at + _BATCH]]
+            outcomes = yield probes
+            words = map(Outcome.of, outcomes, probes)
+            passed += [test for test, word in zip(found[at : at + _BATCH], words, strict=True) if word.good]
+        found = passed
     return found
 
 

@@ -57,7 +57,9 @@ class _Section:
         roots: dict[tuple[object, ...], list[Insight]] = {}
         for insight in insights:
             finding = insight.finding
-            root = (finding.kind, finding.cause) if finding.kind in _ROLES and finding.cause else (finding,)
+            root: tuple[object, ...] = (finding,)
+            if finding.kind in _ROLES and finding.cause:
+                root = (_heading(insight), finding.cause)
             roots.setdefault(root, []).append(insight)
         for group in roots.values():
             yield from self._block(group)
@@ -76,9 +78,9 @@ class _Section:
                 yield f"    {_ROLES[kind]}{plural}: {self._nodeid(test)}"
         yield from _state(first.changes)
         yield from self._cleaners(first.cleaners)
+        for tried in first.confirmations:
+            yield f"    {_tried(tried)}"
         for insight in insights:
-            for tried in insight.confirmations:
-                yield f"    {_tried(tried)}"
             if insight.finding.note:
                 yield f"    {insight.finding.note}"
 
