@@ -13,7 +13,9 @@ from pathlib import Path
 
 CRASHER = "test_crash::test_that_crashes"
 VICTIM = "test_currency::test_prices_are_in_euros"
+POLLUTER = "test_currency.py::test_prices_can_be_in_pounds"
 BRITTLE = "test_checkout::test_a_loaf_is_in_the_catalogue"
+SETTER = "test_basket.py::test_the_shop_opens_with_three_things"
 TESTS = 20
 
 
@@ -23,6 +25,8 @@ class Outcome:
 
     kind: str
     text: str = ""
+    finding: str = ""
+    depends_on: str = ""
 
 
 def read(path: Path) -> dict[str, Outcome]:
@@ -37,7 +41,9 @@ def _outcome(case: ElementTree.Element) -> Outcome:
     for tag, kind in (("error", "failed"), ("failure", "failed"), ("skipped", "skipped")):
         found = case.find(tag)
         if found is not None:
-            return Outcome(kind, f"{found.get('message')} {found.text}")
+            facts = {entry.get("name"): str(entry.get("value")) for entry in case.iter("property")}
+            text = f"{found.get('message')} {found.text}"
+            return Outcome(kind, text, facts.get("procpar_finding", ""), facts.get("procpar_depends_on", ""))
     return Outcome("passed")
 
 
@@ -52,6 +58,11 @@ def surprises(status: int, outcomes: dict[str, Outcome]) -> Iterator[str]:
             yield f"{name} should fail"
     if "SIGSEGV" not in outcomes.get(CRASHER, Outcome("missing")).text:
         yield f"{CRASHER} should be reported with its signal, SIGSEGV"
+    for name, finding, cause in ((VICTIM, "victim", POLLUTER), (BRITTLE, "brittle", SETTER)):
+        known = outcomes.get(name, Outcome("missing"))
+        if known.kind == "failed" and (known.finding, known.depends_on) != (finding, cause):
+            found = known.finding or "not flagged"
+            yield f"{name} should be flagged as {finding}, with {cause}; it is {found}"
     for name, outcome in outcomes.items():
         if outcome.kind == "failed" and name not in (CRASHER, VICTIM, BRITTLE):
             yield f"{name} should not fail: {outcome.text}"
@@ -60,11 +71,11 @@ def surprises(status: int, outcomes: dict[str, Outcome]) -> Iterator[str]:
 def story(outcomes: dict[str, Outcome]) -> str:
     """The outcome, explained."""
     brittle = (
-        "the brittle test failed, its state-setter ran in another worker"
+        "the brittle test with its state-setter, which ran in another worker"
         if outcomes[BRITTLE].kind == "failed"
-        else "the brittle test passed, its state-setter happened to run before it"
+        else "the brittle test passed, as its state-setter happened to run before it"
     )
-    return f"as expected: one test crashed, the victim failed after its polluter, {brittle}"
+    return f"as expected: one test crashed, the victim was flagged with its polluter, {brittle}"
 
 
 def main(status: int, path: Path) -> int:

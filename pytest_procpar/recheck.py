@@ -107,7 +107,12 @@ class Recheck:
         if self._options.what == "all":
             return f"{len(self._ids)} tests"
         count = self.failures
-        return f"{count} failed test{'' if count == 1 else 's'}" if count else "all tests in another order"
+        failed = f"{count} failed test{'' if count == 1 else 's'}"
+        order = self._options.order
+        if order is None:
+            return failed
+        other = f"all tests in order random:{order.seed}" if order.random else "all tests in reverse order"
+        return f"{failed} and {other}" if count else other
 
     @property
     def wanted(self) -> bool:

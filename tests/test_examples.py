@@ -46,7 +46,7 @@ def test_crasher_victim_and_brittle_test_fail_and_nothing_else(workers: str, tmp
     assert done.returncode == 1
     verdict = check(done.returncode, results)
     assert verdict.returncode == 0, verdict.stdout
-    assert "state-setter ran in another worker" in verdict.stdout
+    assert "state-setter, which ran in another worker" in verdict.stdout
 
 
 def test_crash_is_a_failed_test_that_names_worker_and_signal() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from pytest_procpar.core.findings import Kind, Tally
+from pytest_procpar.core.findings import Finding, Kind
 from pytest_procpar.core.insights import Change, Insight, Rechecked
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.probes import Confirmation, Word
@@ -41,7 +41,7 @@ def write_findings(result: Rechecked, nodeid: Callable[[TestIndex], str], report
     :param nodeid: gives a test's nodeid.
     :param reporter: pytest's terminal reporter.
     """
-    section = _Section(nodeid)
+    section = _Section(nodeid, reporter._screen_width)
     lines = [*section.blocks(result.flagged), *section.rest(result)]
     if lines:
         reporter.write_sep("=", "procpar: re-check")
@@ -50,8 +50,9 @@ def write_findings(result: Rechecked, nodeid: Callable[[TestIndex], str], report
 
 
 class _Section:
-    def __init__(self, nodeid: Callable[[TestIndex], str]) -> None:
+    def __init__(self, nodeid: Callable[[TestIndex], str], width: int) -> None:
         self._nodeid = nodeid
+        self._width = width
 
     def blocks(self, insights: Sequence[Insight]) -> Iterable[str]:
         roots: dict[tuple[object, ...], list[Insight]] = {}
@@ -70,8 +71,8 @@ class _Section:
         for insight in insights:
             yield f"{_heading(insight)} {self._nodeid(insight.finding.test)}"
             if insight.finding.message:
-                yield f"    {insight.finding.message}"
-        yield f"    {_MEANINGS[kind]}{_counts(first.finding.tallies)}"
+                yield self._fitted(f"    {insight.finding.message}")
+        yield f"    {_MEANINGS[kind]}{_counts(first.finding)}"
         if kind in _ROLES:
             plural = "s, which act together" if len(cause) > 1 else ""
             for test in cause:
@@ -83,6 +84,10 @@ class _Section:
         for insight in insights:
             if insight.finding.note:
                 yield f"    {insight.finding.note}"
+
+    def _fitted(self, line: str) -> str:
+        """A line, cut if it is too long for the terminal."""
+        return line if len(line) <= self._width else f"{line[: self._width - 3]}..."
 
     def _cleaners(self, cleaners: Sequence[TestIndex] | None) -> Iterable[str]:
         if cleaners is not None:
@@ -121,8 +126,11 @@ def _heading(insight: Insight) -> str:
     return f"{name} (COLLECTION DEPENDENT)" if insight.collection_dependent else name
 
 
-def _counts(tallies: Iterable[Tally]) -> str:
-    counts = [f"{tally.under} {tally.bad} of {tally.total}" for tally in tallies]
+def _counts(finding: Finding) -> str:
+    """How often the test failed, under the conditions that matter."""
+    role = _ROLES.get(finding.kind)
+    shown = [t for t in finding.tallies if role is None or t.under in ("alone", f"after its {role}")]
+    counts = [f"{tally.under} {tally.bad} of {tally.total}" for tally in shown]
     return f" (failures: {', '.join(counts)})" if counts else ""
 
 
