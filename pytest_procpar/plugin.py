@@ -76,7 +76,7 @@ def _add_options(parser: pytest.Parser) -> None:
 
 def _add_own_options(parser: pytest.Parser) -> None:
     """The options and ini values that only we have."""
-    from pytest_procpar.settings import parse_seconds
+    from pytest_procpar.settings import has_pytest_forked, parse_count, parse_seconds
 
     group = parser.getgroup("procpar", "parallel execution on forked workers (procpar)")
     group.addoption(
@@ -94,6 +94,16 @@ def _add_own_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--procpar-report", dest="procpar_report", metavar="FILE", default=None,
         help="Write every test's outcome, worker, phases, attempts and flags to this JSON file.",
+    )  # fmt: skip
+    isolate_help = (
+        "Run every test in a process of its own, forked from the collected suite, one at a time without -n."
+    )
+    group.addoption("--isolate", dest="isolate", action="store_true", default=False, help=isolate_help)
+    if not has_pytest_forked():
+        group.addoption("--forked", dest="isolate", action="store_true", help="Same as --isolate.")
+    group.addoption(
+        "--max-tests-per-worker", dest="max_tests_per_worker", metavar="K", type=parse_count(1), default=None,
+        help="Renew each worker's process, from the collected suite, after K tests.",
     )  # fmt: skip
     parser.addini(
         "procpar_freeze_heap",
@@ -169,6 +179,8 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marks known, parallel run or not, and start what was asked for beside running tests."""
+    from pytest_procpar.settings import isolating_marks
+
     config.addinivalue_line(
         "markers",
         "xdist_group(name): tests with the same name run in the same worker under --dist=loadgroup.",
@@ -177,6 +189,10 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         "hang_timeout(seconds): how long a test may run with -n, whatever --hang-timeout says; 0: no limit.",
     )
+    for mark in isolating_marks():
+        config.addinivalue_line(
+            "markers", f"{mark}: the test, or each test of the class or module, runs in a process of its own."
+        )
     in_worker = hasattr(config, "workerinput")
     if config.option.procpar_report is not None and not in_worker:
         from pytest_procpar.report.jsonreport import install as install_report

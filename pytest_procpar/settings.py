@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import math
 import os
 import re
@@ -14,7 +15,10 @@ import pytest
 from pytest_procpar.core.model import Dist, RunOptions
 from pytest_procpar.core.record import record
 
-__all__ = ["Settings", "parse_count", "parse_numprocesses", "parse_seconds", "read_settings"]
+__all__ = [
+    "Settings", "has_pytest_forked", "isolating_marks", "parse_count", "parse_numprocesses", "parse_seconds",
+    "read_settings",
+]  # fmt: skip
 
 #: Options under which nothing is run in parallel because no test is run, or none to its end.
 _NO_RUN = (
@@ -37,6 +41,11 @@ class Settings:
     #: Seconds that a test may run, and that may pass without a result before that is said; 0: no limit.
     hang_timeout: float
     quiet_seconds: float
+    #: Whether every test gets a process of its own, by which marks single ones do, and after how many tests a
+    #: process is renewed (None: never).
+    isolate: bool
+    isolating_marks: tuple[str, ...]
+    max_tests_per_worker: int | None
 
     def run_options(self) -> RunOptions:
         """The part the core has to know."""
@@ -105,6 +114,9 @@ def read_settings(config: pytest.Config) -> Settings | None:
     if getattr(option, "distload", False):
         option.dist = "load"
     workers = _workers(config)
+    isolation = _isolation(config)
+    if not workers and isolation is not None:
+        workers = 1
     if not workers:
         return None
     if option.dist == "no":
@@ -114,10 +126,14 @@ def read_settings(config: pytest.Config) -> Settings | None:
     if any(getattr(option, name, False) for name in _NO_RUN):
         return None
     if getattr(option, "usepdb", False) or getattr(option, "trace", False):
+        if isolation is not None:
+            raise pytest.UsageError(
+                f"{isolation}: a test in a process of its own cannot be debugged with --pdb"
+            )
         raise pytest.UsageError("--pdb is incompatible with distributing tests; try using -n0 or -nauto.")
     if not hasattr(os, "fork"):
         raise pytest.UsageError(
-            "-n: this platform cannot fork, which is the only way of starting workers yet"
+            f"{isolation or '-n'}: this platform cannot fork, which is the only way of starting workers yet"
         )
     return Settings(
         workers=workers,
@@ -129,7 +145,27 @@ def read_settings(config: pytest.Config) -> Settings | None:
         freeze_heap=_ini_flag(config, "procpar_freeze_heap"),
         hang_timeout=_hang_timeout(config),
         quiet_seconds=_ini_seconds(config, "procpar_quiet_seconds"),
+        isolate=option.isolate,
+        isolating_marks=isolating_marks(),
+        max_tests_per_worker=option.max_tests_per_worker,
     )
+
+
+def isolating_marks() -> tuple[str, ...]:
+    """The marks that give a test a process of its own; ``forked`` is pytest-forked's if that is there."""
+    return ("isolated",) if has_pytest_forked() else ("isolated", "forked")
+
+
+def has_pytest_forked() -> bool:
+    """Whether pytest-forked is installed, so that its option and mark are its own."""
+    return importlib.util.find_spec("pytest_forked") is not None
+
+
+def _isolation(config: pytest.Config) -> str | None:
+    """The option by which tests get new processes; None if there is none."""
+    if config.option.isolate:
+        return "--isolate"
+    return "--max-tests-per-worker" if config.option.max_tests_per_worker else None
 
 
 def _workers(config: pytest.Config) -> int:

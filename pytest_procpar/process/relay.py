@@ -12,8 +12,10 @@ from pytest_procpar.compat.reports import report_to_data
 from pytest_procpar.compat.warnings import warning_to_data
 from pytest_procpar.core.messages import Broke, Collected, CollectReported, Halted, Warned
 from pytest_procpar.process.board import Slot
+from pytest_procpar.process.fork import disregard_interrupts
 from pytest_procpar.process.grouping import grouping_keys
 from pytest_procpar.process.limits import time_limits
+from pytest_procpar.process.offspring import SessionOver
 from pytest_procpar.process.transport import Link
 from pytest_procpar.settings import Settings
 
@@ -55,6 +57,27 @@ class Relay:
         """Tell the controller that this process has stopped."""
         self._link.put(message)
         self._link.flush()
+
+    def ended_by(self, session: pytest.Session, error: BaseException) -> int:
+        """Tell the controller what has ended this process's session; the exit status that pytest has for it.
+
+        To be called while the exception is handled.
+        """
+        if isinstance(error, SessionOver):  # it has been told
+            disregard_interrupts()
+            return error.status
+        if isinstance(error, pytest.UsageError):
+            self.halted(Halted("usage", "\n".join(map(str, error.args))))
+            return pytest.ExitCode.USAGE_ERROR
+        if isinstance(error, session.Failed):
+            self.halted(Halted("shouldfail", str(error)))
+            return pytest.ExitCode.TESTS_FAILED
+        if isinstance(error, (KeyboardInterrupt, pytest.exit.Exception)):
+            disregard_interrupts()  # the controller, told of the first, may send another
+            self._config.hook.pytest_keyboard_interrupt(excinfo=pytest.ExceptionInfo.from_current())
+            return getattr(error, "returncode", None) or pytest.ExitCode.INTERRUPTED
+        self._config.notify_exception(pytest.ExceptionInfo.from_current(), self._config.option)
+        return pytest.ExitCode.INTERNAL_ERROR
 
     # --- collection ---
 
