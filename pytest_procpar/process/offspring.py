@@ -37,20 +37,23 @@ _LOOK_MS = 50
 class SessionOver(BaseException):
     """A child came upon something that ends the session, and has told the controller."""
 
-    def __init__(self, status: int) -> None:
+    def __init__(self, status: int, interrupted: bool) -> None:
         super().__init__(status)
         self.status = status
+        self.interrupted = interrupted
 
 
 @record
 class Word:
     """What a child has to say at its regular end; one that leaves none has died.
 
-    ``status`` is the session's exit status if something has ended it, ``failed`` how many failures it has
-    seen up to now, and ``finish`` whether the controller has said that nothing will follow.
+    ``status`` is the session's exit status if something has ended it, and ``interrupted`` whether that was an
+    interrupt or `pytest.exit`; ``failed`` is how many failures there have been up to now, and ``finish``
+    whether the controller has said that nothing will follow.
     """
 
     status: int | None = None
+    interrupted: bool = False
     failed: int = 0
     shouldfail: str | bool = False
     shouldstop: str | bool = False

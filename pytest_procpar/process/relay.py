@@ -34,6 +34,7 @@ class Relay:
         self._deselected: list[str] = []
         self._lines: list[str] = []
         self._failed_before: frozenset[str] = frozenset()
+        self._is_told = False
 
     def speak_for_worker(self, link: Link) -> None:
         """From here on this is a worker's plugin: what belongs to the collection has been told."""
@@ -63,8 +64,10 @@ class Relay:
 
         To be called while the exception is handled.
         """
-        if isinstance(error, SessionOver):  # it has been told
+        if isinstance(error, SessionOver):
             disregard_interrupts()
+            if error.interrupted:
+                self._tell_plugins_of_interrupt()
             return error.status
         if isinstance(error, pytest.UsageError):
             self.halted(Halted("usage", "\n".join(map(str, error.args))))
@@ -78,6 +81,14 @@ class Relay:
             return getattr(error, "returncode", None) or pytest.ExitCode.INTERRUPTED
         self._config.notify_exception(pytest.ExceptionInfo.from_current(), self._config.option)
         return pytest.ExitCode.INTERNAL_ERROR
+
+    def _tell_plugins_of_interrupt(self) -> None:
+        """A child has told the controller; this process's plugins do not know yet."""
+        self._is_told = True
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            self._config.hook.pytest_keyboard_interrupt(excinfo=pytest.ExceptionInfo.from_current())
 
     # --- collection ---
 
@@ -134,6 +145,8 @@ class Relay:
     @pytest.hookimpl
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Relay a Ctrl-C, a `pytest.exit`, or what a plugin interrupted the session with."""
+        if self._is_told:
+            return
         value = excinfo.value
         if isinstance(value, pytest.exit.Exception):
             self.halted(Halted("exit", str(value.msg), value.returncode))

@@ -104,6 +104,7 @@ class Stem(Worker):
         self._awaits_finish = False
 
     def _have_run(self, test: TestIndex) -> Word:
+        self._locations.of(self._item(test))  # what it finds out of the test's file goes for all of them
         self._flush()
         if self._needs_own(test):
             word, status = self._run_child(test)
@@ -120,7 +121,7 @@ class Stem(Worker):
             die_of(status)
         self._take_over(word)
         if word.status is not None:
-            raise SessionOver(word.status)
+            raise SessionOver(word.status, word.interrupted)
         return word
 
     def _take_over(self, word: Word) -> None:
@@ -144,7 +145,7 @@ class Stem(Worker):
             self._take_over(word)
             if word.status is not None:
                 self._dismiss(runner)
-                raise SessionOver(word.status)
+                raise SessionOver(word.status, word.interrupted)
             near.send(_NOTE.pack(_GO_ON, word.failed))
         return self._nursery.wait(runner)
 
@@ -167,14 +168,15 @@ class Stem(Worker):
 
     def _work(self, run: Callable[[TestIndex], bool], test: TestIndex) -> Word:
         """Run tests, tear everything down, and tell what has come of it."""
-        session, status, finish = self._session, None, False
+        session, status, interrupted, finish = self._session, None, False, False
         try:
             finish = run(test)
         except BaseException as error:
+            interrupted = isinstance(error, (KeyboardInterrupt, pytest.exit.Exception))
             status = self._relay.ended_by(session, error)
             self._end_teardown()
         self._flush()
-        return Word(status, session.testsfailed, session.shouldfail, session.shouldstop, finish)
+        return Word(status, interrupted, session.testsfailed, session.shouldfail, session.shouldstop, finish)
 
     def _end_teardown(self) -> None:
         try:
