@@ -209,6 +209,23 @@ def pytest_configure(config: pytest.Config) -> None:
             install_leaks(config)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Without workers: give marked tests a process of their own."""
+    config = session.config
+    is_plain = not hasattr(config, "workerinput") and not config.pluginmanager.hasplugin("dsession")
+    debugs = getattr(config.option, "usepdb", False) or getattr(config.option, "trace", False)
+    if is_plain and hasattr(os, "fork") and not debugs and not config.option.collectonly:
+        from pytest_procpar.process.marks import marked_tests
+        from pytest_procpar.settings import isolating_marks
+
+        marked = frozenset(marked_tests(session.items, isolating_marks()))
+        if marked:
+            from pytest_procpar.marked import install as install_marked
+
+            install_marked(session, marked)
+
+
 def pytest_procpar_worker_forked(config: pytest.Config) -> None:
     """Look for leaks in a worker, if that was asked for."""
     if config.option.leaks is not None:

@@ -46,9 +46,10 @@ from pytest_procpar.process.fork import (
 )
 from pytest_procpar.process.heap import Heap
 from pytest_procpar.process.instruments import install_instruments
+from pytest_procpar.process.marks import marked_tests
 from pytest_procpar.process.orphan import interrupted_without_peer
 from pytest_procpar.process.relay import Relay
-from pytest_procpar.process.stem import Stem, tests_of_their_own
+from pytest_procpar.process.stem import Stem
 from pytest_procpar.process.system import adopt_socket, change_directory, end_process, out_of_reach
 from pytest_procpar.process.transport import Link
 from pytest_procpar.process.worker import Worker
@@ -127,7 +128,7 @@ class ForkServer:
         config = self._config
         self._become(setup)
         session = session_from_config(config)
-        self._relay = relay = Relay(config, self._settings, self._link, self._slot)
+        self._relay = relay = Relay(config, self._settings.dist, self._link, self._slot)
         config.pluginmanager.register(relay, "procpar-relay")
         config.pluginmanager.register(self, "procpar-server")
         status: int = pytest.ExitCode.OK
@@ -206,7 +207,8 @@ class ForkServer:
         self._link.flush()  # the controller has something to do meanwhile
         self._heap.settle()
         remember_hook_proxies(session)
-        self._alone = tests_of_their_own(session.items, self._settings)
+        everything = range(len(session.items)) if self._settings.isolate else None
+        self._alone = frozenset(everything or marked_tests(session.items, self._settings.isolating_marks))
         self._older = frozenset() if is_childless() else frozenset(descendants(os.getpid()))
         worker = self._serve_until_quit()
         if worker is None:

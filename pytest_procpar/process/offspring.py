@@ -21,9 +21,9 @@ from types import FrameType
 from typing import NoReturn
 
 from pytest_procpar.core.record import fields, record
-from pytest_procpar.process.covdata import save_coverage
+from pytest_procpar.process.children import RSS_UNIT
 from pytest_procpar.process.descendants import bind_death
-from pytest_procpar.process.fork import default_signals, forget_exit_handlers, fork, run_exit_handlers
+from pytest_procpar.process.fork import default_signals, forget_exit_handlers, fork
 from pytest_procpar.process.system import DUMP_SIGNAL, end_process, getpid
 
 __all__ = ["Child", "Nursery", "SessionOver", "Word", "die_of"]
@@ -100,14 +100,13 @@ class Nursery:
         self._living: list[int] = []
         self._forking = False
         self._pending: list[int] = []
+        #: The most memory that the latest child that was waited for had, in bytes.
+        self.peak_memory = 0
 
     # --- children ---
 
     def fork(self, work: Callable[[], Word]) -> Child:
-        """Fork a child that does `work`, and nothing else.
-
-        Coverage data, exit handlers and streams come last, and then the word.
-        """
+        """Fork a child that does `work`, and nothing else; what that returns is its word."""
         child = Child()
         self._forking, parent = True, getpid()
         child.pid = fork()
@@ -130,10 +129,7 @@ class Nursery:
             self._adopt()
             for signum in self._pending:  # it came before the handlers were the child's own
                 os.kill(getpid(), signum)
-            word = work()
-            save_coverage()
-            run_exit_handlers()
-            child.leave(word)
+            child.leave(work())
             status = 0
         except BaseException:
             traceback.print_exc()
@@ -142,7 +138,8 @@ class Nursery:
 
     def wait(self, child: Child) -> tuple[Word | None, int]:
         """Wait for a child's end: its word, if it left one, and its wait status."""
-        _, status = os.waitpid(child.pid, 0)
+        _, status, usage = os.wait4(child.pid, 0)
+        self.peak_memory = usage.ru_maxrss * RSS_UNIT
         self._living.remove(child.pid)
         word = child.close()
         return (word if status == 0 else None), status

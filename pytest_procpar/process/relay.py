@@ -11,13 +11,13 @@ from pytest_procpar.compat.cache import failed_before
 from pytest_procpar.compat.reports import report_to_data
 from pytest_procpar.compat.warnings import warning_to_data
 from pytest_procpar.core.messages import Broke, Collected, CollectReported, Halted, Warned
+from pytest_procpar.core.model import Dist
 from pytest_procpar.process.board import Slot
 from pytest_procpar.process.fork import disregard_interrupts
 from pytest_procpar.process.grouping import grouping_keys
 from pytest_procpar.process.limits import time_limits
 from pytest_procpar.process.offspring import SessionOver
 from pytest_procpar.process.transport import Link
-from pytest_procpar.settings import Settings
 
 __all__ = ["Relay"]
 
@@ -25,10 +25,10 @@ __all__ = ["Relay"]
 class Relay:
     """A plugin of the fork server, inherited by its workers."""
 
-    def __init__(self, config: pytest.Config, settings: Settings, link: Link, slot: Slot) -> None:
+    def __init__(self, config: pytest.Config, dist: Dist, link: Link, slot: Slot) -> None:
         self._config = config
         self._slot = slot
-        self._settings = settings
+        self._dist = dist
         self._link = link
         self._phase = "collect"
         self._deselected: list[str] = []
@@ -47,7 +47,7 @@ class Relay:
         self._link.put(
             Collected(
                 ids=[item.nodeid for item in items],
-                keys=grouping_keys(items, self._settings.dist),
+                keys=grouping_keys(items, self._dist),
                 deselected=self._deselected,
                 lines=self._lines,
                 limits=time_limits(items),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
@@ -20,42 +20,20 @@ from pytest_procpar.compat.output import captured_kept
 from pytest_procpar.core.messages import Ready, Record
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.process.board import Board, Slot
+from pytest_procpar.process.covdata import save_coverage
+from pytest_procpar.process.fork import run_exit_handlers
 from pytest_procpar.process.offspring import Child, Nursery, SessionOver, Word, die_of
 from pytest_procpar.process.relay import Relay
 from pytest_procpar.process.system import getpid, socket_pair
 from pytest_procpar.process.transport import Link
 from pytest_procpar.process.worker import Worker
-from pytest_procpar.settings import Settings
 
-__all__ = ["Stem", "marked_tests", "tests_of_their_own"]
+__all__ = ["Stem"]
 
 #: A test's index, or `_GO_ON` or `_STOP`; and how many failures there have been up to now.
 _NOTE = struct.Struct("<ii")
 _GO_ON = 0
 _STOP = 1
-
-
-def tests_of_their_own(items: list[pytest.Item], settings: Settings) -> frozenset[int]:
-    """The indices of the tests that run in a process of their own."""
-    return frozenset(range(len(items)) if settings.isolate else marked_tests(items, settings.isolating_marks))
-
-
-def marked_tests(items: Iterable[pytest.Item], marks: tuple[str, ...]) -> Iterator[int]:
-    """The indices of the tests that have one of these marks, or whose class or module has."""
-    known: dict[pytest.Collector, bool] = {}
-
-    def has_mark(node: pytest.Item | pytest.Collector) -> bool:
-        return any(mark.name in marks for mark in node.own_markers)
-
-    def is_inside(node: pytest.Collector) -> bool:
-        if node not in known:
-            above = node.parent
-            known[node] = has_mark(node) or (isinstance(above, pytest.Collector) and is_inside(above))
-        return known[node]
-
-    for index, item in enumerate(items):
-        if has_mark(item) or (isinstance(item.parent, pytest.Collector) and is_inside(item.parent)):
-            yield index
 
 
 class Stem(Worker):
@@ -175,7 +153,9 @@ class Stem(Worker):
             interrupted = isinstance(error, (KeyboardInterrupt, pytest.exit.Exception))
             status = self._relay.ended_by(session, error)
             self._end_teardown()
-        self._flush()
+        save_coverage()
+        run_exit_handlers()
+        self._flush()  # not before: what an exit handler does is still on the account of the test
         return Word(status, interrupted, session.testsfailed, session.shouldfail, session.shouldstop, finish)
 
     def _end_teardown(self) -> None:
