@@ -36,6 +36,7 @@ from pytest_procpar.ending import Ending
 from pytest_procpar.process.blackbox import BlackBox
 from pytest_procpar.process.board import Board
 from pytest_procpar.process.children import signal_group
+from pytest_procpar.process.covdata import collect_coverage
 from pytest_procpar.process.fork import fork
 from pytest_procpar.process.system import describe_status, getpid, socket_pair
 from pytest_procpar.process.transport import Link, Port
@@ -100,6 +101,7 @@ class _Processes:
                 os.waitpid(self._pid, 0)
             self._port.close()
             self._box.close()
+            collect_coverage()
 
     # --- hooks ---
 

@@ -151,6 +151,9 @@ def pytest_load_initial_conftests(
         early_config.known_args_namespace = parser.parse_known_args(
             args, namespace=copy.copy(early_config.option)
         )
+    known = early_config.known_args_namespace
+    if (known.isolate or known.max_tests_per_worker) and not known.numprocesses:
+        known.numprocesses = 1  # pytest-cov, for one, asks here whether there will be workers
     return (yield)
 
 

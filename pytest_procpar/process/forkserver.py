@@ -34,6 +34,7 @@ from pytest_procpar.core.messages import (
 from pytest_procpar.core.model import WorkerId, assert_never, worker_name
 from pytest_procpar.process.board import Board
 from pytest_procpar.process.children import Children
+from pytest_procpar.process.covdata import save_coverage
 from pytest_procpar.process.descendants import descendants, is_childless, set_subreaper
 from pytest_procpar.process.fork import (
     default_signals,
@@ -356,4 +357,5 @@ class ForkServer:
         worker.done(output)
         forget_fault_handler(self._config)
         unconfigure(self._config)
+        save_coverage(os.getpid())
         run_exit_handlers()

@@ -59,6 +59,7 @@ class Stem(Worker):
         self._alone = alone
         self._limit = limit
         self._nursery = Nursery(self._adopt, stacks)
+        self._pid = getpid()
         #: Whether this process ends with the running test.
         self._is_last = False
         #: Between stem and runner, where there are tests that the runner must not run.
@@ -153,7 +154,7 @@ class Stem(Worker):
             interrupted = isinstance(error, (KeyboardInterrupt, pytest.exit.Exception))
             status = self._relay.ended_by(session, error)
             self._end_teardown()
-        save_coverage()
+        save_coverage(self._pid)
         run_exit_handlers()
         self._flush()  # not before: what an exit handler does is still on the account of the test
         return Word(status, interrupted, session.testsfailed, session.shouldfail, session.shouldstop, finish)
