@@ -182,7 +182,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marks known, parallel run or not, and start what was asked for beside running tests."""
-    from pytest_procpar.settings import isolating_marks
+    from pytest_procpar.settings import has_pytest_forked
 
     config.addinivalue_line(
         "markers",
@@ -192,10 +192,11 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         "hang_timeout(seconds): how long a test may run with -n, whatever --hang-timeout says; 0: no limit.",
     )
-    for mark in isolating_marks():
-        config.addinivalue_line(
-            "markers", f"{mark}: the test, or each test of the class or module, runs in a process of its own."
-        )
+    config.addinivalue_line(
+        "markers", "isolated: the test, or each test of the class or module, runs in a process of its own."
+    )
+    if not has_pytest_forked():
+        config.addinivalue_line("markers", "forked: the same as isolated.")
     in_worker = hasattr(config, "workerinput")
     if config.option.procpar_report is not None and not in_worker:
         from pytest_procpar.report.jsonreport import install as install_report

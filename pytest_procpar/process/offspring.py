@@ -65,6 +65,8 @@ class Child:
 
     def __init__(self) -> None:
         self.pid = 0
+        #: Its wait status, once it is dead and waited for.
+        self.status: int | None = None
         self._memory = mmap.mmap(-1, _ROOM)
 
     def leave(self, word: Word) -> None:
@@ -138,17 +140,25 @@ class Nursery:
 
     def wait(self, child: Child) -> tuple[Word | None, int]:
         """Wait for a child's end: its word, if it left one, and its wait status."""
-        _, status, usage = os.wait4(child.pid, 0)
-        self.peak_memory = usage.ru_maxrss * RSS_UNIT
-        self._living.remove(child.pid)
+        if child.status is None:
+            self._reap(child, 0)
+        status = child.status or 0
         word = child.close()
         return (word if status == 0 else None), status
+
+    def _reap(self, child: Child, options: int) -> None:
+        pid, status, usage = os.wait4(child.pid, options)
+        if pid:
+            child.status = status
+            self.peak_memory = usage.ru_maxrss * RSS_UNIT
+            self._living.remove(child.pid)
 
     def wait_or_read(self, child: Child, fd: int) -> bool:
         """Wait until `fd` is readable, then return True, or until the child is dead: False."""
         pidfd = -1
-        with suppress(OSError, AttributeError):
-            pidfd = os.pidfd_open(child.pid)
+        if hasattr(os, "pidfd_open"):
+            with suppress(OSError):
+                pidfd = os.pidfd_open(child.pid)
         poll = select.poll()
         for watched in (fd, pidfd):
             if watched >= 0:
@@ -158,7 +168,9 @@ class Nursery:
                 ready = [found for found, _ in poll.poll(_LOOK_MS if pidfd < 0 else None)]
                 if fd in ready:
                     return True
-                if pidfd in ready or (pidfd < 0 and _is_dead(child.pid)):
+                if pidfd < 0:
+                    self._reap(child, os.WNOHANG)
+                if pidfd in ready or child.status is not None:
                     return False
         finally:
             if pidfd >= 0:
@@ -203,10 +215,6 @@ class Nursery:
                 os.kill(pid, signum)
             elif (group := os.getpgid(pid)) != os.getpgrp():
                 os.killpg(group, signum)
-
-
-def _is_dead(pid: int) -> bool:
-    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def die_of(status: int) -> NoReturn:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -104,25 +103,20 @@ def test_the_suite_is_collected_once(suite: Suite) -> None:
 
 
 def test_as_many_run_at_the_same_time_as_there_are_workers(suite: Suite) -> None:
+    suite.make_barrier()
     suite.tests("""
-        import os
-        import threading
+        import pytest
+        from recorder import block, reached
 
-        def meet(ours, theirs):
-            fd = os.open(ours, os.O_RDWR)
-            os.write(fd, b"!")
-            other = os.open(theirs, os.O_RDWR)
-            assert os.read(other, 1) == b"!"  # for ever, if the other one cannot run meanwhile
-
-        def test_1():
-            meet("one", "two")
-
-        def test_2():
-            meet("two", "one")
+        @pytest.mark.parametrize("i", range(4))
+        def test(i):
+            reached()
+            block()
     """)
-    os.mkfifo(suite.path / "one")
-    os.mkfifo(suite.path / "two")
-    suite.run("-n2", "--isolate", "--hang-timeout=60").assert_summary(passed=2)
+    running = suite.start("-n2", "--isolate")
+    assert len({line.split()[0] for line in suite.await_reached(2)}) == 2
+    running.signal(2)
+    assert running.finish().ret == 2
 
 
 def test_shared_fixtures_are_set_up_and_torn_down_in_each_process(suite: Suite) -> None:
