@@ -77,7 +77,7 @@ def _add_options(parser: pytest.Parser) -> None:
 
 def _add_own_options(parser: pytest.Parser) -> None:
     """The options and ini values that only we have."""
-    from pytest_procpar.settings import parse_seconds
+    from pytest_procpar.settings import has_pytest_forked, parse_count, parse_seconds
 
     group = parser.getgroup("procpar", "parallel execution on forked workers (procpar)")
     group.addoption(
@@ -98,6 +98,16 @@ def _add_own_options(parser: pytest.Parser) -> None:
     )  # fmt: skip
     _add_recheck_options(parser)
     _add_replay(group)
+    isolate_help = (
+        "Run every test in a process of its own, forked from the collected suite, one at a time without -n."
+    )
+    group.addoption("--isolate", dest="isolate", action="store_true", default=False, help=isolate_help)
+    if not has_pytest_forked():
+        group.addoption("--forked", dest="isolate", action="store_true", help="Same as --isolate.")
+    group.addoption(
+        "--max-tests-per-worker", dest="max_tests_per_worker", metavar="K", type=parse_count(1), default=None,
+        help="Renew each worker's process, from the collected suite, after K tests.",
+    )  # fmt: skip
     parser.addini(
         "procpar_freeze_heap",
         "Exempt what exists before the workers are forked from garbage collection in them. Saves most of "
@@ -199,6 +209,9 @@ def pytest_load_initial_conftests(
         early_config.known_args_namespace = parser.parse_known_args(
             args, namespace=copy.copy(early_config.option)
         )
+    known = early_config.known_args_namespace
+    if (known.isolate or known.max_tests_per_worker) and not known.numprocesses:
+        known.numprocesses = 1  # pytest-cov, for one, asks here whether there will be workers
     return (yield)
 
 
@@ -232,6 +245,8 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marks known, parallel run or not, and start what was asked for beside running tests."""
+    from pytest_procpar.settings import has_pytest_forked
+
     config.addinivalue_line(
         "markers",
         "xdist_group(name): tests with the same name run in the same worker under --dist=loadgroup.",
@@ -240,6 +255,11 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         "hang_timeout(seconds): how long a test may run with -n, whatever --hang-timeout says; 0: no limit.",
     )
+    config.addinivalue_line(
+        "markers", "isolated: the test, or each test of the class or module, runs in a process of its own."
+    )
+    if not has_pytest_forked():
+        config.addinivalue_line("markers", "forked: the same as isolated.")
     in_worker = hasattr(config, "workerinput")
     if config.option.procpar_report is not None and not in_worker:
         from pytest_procpar.report.jsonreport import install as install_report
@@ -254,6 +274,23 @@ def pytest_configure(config: pytest.Config) -> None:
             from pytest_procpar.process.leaks import install as install_leaks
 
             install_leaks(config)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Without workers: give marked tests a process of their own."""
+    config = session.config
+    is_plain = not hasattr(config, "workerinput") and not config.pluginmanager.hasplugin("dsession")
+    debugs = getattr(config.option, "usepdb", False) or getattr(config.option, "trace", False)
+    if is_plain and hasattr(os, "fork") and not debugs and not config.option.collectonly:
+        from pytest_procpar.process.marks import marked_tests
+        from pytest_procpar.settings import isolating_marks
+
+        marked = frozenset(marked_tests(session.items, isolating_marks()))
+        if marked:
+            from pytest_procpar.marked import install as install_marked
+
+            install_marked(session, marked)
 
 
 def pytest_procpar_worker_forked(config: pytest.Config) -> None:

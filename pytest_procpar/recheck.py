@@ -40,12 +40,15 @@ _T = TypeVar("_T")
 
 
 class Recheck:
-    """The record of one run, and the inquiry that may follow."""
+    """The record of one run, and the inquiry that may follow.
 
-    def __init__(self, options: RecheckOptions) -> None:
+    :param tests_a_process: after how many tests a worker runs on in a fresh process; None: never.
+    """
+
+    def __init__(self, options: RecheckOptions, tests_a_process: int | None) -> None:
         self._options = options
         self._began = monotonic()
-        self._history = History()
+        self._history = History(tests_a_process)
         self._ids: list[str] = []
         #: What did not end as passed.
         self._words: dict[TestIndex, Word] = {}

@@ -41,6 +41,7 @@ from pytest_procpar.core.run import Run
 from pytest_procpar.deaths import Deaths
 from pytest_procpar.ending import Ending, bug
 from pytest_procpar.process.clock import Clock
+from pytest_procpar.process.covdata import collect_coverage
 from pytest_procpar.process.launch import Cluster
 from pytest_procpar.process.signals import Signals
 from pytest_procpar.process.system import describe_status, pause
@@ -94,7 +95,7 @@ class Controller:
         self._deaths = Deaths(
             self._run, cluster, self._nodes, self._results, self._terminal, self._supervisor, self._happened
         )
-        self._recheck = Recheck(settings.recheck)
+        self._recheck = Recheck(settings.recheck, settings.tests_a_process)
         self._server_gone = False
         self._kill_at: float | None = None
 
@@ -185,6 +186,7 @@ class Controller:
     def close(self) -> None:
         """See all processes gone; a fork server that fails at its very end makes the run no success."""
         self._cluster.close()
+        collect_coverage()
         status = self._cluster.server_status()
         session: pytest.Session | None = getattr(self, "_session", None)  # none if configure failed
         if status and session is not None and session.exitstatus in (0, pytest.ExitCode.TESTS_FAILED):

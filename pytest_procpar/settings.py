@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import math
 import os
 import re
@@ -17,14 +18,9 @@ from pytest_procpar.core.record import record
 from pytest_procpar.replayfile import REPLAY, Replay
 
 __all__ = [
-    "RECHECKS",
-    "RecheckOptions",
-    "Settings",
-    "parse_count",
-    "parse_numprocesses",
-    "parse_seconds",
-    "read_settings",
-]
+    "RECHECKS", "RecheckOptions", "Settings", "has_pytest_forked", "isolating_marks", "parse_count",
+    "parse_numprocesses", "parse_seconds", "read_settings",
+]  # fmt: skip
 
 #: What can be re-checked.
 RECHECKS = ("failed", "all", "none")
@@ -72,8 +68,18 @@ class Settings:
     hang_timeout: float
     quiet_seconds: float
     recheck: RecheckOptions
+    #: Whether every test gets a process of its own, by which marks single ones do, and after how many tests a
+    #: process is renewed (None: never).
+    isolate: bool
+    isolating_marks: tuple[str, ...]
+    max_tests_per_worker: int | None
     #: Whether every worker has tests of its own: those of its sequence (``--replay``).
     pinned: bool = False
+
+    @property
+    def tests_a_process(self) -> int | None:
+        """After how many tests a worker runs on in a fresh process; None: never."""
+        return 1 if self.isolate else self.max_tests_per_worker
 
     def run_options(self) -> RunOptions:
         """The part the core has to know."""
@@ -146,7 +152,10 @@ def read_settings(config: pytest.Config) -> Settings | None:
     replay = config.stash.get(REPLAY, None)
     if replay is not None:
         workers = _workers_of_replay(config, workers, replay)
-    elif not workers and option.numprocesses is None and _wants_workers(config):
+    elif not workers and option.numprocesses is None and _wants_recheck(config):
+        workers = 1
+    isolation = _isolation(config)
+    if not workers and isolation is not None:
         workers = 1
     if not workers:
         return None
@@ -157,10 +166,14 @@ def read_settings(config: pytest.Config) -> Settings | None:
     if any(getattr(option, name, False) for name in _NO_RUN):
         return None
     if getattr(option, "usepdb", False) or getattr(option, "trace", False):
+        if isolation is not None:
+            raise pytest.UsageError(
+                f"{isolation}: a test in a process of its own cannot be debugged with --pdb"
+            )
         raise pytest.UsageError("--pdb is incompatible with distributing tests; try using -n0 or -nauto.")
     if not hasattr(os, "fork"):
         raise pytest.UsageError(
-            "-n: this platform cannot fork, which is the only way of starting workers yet"
+            f"{isolation or '-n'}: this platform cannot fork, which is the only way of starting workers yet"
         )
     return Settings(
         workers=workers,
@@ -174,7 +187,27 @@ def read_settings(config: pytest.Config) -> Settings | None:
         quiet_seconds=_ini_seconds(config, "procpar_quiet_seconds"),
         recheck=_recheck(config),
         pinned=replay is not None,
+        isolate=option.isolate,
+        isolating_marks=isolating_marks(),
+        max_tests_per_worker=option.max_tests_per_worker,
     )
+
+
+def isolating_marks() -> tuple[str, ...]:
+    """The marks that give a test a process of its own; ``forked`` is pytest-forked's if that is there."""
+    return ("isolated",) if has_pytest_forked() else ("isolated", "forked")
+
+
+def has_pytest_forked() -> bool:
+    """Whether pytest-forked is installed, so that its option and mark are its own."""
+    return importlib.util.find_spec("pytest_forked") is not None
+
+
+def _isolation(config: pytest.Config) -> str | None:
+    """The option by which tests get new processes; None if there is none."""
+    if config.option.isolate:
+        return "--isolate"
+    return "--max-tests-per-worker" if config.option.max_tests_per_worker else None
 
 
 def _workers(config: pytest.Config) -> int:
@@ -249,8 +282,8 @@ def _hang_timeout(config: pytest.Config) -> float:
     return given if given is not None else _ini_seconds(config, "procpar_hang_timeout")
 
 
-def _wants_workers(config: pytest.Config) -> bool:
-    """Whether an option asks for what only workers can do: then there is one."""
+def _wants_recheck(config: pytest.Config) -> bool:
+    """Whether an option asks for a re-check, which takes a fork server: then there is a worker."""
     option = config.option
     return option.recheck in ("failed", "all") or option.recheck_order is not None
 

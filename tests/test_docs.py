@@ -78,7 +78,7 @@ def test_every_hook_has_its_heading_and_every_heading_its_hook() -> None:
 
 def test_every_fixture_and_every_marker_has_its_heading() -> None:
     fixtures = {function.name for function in functions() if decorated(function, "fixture")}
-    markers = {words[1].split("(")[0] for words in calls("addinivalue_line") if words[0] == "markers"}
+    markers = {re.split(r"[(:]", words[1])[0] for words in calls("addinivalue_line") if words[0] == "markers"}
     assert {name for name in documented() if re.match(r"[a-z]", name)} == (
         fixtures | markers | specified() | {words[0] for words in calls("addini")}
     )

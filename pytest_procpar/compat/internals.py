@@ -14,7 +14,7 @@ from _pytest.config.argparsing import OptionGroup
 
 __all__ = [
     "add_short_option", "configure", "postpone_fixture_manager", "raise_interrupt", "session_from_config",
-    "set_basetemp", "shared_basetemp", "unconfigure",
+    "set_basetemp", "shared_basetemp", "tear_down_all", "unconfigure",
 ]  # fmt: skip
 
 
@@ -55,6 +55,11 @@ def configure(config: pytest.Config) -> None:
 def unconfigure(config: pytest.Config) -> None:
     """Call `pytest_unconfigure` of every plugin, and the config's cleanups, once."""
     config._ensure_unconfigure()
+
+
+def tear_down_all(session: pytest.Session) -> None:
+    """Tear down whatever is set up, as pytest does at a session's end that an exception has brought about."""
+    session._setupstate.teardown_exact(None)
 
 
 def raise_interrupt(place: tuple[str, int] | None) -> NoReturn:

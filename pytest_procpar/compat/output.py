@@ -16,8 +16,8 @@ from _pytest.capture import CaptureManager, FDCapture, FDCaptureBinary
 from _pytest.faulthandler import fault_handler_stderr_fd_key
 
 __all__ = [
-    "forget_fault_handler", "move_open_files", "mute_reporter", "output_in_batches", "own_capture",
-    "redirect_stdio",
+    "captured_kept", "forget_fault_handler", "move_open_files", "mute_plugins", "mute_reporter",
+    "output_in_batches", "own_capture", "redirect_stdio",
 ]  # fmt: skip
 
 
@@ -73,6 +73,20 @@ def own_capture(config: pytest.Config, files: Mapping[int, int], far: Callable[[
             os.close(descriptor)
         if capture._state == "started":
             os.dup2(capture.tmpfile.fileno(), capture.targetfd)
+
+
+@contextmanager
+def captured_kept(config: pytest.Config) -> Iterator[None]:
+    """Let what is in the capture files stay there, though another process captures meanwhile."""
+    captures = [c for c in _fd_captures(config) if c.targetfd != 0]
+    descriptors = [capture.tmpfile.fileno() for capture in captures]
+    contents = [os.pread(fd, os.fstat(fd).st_size, 0) for fd in descriptors]
+    try:
+        yield
+    finally:
+        for fd, content in zip(descriptors, contents, strict=True):
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, content, 0)
 
 
 def move_open_files(config: pytest.Config, far: Callable[[int], int]) -> None:
@@ -170,3 +184,13 @@ def mute_reporter(config: pytest.Config, sink: TextIO) -> None:
         caller = getattr(config.pluginmanager.hook, name)
         if any(impl.plugin is reporter for impl in caller.get_hookimpls()):
             caller._remove_plugin(reporter)
+
+
+def mute_plugins(config: pytest.Config) -> None:
+    """Let nobody but pytest's own plugins hear of tests in this process: the others do in another one."""
+    for name in ("pytest_runtest_logstart", "pytest_runtest_logreport", "pytest_runtest_logfinish"):
+        caller = getattr(config.pluginmanager.hook, name)
+        for impl in caller.get_hookimpls():
+            module = getattr(impl.plugin, "__name__", type(impl.plugin).__module__)
+            if not module.startswith("_pytest."):
+                caller._remove_plugin(impl.plugin)

@@ -81,6 +81,13 @@ class BlackBox:
             out_of_memory=out_of_memory,
         )
 
+    def clear(self) -> None:
+        """Forget what one process has left: the next one writes to the same files."""
+        self._last_words = b""
+        self.stacks()
+        for fd in (self._out, self._err):
+            os.ftruncate(fd, 0)
+
     def close(self) -> None:
         """Close everything."""
         for fd in (self._stacks, self._out, self._err, self._stderr):

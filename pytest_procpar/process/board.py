@@ -97,6 +97,8 @@ class Slot:
     def __init__(self, memory: mmap.mmap, at: int, number: int) -> None:
         self.number = number
         self._at = at
+        self._shared = memory
+        self._owned = False
         self._use(memory)
 
     def _use(self, memory: mmap.mmap | bytearray) -> None:
@@ -105,11 +107,25 @@ class Slot:
         self._times = memoryview(memory).cast("d")
 
     def belong_to_this_process(self) -> None:
-        """Let what children of this process note be lost: they are forked by tests, and no workers."""
-        os.register_at_fork(after_in_child=self._lose)
+        """Let what children of this process note be lost: they are forked by tests, and no workers.
+
+        In a child that our own code has forked it goes on with what its parent noted.
+        """
+        self._use(self._shared)
+        if not self._owned:
+            self._owned = True
+            os.register_at_fork(after_in_child=self._lose)
 
     def _lose(self) -> None:
         self._use(bytearray(self._at + _SLOT))
+
+    def copy(self) -> bytes:
+        """All that has been noted, to be put back by `restore`."""
+        return bytes(self._memory[self._at : self._at + _SLOT])
+
+    def restore(self, noted: bytes) -> None:
+        """Put back what had been noted, but for the failures, which go on counting."""
+        self._memory[self._at + _WORD_AT : self._at + _SLOT] = noted[_WORD_AT:]
 
     def enter(self, stage: Stage, test: int) -> None:
         """Note what begins now, and of which test (-1: none)."""

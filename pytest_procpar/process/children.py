@@ -13,7 +13,7 @@ from pytest_procpar.core.model import WorkerId
 from pytest_procpar.process.descendants import descendants, is_childless
 from pytest_procpar.process.system import monotonic, pause
 
-__all__ = ["Children", "signal_group"]
+__all__ = ["RSS_UNIT", "Children", "signal_group"]
 
 #: How often to look for dead children where the kernel cannot tell (no pidfd), in seconds.
 _POLL_SECONDS = 0.05
@@ -23,7 +23,7 @@ _GRACE = 1.0
 
 
 #: In which unit the peak of a process's memory is told, in bytes (getrusage(2)).
-_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 class Dead(NamedTuple):
@@ -68,7 +68,7 @@ class Children:
             peak: int | None = None
             try:
                 done, status, usage = os.wait4(pid, os.WNOHANG)
-                peak = usage.ru_maxrss * _RSS_UNIT
+                peak = usage.ru_maxrss * RSS_UNIT
             except ChildProcessError:  # somebody waited for all children; how it died is lost
                 done, status = pid, 0
             if done:

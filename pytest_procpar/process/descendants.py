@@ -6,13 +6,18 @@ Where there is no ``/proc`` none are seen. Bound against mocks like `process/sys
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from pytest_procpar.process.system import end_process
+
 __all__ = [
-    "Process", "descendants", "is_childless", "line_of", "list_names", "read_bytes", "reap", "set_subreaper",
+    "Process", "bind_death", "descendants", "is_childless", "line_of", "list_names", "read_bytes", "reap",
+    "set_subreaper",
 ]  # fmt: skip
 
+_PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_GET_CHILD_SUBREAPER = 37
 
@@ -188,3 +193,20 @@ def set_subreaper(wanted: bool) -> bool:
     except (ImportError, AttributeError, OSError):
         return False
     return bool(before.value)
+
+
+def bind_death() -> Callable[[int], None]:
+    """What a child calls, with its parent's pid, to be killed when its parent dies (Linux; else nothing)."""
+    try:
+        import ctypes
+
+        prctl = ctypes.CDLL(None, use_errno=True).prctl
+    except (ImportError, AttributeError, OSError):
+        return lambda parent: None
+
+    def die_with(parent: int, getppid: Callable[[], int] = os.getppid) -> None:
+        prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+        if getppid() != parent:
+            end_process(1)
+
+    return die_with

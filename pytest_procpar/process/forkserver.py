@@ -29,7 +29,6 @@ from pytest_procpar.compat.output import forget_fault_handler, mute_reporter, re
 from pytest_procpar.core.messages import (
     Fork,
     Forked,
-    Halted,
     Ping,
     Plant,
     Pong,
@@ -43,6 +42,7 @@ from pytest_procpar.core.model import WorkerId, assert_never, worker_name
 from pytest_procpar.process.board import Board
 from pytest_procpar.process.branch import Branch
 from pytest_procpar.process.children import Children
+from pytest_procpar.process.covdata import save_coverage
 from pytest_procpar.process.descendants import descendants, is_childless, set_subreaper
 from pytest_procpar.process.fork import (
     default_signals,
@@ -55,8 +55,10 @@ from pytest_procpar.process.fork import (
 )
 from pytest_procpar.process.heap import Heap
 from pytest_procpar.process.instruments import install_instruments, silence
+from pytest_procpar.process.marks import marked_tests
 from pytest_procpar.process.orphan import interrupted_without_peer
 from pytest_procpar.process.relay import Relay
+from pytest_procpar.process.stem import Stem
 from pytest_procpar.process.system import adopt_socket, change_directory, end_process, out_of_reach
 from pytest_procpar.process.transport import Link
 from pytest_procpar.process.worker import Worker
@@ -90,6 +92,8 @@ class ForkServer:
         self._real_stdout: int | None = None
         self._heap = Heap(freeze=settings.freeze_heap)
         self._slot = board.slot(0)
+        #: The tests that run in a process of their own.
+        self._alone: frozenset[int] = frozenset()
         #: The processes that were started before any worker, and end with what started them.
         self._older: frozenset[int] = frozenset()
         #: In a worker that was forked from the server, its id, and the descriptors of its black box.
@@ -133,7 +137,7 @@ class ForkServer:
         config = self._config
         self._become(setup)
         session = session_from_config(config)
-        self._relay = relay = Relay(config, self._settings, self._link, self._slot)
+        self._relay = relay = Relay(config, self._settings.dist, self._link, self._slot)
         config.pluginmanager.register(relay, "procpar-relay")
         config.pluginmanager.register(self, "procpar-server")
         status: int = pytest.ExitCode.OK
@@ -148,19 +152,8 @@ class ForkServer:
                     relay.collected(session)
                 config.hook.pytest_runtestloop(session=session)
                 status = self._exit_status(session)
-            except pytest.UsageError as error:
-                relay.halted(Halted("usage", "\n".join(map(str, error.args))))
-                status = pytest.ExitCode.USAGE_ERROR
-            except session.Failed as error:
-                status = pytest.ExitCode.TESTS_FAILED
-                relay.halted(Halted("shouldfail", str(error)))
-            except (KeyboardInterrupt, pytest.exit.Exception) as error:
-                disregard_interrupts()  # the controller, told of the first, may send another
-                status = getattr(error, "returncode", None) or pytest.ExitCode.INTERRUPTED
-                config.hook.pytest_keyboard_interrupt(excinfo=pytest.ExceptionInfo.from_current())
-            except BaseException:
-                status = pytest.ExitCode.INTERNAL_ERROR
-                config.notify_exception(pytest.ExceptionInfo.from_current(), config.option)
+            except BaseException as error:
+                status = relay.ended_by(session, error)
         finally:
             if self._me is not None:
                 self._end_worker(session, status)
@@ -223,6 +216,8 @@ class ForkServer:
         self._link.flush()  # the controller has something to do meanwhile
         self._heap.settle()
         remember_hook_proxies(session)
+        everything = range(len(session.items)) if self._settings.isolate else None
+        self._alone = frozenset(everything or marked_tests(session.items, self._settings.isolating_marks))
         self._older = frozenset() if is_childless() else frozenset(descendants(os.getpid()))
         worker = self._serve_until_quit()
         if worker is None:
@@ -354,10 +349,15 @@ class ForkServer:
         default_signals()
         let_setsid_work()
         forget_exit_handlers()
-        install_instruments(config, self._instruments)
+        stacks = install_instruments(config, self._instruments)
         if self._basetemp is not None:
             set_basetemp(config, self._basetemp / f"popen-{worker_name(worker)}")
-        self._worker = Worker(session, self._link, self._board, self._slot)
+        held = (session, self._link, self._board, self._slot)
+        limit = self._settings.max_tests_per_worker
+        if self._alone or limit:
+            self._worker = Stem(*held, self._relay, stacks, self._alone, limit)
+        else:
+            self._worker = Worker(*held)
         config.pluginmanager.register(self._worker, "procpar-worker")
         config.hook.pytest_procpar_worker_forked(config=config, session=session)
         return self._worker
@@ -386,4 +386,5 @@ class ForkServer:
         worker.done(output)
         forget_fault_handler(self._config)
         unconfigure(self._config)
+        save_coverage(os.getpid())
         run_exit_handlers()

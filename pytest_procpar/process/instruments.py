@@ -15,11 +15,11 @@ from pytest_procpar.process.system import DUMP_SIGNAL, out_of_reach
 __all__ = ["install_instruments", "silence"]
 
 
-def install_instruments(config: pytest.Config, fds: Sequence[int]) -> None:
+def install_instruments(config: pytest.Config, fds: Sequence[int]) -> int:
     """Write stacks, standard error and captured output to the descriptors of the black box, which are taken.
 
     Fatal errors are dumped unless ``-p no:faulthandler`` was given, on request always: by a handler in C,
-    which a test that sits in one C call does not keep from running.
+    which a test that sits in one C call does not keep from running. Returns the descriptor for the stacks.
     """
     stacks, stderr, out, err = fds
     own_capture(config, {1: out, 2: err}, out_of_reach)
@@ -31,6 +31,7 @@ def install_instruments(config: pytest.Config, fds: Sequence[int]) -> None:
     if config.pluginmanager.hasplugin("faulthandler"):
         faulthandler.enable(file=stacks, all_threads=True)
     faulthandler.register(DUMP_SIGNAL, file=stacks, all_threads=True, chain=False)
+    return stacks
 
 
 def silence(config: pytest.Config) -> None:

@@ -42,7 +42,10 @@ _LINES = pytest.StashKey[list[str]]()
 def install(config: pytest.Config) -> None:
     """Check this process's tests for leaks if that is asked for."""
     wanted = getattr(config.option, "leaks", None)
-    if wanted in ("report", "fail") and not config.pluginmanager.hasplugin("procpar-leaks"):
+    known = config.pluginmanager.getplugin("procpar-leaks")
+    if isinstance(known, LeakCheck):
+        known.belong_to_this_process()
+    elif wanted in ("report", "fail"):
         config.pluginmanager.register(LeakCheck(config, fail=wanted == "fail"), "procpar-leaks")
 
 
@@ -85,6 +88,11 @@ class LeakCheck:
         #: The states before those fixtures of higher scopes that are set up.
         self._before: dict[pytest.FixtureDef[Any], Snapshot] = {}
         self._has_complained = False
+
+    def belong_to_this_process(self) -> None:
+        """Go on in this process, which was forked to run tests."""
+        self._pid = getpid()
+        set_subreaper(True)
 
     # --- hooks ---
 

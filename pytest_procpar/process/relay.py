@@ -11,12 +11,14 @@ from pytest_procpar.compat.cache import failed_before
 from pytest_procpar.compat.reports import report_to_data
 from pytest_procpar.compat.warnings import warning_to_data
 from pytest_procpar.core.messages import Broke, Collected, CollectReported, Halted, Warned
+from pytest_procpar.core.model import Dist
 from pytest_procpar.process.board import Slot
+from pytest_procpar.process.fork import disregard_interrupts
 from pytest_procpar.process.grouping import grouping_keys
 from pytest_procpar.process.limits import time_limits
 from pytest_procpar.process.replay import pinned_keys
+from pytest_procpar.process.offspring import SessionOver
 from pytest_procpar.process.transport import Link
-from pytest_procpar.settings import Settings
 
 __all__ = ["Relay"]
 
@@ -24,15 +26,16 @@ __all__ = ["Relay"]
 class Relay:
     """A plugin of the fork server, inherited by its workers."""
 
-    def __init__(self, config: pytest.Config, settings: Settings, link: Link, slot: Slot) -> None:
+    def __init__(self, config: pytest.Config, dist: Dist, link: Link, slot: Slot) -> None:
         self._config = config
         self._slot = slot
-        self._settings = settings
+        self._dist = dist
         self._link = link
         self._phase = "collect"
         self._deselected: list[str] = []
         self._lines: list[str] = []
         self._failed_before: frozenset[str] = frozenset()
+        self._is_told = False
 
     def speak_for_worker(self, link: Link) -> None:
         """From here on this is a worker's plugin: what belongs to the collection has been told."""
@@ -46,7 +49,7 @@ class Relay:
         self._link.put(
             Collected(
                 ids=[item.nodeid for item in items],
-                keys=grouping_keys(items, self._settings.dist) if pinned is None else pinned,
+                keys=grouping_keys(items, self._dist) if pinned is None else pinned,
                 deselected=self._deselected,
                 lines=self._lines,
                 limits=time_limits(items),
@@ -57,6 +60,37 @@ class Relay:
         """Tell the controller that this process has stopped."""
         self._link.put(message)
         self._link.flush()
+
+    def ended_by(self, session: pytest.Session, error: BaseException) -> int:
+        """Tell the controller what has ended this process's session; the exit status that pytest has for it.
+
+        To be called while the exception is handled.
+        """
+        if isinstance(error, SessionOver):
+            disregard_interrupts()
+            if error.interrupted:
+                self._tell_plugins_of_interrupt()
+            return error.status
+        if isinstance(error, pytest.UsageError):
+            self.halted(Halted("usage", "\n".join(map(str, error.args))))
+            return pytest.ExitCode.USAGE_ERROR
+        if isinstance(error, session.Failed):
+            self.halted(Halted("shouldfail", str(error)))
+            return pytest.ExitCode.TESTS_FAILED
+        if isinstance(error, (KeyboardInterrupt, pytest.exit.Exception)):
+            disregard_interrupts()  # the controller, told of the first, may send another
+            self._config.hook.pytest_keyboard_interrupt(excinfo=pytest.ExceptionInfo.from_current())
+            return getattr(error, "returncode", None) or pytest.ExitCode.INTERRUPTED
+        self._config.notify_exception(pytest.ExceptionInfo.from_current(), self._config.option)
+        return pytest.ExitCode.INTERNAL_ERROR
+
+    def _tell_plugins_of_interrupt(self) -> None:
+        """A child has told the controller; this process's plugins do not know yet."""
+        self._is_told = True
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            self._config.hook.pytest_keyboard_interrupt(excinfo=pytest.ExceptionInfo.from_current())
 
     # --- collection ---
 
@@ -113,6 +147,8 @@ class Relay:
     @pytest.hookimpl
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Relay a Ctrl-C, a `pytest.exit`, or what a plugin interrupted the session with."""
+        if self._is_told:
+            return
         value = excinfo.value
         if isinstance(value, pytest.exit.Exception):
             self.halted(Halted("exit", str(value.msg), value.returncode))

@@ -227,6 +227,10 @@ class Link:
         self.forked = False
         _links.add(self)
 
+    def belong_to_this_process(self) -> None:
+        """Let this process, which our own code has forked, go on where its parent was; it waits."""
+        self.forked = False
+
     def fileno(self) -> int:
         """The descriptor to wait on."""
         return self._sock.fileno()

@@ -1,0 +1,232 @@
+"""Child processes that go on with what their parent holds, and how they came to their end.
+
+A test's process is forked from one that runs no test and waits meanwhile. The two share one connection, one
+slot and one black box, and never use them at the same time. This module knows nothing of tests.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import mmap
+import os
+import resource
+import select
+import signal
+import struct
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import NoReturn
+
+from pytest_procpar.core.record import fields, record
+from pytest_procpar.process.children import RSS_UNIT
+from pytest_procpar.process.descendants import bind_death
+from pytest_procpar.process.fork import default_signals, forget_exit_handlers, fork
+from pytest_procpar.process.system import DUMP_SIGNAL, end_process, getpid
+
+__all__ = ["Child", "Nursery", "SessionOver", "Word", "die_of"]
+
+_LENGTH = struct.Struct("<I")
+_ROOM = 1 << 14
+#: How often to look whether a child is dead where the kernel cannot tell (no pidfd), in milliseconds.
+_LOOK_MS = 50
+
+
+class SessionOver(BaseException):
+    """A child came upon something that ends the session, and has told the controller."""
+
+    def __init__(self, status: int, interrupted: bool) -> None:
+        super().__init__(status)
+        self.status = status
+        self.interrupted = interrupted
+
+
+@record
+class Word:
+    """What a child has to say at its regular end; one that leaves none has died.
+
+    ``status`` is the session's exit status if something has ended it, and ``interrupted`` whether that was an
+    interrupt or `pytest.exit`; ``failed`` is how many failures there have been up to now, and ``finish``
+    whether the controller has said that nothing will follow.
+    """
+
+    status: int | None = None
+    interrupted: bool = False
+    failed: int = 0
+    shouldfail: str | bool = False
+    shouldstop: str | bool = False
+    finish: bool = False
+
+
+class Child:
+    """A child as its parent sees it."""
+
+    def __init__(self) -> None:
+        self.pid = 0
+        #: Its wait status, once it is dead and waited for.
+        self.status: int | None = None
+        self._memory = mmap.mmap(-1, _ROOM)
+
+    def leave(self, word: Word) -> None:
+        """In the child: leave a word. The length is written last."""
+        values = {name: getattr(word, name) for name in fields(Word)}
+        for name in ("shouldfail", "shouldstop"):
+            if isinstance(values[name], str):
+                values[name] = values[name][:1000]
+        data = json.dumps(values).encode()
+        self._memory[4 : 4 + len(data)] = data
+        _LENGTH.pack_into(self._memory, 0, len(data))
+
+    def close(self) -> Word | None:
+        """What it has left; the memory is given back."""
+        (length,) = _LENGTH.unpack_from(self._memory, 0)
+        word = Word(**json.loads(self._memory[4 : 4 + length])) if length else None
+        self._memory.close()
+        return word
+
+
+class Nursery:
+    """Forks children, waits for them, and passes on the signals that are meant for them.
+
+    :param adopt: makes what parent and child share the child's, right after the fork.
+    :param stacks: the descriptor for the stacks that are asked for by `DUMP_SIGNAL`.
+    """
+
+    def __init__(self, adopt: Callable[[], None], stacks: int) -> None:
+        self._adopt = adopt
+        self._stacks = stacks
+        self._die_with = bind_death()
+        #: Those that are alive, the one that is at work last; and whether one is being forked.
+        self._living: list[int] = []
+        self._forking = False
+        self._pending: list[int] = []
+        #: The most memory that the latest child that was waited for had, in bytes.
+        self.peak_memory = 0
+
+    # --- children ---
+
+    def fork(self, work: Callable[[], Word]) -> Child:
+        """Fork a child that does `work`, and nothing else; what that returns is its word."""
+        child = Child()
+        self._forking, parent = True, getpid()
+        child.pid = fork()
+        if child.pid == 0:
+            self._be_child(child, parent, work)
+        self._living.append(child.pid)
+        self._forking = False
+        while self._pending:
+            self._pass_on(self._pending.pop(0))
+        return child
+
+    def _be_child(self, child: Child, parent: int, work: Callable[[], Word]) -> NoReturn:
+        status = 3
+        try:
+            self._die_with(parent)
+            default_signals()
+            with suppress(ValueError, RuntimeError):  # no descriptor to write to
+                faulthandler.register(DUMP_SIGNAL, file=self._stacks, all_threads=True, chain=False)
+            forget_exit_handlers()
+            self._adopt()
+            for signum in self._pending:  # it came before the handlers were the child's own
+                os.kill(getpid(), signum)
+            child.leave(work())
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            end_process(status)
+
+    def wait(self, child: Child) -> tuple[Word | None, int]:
+        """Wait for a child's end: its word, if it left one, and its wait status."""
+        if child.status is None:
+            self._reap(child, 0)
+        status = child.status or 0
+        word = child.close()
+        return (word if status == 0 else None), status
+
+    def _reap(self, child: Child, options: int) -> None:
+        pid, status, usage = os.wait4(child.pid, options)
+        if pid:
+            child.status = status
+            self.peak_memory = usage.ru_maxrss * RSS_UNIT
+            self._living.remove(child.pid)
+
+    def wait_or_read(self, child: Child, fd: int) -> bool:
+        """Wait until `fd` is readable, then return True, or until the child is dead: False."""
+        pidfd = -1
+        if hasattr(os, "pidfd_open"):
+            with suppress(OSError):
+                pidfd = os.pidfd_open(child.pid)
+        poll = select.poll()
+        for watched in (fd, pidfd):
+            if watched >= 0:
+                poll.register(watched, select.POLLIN)
+        try:
+            while True:
+                ready = [found for found, _ in poll.poll(_LOOK_MS if pidfd < 0 else None)]
+                if fd in ready:
+                    return True
+                if pidfd < 0:
+                    self._reap(child, os.WNOHANG)
+                if pidfd in ready or child.status is not None:
+                    return False
+        finally:
+            if pidfd >= 0:
+                os.close(pidfd)
+
+    # --- signals ---
+
+    @contextmanager
+    def passing_on_signals(self) -> Iterator[None]:
+        """Meanwhile, pass signals on to the child at work; without one they have their usual effect.
+
+        SIGTERM and the like go to the process group, so that a child that is in it has them already. Its
+        parent stays until the child is gone: else nobody would say how it ended.
+        """
+        faulthandler.unregister(DUMP_SIGNAL)
+        for signum in (signal.SIGINT, signal.SIGTERM, DUMP_SIGNAL):
+            signal.signal(signum, self._caught)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(DUMP_SIGNAL, signal.SIG_DFL)
+            faulthandler.register(DUMP_SIGNAL, file=self._stacks, all_threads=True, chain=False)
+
+    def _caught(self, signum: int, frame: FrameType | None) -> None:
+        if self._living:
+            self._pass_on(signum)
+        elif self._forking:
+            self._pending.append(signum)
+        elif signum == signal.SIGINT:
+            raise KeyboardInterrupt
+        elif signum == DUMP_SIGNAL:
+            faulthandler.dump_traceback(file=self._stacks, all_threads=True)
+        else:
+            die_of(signum)
+
+    def _pass_on(self, signum: int) -> None:
+        pid = self._living[-1]
+        with suppress(ProcessLookupError, PermissionError):
+            if signum != signal.SIGTERM:
+                os.kill(pid, signum)
+            elif (group := os.getpgid(pid)) != os.getpgrp():
+                os.killpg(group, signum)
+
+
+def die_of(status: int) -> NoReturn:
+    """End this process as the one ended whose wait status this is: by the same signal, or exit code."""
+    code = os.waitstatus_to_exitcode(status)
+    if code < 0:
+        signum = -code
+        _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+        faulthandler.disable()
+        with suppress(OSError, ValueError):  # there are two that have no handler
+            signal.signal(signum, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signum])
+        os.kill(getpid(), signum)
+    end_process(max(code, 1) if code else 0)

@@ -1,0 +1,212 @@
+"""The stem: a worker that runs no test itself. It forks a process for each, or for some, from its own state.
+
+To the controller it is one worker. The child at work speaks for it, with the same connection, slot and black
+box; meanwhile the stem waits. Whoever claims a test sees to it that it runs. When a child dies, the stem dies
+the same way, so that all that is known and done about a worker's death goes for a child's, too.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+
+import pytest
+
+from pytest_procpar.compat.internals import shared_basetemp, tear_down_all
+from pytest_procpar.compat.items import watch_teardown
+from pytest_procpar.compat.output import captured_kept
+from pytest_procpar.core.messages import Ready, Record
+from pytest_procpar.core.model import TestIndex
+from pytest_procpar.process.board import Board, Slot
+from pytest_procpar.process.covdata import save_coverage
+from pytest_procpar.process.fork import run_exit_handlers
+from pytest_procpar.process.offspring import Child, Nursery, SessionOver, Word, die_of
+from pytest_procpar.process.relay import Relay
+from pytest_procpar.process.system import getpid, socket_pair
+from pytest_procpar.process.transport import Link
+from pytest_procpar.process.worker import Worker
+
+__all__ = ["Stem"]
+
+#: A test's index, or `_GO_ON` or `_STOP`; and how many failures there have been up to now.
+_NOTE = struct.Struct("<ii")
+_GO_ON = 0
+_STOP = 1
+
+
+class Stem(Worker):
+    """The stem, and in the processes that it forks, what runs their tests.
+
+    :param alone: the tests that get a process of their own; the others share one, the runner.
+    :param limit: after how many tests the runner is renewed; None: never.
+    """
+
+    def __init__(
+        self,
+        session: pytest.Session,
+        link: Link,
+        board: Board,
+        slot: Slot,
+        relay: Relay,
+        stacks: int,
+        alone: frozenset[int],
+        limit: int | None,
+    ) -> None:
+        super().__init__(session, link, board, slot)
+        self._relay = relay
+        self._alone = alone
+        self._limit = limit
+        self._nursery = Nursery(self._adopt, stacks)
+        self._pid = getpid()
+        #: Whether this process ends with the running test.
+        self._is_last = False
+        #: Between stem and runner, where there are tests that the runner must not run.
+        self._to_runner: socket.socket | None = None
+        self._to_stem: socket.socket | None = None
+        if 0 < len(alone) < len(session.items):
+            self._to_runner, self._to_stem = socket_pair()
+
+    # --- the stem ---
+
+    def loop(self) -> None:
+        """Have tests run until the controller says that there will be no more; raises what has ended them."""
+        watch_teardown(self._session, self._decide_kept)
+        shared_basetemp(self._config)  # the first to ask for it empties it
+        self._awaits_finish = True
+        self._link.put(Ready(getpid()))
+        with self._nursery.passing_on_signals():
+            while (record := self._next_record()) != "finish":
+                if isinstance(record, int) and self._have_run(TestIndex(record)).finish:
+                    break
+        self._awaits_finish = False
+
+    def _have_run(self, test: TestIndex) -> Word:
+        self._locations.of(self._item(test))  # what it finds out of the test's file goes for all of them
+        self._flush()
+        if self._needs_own(test):
+            word, status = self._run_child(test)
+        else:
+            word, status = self._attend(self._nursery.fork(lambda: self._work(self._run_several, test)))
+        return self._settle(word, status)
+
+    def _run_child(self, test: TestIndex) -> tuple[Word | None, int]:
+        return self._nursery.wait(self._nursery.fork(lambda: self._work(self._run_last, test)))
+
+    def _settle(self, word: Word | None, status: int) -> Word:
+        """Take over what a child has come to."""
+        if word is None:
+            die_of(status)
+        self._take_over(word)
+        if word.status is not None:
+            raise SessionOver(word.status, word.interrupted)
+        return word
+
+    def _take_over(self, word: Word) -> None:
+        session = self._session
+        self._failures = session.testsfailed = word.failed
+        session.shouldfail, session.shouldstop = word.shouldfail, word.shouldstop
+
+    def _needs_own(self, test: int) -> bool:
+        return test % len(self._session.items) in self._alone
+
+    def _attend(self, runner: Child) -> tuple[Word | None, int]:
+        """Wait for the runner's end, and run meanwhile what it must not run."""
+        near = self._to_runner
+        while near is not None and self._nursery.wait_or_read(runner, near.fileno()):
+            test, failed = _NOTE.unpack(near.recv(_NOTE.size))
+            self._session.testsfailed = self._failures = failed
+            word, status = self._run_child(TestIndex(test))
+            if word is None:
+                self._dismiss(runner)
+                die_of(status)
+            self._take_over(word)
+            if word.status is not None:
+                self._dismiss(runner)
+                raise SessionOver(word.status, word.interrupted)
+            near.send(_NOTE.pack(_GO_ON, word.failed))
+        return self._nursery.wait(runner)
+
+    def _dismiss(self, runner: Child) -> None:
+        """Let the runner tear down and end, without a trace in what is known of the test that died."""
+        assert self._to_runner is not None
+        noted = self._slot.copy()
+        with captured_kept(self._config):
+            with suppress(OSError):
+                self._to_runner.send(_NOTE.pack(_STOP, 0))
+            self._nursery.wait(runner)
+        self._slot.restore(noted)
+
+    # --- its children ---
+
+    def _adopt(self) -> None:
+        self._link.belong_to_this_process()
+        self._slot.belong_to_this_process()
+        self._config.hook.pytest_procpar_worker_forked(config=self._config, session=self._session)
+
+    def _work(self, run: Callable[[TestIndex], bool], test: TestIndex) -> Word:
+        """Run tests, tear everything down, and tell what has come of it."""
+        session, status, interrupted, finish = self._session, None, False, False
+        try:
+            finish = run(test)
+        except BaseException as error:
+            interrupted = isinstance(error, (KeyboardInterrupt, pytest.exit.Exception))
+            status = self._relay.ended_by(session, error)
+            self._end_teardown()
+        save_coverage(self._pid)
+        run_exit_handlers()
+        self._flush()  # not before: what an exit handler does is still on the account of the test
+        return Word(status, interrupted, session.testsfailed, session.shouldfail, session.shouldstop, finish)
+
+    def _end_teardown(self) -> None:
+        try:
+            tear_down_all(self._session)
+        except BaseException:
+            self._config.notify_exception(pytest.ExceptionInfo.from_current(), self._config.option)
+
+    def _run_last(self, test: TestIndex) -> bool:
+        self._is_last = True
+        self._run_one(test)
+        return False
+
+    def _run_several(self, test: TestIndex) -> bool:
+        """Run this test and those that follow; whether the controller has said that nothing will follow."""
+        left = self._limit
+        record: Record = test
+        while record != "finish":
+            if record == "last":
+                self._tear_down_late(None)
+            elif isinstance(record, int) and self._needs_own(record):
+                if not self._pass_on(record):
+                    break
+            elif isinstance(record, int):
+                self._is_last = left == 1
+                self._run_one(TestIndex(record))
+                if self._is_last:
+                    return False
+                left = None if left is None else left - 1
+            record = self._next_record()
+        self._tear_down_late(None)
+        return record == "finish"
+
+    def _pass_on(self, test: int) -> bool:
+        """Have the stem run a test, and wait; whether to go on afterwards."""
+        assert self._to_stem is not None
+        self._flush()
+        self._to_stem.send(_NOTE.pack(test, self._session.testsfailed))
+        answer = self._to_stem.recv(_NOTE.size)
+        if len(answer) != _NOTE.size:
+            return False
+        what, failed = _NOTE.unpack(answer)
+        if what == _GO_ON:
+            self._session.testsfailed = self._failures = failed
+        return bool(what == _GO_ON)
+
+    # --- what stays set up ---
+
+    def _look_ahead(self) -> Record | None:
+        return None if self._is_last else super()._look_ahead()
+
+    def _decide_kept(self, nextitem: pytest.Item | None) -> pytest.Item | pytest.Session | None:
+        return nextitem if self._is_last else super()._decide_kept(nextitem)
