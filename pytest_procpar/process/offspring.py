@@ -23,7 +23,7 @@ from typing import NoReturn
 from pytest_procpar.core.record import fields, record
 from pytest_procpar.process.children import RSS_UNIT
 from pytest_procpar.process.descendants import bind_death
-from pytest_procpar.process.fork import default_signals, forget_exit_handlers, fork
+from pytest_procpar.process.fork import forget_exit_handlers, fork
 from pytest_procpar.process.system import DUMP_SIGNAL, end_process, getpid
 
 __all__ = ["Child", "Nursery", "SessionOver", "Word", "die_of"]
@@ -124,7 +124,8 @@ class Nursery:
         status = 3
         try:
             self._die_with(parent)
-            default_signals()
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
             with suppress(ValueError, RuntimeError):  # no descriptor to write to
                 faulthandler.register(DUMP_SIGNAL, file=self._stacks, all_threads=True, chain=False)
             forget_exit_handlers()
