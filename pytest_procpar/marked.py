@@ -22,12 +22,10 @@ from pytest_procpar.core.messages import (
     Broke,
     Done,
     Finished,
-    FromServer,
-    FromWorker,
     Halted,
+    Message,
     Reaped,
     Reported,
-    ToServer,
     Warned,
 )
 from pytest_procpar.core.model import TestIndex
@@ -156,7 +154,7 @@ class _Processes:
             self._is_over = True
             self._item.ihook.pytest_runtest_logfinish(nodeid=self._item.nodeid, location=self._location)
 
-    def _hear(self, message: FromWorker | FromServer | ToServer) -> None:
+    def _hear(self, message: Message) -> None:
         hook = self._item.ihook
         match message:
             case Began(_, location):

@@ -12,6 +12,8 @@ import socket
 import sys
 from typing import Any
 
+from pytest_procpar.process.system import getpid
+
 __all__ = ["collect_coverage", "save_coverage"]
 
 #: What the names of this run's data files have in common.
@@ -47,7 +49,7 @@ def _choose_file(data: Any, group: int) -> None:
         data._suffix = f"{given}{socket.gethostname()}.pid{group}.X{_TOKEN}x"
         data._reset()
         data._choose_filename()
-        data._pid = os.getpid()
+        data._pid = getpid()
         data.read()
     except AttributeError:
         pass

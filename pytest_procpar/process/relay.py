@@ -16,8 +16,8 @@ from pytest_procpar.process.board import Slot
 from pytest_procpar.process.fork import disregard_interrupts
 from pytest_procpar.process.grouping import grouping_keys
 from pytest_procpar.process.limits import time_limits
-from pytest_procpar.process.replay import pinned_keys
 from pytest_procpar.process.offspring import SessionOver
+from pytest_procpar.process.replay import pinned_keys
 from pytest_procpar.process.transport import Link
 
 __all__ = ["Relay"]
