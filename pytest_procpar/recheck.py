@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from pytest_procpar.confirm import Confirmer
 from pytest_procpar.core.history import History
-from pytest_procpar.core.insights import Insight, Rechecked
+from pytest_procpar.core.insights import Change, Insight, Rechecked
 from pytest_procpar.core.messages import PassedPhases
 from pytest_procpar.core.model import TestIndex, WorkerId
 from pytest_procpar.core.order import reversed_order, shuffled
@@ -56,8 +56,9 @@ class Recheck:
         self._findings: list[Finding] = []
         self._left_out: list[TestIndex] = []
         self._note = ""
-        #: By cause, what undoes it.
+        #: By cause, what undoes it, and what it changes.
         self._cleaners: dict[tuple[TestIndex, ...], tuple[TestIndex, ...]] = {}
+        self._changes: dict[tuple[TestIndex, ...], tuple[Change, ...]] = {}
         #: What it has come to.
         self.result = Rechecked()
 
@@ -146,6 +147,7 @@ class Recheck:
             if self._options.what == "all":
                 self._inquire(prober, self._hidden(prober), len(inputs))
             self._look_for_cleaners(prober)
+            self._explain(prober)
         except Ended:
             self._note = "the re-check has ended early: its time was over, or it was interrupted"
         finally:
@@ -156,7 +158,8 @@ class Recheck:
                 finding,
                 self.word(finding.test),
                 tuple(tried.get(finding, ())),
-                self._cleaners.get(finding.cause if finding.kind in _POLLUTED else ()),
+                self._cleaners.get(_polluters(finding)),
+                self._changes.get(_polluters(finding)),
             )
             for finding in self._findings
         ]
@@ -234,9 +237,16 @@ class Recheck:
             found = self._drive(prober, survey_cleaners(cause, victim, tests), self._deadline)
             self._cleaners[cause] = tuple(found)
 
+    def _explain(self, prober: Prober) -> None:
+        """Find out what each cause changes, and which of it makes one of its victims fail."""
+        if not self._options.explain:
+            return
+        for cause, victim in self._polluters().items():
+            self._changes[cause] = prober.explain(cause, victim, self._deadline)
+
     def _polluters(self) -> dict[tuple[TestIndex, ...], TestIndex]:
         """The causes that make tests fail, with a victim each."""
-        return {f.cause: f.test for f in reversed(self._findings) if f.kind in _POLLUTED and f.cause}
+        return {_polluters(f): f.test for f in reversed(self._findings) if _polluters(f)}
 
     def _hidden(self, prober: Prober) -> list[Suspect]:
         """What fails after a polluter that is known, though it has failed nowhere yet."""
@@ -297,3 +307,8 @@ class Recheck:
     def limit(self, test: TestIndex) -> float:
         """How long a test may take that has hung in the run, in seconds; 0 for others."""
         return self._history.duration(test) if self.word(test) is Word.HUNG else 0.0
+
+
+def _polluters(finding: Finding) -> tuple[TestIndex, ...]:
+    """What makes the test fail, if other tests do."""
+    return finding.cause if finding.kind in _POLLUTED else ()

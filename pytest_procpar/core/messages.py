@@ -18,11 +18,12 @@ from .record import fields, record
 from .wire import WireError
 
 __all__ = [
-    "RECORD_SIZE", "Began", "Broke", "CollectReported", "Collected", "Done", "Finished", "Fork", "Forked",
-    "FromBranch", "FromServer", "FromWorker", "Gone", "Halted", "Here", "Location", "Message", "PassedPhases",
-    "Perform", "Performed", "Phases", "Ping", "Plant", "Pong", "Quit", "Ready", "Reap", "Reaped", "Record",
-    "Reported", "Rested", "Setup", "Signal", "Sprout", "Suspend", "ToBranch", "ToServer", "Warned", "decode",
-    "encode", "pack_record", "unpack_record", "unpack_records",
+    "RECORD_SIZE", "Began", "Broke", "Changed", "CollectReported", "Collected", "Compare", "Done",
+    "Finished", "Fork", "Forked", "FromBranch", "FromServer", "FromWorker", "Gone", "Halted", "Here",
+    "Location", "Message", "PassedPhases", "Perform", "Performed", "Phases", "Ping", "Plant", "Pong",
+    "Quit", "Ready", "Reap", "Reaped", "Record", "Reported", "Rested", "Restore", "Setup", "Signal",
+    "Sprout", "Suspend", "ToBranch", "ToServer", "Warned", "Watch", "decode", "encode", "pack_record",
+    "unpack_record", "unpack_records",
 ]  # fmt: skip
 
 #: What pytest calls an item's location: file (relative to the rootdir), line (0-based), name.
@@ -254,7 +255,24 @@ class Reap:
     pid: int
 
 
-ToBranch: TypeAlias = Sprout | Perform | Reap
+@record
+class Watch:
+    """Remember the state that tests share, as it is now."""
+
+
+@record
+class Compare:
+    """Say what has changed since: answered by `Changed`."""
+
+
+@record
+class Restore:
+    """Put back these slots, and nothing else."""
+
+    slots: tuple[str, ...]
+
+
+ToBranch: TypeAlias = Sprout | Perform | Reap | Watch | Compare | Restore
 
 
 # --- throw-away process to controller -------------------------------------------------------------
@@ -289,13 +307,20 @@ class Gone:
     status: int
 
 
-FromBranch: TypeAlias = Here | Performed | Rested | Gone
+@record
+class Changed:
+    """The slots that have changed, likely causes first: name, before, after, whether it can be put back."""
+
+    slots: tuple[tuple[str, str, str, bool], ...]
+
+
+FromBranch: TypeAlias = Here | Performed | Rested | Gone | Changed
 
 
 _KINDS: tuple[type, ...] = (
     Ready, Began, Reported, Finished, Done, CollectReported, Collected, Forked, Reaped, Warned, Halted, Broke,
     Setup, Fork, Signal, Quit, Ping, Pong, Suspend, Plant, Sprout, Perform, Reap, Here, Performed, Rested,
-    Gone,
+    Gone, Watch, Compare, Restore, Changed,
 )  # fmt: skip
 
 

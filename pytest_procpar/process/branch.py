@@ -9,22 +9,40 @@ as a result of the run, and no session is finished here.
 from __future__ import annotations
 
 import os
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
 from pytest_procpar.compat.items import alive_nodes, late_teardown, watch_teardown
-from pytest_procpar.core.messages import Gone, Here, Perform, Performed, Reap, Rested, Sprout
+from pytest_procpar.core.messages import (
+    Changed,
+    Compare,
+    Gone,
+    Here,
+    Perform,
+    Performed,
+    Reap,
+    Rested,
+    Restore,
+    Sprout,
+    Watch,
+)
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.probes import Word
 from pytest_procpar.process.fork import default_signals, fork, let_setsid_work
 from pytest_procpar.process.system import adopt_socket, end_process, getpid
 from pytest_procpar.process.transport import Link
 
+if TYPE_CHECKING:
+    from pytest_procpar.process.state import Snapshot
+
 __all__ = ["Branch"]
 
 #: How much is told of a failure, in characters.
 _MESSAGE = 500
+
+#: No more changes of the state than this are told.
+_SLOTS = 200
 
 
 class Branch:
@@ -33,6 +51,8 @@ class Branch:
     def __init__(self, session: pytest.Session, link: Link) -> None:
         self._session = session
         self._link = link
+        #: The state to compare with, once it was asked for.
+        self._snapshot: Snapshot | None = None
         self._latest: pytest.Item | None = None
         self._born_alive = False
         self._words: set[Word] = set()
@@ -71,6 +91,13 @@ class Branch:
                     self._perform(tests, then)
                 case Reap(pid):
                     self._reap(pid)
+                case Watch():
+                    self._watch()
+                case Compare():
+                    self._compare()
+                case Restore(slots):
+                    assert self._snapshot is not None
+                    self._snapshot.restore(slots)
                 case _:
                     raise AssertionError(f"not for a branch: {message!r}")
         self._link.flush()
@@ -97,6 +124,19 @@ class Branch:
         except ChildProcessError:  # somebody has waited for all children
             status = 0
         self._link.put(Gone(pid, status))
+
+    # --- state ---
+
+    def _watch(self) -> None:
+        from pytest_procpar.process.state import Snapshot
+
+        self._snapshot = Snapshot()
+
+    def _compare(self) -> None:
+        assert self._snapshot is not None
+        changes = self._snapshot.compare()[:_SLOTS]
+        slots = tuple((c.name, c.before, c.after, c.restorable) for c in changes)
+        self._link.put(Changed(slots))
 
     # --- tests ---
 

@@ -8,7 +8,19 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from pytest_procpar.core.messages import Gone, Here, Perform, Performed
+from pytest_procpar.core.blame import smallest_set
+from pytest_procpar.core.insights import Change
+from pytest_procpar.core.messages import (
+    Changed,
+    Compare,
+    Gone,
+    Here,
+    Perform,
+    Performed,
+    Rested,
+    Restore,
+    Watch,
+)
 from pytest_procpar.core.model import TestIndex, WorkerId
 from pytest_procpar.core.probes import Outcome, Probe, Word
 from pytest_procpar.process.launch import Cluster
@@ -103,6 +115,20 @@ class Prober:
             raise
         return [outcomes[i] for i in range(len(probes))]
 
+    def explain(self, cause: Tests, victim: TestIndex, deadline: float) -> tuple[Change, ...]:
+        """What `cause` changes of the state that tests share, and which of it, put back, lets `victim` pass.
+
+        :raises Ended: if there was no time to find out.
+        """
+        self._deadline = deadline
+        found: list[Change] = []
+        try:
+            self._drive([self._explain(self._trees[0], cause, victim, found)])
+        except BaseException:
+            self._forget_jobs()
+            raise
+        return tuple(found)
+
     def _deal(self, numbers: list[int], probes: Sequence[Probe]) -> list[tuple[Tree, list[int]]]:
         """Deal probes out to trees: what begins alike to the same one."""
         shares: list[list[int]] = [[] for _ in self._trees]
@@ -195,6 +221,49 @@ class Prober:
                 break
         if twig is not None:
             self._discard(tree, twig)
+
+    # --- state ---
+
+    def _explain(self, tree: Tree, cause: Tests, victim: TestIndex, found: list[Change]) -> _Job:
+        twig = yield from self._sprout(tree, tree.root)
+        if twig is None:
+            return
+        twig.port.send(Watch())
+        yield from self._perform(twig, cause, victim)
+        if len(twig.tests) == len(cause):
+            twig.port.send(Perform((), victim))  # what the victim would not find any more is not to blame
+            yield from self._expect(twig, Rested, _FORK_SECONDS)
+            twig.port.send(Compare())
+            answer = yield from self._expect(twig, Changed, _FORK_SECONDS)
+            if answer is not None:
+                proven = yield from self._prove(tree, twig, victim, answer.slots)
+                found += [Change(slot[0], slot[1], slot[2], slot[0] in proven) for slot in answer.slots]
+        self._discard(tree, twig)
+
+    def _prove(self, tree: Tree, twig: Twig, victim: TestIndex, slots: tuple[Any, ...]) -> _Job:
+        """The names of the slots that, put back, let the victim pass."""
+        names = [name for name, _, _, restorable in slots if restorable]
+        search = smallest_set(len(names))
+        try:
+            batch = next(search)
+            while True:
+                passed = []
+                for chosen in batch:
+                    restored = tuple(names[at] for at in sorted(chosen))
+                    passed.append((yield from self._passes_with(tree, twig, victim, restored)))
+                batch = search.send(passed)
+        except StopIteration as stop:
+            return {names[at] for at in stop.value or ()}
+
+    def _passes_with(self, tree: Tree, twig: Twig, victim: TestIndex, restored: tuple[str, ...]) -> _Job:
+        child = yield from self._sprout(tree, twig)
+        if child is None:
+            return False
+        child.port.send(Restore(restored))
+        yield from self._perform(child, (victim,), None)
+        passed = child.words[-1].good
+        self._discard(tree, child)
+        return passed
 
     # --- what is said to processes, and heard ---
 
