@@ -1,0 +1,254 @@
+"""The settings of the process that no module's attribute holds: each a name, a way to read and to set it.
+
+Bound when this module is imported, before any test may patch the functions. It looks at no module of the
+suite.
+"""
+
+from __future__ import annotations
+
+import _locale
+import contextvars
+import decimal
+import gc
+import logging
+import os
+import random
+import signal
+import socket
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+from pytest_procpar.process.noise import is_framework
+from pytest_procpar.process.spaces import DICT, Access, Origin, Space, dict_of
+
+__all__ = ["RANDOM", "process_spaces", "settle"]
+
+#: The name of the state that nearly everything changes that makes use of it.
+RANDOM: Final = "random.getstate()"
+
+
+class _Switch(NamedTuple):
+    name: str
+    read: Callable[[], Any]
+    write: Callable[[Any], object]
+
+
+def _bind_umask(umask: Callable[[int], int] = os.umask) -> Callable[[], int]:
+    def read() -> int:
+        mask = umask(0o077)
+        umask(mask)
+        return mask
+
+    return read
+
+
+def _bind_getcwd(getcwd: Callable[[], str] = os.getcwd) -> Callable[[], str | None]:
+    def read() -> str | None:
+        try:
+            return getcwd()
+        except OSError:  # the folder is gone
+            return None
+
+    return read
+
+
+_environment: Final[dict[bytes, bytes]] = os.environ._data  # type: ignore[attr-defined]
+_environ: Final = os.environ
+
+
+def _bind_zone(
+    zone: Any = time, tzset: Callable[[], None] = time.tzset, environ: os._Environ[str] = os.environ
+) -> _Switch:
+    key = os.fsencode("TZ")
+    data = _environment
+    was = data.get(key)
+
+    def read() -> tuple[Any, ...]:
+        values = vars(zone)
+        return values["tzname"], values["timezone"], values["altzone"], values["daylight"]
+
+    def write(_: Any) -> None:
+        # The zone follows the variable when `tzset` is called: the two may well differ, and the variable
+        # is a slot of its own.
+        now = data.get(key)
+        _put(environ, "TZ", was)
+        tzset()
+        _put(environ, "TZ", now)
+
+    return _Switch("time.tzname", read, write)
+
+
+def _put(environ: os._Environ[str], name: str, value: bytes | None) -> None:
+    if value is None:
+        environ.pop(name, None)
+    else:
+        environ[name] = os.fsdecode(value)
+
+
+def _signals() -> Iterator[_Switch]:
+    for number in sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}):
+        try:
+            name = signal.Signals(number).name
+        except ValueError:  # a real-time signal without a name
+            name = str(int(number))
+        read, write = partial(signal.getsignal, number), partial(signal.signal, number)
+        yield _Switch(f"signal.getsignal({name})", read, write)
+
+
+def _read_traps(context: Callable[[], decimal.Context]) -> tuple[str, ...]:
+    return tuple(sorted(kind.__name__ for kind, is_on in context().traps.items() if is_on))
+
+
+def _write_traps(context: Callable[[], decimal.Context], names: tuple[str, ...]) -> None:
+    traps = context().traps
+    for kind in list(traps):
+        traps[kind] = kind.__name__ in names
+
+
+def _decimal(context: Callable[[], decimal.Context] = decimal.getcontext) -> Iterator[_Switch]:
+    def switch(field: str) -> _Switch:
+        return _Switch(
+            f"decimal.getcontext().{field}",
+            lambda: getattr(context(), field),
+            lambda value: setattr(context(), field, value),
+        )
+
+    yield from map(switch, ("prec", "rounding", "Emin", "Emax", "capitals", "clamp"))
+    yield _Switch("decimal.getcontext().traps", partial(_read_traps, context), partial(_write_traps, context))
+
+
+def _collector(on: Callable[[], None] = gc.enable, off: Callable[[], None] = gc.disable) -> _Switch:
+    return _Switch("gc.isenabled()", gc.isenabled, lambda is_on: on() if is_on else off())
+
+
+def _thresholds(put: Callable[[int, int, int], None] = gc.set_threshold) -> _Switch:
+    return _Switch("gc.get_threshold()", gc.get_threshold, lambda values: put(*values))
+
+
+def _locales(put: Callable[..., str] = _locale.setlocale, category: int = _locale.LC_ALL) -> _Switch:
+    return _Switch("locale.setlocale(LC_ALL)", partial(put, category, None), partial(put, category))
+
+
+def _masks(mask: Callable[[int, Any], set[Any]] = signal.pthread_sigmask) -> _Switch:
+    def read() -> tuple[int, ...]:
+        return tuple(sorted(map(int, mask(signal_block, ()))))
+
+    signal_block = signal.SIG_BLOCK
+    return _Switch("signal.pthread_sigmask(SIG_BLOCK, [])", read, partial(mask, signal.SIG_SETMASK))
+
+
+_SWITCHES: Final = (
+    _Switch("os.getcwd()", _bind_getcwd(), os.chdir),
+    _Switch("os.umask()", _bind_umask(), os.umask),
+    _Switch("sys.getrecursionlimit()", sys.getrecursionlimit, sys.setrecursionlimit),
+    _Switch("sys.getswitchinterval()", sys.getswitchinterval, sys.setswitchinterval),
+    _Switch("sys.gettrace()", sys.gettrace, sys.settrace),
+    _Switch("sys.getprofile()", sys.getprofile, sys.setprofile),
+    _collector(),
+    _thresholds(),
+    _Switch("gc.get_debug()", gc.get_debug, gc.set_debug),
+    _Switch("socket.getdefaulttimeout()", socket.getdefaulttimeout, socket.setdefaulttimeout),
+    _masks(),
+    _locales(),
+    *_decimal(),
+    *_signals(),
+    _Switch(RANDOM, random.getstate, random.setstate),
+)
+
+
+def _read_all(switches: tuple[_Switch, ...]) -> dict[str, Any]:
+    return {switch.name: switch.read() for switch in switches}
+
+
+def _write_one(switches: tuple[_Switch, ...], name: str, value: Any) -> None:
+    next(switch for switch in switches if switch.name == name).write(value)
+
+
+_SETTINGS: Final = Access(_read_all, _write_one, None, lambda _, key: str(key))
+
+
+# --- the environment, the modules, the loggers, the context -----------------------------------------
+
+
+def _item(place: str, key: object) -> str:
+    return f"{place}[{key!r}]"
+
+
+def _read_environment(_: object, decode: Callable[[bytes], str] = os.fsdecode) -> Mapping[str, str]:
+    return {decode(key): decode(value) for key, value in _environment.items()}
+
+
+_ENVIRON: Final = Access(
+    _read_environment,
+    lambda environ, key, value: environ.__setitem__(key, value),
+    lambda environ, key: environ.pop(key, None),
+    _item,
+)
+#: The owner is `sys.modules`.
+_MODULES: Final = Access(
+    lambda owner: owner,
+    dict.__setitem__,
+    lambda owner, key: owner.pop(key, None),
+    _item,
+)
+
+_OF_A_LOGGER: Final = frozenset({"level", "disabled", "propagate", "handlers", "filters"})
+_manager: Final = logging.root.manager
+_root: Final = logging.root
+_clear_logging: Final[Callable[[logging.Manager], None]] = logging.Manager._clear_cache  # type: ignore[attr-defined]
+
+
+def _loggers() -> Iterator[Space]:
+    named = [(name, logger) for name, logger in _manager.loggerDict.items() if not is_framework(name)]
+    for name, logger in [("", _root), *named]:
+        # A placeholder stands for the parents of a logger that nobody has asked for.
+        values = None if isinstance(logger, logging.PlaceHolder) else _dict_of(logger)
+        if values is not None:
+            place = f"logging.getLogger({name!r})" if name else "logging.getLogger()"
+            before = {key: values[key] for key in _OF_A_LOGGER if key in values}
+            yield Space(place, values, DICT, Origin.OURS, before, _OF_A_LOGGER)
+    values = vars(_manager)
+    keys = frozenset({"_disable", "loggerClass", "logRecordFactory"})
+    yield Space("logging.root.manager", values, DICT, Origin.OURS, {key: values[key] for key in keys}, keys)
+
+
+def _dict_of(value: object) -> dict[str, Any] | None:
+    get = dict_of(type(value))
+    return None if get is None else get(value)
+
+
+_CONTEXT: Final = Access(
+    lambda copy: {var: value for var, value in copy().items() if var.name != "decimal_context"},
+    lambda _, var, value: var.set(value),
+    None,
+    lambda _, var: f"ContextVar({var.name!r}).get()",
+)
+
+
+def process_spaces() -> list[Space]:
+    """Everything that belongs to the process, as it is now."""
+    switches = (*_SWITCHES, _bind_zone())
+    modules = sys.modules
+    return [
+        Space("os.environ", _environ, _ENVIRON, Origin.OURS, _ENVIRON.read(_environ)),
+        Space("", switches, _SETTINGS, Origin.OURS, _read_all(switches)),
+        *_loggers(),
+        Space("", contextvars.copy_context, _CONTEXT, Origin.OURS, _CONTEXT.read(contextvars.copy_context)),
+        Space("sys.modules", modules, _MODULES, Origin.OURS, dict(modules)),
+    ]
+
+
+_FILTERS_CHANGED: Final[Callable[[], None] | None] = getattr(
+    warnings, "_filters_mutated", getattr(warnings, "_filters_mutated_lock_held", None)
+)
+
+
+def settle() -> None:
+    """Have forgotten what the standard library remembers about settings that were put back."""
+    _clear_logging(_manager)
+    if _FILTERS_CHANGED is not None:
+        _FILTERS_CHANGED()

@@ -1,0 +1,321 @@
+"""The state that a suite's modules hold: found, and copied deep enough that it can be told what changed.
+
+From every module it goes to classes, functions, module-level objects and containers, two levels down (in
+the standard library to what a module itself holds). It decides on no change.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import itertools
+import logging
+import os
+import sys
+import types
+import weakref
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+from pytest_procpar.process.containers import MOST, PLAIN, Family, Pairs, family_of, mro_of
+from pytest_procpar.process.noise import is_framework, is_noise
+from pytest_procpar.process.spaces import (
+    CLASS,
+    DICT,
+    FUNCTION,
+    SLOTS,
+    Origin,
+    Space,
+    class_dict,
+    dict_of,
+    slots_of,
+)
+
+__all__ = ["Cache", "Counter", "Held", "Walk"]
+
+#: How deep what is nested in a module's value is looked at.
+_DEEPEST: Final = {Origin.OURS: 2, Origin.INSTALLED: 2, Origin.STDLIB: 0}
+#: The values in a container with more entries than this are not looked into.
+_WIDEST: Final = 1_000
+#: Instances of these are machinery, or are looked at elsewhere.
+_OPAQUE: Final[frozenset[type]] = frozenset(
+    {
+        *(
+            logging.Logger,
+            logging.Manager,
+            logging.PlaceHolder,
+            enum.Enum,
+            types.ModuleType,
+            type(os.environ),
+        ),
+        *(weakref.WeakKeyDictionary, weakref.WeakValueDictionary, weakref.WeakSet, weakref.ref),
+    }
+)
+_OPAQUE_HOMES: Final = frozenset({"typing", "threading", "_thread", "importlib", "re", "abc", "_abc", "ast"})
+#: Flags of a type that can be changed: it lies on the heap, and is not immutable.
+_HEAP, _IMMUTABLE = 1 << 9, 1 << 8
+_flags_of: Callable[[type], int] = type.__dict__["__flags__"].__get__
+_LRU: Final = functools._lru_cache_wrapper
+_cache_info: Final[Callable[[Any], Any]] = _LRU.cache_info
+_cache_clear: Final[Callable[[Any], None]] = _LRU.cache_clear
+
+
+@dataclass(slots=True)
+class Held:
+    """A container, and what was in it."""
+
+    obj: Any
+    family: Family
+    #: None if it has too many entries.
+    copy: Any
+    size: int
+    origin: Origin
+    #: Where it was found, the place it is named after first.
+    parents: list[tuple[Space | Held, Any]]
+
+    def name(self, key: object) -> str:
+        """What a user would type to see an entry."""
+        return f"{self.title}[{key!r}]"
+
+    @property
+    def title(self) -> str:
+        """What a user would type to see it."""
+        parent, key = self.parents[0]
+        return parent.name(key)
+
+
+@dataclass(slots=True)
+class Cache:
+    """A function's `lru_cache`, and what it said of itself: how often it missed, how much it holds."""
+
+    name: str
+    function: Any
+    info: tuple[int, int]
+    origin: Origin
+
+    def now(self) -> tuple[int, int]:
+        """What it says now."""
+        found = _cache_info(self.function)
+        return found.misses, found.currsize
+
+    def clear(self) -> None:
+        """Empty it."""
+        _cache_clear(self.function)
+
+
+@dataclass(slots=True)
+class Counter:
+    """An `itertools.count`, which can only be read by its repr."""
+
+    space: Space
+    key: Any
+    obj: object
+    text: str
+
+
+_Parent: TypeAlias = "Space | Held"
+_Visit: TypeAlias = "Callable[[Walk, Any, _Parent, Any, int], None]"
+
+
+@dataclass(slots=True)
+class Walk:
+    """What has been found."""
+
+    spaces: list[Space] = field(default_factory=list)
+    #: By the container's id.
+    held: dict[int, Held] = field(default_factory=dict)
+    caches: list[Cache] = field(default_factory=list)
+    counters: list[Counter] = field(default_factory=list)
+    _seen: set[int] = field(default_factory=set)
+    #: Classes and functions that were met where they were not defined.
+    _strangers: list[tuple[_Visit, Any, _Parent, Any, int]] = field(default_factory=list)
+    _visits: dict[type, _Visit | None] = field(default_factory=dict)
+    _module: str | None = None
+    _origin: Origin = Origin.OURS
+
+    def visit_modules(self) -> None:
+        """Go through all modules. What several share is named after where it most likely comes from."""
+        found = []
+        for name, module in sys.modules.copy().items():
+            if type(name) is str and not is_framework(name) and (values := _values_of(module)) is not None:
+                origin = _origin_of(name, values)
+                found.append((-origin, _is_of_tests(name), name.count("."), name, values))
+        for negative, _, _, name, values in sorted(found, key=lambda entry: entry[:3]):
+            if id(values) not in self._seen:
+                self._seen.add(id(values))
+                self._module, self._origin = name, Origin(-negative)
+                self.visit(Space(name, values, DICT, self._origin, values.copy()))
+        self._module = None
+        for visit, value, parent, key, depth in self._strangers:
+            self._origin = parent.origin
+            visit(self, value, parent, key, depth)
+
+    def visit(self, space: Space, depth: int = 0) -> None:
+        """Take a space in, and what its values hold."""
+        if self._module is None:
+            self._origin = space.origin
+        self.spaces.append(space)
+        self._values(space, space.before.items(), space.place, depth)
+
+    def _values(self, parent: _Parent, items: Iterable[tuple[Any, Any]], place: str, depth: int) -> None:
+        if depth > _DEEPEST[self._origin]:
+            return
+        visits = self._visits
+        for key, value in items:
+            kind = type(value)
+            try:
+                visit = visits[kind]
+            except KeyError:
+                visit = visits[kind] = _visit_of(kind)
+            if visit is not None and not is_noise(place, key):
+                visit(self, value, parent, key, depth)
+
+    def _is_elsewhere(self, home: object) -> bool:
+        """Whether what says that it was defined in `home` is better looked at there."""
+        return self._module is not None and home != self._module
+
+    def _take_container(self, obj: Any, parent: _Parent, key: Any, depth: int, family: Family) -> None:
+        if (known := self.held.get(id(obj))) is not None:
+            known.parents.append((parent, key))
+            return
+        size = family.size(obj)
+        copy = family.copy(obj) if size <= MOST else None
+        held = self.held[id(obj)] = Held(obj, family, copy, size, self._origin, [(parent, key)])
+        if copy is None or size > _WIDEST:
+            return
+        if isinstance(copy, Pairs):
+            self._values(held, zip(copy.keys, copy.values, strict=True), "", depth + 1)
+        elif isinstance(copy, list):
+            self._values(held, enumerate(copy), "", depth + 1)
+
+    def _take_class(self, cls: type, parent: _Parent, key: Any, depth: int) -> None:
+        if id(cls) in self._seen:
+            return
+        values = class_dict(cls)
+        home = values.get("__module__")
+        if is_framework(home):
+            return
+        if self._is_elsewhere(home):
+            self._strangers.append((Walk._take_class, cls, parent, key, depth))
+            return
+        self._seen.add(id(cls))
+        if _flags_of(cls) & (_HEAP | _IMMUTABLE) == _HEAP:
+            self.visit(Space(parent.name(key), cls, CLASS, self._origin, dict(values)))
+
+    def _take_function(self, function: types.FunctionType, parent: _Parent, key: Any, depth: int) -> None:
+        if self._origin is Origin.STDLIB or id(function) in self._seen:
+            return
+        if self._is_elsewhere(function.__module__):
+            self._strangers.append((Walk._take_function, function, parent, key, depth))
+            return
+        self._seen.add(id(function))
+        before = FUNCTION.read(function)
+        self.visit(Space(parent.name(key), function, FUNCTION, self._origin, before), depth + 1)
+
+    def _take_wrapped(self, wrapper: Any, parent: _Parent, key: Any, depth: int) -> None:
+        if type(wrapper.__func__) is types.FunctionType:
+            self._take_function(wrapper.__func__, parent, key, depth)
+
+    def _take_cache(self, function: Any, parent: _Parent, key: Any, depth: int) -> None:
+        home = _dict_of_lru(function).get("__module__")
+        if self._origin is Origin.STDLIB or id(function) in self._seen or is_framework(home):
+            return
+        if self._is_elsewhere(home):
+            self._strangers.append((Walk._take_cache, function, parent, key, depth))
+            return
+        self._seen.add(id(function))
+        cache = Cache(f"{parent.name(key)}.cache_info()", function, (0, 0), self._origin)
+        if _cache_info(function).maxsize != 0:
+            cache.info = cache.now()
+            self.caches.append(cache)
+
+    def _take_instance(
+        self,
+        obj: object,
+        parent: _Parent,
+        key: Any,
+        depth: int,
+        read: Callable[[object], dict[str, Any]] | None,
+        members: dict[str, types.MemberDescriptorType],
+    ) -> None:
+        if id(obj) in self._seen or depth > _DEEPEST[self._origin]:
+            return
+        self._seen.add(id(obj))
+        if read is not None:
+            values = read(obj)
+            self.visit(Space(parent.name(key), values, DICT, self._origin, values.copy()), depth + 1)
+        if members and self._origin is not Origin.STDLIB:
+            owner = (obj, members)
+            self.visit(Space(parent.name(key), owner, SLOTS, self._origin, SLOTS.read(owner)), depth + 1)
+
+    def _take_counter(self, obj: object, parent: _Parent, key: Any, depth: int) -> None:
+        if isinstance(parent, Space) and parent.access is not FUNCTION:
+            self.counters.append(Counter(parent, key, obj, repr(obj)))
+
+
+# --- what is done with a value of each type -------------------------------------------------------
+
+_dict_of_lru: Final[Callable[[Any], dict[str, Any]]] = _LRU.__dict__["__dict__"].__get__
+
+_SIMPLE: Final[dict[type, _Visit]] = {
+    types.FunctionType: Walk._take_function,
+    staticmethod: Walk._take_wrapped,
+    classmethod: Walk._take_wrapped,
+    _LRU: Walk._take_cache,
+    itertools.count: Walk._take_counter,
+}
+
+
+def _visit_of(kind: type) -> _Visit | None:
+    order = mro_of(kind)
+    if kind in _SIMPLE:
+        return _SIMPLE[kind]
+    if kind in PLAIN or not _OPAQUE.isdisjoint(order):
+        return None
+    if type in order:
+        return Walk._take_class
+    home = class_dict(kind).get("__module__")
+    if is_framework(home) or (isinstance(home, str) and home.partition(".")[0] in _OPAQUE_HOMES):
+        return None
+    return _visit_of_instance(kind)
+
+
+def _visit_of_instance(kind: type) -> _Visit | None:
+    family, read, members = family_of(kind), dict_of(kind), slots_of(kind)
+
+    def visit(walk: Walk, obj: Any, parent: _Parent, key: Any, depth: int) -> None:
+        if family is not None:
+            walk._take_container(obj, parent, key, depth, family)
+        if read is not None or members:
+            walk._take_instance(obj, parent, key, depth, read, members)
+
+    return None if family is None and read is None and not members else visit
+
+
+# --- modules --------------------------------------------------------------------------------------
+
+
+def _values_of(module: object) -> dict[str, Any] | None:
+    read = dict_of(type(module))
+    values = None if read is None else read(module)
+    return values if type(values) is dict else None
+
+
+def _origin_of(name: str, values: dict[str, Any]) -> Origin:
+    if name.partition(".")[0] in sys.stdlib_module_names:
+        return Origin.STDLIB
+    file = values.get("__file__")
+    installed = isinstance(file, str) and ("site-packages" in file or "dist-packages" in file)
+    return Origin.INSTALLED if installed else Origin.OURS
+
+
+def _is_of_tests(name: str) -> bool:
+    parts = name.split(".")
+    last = parts[-1]
+    return (
+        last == "conftest"
+        or last.startswith("test_")
+        or last.endswith("_test")
+        or parts[0] in ("test", "tests")
+    )
