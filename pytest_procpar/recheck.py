@@ -6,7 +6,7 @@ into are processes forked, and nothing that they find changes an outcome.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import time
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ from pytest_procpar.core.insights import Change, Insight, Rechecked
 from pytest_procpar.core.messages import PassedPhases
 from pytest_procpar.core.model import TestIndex, WorkerId
 from pytest_procpar.core.order import reversed_order, shuffled
-from pytest_procpar.core.probes import Word
+from pytest_procpar.core.probes import Confirmation, Word
 from pytest_procpar.core.search import Search
 from pytest_procpar.core.survey import survey_after, survey_alone, survey_cleaners, survey_order
 from pytest_procpar.core.suspects import Finding, Inquiry, Kind, Suspect
@@ -35,6 +35,9 @@ _RESERVED = 0.25
 
 #: The kinds of which the cause is a polluter.
 _POLLUTED = (Kind.VICTIM, Kind.CONTAMINATED_CRASH)
+
+#: What may be spent on explanations that only go into a report, in seconds.
+_CHEAP = 2.0
 
 _T = TypeVar("_T")
 
@@ -141,18 +144,26 @@ class Recheck:
         self._budget = max(LEAST_BUDGET, now - self._began) if budget is None else budget
         self._deadline = now + self._budget
         prober = Prober(cluster, inputs, basetemp, self._seconds, self.limit, ended, wake)
+        tried: dict[Finding, list[Confirmation]] = {}
         try:
-            suspects = self._failed() + self._surveyed(prober)
-            self._inquire(prober, suspects, len(inputs))
-            if self._options.what == "all":
-                self._inquire(prober, self._hidden(prober), len(inputs))
+            try:
+                self._look_for_dependence(prober, len(inputs))
+            finally:
+                tried = confirmer.confirm(self._findings, len(inputs), self._deadline, ended)
             self._look_for_cleaners(prober)
             self._explain(prober)
         except Ended:
             self._note = "the re-check has ended early: its time was over, or it was interrupted"
         finally:
             prober.close()
-        tried = confirmer.confirm(self._findings, len(inputs), self._deadline, ended)
+            self._conclude(tried)
+
+    def _look_for_dependence(self, prober: Prober, lanes: int) -> None:
+        self._inquire(prober, self._failed() + self._surveyed(prober), lanes)
+        if self._options.what == "all":
+            self._inquire(prober, self._hidden(prober), lanes)
+
+    def _conclude(self, tried: Mapping[Finding, Sequence[Confirmation]]) -> None:
         insights = [
             Insight(
                 finding,
@@ -238,11 +249,22 @@ class Recheck:
             self._cleaners[cause] = tuple(found)
 
     def _explain(self, prober: Prober) -> None:
-        """Find out what each cause changes, and which of it makes one of its victims fail."""
-        if not self._options.explain:
+        """Find out what each cause changes, and which of it makes one of its victims fail.
+
+        For a report that is also done without being asked for, as far as it is cheap.
+        """
+        options, deadline = self._options, self._deadline
+        if not options.explain and not options.reported:
             return
+        if not options.explain:
+            deadline = min(deadline, monotonic() + _CHEAP)
         for cause, victim in self._polluters().items():
-            self._changes[cause] = prober.explain(cause, victim, self._deadline)
+            try:
+                self._changes[cause] = prober.explain(cause, victim, deadline)
+            except Ended:
+                if options.explain:
+                    raise
+                return
 
     def _polluters(self) -> dict[tuple[TestIndex, ...], TestIndex]:
         """The causes that make tests fail, with a victim each."""

@@ -44,6 +44,8 @@ class RecheckOptions:
     budget: float | None = None
     tests: int = 20
     explain: bool = False
+    #: Whether there is a report, which holds explanations that nobody has asked for, too.
+    reported: bool = False
     cleaners: bool = False
     strict: bool = False
 
@@ -301,6 +303,7 @@ def _recheck(config: pytest.Config) -> RecheckOptions:
         budget=option.recheck_budget,
         tests=_checked("--recheck-tests", option.recheck_tests, 1) or 1,
         explain=option.recheck_explain,
+        reported=option.procpar_report is not None,
         cleaners=option.recheck_cleaners,
         strict=option.recheck_strict,
     )

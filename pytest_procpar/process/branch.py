@@ -134,7 +134,7 @@ class Branch:
 
     def _compare(self) -> None:
         assert self._snapshot is not None
-        changes = self._snapshot.compare()[:_SLOTS]
+        changes = self._snapshot.compare(imports=True)[:_SLOTS]
         slots = tuple((c.name, c.before, c.after, c.restorable) for c in changes)
         self._link.put(Changed(slots))
 
@@ -151,7 +151,7 @@ class Branch:
         first = order[0] if order else last
         if self._latest is not None and alive_nodes(self._session):
             late_teardown(self._latest, first)
-        for test, item, following in zip(tests, order, [*order[1:], last], strict=True):
+        for test, item, following in zip(tests, order, [*order[1:], last], strict=False):
             self._run(TestIndex(test), item, following)
         self._link.put(Rested())
 

@@ -231,14 +231,19 @@ class Prober:
         twig.port.send(Watch())
         yield from self._perform(twig, cause, victim)
         if len(twig.tests) == len(cause):
-            twig.port.send(Perform((), victim))  # what the victim would not find any more is not to blame
-            yield from self._expect(twig, Rested, _FORK_SECONDS)
-            twig.port.send(Compare())
-            answer = yield from self._expect(twig, Changed, _FORK_SECONDS)
-            if answer is not None:
-                proven = yield from self._prove(tree, twig, victim, answer.slots)
-                found += [Change(slot[0], slot[1], slot[2], slot[0] in proven) for slot in answer.slots]
+            slots = yield from self._changed(twig, victim)
+            proven = yield from self._prove(tree, twig, victim, slots)
+            found += [Change(slot[0], slot[1], slot[2], slot[0] in proven) for slot in slots]
         self._discard(tree, twig)
+
+    def _changed(self, twig: Twig, victim: TestIndex) -> _Job:
+        """The slots that are otherwise than before, for a victim that comes next."""
+        twig.port.send(Perform((), victim))  # what it would not find any more is not to blame
+        if (yield from self._expect(twig, Rested, _FORK_SECONDS)) is None:
+            return ()
+        twig.port.send(Compare())
+        answer = yield from self._expect(twig, Changed, _FORK_SECONDS)
+        return () if answer is None else answer.slots
 
     def _prove(self, tree: Tree, twig: Twig, victim: TestIndex, slots: tuple[Any, ...]) -> _Job:
         """The names of the slots that, put back, let the victim pass."""
