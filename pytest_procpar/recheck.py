@@ -258,13 +258,12 @@ class Recheck:
             return
         if not options.explain:
             deadline = min(deadline, monotonic() + _CHEAP)
-        for cause, victim in self._polluters().items():
-            try:
+        try:
+            for cause, victim in self._polluters().items():
                 self._changes[cause] = prober.explain(cause, victim, deadline)
-            except Ended:
-                if options.explain:
-                    raise
-                return
+        except Ended:
+            if options.explain:
+                raise
 
     def _polluters(self) -> dict[tuple[TestIndex, ...], TestIndex]:
         """The causes that make tests fail, with a victim each."""
