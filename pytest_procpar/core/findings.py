@@ -66,7 +66,8 @@ class Finding:
     """What an inquiry has come to about one test.
 
     ``cause`` are its polluters or state-setters, in their order; of an NIO, the test itself. ``note`` says
-    what is missing, if anything. ``message`` is the first line of the failure.
+    what is missing, if anything. ``message`` is the first line of the failure. ``beside`` ran at the same time
+    where that is what it fails by.
     """
 
     test: TestIndex
@@ -75,6 +76,7 @@ class Finding:
     tallies: tuple[Tally, ...] = ()
     message: str = ""
     note: str = ""
+    beside: tuple[TestIndex, ...] = ()
 
 
 class Case:
@@ -123,7 +125,9 @@ class Case:
         """What is known, in a form to be reported."""
         tallies = tuple(Tally(under, sum(bad), len(bad)) for under, bad in self._tallies.items())
         note = self.note if self.settled or self.search is None else self._standing(self.search)
-        return Finding(self.test, self.kind, self.cause, tallies, self.message, note)
+        sides = self.suspect.beside if self.kind is Kind.PARALLEL_ONLY else ()
+        beside = tuple(dict.fromkeys(test for side in sides for test in side))
+        return Finding(self.test, self.kind, self.cause, tallies, self.message, note, beside)
 
     def _standing(self, search: CauseSearch) -> str:
         if search.found:

@@ -56,6 +56,7 @@ class FindingRecord(_More):
     collection_dependent: bool
     test: TestName
     causes: list[TestName]
+    beside: list[TestName]
     message: str
     note: str
     tallies: list[TallyRecord]
@@ -79,6 +80,7 @@ def _record(insight: Insight, names: Callable[[Iterable[TestIndex]], list[TestNa
         "collection_dependent": insight.collection_dependent,
         "test": names([finding.test])[0],
         "causes": names(finding.cause),
+        "beside": names(finding.beside),
         "message": finding.message,
         "note": finding.note,
         "tallies": [

@@ -77,6 +77,8 @@ class _Section:
             plural = "s, which act together" if len(cause) > 1 else ""
             for test in cause:
                 yield f"    {_ROLES[kind]}{plural}: {self._nodeid(test)}"
+        if first.finding.beside:
+            yield f"    beside: {self._names(first.finding.beside)}"
         yield from _state(first.changes)
         yield from self._cleaners(first.cleaners)
         for tried in first.confirmations:
