@@ -66,8 +66,8 @@ class Finding:
     """What an inquiry has come to about one test.
 
     ``cause`` are its polluters or state-setters, in their order; of an NIO, the test itself. ``note`` says
-    what is missing, if anything. ``message`` is the first line of the failure. ``beside`` ran at the same time
-    where that is what it fails by.
+    what is missing, if anything. ``message`` is the first line of the failure. ``beside`` ran at the same
+    time, where that is what it fails by.
     """
 
     test: TestIndex
