@@ -19,6 +19,7 @@ from pytest_procpar.compat.items import watch_teardown
 from pytest_procpar.compat.output import captured_kept
 from pytest_procpar.core.messages import Ready, Record
 from pytest_procpar.core.model import TestIndex
+from pytest_procpar.core.vitals import Stage
 from pytest_procpar.process.board import Board, Slot
 from pytest_procpar.process.covdata import save_coverage
 from pytest_procpar.process.fork import run_exit_handlers
@@ -143,6 +144,8 @@ class Stem(Worker):
     def _adopt(self) -> None:
         self._link.belong_to_this_process()
         self._slot.belong_to_this_process()
+        latest = self._slot.read().test
+        self._slot.enter(Stage.PREPARING, -1 if latest is None else latest)
         self._config.hook.pytest_procpar_worker_forked(config=self._config, session=self._session)
 
     def _work(self, run: Callable[[TestIndex], bool], test: TestIndex) -> Word:

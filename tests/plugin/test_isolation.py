@@ -164,6 +164,35 @@ def test_the_hook_of_forked_workers_is_called_in_each_process(suite: Suite) -> N
     assert set(pids(finished)) < set(pids(finished, "forked"))
 
 
+def test_a_process_may_take_its_time_before_its_test(suite: Suite) -> None:
+    suite.tests("def test(): pass")
+    suite.conftest("""
+        import time
+
+        def pytest_procpar_worker_forked(config):
+            time.sleep(3.5)  # longer than a worker may take to begin a test that it has claimed
+    """)
+    suite.run("-n1", "--isolate").assert_summary(passed=1)
+
+
+def test_a_death_before_a_test_is_an_error_of_the_run(suite: Suite) -> None:
+    suite.tests(CLEAN)
+    suite.conftest("""
+        import os
+
+        STEM = []
+
+        def pytest_procpar_worker_forked(config):
+            if STEM and not os.path.exists("died"):
+                open("died", "w").close()
+                os._exit(5)
+            STEM.append(os.getpid())
+    """)
+    finished = suite.run("-n1", "--isolate")
+    finished.assert_summary(passed=8, errors=1)
+    assert "died before its next test: exited with code 5" in finished.out
+
+
 @pytest.mark.parametrize("dist", ["worksteal", "loadscope", "loadfile", "loadgroup"])
 def test_isolation_goes_with_every_distribution(suite: Suite, dist: str) -> None:
     suite.tests(CLEAN)
