@@ -12,6 +12,8 @@ import socket
 import sys
 from typing import Any
 
+from pytest_procpar.process.system import getpid
+
 __all__ = ["collect_coverage", "save_coverage"]
 
 #: What the names of this run's data files have in common.
@@ -32,9 +34,12 @@ def save_coverage(group: int) -> None:
     """
     for instance in _running():
         data = getattr(instance, "_data", None)
-        if data is not None:
-            _choose_file(data, group)
-        instance.save()
+        try:
+            if data is not None:
+                _choose_file(data, group)
+            instance.save()
+        except Exception as error:  # a full disk, or what it needs is patched by a test
+            sys.stderr.write(f"pytest-procpar: coverage data of a process could not be saved: {error!r}\n")
 
 
 def _choose_file(data: Any, group: int) -> None:
@@ -47,7 +52,7 @@ def _choose_file(data: Any, group: int) -> None:
         data._suffix = f"{given}{socket.gethostname()}.pid{group}.X{_TOKEN}x"
         data._reset()
         data._choose_filename()
-        data._pid = os.getpid()
+        data._pid = getpid()
         data.read()
     except AttributeError:
         pass

@@ -51,7 +51,13 @@ from pytest_procpar.process.marks import marked_tests
 from pytest_procpar.process.orphan import interrupted_without_peer
 from pytest_procpar.process.relay import Relay
 from pytest_procpar.process.stem import Stem
-from pytest_procpar.process.system import adopt_socket, change_directory, end_process, out_of_reach
+from pytest_procpar.process.system import (
+    adopt_socket,
+    change_directory,
+    end_process,
+    getpid,
+    out_of_reach,
+)
 from pytest_procpar.process.transport import Link
 from pytest_procpar.process.worker import Worker
 from pytest_procpar.settings import Settings
@@ -357,5 +363,5 @@ class ForkServer:
         worker.done(output)
         forget_fault_handler(self._config)
         unconfigure(self._config)
-        save_coverage(os.getpid())
+        save_coverage(getpid())
         run_exit_handlers()

@@ -596,6 +596,37 @@ def test_a_marked_test_finds_nothing_that_others_have_left(suite: Suite, workers
 
 
 @everywhere
+def test_what_tests_have_patched_does_not_matter(suite: Suite, workers: list[str]) -> None:
+    suite.tests("""
+        import os
+        import pytest
+        import socket
+
+        def refuse(*args, **kwargs):
+            raise AssertionError("what a test has patched was called")
+
+        def patch():
+            for name in ("getpid", "write", "read", "kill", "fork", "wait4", "_exit", "_fork"):
+                setattr(os, name, refuse)
+            socket.socket.send = socket.socket.recv = refuse
+
+        def test_1():
+            if "PYTEST_XDIST_WORKER" in os.environ:  # else pytest itself would need them
+                patch()
+
+        @pytest.mark.isolated
+        def test_2():
+            patch()
+
+        def test_3():
+            pass
+    """)
+    finished = suite.run(*workers, "-p", "no:recorder")
+    finished.assert_summary(passed=3)
+    assert finished.ret == 0
+
+
+@everywhere
 def test_the_mark_goes_for_a_module(suite: Suite, workers: list[str]) -> None:
     suite.tests(CLEAN.replace("STATE = []", "STATE = []\n    pytestmark = pytest.mark.isolated"))
     finished = suite.run(*workers)
