@@ -24,6 +24,8 @@ class Stage(IntEnum):
     LATE_TEARDOWN = 5
     #: The end of the session.
     ENDING = 6
+    #: Between two tests, in a process that has been forked for the next one.
+    PREPARING = 7
 
     @property
     def in_test(self) -> bool:
@@ -42,6 +44,7 @@ _WORDS = {
     Stage.BETWEEN: "between two tests",
     Stage.LATE_TEARDOWN: "teardown of fixtures that several tests share",
     Stage.ENDING: "end of its session",
+    Stage.PREPARING: "before its next test",
 }
 
 

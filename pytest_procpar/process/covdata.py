@@ -34,9 +34,12 @@ def save_coverage(group: int) -> None:
     """
     for instance in _running():
         data = getattr(instance, "_data", None)
-        if data is not None:
-            _choose_file(data, group)
-        instance.save()
+        try:
+            if data is not None:
+                _choose_file(data, group)
+            instance.save()
+        except Exception as error:  # a full disk, or what it needs is patched by a test
+            sys.stderr.write(f"pytest-procpar: coverage data of a process could not be saved: {error!r}\n")
 
 
 def _choose_file(data: Any, group: int) -> None:

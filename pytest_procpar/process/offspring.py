@@ -194,14 +194,13 @@ class Nursery:
         finally:
             signal.signal(signal.SIGINT, signal.default_int_handler)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            signal.signal(DUMP_SIGNAL, signal.SIG_DFL)
             faulthandler.register(DUMP_SIGNAL, file=self._stacks, all_threads=True, chain=False)
 
     def _caught(self, signum: int, frame: FrameType | None) -> None:
-        if self._living:
-            self._pass_on(signum)
-        elif self._forking:
+        if self._forking:
             self._pending.append(signum)
+        elif self._living:
+            self._pass_on(signum)
         elif signum == signal.SIGINT:
             raise KeyboardInterrupt
         elif signum == DUMP_SIGNAL:
@@ -230,4 +229,4 @@ def die_of(status: int) -> NoReturn:
             signal.signal(signum, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signum])
         os.kill(getpid(), signum)
-    end_process(max(code, 1) if code else 0)
+    end_process(code if code >= 0 else 1)

@@ -19,6 +19,7 @@ from pytest_procpar.compat.items import watch_teardown
 from pytest_procpar.compat.output import captured_kept
 from pytest_procpar.core.messages import Ready, Record
 from pytest_procpar.core.model import TestIndex
+from pytest_procpar.core.vitals import Stage
 from pytest_procpar.process.board import Board, Slot
 from pytest_procpar.process.covdata import save_coverage
 from pytest_procpar.process.fork import run_exit_handlers
@@ -64,9 +65,10 @@ class Stem(Worker):
         self._is_last = False
         #: Between stem and runner, where there are tests that the runner must not run.
         self._to_runner: socket.socket | None = None
-        self._to_stem: socket.socket | None = None
         if 0 < len(alone) < len(session.items):
             self._to_runner, self._to_stem = socket_pair()
+            # Bound here, where no test has patched them.
+            self._ask, self._await_answer = self._to_stem.send, self._to_stem.recv
 
     # --- the stem ---
 
@@ -143,6 +145,8 @@ class Stem(Worker):
     def _adopt(self) -> None:
         self._link.belong_to_this_process()
         self._slot.belong_to_this_process()
+        latest = self._slot.read().test
+        self._slot.enter(Stage.PREPARING, -1 if latest is None else latest)
         self._config.hook.pytest_procpar_worker_forked(config=self._config, session=self._session)
 
     def _work(self, run: Callable[[TestIndex], bool], test: TestIndex) -> Word:
@@ -192,10 +196,9 @@ class Stem(Worker):
 
     def _pass_on(self, test: int) -> bool:
         """Have the stem run a test, and wait; whether to go on afterwards."""
-        assert self._to_stem is not None
         self._flush()
-        self._to_stem.send(_NOTE.pack(test, self._session.testsfailed))
-        answer = self._to_stem.recv(_NOTE.size)
+        self._ask(_NOTE.pack(test, self._session.testsfailed))
+        answer = self._await_answer(_NOTE.size)
         if len(answer) != _NOTE.size:
             return False
         what, failed = _NOTE.unpack(answer)

@@ -164,6 +164,35 @@ def test_the_hook_of_forked_workers_is_called_in_each_process(suite: Suite) -> N
     assert set(pids(finished)) < set(pids(finished, "forked"))
 
 
+def test_a_process_may_take_its_time_before_its_test(suite: Suite) -> None:
+    suite.tests("def test(): pass")
+    suite.conftest("""
+        import time
+
+        def pytest_procpar_worker_forked(config):
+            time.sleep(3.5)  # longer than a worker may take to begin a test that it has claimed
+    """)
+    suite.run("-n1", "--isolate").assert_summary(passed=1)
+
+
+def test_a_death_before_a_test_is_an_error_of_the_run(suite: Suite) -> None:
+    suite.tests(CLEAN)
+    suite.conftest("""
+        import os
+
+        STEM = []
+
+        def pytest_procpar_worker_forked(config):
+            if STEM and not os.path.exists("died"):
+                open("died", "w").close()
+                os._exit(5)
+            STEM.append(os.getpid())
+    """)
+    finished = suite.run("-n1", "--isolate")
+    finished.assert_summary(passed=8, errors=1)
+    assert "died before its next test: exited with code 5" in finished.out
+
+
 @pytest.mark.parametrize("dist", ["worksteal", "loadscope", "loadfile", "loadgroup"])
 def test_isolation_goes_with_every_distribution(suite: Suite, dist: str) -> None:
     suite.tests(CLEAN)
@@ -564,6 +593,37 @@ def test_a_marked_test_finds_nothing_that_others_have_left(suite: Suite, workers
     }  # fmt: skip
     assert len(set(pids(finished))) == 4
     assert sorted(pids(finished, "up")) == sorted(pids(finished, "down")) == sorted(set(pids(finished)))
+
+
+@everywhere
+def test_what_tests_have_patched_does_not_matter(suite: Suite, workers: list[str]) -> None:
+    suite.tests("""
+        import os
+        import pytest
+        import socket
+
+        def refuse(*args, **kwargs):
+            raise AssertionError("what a test has patched was called")
+
+        def patch():
+            for name in ("getpid", "write", "read", "kill", "fork", "wait4", "_exit", "_fork"):
+                setattr(os, name, refuse)
+            socket.socket.send = socket.socket.recv = refuse
+
+        def test_1():
+            if "PYTEST_XDIST_WORKER" in os.environ:  # else pytest itself would need them
+                patch()
+
+        @pytest.mark.isolated
+        def test_2():
+            patch()
+
+        def test_3():
+            pass
+    """)
+    finished = suite.run(*workers, "-p", "no:recorder")
+    finished.assert_summary(passed=3)
+    assert finished.ret == 0
 
 
 @everywhere
