@@ -17,7 +17,7 @@ from pytest_procpar.compat.output import output_in_batches
 from pytest_procpar.compat.reports import add_finding_properties
 from pytest_procpar.confirm import Confirmer
 from pytest_procpar.core import events
-from pytest_procpar.core.events import Effect, Event
+from pytest_procpar.core.events import Event
 from pytest_procpar.core.messages import (
     Began,
     Broke,
@@ -31,14 +31,13 @@ from pytest_procpar.core.messages import (
     Pong,
     Ready,
     Reaped,
-    Record,
     Reported,
     Warned,
 )
 from pytest_procpar.core.model import WorkerId, assert_never, worker_name
-from pytest_procpar.core.probes import Word
 from pytest_procpar.core.run import Run
 from pytest_procpar.deaths import Deaths
+from pytest_procpar.effects import Effects
 from pytest_procpar.ending import Ending, bug
 from pytest_procpar.process.clock import Clock
 from pytest_procpar.process.covdata import collect_coverage
@@ -96,6 +95,9 @@ class Controller:
             self._run, cluster, self._nodes, self._results, self._terminal, self._supervisor, self._happened
         )
         self._recheck = Recheck(settings.recheck, settings.tests_a_process)
+        self._effects = Effects(
+            cluster, self._nodes, self._results, self._terminal, self._supervisor, self._deaths, self._recheck
+        )
         self._server_gone = False
         self._kill_at: float | None = None
 
@@ -280,53 +282,9 @@ class Controller:
         queue = deque([event])
         while queue:
             for effect in self._run.handle(queue.popleft(), now):
-                answer = self._perform(effect)
+                answer = self._effects.perform(effect)
                 if answer is not None:
                     queue.append(answer)
-
-    # --- what the core wants done ---
-
-    def _perform(self, effect: Effect) -> Event | None:
-        cluster = self._cluster
-        match effect:
-            case events.Assign(worker, tests, then):
-                records: list[Record] = [*tests]
-                cluster.tell(worker, records if then is None else [*records, then])
-            case events.Revoke(worker):
-                records = cluster.take_back(worker)
-                return events.Revoked(worker, tuple(r for r in records if isinstance(r, int)))
-            case events.Spawn(worker, replaces):
-                if self._server_gone:
-                    return None
-                if replaces is not None:
-                    self._terminal.line(f"\nreplacing crashed worker {worker_name(replaces)}")
-                cluster.spawn(worker, self._nodes.input_for(worker))
-            case events.Finish(worker):
-                self._nodes[worker].shutting_down = True
-                cluster.tell(worker, ["finish"])
-            case events.Interrupt(worker):
-                cluster.signal(worker, Signals.INT)
-            case events.Kill(worker):
-                cluster.signal(worker, Signals.KILL, group=True)
-            case events.Dump(worker, _, limit):
-                self._supervisor.hangs(worker, limit)
-            case events.Terminate(worker):
-                cluster.signal(worker, Signals.TERM, group=True)
-            case events.Crashed(worker, test):
-                self._recheck.died(worker, test, Word.CRASHED, self._deaths.seconds(worker))
-                if self._deaths.crashed(worker, test):
-                    return events.PutBack(test)
-            case events.Hung(worker, test):
-                self._recheck.died(worker, test, Word.HUNG, self._deaths.seconds(worker))
-                self._deaths.hung(worker, test)
-            case events.NotRun(tests, reason):
-                for test in tests:
-                    self._results.not_run(test, reason)
-            case events.GiveUp(reason):
-                self._terminal.remember(reason)
-            case _:
-                assert_never(effect)
-        return None
 
     # --- what the fork server says ---
 
@@ -381,7 +339,7 @@ class Controller:
 
     def _lose_server(self, why: str | None = None) -> None:
         """The fork server is gone: without it no worker can be made or reaped."""
-        self._server_gone = True
+        self._server_gone = self._effects.barren = True
         status = self._cluster.server_status()
         note = "" if self._collected else f" {self._cluster.server_note()}"
         if not self._ending.halted:

@@ -1,0 +1,86 @@
+"""Does what the core wants done: one case for each of its effects."""
+
+from __future__ import annotations
+
+from pytest_procpar.compat.nodes import Nodes
+from pytest_procpar.core import events
+from pytest_procpar.core.events import Effect, Event
+from pytest_procpar.core.messages import Record
+from pytest_procpar.core.model import assert_never, worker_name
+from pytest_procpar.core.probes import Word
+from pytest_procpar.deaths import Deaths
+from pytest_procpar.process.launch import Cluster
+from pytest_procpar.process.signals import Signals
+from pytest_procpar.recheck import Recheck
+from pytest_procpar.report.results import Results
+from pytest_procpar.report.terminal import Terminal
+from pytest_procpar.supervision import Supervisor
+
+__all__ = ["Effects"]
+
+
+class Effects:
+    """Sends to workers, and to whoever has to hear of what became of tests."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        nodes: Nodes,
+        results: Results,
+        terminal: Terminal,
+        supervisor: Supervisor,
+        deaths: Deaths,
+        recheck: Recheck,
+    ) -> None:
+        self._cluster = cluster
+        self._nodes = nodes
+        self._results = results
+        self._terminal = terminal
+        self._supervisor = supervisor
+        self._deaths = deaths
+        self._recheck = recheck
+        #: Whether no worker can be forked any more.
+        self.barren = False
+
+    def perform(self, effect: Effect) -> Event | None:
+        """Do it; the event that answers it, if it has an answer."""
+        cluster = self._cluster
+        match effect:
+            case events.Assign(worker, tests, then):
+                records: list[Record] = [*tests]
+                cluster.tell(worker, records if then is None else [*records, then])
+            case events.Revoke(worker):
+                records = cluster.take_back(worker)
+                return events.Revoked(worker, tuple(r for r in records if isinstance(r, int)))
+            case events.Spawn(worker, replaces):
+                if self.barren:
+                    return None
+                if replaces is not None:
+                    self._terminal.line(f"\nreplacing crashed worker {worker_name(replaces)}")
+                cluster.spawn(worker, self._nodes.input_for(worker))
+            case events.Finish(worker):
+                self._nodes[worker].shutting_down = True
+                cluster.tell(worker, ["finish"])
+            case events.Interrupt(worker):
+                cluster.signal(worker, Signals.INT)
+            case events.Kill(worker):
+                cluster.signal(worker, Signals.KILL, group=True)
+            case events.Dump(worker, _, limit):
+                self._supervisor.hangs(worker, limit)
+            case events.Terminate(worker):
+                cluster.signal(worker, Signals.TERM, group=True)
+            case events.Crashed(worker, test):
+                self._recheck.died(worker, test, Word.CRASHED, self._deaths.seconds(worker))
+                if self._deaths.crashed(worker, test):
+                    return events.PutBack(test)
+            case events.Hung(worker, test):
+                self._recheck.died(worker, test, Word.HUNG, self._deaths.seconds(worker))
+                self._deaths.hung(worker, test)
+            case events.NotRun(tests, reason):
+                for test in tests:
+                    self._results.not_run(test, reason)
+            case events.GiveUp(reason):
+                self._terminal.remember(reason)
+            case _:
+                assert_never(effect)
+        return None
