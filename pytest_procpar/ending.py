@@ -26,6 +26,12 @@ class Ending:
         return self._halt is not None or self._broken is not None
 
     @property
+    def at_once(self) -> bool:
+        """Whether the run is to end at once: it was broken or interrupted, not only stopped after a failure."""
+        halt = self._halt
+        return self.broken or (halt is not None and halt.kind not in ("shouldfail", "shouldstop"))
+
+    @property
     def broken(self) -> bool:
         """Whether the machinery has failed."""
         return self._broken is not None

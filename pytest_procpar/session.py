@@ -151,14 +151,14 @@ class Controller:
     def _look_into_failures(self, signals: Signals) -> None:
         """Run again what has failed, if the run has come to its end."""
         recheck = self._recheck
-        if self._server_gone or self._ending.halted or not recheck.wanted:
+        if self._server_gone or self._ending.at_once or not recheck.wanted:
             return
 
         def ended() -> bool:
             for signum in signals.caught():
                 if signum in (Signals.INT, Signals.TERM):
                     self._interrupted(signum)
-            return self._ending.halted
+            return self._ending.at_once
 
         self._terminal.line(f"\nre-checking {recheck.subject} (Ctrl-C ends it)")
         self._show()

@@ -33,6 +33,7 @@ _WRITES = re.compile(
     r"--(no-)?(cov|html|self-contained|css|junit|report|json|allure|log-file|result|output|profile|benchmark|"
     r"memray|metadata|csv|tap|ctrf|md|excel|splunk|picked|store-durations|durations-path)"
 )
+_ASKS_FOR_WORKERS = re.compile(r"-n|--numprocesses|--tx|--isolate|--forked|--max-tests|--recheck")
 
 
 def kept_options(config: pytest.Config) -> list[str]:
@@ -75,7 +76,7 @@ def wants_workers_anyway(config: pytest.Config) -> bool:
     """Whether the project's configuration, or the environment, asks for workers."""
     words = shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))
     words += [str(word) for word in config.getini("addopts")]
-    return any(re.match(r"-n|--numprocesses|--dist|--tx|-d$|--isolate|--replay", word) for word in words)
+    return any(_ASKS_FOR_WORKERS.match(word) for word in words)
 
 
 def quiet_options(config: pytest.Config, folder: Path) -> list[str]:
