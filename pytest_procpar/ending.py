@@ -27,7 +27,7 @@ class Ending:
 
     @property
     def at_once(self) -> bool:
-        """Whether the run is to end at once: it was broken or interrupted, not only stopped after a failure."""
+        """Whether the run ends at once: it was broken or interrupted, not only stopped after a failure."""
         halt = self._halt
         return self.broken or (halt is not None and halt.kind not in ("shouldfail", "shouldstop"))
 
