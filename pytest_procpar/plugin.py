@@ -293,6 +293,15 @@ def pytest_runtestloop(session: pytest.Session) -> None:
             install_marked(session, marked)
 
 
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Say that a re-check was asked for and cannot be had."""
+    from pytest_procpar.settings import wants_recheck
+
+    if config.option.numprocesses == 0 and wants_recheck(config):
+        return "procpar: nothing is re-checked with -n 0"
+    return None
+
+
 def pytest_procpar_worker_forked(config: pytest.Config) -> None:
     """Look for leaks in a worker, if that was asked for."""
     if config.option.leaks is not None:

@@ -19,7 +19,7 @@ from pytest_procpar.replayfile import REPLAY, Replay
 
 __all__ = [
     "RECHECKS", "RecheckOptions", "Settings", "has_pytest_forked", "isolating_marks", "parse_count",
-    "parse_numprocesses", "parse_seconds", "read_settings",
+    "parse_numprocesses", "parse_seconds", "read_settings", "wants_recheck",
 ]  # fmt: skip
 
 #: What can be re-checked.
@@ -154,7 +154,7 @@ def read_settings(config: pytest.Config) -> Settings | None:
     replay = config.stash.get(REPLAY, None)
     if replay is not None:
         workers = _workers_of_replay(config, workers, replay)
-    elif not workers and option.numprocesses is None and _wants_recheck(config):
+    elif not workers and option.numprocesses is None and wants_recheck(config):
         workers = 1
     isolation = _isolation(config)
     if not workers and isolation is not None:
@@ -284,10 +284,11 @@ def _hang_timeout(config: pytest.Config) -> float:
     return given if given is not None else _ini_seconds(config, "procpar_hang_timeout")
 
 
-def _wants_recheck(config: pytest.Config) -> bool:
-    """Whether an option asks for a re-check, which takes a fork server: then there is a worker."""
+def wants_recheck(config: pytest.Config) -> bool:
+    """Whether an option asks for a re-check, which takes a fork server: then there is a worker at least."""
     option = config.option
-    return option.recheck in ("failed", "all") or option.recheck_order is not None
+    more = (option.recheck_order, option.recheck_explain, option.recheck_cleaners, option.recheck_strict)
+    return option.recheck in ("failed", "all") or (option.recheck != "none" and any(more))
 
 
 def _recheck(config: pytest.Config) -> RecheckOptions:
