@@ -48,12 +48,13 @@ class Word:
     """What a child has to say at its regular end; one that leaves none has died.
 
     ``status`` is the session's exit status if something has ended it, and ``interrupted`` whether that was an
-    interrupt or `pytest.exit`; ``failed`` is how many failures there have been up to now, and ``finish``
-    whether the controller has said that nothing will follow.
+    interrupt or `pytest.exit`; ``latest`` is the test that ran last (-1: none), ``failed`` how many failures
+    there have been up to now, and ``finish`` whether the controller has said that nothing will follow.
     """
 
     status: int | None = None
     interrupted: bool = False
+    latest: int = -1
     failed: int = 0
     shouldfail: str | bool = False
     shouldstop: str | bool = False

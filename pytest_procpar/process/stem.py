@@ -107,6 +107,7 @@ class Stem(Worker):
 
     def _take_over(self, word: Word) -> None:
         session = self._session
+        self._current = TestIndex(word.latest)
         self._failures = session.testsfailed = word.failed
         session.shouldfail, session.shouldstop = word.shouldfail, word.shouldstop
 
@@ -145,8 +146,7 @@ class Stem(Worker):
     def _adopt(self) -> None:
         self._link.belong_to_this_process()
         self._slot.belong_to_this_process()
-        latest = self._slot.read().test
-        self._slot.enter(Stage.PREPARING, -1 if latest is None else latest)
+        self._slot.enter(Stage.PREPARING, self._current)
         self._config.hook.pytest_procpar_worker_forked(config=self._config, session=self._session)
 
     def _work(self, run: Callable[[TestIndex], bool], test: TestIndex) -> Word:
@@ -161,7 +161,8 @@ class Stem(Worker):
         save_coverage(self._pid)
         run_exit_handlers()
         self._flush()  # not before: what an exit handler does is still on the account of the test
-        return Word(status, interrupted, session.testsfailed, session.shouldfail, session.shouldstop, finish)
+        wishes = session.shouldfail, session.shouldstop
+        return Word(status, interrupted, self._current, session.testsfailed, *wishes, finish)
 
     def _end_teardown(self) -> None:
         try:
