@@ -6,6 +6,7 @@ of coverage 7; where they are gone, data is saved as Coverage itself would, in a
 
 from __future__ import annotations
 
+import atexit
 import glob
 import os
 import socket
@@ -14,7 +15,7 @@ from typing import Any
 
 from pytest_procpar.process.system import getpid
 
-__all__ = ["collect_coverage", "save_coverage"]
+__all__ = ["collect_coverage", "leave_coverage", "save_coverage"]
 
 #: What the names of this run's data files have in common.
 _TOKEN = os.urandom(6).hex()
@@ -56,6 +57,12 @@ def _choose_file(data: Any, group: int) -> None:
         data.read()
     except AttributeError:
         pass
+
+
+def leave_coverage() -> None:
+    """Let Coverage not save at this process's exit what others, which were forked from it, have saved."""
+    for instance in _running():
+        atexit.unregister(getattr(instance, "_atexit", None))  # type: ignore[arg-type]
 
 
 def collect_coverage() -> None:

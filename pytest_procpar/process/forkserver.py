@@ -42,7 +42,7 @@ from pytest_procpar.core.model import WorkerId, assert_never, worker_name
 from pytest_procpar.process.board import Board
 from pytest_procpar.process.branch import Branch
 from pytest_procpar.process.children import Children
-from pytest_procpar.process.covdata import save_coverage
+from pytest_procpar.process.covdata import leave_coverage, save_coverage
 from pytest_procpar.process.descendants import descendants, is_childless, set_subreaper
 from pytest_procpar.process.fork import (
     default_signals,
@@ -340,6 +340,7 @@ class ForkServer:
         status = 0
         try:
             unconfigure(self._config)
+            leave_coverage()
             run_exit_handlers()
         except BaseException:
             traceback.print_exc()
