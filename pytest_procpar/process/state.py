@@ -12,7 +12,7 @@ import itertools
 import sys
 import types
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, Literal
 
@@ -113,8 +113,10 @@ class Snapshot:
         found: dict[str, _Slot] = {}
         for slot in self._slots():
             known = found.setdefault(slot.change.name, slot)
-            if known is not slot:
+            if known is not slot:  # two places of one name, as two context variables may have it
                 known.undo = [*known.undo, *slot.undo]
+                if not slot.change.restorable:
+                    known.change = replace(known.change, restorable=False, note=slot.change.note)
         return found
 
     def _slots(self) -> Iterator[_Slot]:

@@ -565,10 +565,6 @@ def test_container_that_has_grown_very_large_is_put_back(shop: Any) -> None:
 
 
 def test_what_refuses_to_be_put_back_is_said(shop: Any) -> None:
-    class Refuses(type):
-        def __setattr__(cls, name: str, value: object) -> None:
-            raise AttributeError(name)
-
     shop.request = contextvars.ContextVar("unset")
     snapshot = Snapshot()
     token = shop.request.set(1)
@@ -576,6 +572,20 @@ def test_what_refuses_to_be_put_back_is_said(shop: Any) -> None:
     assert (change.name, change.restorable) == ("ContextVar('unset').get()", False)
     assert snapshot.restore([change.name]) == [change.name]
     shop.request.reset(token)
+
+
+def test_slots_of_one_name_are_put_back_only_if_both_can_be(shop: Any) -> None:
+    twin = contextvars.ContextVar("request", default="none")
+
+    def body() -> None:
+        snapshot = Snapshot()
+        shop.request.set("one")
+        twin.set("two")
+        (change,) = snapshot.compare()
+        assert (change.name, change.restorable) == ("ContextVar('request').get()", False)
+        assert snapshot.restore([change.name]) == [change.name]
+
+    in_child(body)
 
 
 # --- no change ------------------------------------------------------------------------------------
