@@ -1,58 +1,103 @@
-"""Which of the things that have changed makes a test fail: found by putting them back.
+"""Which of the things that changed made a test fail: the smallest set that, put back, lets it pass.
 
-A search like those of `core.search`: it yields batches of sets to put back, by their numbers, and is sent
-whether the test passed then.
+Pure: the search asks, by yielding, whether the test passes with certain things put back, and is told. It does
+not know what the things are, nor how they are put back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Sequence
+from itertools import pairwise
+from typing import TypeAlias
 
-__all__ = ["Blame", "smallest_set"]
+__all__ = ["Blame", "find_blame"]
 
-#: Yields sets to put back, is sent for each whether the test passed, and returns what is proven to suffice.
-Blame = Generator[list[frozenset[int]], list[bool], "frozenset[int] | None"]
-
-#: So many sets are tried at most, and so many single ones among them.
-_MOST = 60
-_SINGLES = 30
+#: Yields batches of sets, which may be tried side by side; is sent, for each, whether the test passed with
+#: exactly that set put back. Returns what is proven, or None.
+Blame: TypeAlias = Generator[list[frozenset[int]], list[bool], frozenset[int] | None]
 
 
-def smallest_set(count: int) -> Blame:
-    """Find one of `count` changes, likely ones first, or the smallest set, without which the test passes.
+class _Spent(Exception):
+    """No more may be tried."""
 
-    The answer is 1-minimal if there was room for all trials: without any one of it the test fails. None: if
-    nothing suffices, or if the test passes though nothing is put back.
+
+class _Search:
+    def __init__(self, probes: int) -> None:
+        self.left = probes
+        self._known: dict[frozenset[int], bool] = {}
+
+    def ask(
+        self, batch: Sequence[frozenset[int]]
+    ) -> Generator[list[frozenset[int]], list[bool], frozenset[int] | None]:
+        """The first set of the batch that lets the test pass, if any does. Nothing is asked twice.
+
+        If not all of them may be tried any more, as many as may are.
+        """
+        new = [wanted for wanted in dict.fromkeys(batch) if wanted not in self._known]
+        tried = new[: max(0, self.left)]
+        if tried:
+            self.left -= len(tried)
+            answers = yield tried
+            self._known.update(zip(tried, answers, strict=True))
+        for wanted in batch:
+            if self._known.get(wanted):
+                return wanted
+        if len(tried) < len(new):
+            raise _Spent
+        return None
+
+    def minimize(self, whole: frozenset[int]) -> Generator[list[frozenset[int]], list[bool], frozenset[int]]:
+        """A 1-minimal subset of a set that lets the test pass: it does not without any one member.
+
+        Delta debugging (Zeller and Hildebrandt 2002). A subset found is one that was tried and passed.
+        """
+        current, pieces = sorted(whole), 2
+        while len(current) > 1:
+            parts = _split(current, pieces)
+            rests = [frozenset(current) - part for part in parts]
+            # Of two pieces, either's rest is the other; single members are known not to do from the start.
+            smaller = yield from self.ask(parts if pieces == 2 else [*parts, *rests])
+            if smaller is not None:
+                pieces = 2 if smaller in parts else max(2, pieces - 1)
+                current = sorted(smaller)
+            elif pieces >= len(current):
+                break
+            else:
+                pieces = min(len(current), 2 * pieces)
+        return frozenset(current)
+
+
+def find_blame(count: int, *, probes: int, batch: int = 8) -> Blame:
+    """Search the smallest set of `count` things that lets the test pass when it is put back.
+
+    The likeliest things have the lowest numbers. Each is tried alone first, `batch` at a time; if none does
+    it, all together are; if they do, they are reduced until not one can be left out (1-minimal: there may be
+    a smaller set of others). At most `probes` sets are tried, `ValueError` if that is negative.
+
+    Returns a set that was tried and let the test pass, and is 1-minimal; or None: no set does, or the
+    probes did not suffice to prove one.
     """
-    nothing, everything = frozenset[int](), frozenset(range(count))
-    if not count or (yield [nothing])[0]:
+    if probes < 0:
+        raise ValueError(f"there cannot be {probes} probes")
+    search = _Search(probes)
+    try:
+        for some in _batches(count, batch):
+            if (alone := (yield from search.ask(some))) is not None:
+                return alone
+        together = frozenset(range(count))
+        if count < 2 or (yield from search.ask([together])) is None:
+            return None
+        return (yield from search.minimize(together))
+    except _Spent:
         return None
-    tried = 1
-    for number in range(min(count, _SINGLES)):
-        tried += 1
-        if (yield [frozenset((number,))])[0]:
-            return frozenset((number,))
-    if count == 1 or not (yield [everything])[0]:
-        return None
-    enough, parts = everything, 2
-    while len(enough) > 1 and tried < _MOST:
-        left = yield from _without_a_part(enough, parts)
-        tried += parts
-        if left is not None:
-            enough, parts = left, max(parts - 1, 2)
-        elif parts >= len(enough):
-            break
-        else:
-            parts = min(2 * parts, len(enough))
-    return enough
 
 
-def _without_a_part(enough: frozenset[int], parts: int) -> Blame:
-    """What still suffices when one of so many parts is left out; None if all are needed."""
-    numbers = sorted(enough)
-    size = -(-len(numbers) // parts)
-    for at in range(0, len(numbers), size):
-        rest = enough - frozenset(numbers[at : at + size])
-        if rest and (yield [rest])[0]:
-            return rest
-    return None
+def _batches(count: int, size: int) -> Iterable[list[frozenset[int]]]:
+    for start in range(0, count, max(1, size)):
+        yield [frozenset({i}) for i in range(start, min(count, start + max(1, size)))]
+
+
+def _split(members: list[int], pieces: int) -> list[frozenset[int]]:
+    """Neighbours together, as evenly as can be."""
+    edges = [len(members) * i // pieces for i in range(pieces + 1)]
+    return [frozenset(members[start:end]) for start, end in pairwise(edges)]

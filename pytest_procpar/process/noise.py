@@ -25,9 +25,15 @@ _ANYWHERE: Final = frozenset(
     {
         *("__warningregistry__", "__annotations__", "__annotations_cache__", "__annotate__", "__cached__"),
         *("__annotate_func__", "__builtins__", "__doc__", "__dict__", "__weakref__", "__file__"),
-        *("__firstlineno__", "__static_attributes__", "__parameters__", "__subclasshook__"),
+        *("__firstlineno__", "__static_attributes__", "__parameters__", "__subclasshook__", "__slotnames__"),
         *("_abc_cache", "_abc_registry", "_abc_negative_cache", "_abc_negative_cache_version", "_abc_impl"),
-        *("_class_cleanups", "_classSetupFailed", "__unittest_skip__", "__unittest_skip_why__"),
+        *(
+            "_class_cleanups",
+            "_classSetupFailed",
+            "tearDown_exceptions",
+            "__unittest_skip__",
+            "__unittest_skip_why__",
+        ),
         *("_value2member_map_", "_unhashable_values_", "_unhashable_values_map_", "__dataclass_fields__"),
         *("_hypothesis_internal_settings_applied", "is_hypothesis_test"),
     }
@@ -52,6 +58,7 @@ _PLACES: Final = frozenset(
         *(("signal", name) for name in ("default_int_handler",)),
         *(("subprocess", name) for name in ("_active", "_cleanup")),
         *(("weakref", name) for name in ("finalize",)),
+        *(("encodings", name) for name in ("_cache",)),
         *(("abc", name) for name in ("_abc_invalidation_counter",)),
         *(("contextlib", name) for name in ("_counter",)),
         *(("random", name) for name in ("_inst",)),
@@ -64,6 +71,7 @@ _PLACES: Final = frozenset(
         *(("concurrent.futures.thread", name) for name in ("_threads_queues", "_global_shutdown_lock")),
         *(("asyncio.tasks", name) for name in ("_task_name_counter", "_all_tasks", "_scheduled_tasks")),
         *(("asyncio.tasks", name) for name in ("_eager_tasks", "_current_tasks")),
+        *(("asyncio.coroutines", name) for name in ("_iscoroutine_typecache",)),
         *(("email._policybase", name) for name in ("_parameterized_cache",)),
     }
 )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from pytest_procpar.core.blame import smallest_set
+from pytest_procpar.core.blame import find_blame
 from pytest_procpar.core.insights import Change
 from pytest_procpar.core.messages import (
     Changed,
@@ -39,6 +39,9 @@ _TEARDOWN_SECONDS = 10.0
 #: A test may take so many times what it took in the run, and so many seconds on top.
 _PATIENCE = 10.0
 _GRACE = 5.0
+
+#: How often state is put back at most to prove which of it is to blame.
+_TRIALS = 300
 
 #: From so many seconds on it is not run again what several probes begin with.
 _WORTH_SHARING = 0.05
@@ -248,7 +251,9 @@ class Prober:
     def _prove(self, tree: Tree, twig: Twig, victim: TestIndex, slots: tuple[Any, ...]) -> _Job:
         """The names of the slots that, put back, let the victim pass."""
         names = [name for name, _, _, restorable in slots if restorable]
-        search = smallest_set(len(names))
+        if (yield from self._passes_with(tree, twig, victim, ())):  # then no slot can be to blame
+            return set()
+        search = find_blame(len(names), probes=_TRIALS, batch=1)
         try:
             batch = next(search)
             while True:

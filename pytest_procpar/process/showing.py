@@ -10,7 +10,7 @@ import types
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from pytest_procpar.process.containers import PLAIN, Pairs, differences, family_of
+from pytest_procpar.process.containers import PLAIN, Pairs, differences, family_of, mro_of
 
 __all__ = ["ABSENT", "WIDTH", "show", "show_change"]
 
@@ -36,7 +36,7 @@ def show(value: object, width: int = WIDTH) -> str:
         text = repr(value[: width + 1])  # type: ignore[index]
     elif kind in _BRACKETS:
         text = _show_entries(kind, value, len(value))  # type: ignore[arg-type]
-    elif isinstance(value, type):
+    elif type in mro_of(kind):
         text = f"<class {_title(value)}>"
     elif kind in (types.FunctionType, types.BuiltinFunctionType):
         text = f"<function {_title(value)}>"
@@ -77,7 +77,8 @@ def _common(old: list[Any], new: list[Any]) -> tuple[int, int]:
 def _show_part(values: list[Any], start: int, end: int) -> str:
     part = [show(value, _ENTRY) for value in values[start : len(values) - end][:_FEW]]
     cut = len(values) - start - end > _FEW
-    return _cut(f"[{', '.join([*[_DOTS] * bool(start), *part, *[_DOTS] * (cut or bool(end))])}]", WIDTH)
+    around = [_DOTS] * bool(start), [_DOTS] * (bool(end and (part or not start)) or cut)
+    return _cut(f"[{', '.join([*around[0], *part, *around[1]])}]", WIDTH)
 
 
 def _show_pair(key: object, value: object) -> str:

@@ -6,6 +6,7 @@ A space is a set of named values that has an owner. Reading one runs no user's c
 
 from __future__ import annotations
 
+import sys
 import types
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -26,7 +27,10 @@ __all__ = [
     "Space",
     "class_dict",
     "dict_of",
+    "is_of_tests",
+    "origin_of",
     "slots_of",
+    "values_of",
 ]
 
 
@@ -214,3 +218,34 @@ def _delete_on_function(function: types.FunctionType, key: str) -> None:
 
 
 FUNCTION: Final = Access(_read_function, _set_on_function, _delete_on_function, _joined)
+
+
+# --- modules --------------------------------------------------------------------------------------
+
+
+def values_of(module: object) -> dict[str, Any] | None:
+    """The dictionary of a module, or of whatever stands in the place of one."""
+    read = dict_of(type(module))
+    values = None if read is None else read(module)
+    return values if type(values) is dict else None
+
+
+def origin_of(name: str, values: dict[str, Any]) -> Origin:
+    """Who wrote a module, judged by its name and file."""
+    if name.partition(".")[0] in sys.stdlib_module_names:
+        return Origin.STDLIB
+    file = values.get("__file__")
+    installed = isinstance(file, str) and ("site-packages" in file or "dist-packages" in file)
+    return Origin.INSTALLED if installed else Origin.OURS
+
+
+def is_of_tests(name: str) -> bool:
+    """Whether a module, judged by its name, holds tests."""
+    parts = name.split(".")
+    last = parts[-1]
+    return (
+        last == "conftest"
+        or last.startswith("test_")
+        or last.endswith("_test")
+        or parts[0] in ("test", "tests")
+    )

@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import gc
 import itertools
-import re
 import sys
 import types
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, Literal
 
 from pytest_procpar.process.containers import MOST, same, same_content, untouched
+from pytest_procpar.process.held import Cache, Counter, Held
 from pytest_procpar.process.noise import is_noise
 from pytest_procpar.process.showing import ABSENT, show, show_change
 from pytest_procpar.process.spaces import MISSING, Origin, Space
 from pytest_procpar.process.switches import RANDOM, process_spaces, settle
-from pytest_procpar.process.walk import Cache, Held, Walk
+from pytest_procpar.process.walk import Walk
 
 __all__ = ["Change", "Snapshot"]
 
@@ -31,7 +31,6 @@ __all__ = ["Change", "Snapshot"]
 Kind = Literal["value", "cache", "import"]
 
 _ORDER: Final[tuple[Kind, ...]] = ("value", "cache", "import")
-_COUNT: Final = re.compile(r"count\((-?\d+)(?:, (-?\d+))?\)").fullmatch
 _gc_on, _gc_off, _gc_is_on = gc.enable, gc.disable, gc.isenabled
 
 
@@ -57,7 +56,7 @@ class _Slot:
 
     change: Change
     origin: Origin
-    undo: list[Callable[[], object]] = field(default_factory=list)
+    undo: Sequence[Callable[[], object]]
 
 
 class Snapshot:
@@ -112,126 +111,112 @@ class Snapshot:
 
     def _find(self) -> dict[str, _Slot]:
         found: dict[str, _Slot] = {}
-        changed = self._changed_containers()
-        for slot in self._slots(changed):
+        for slot in self._slots():
             known = found.setdefault(slot.change.name, slot)
-            if known is not slot:  # bound to something else, and what it was bound to has changed too
-                known.undo.extend(slot.undo)
+            if known is not slot:  # two places of one name, as two context variables may have it
+                known.undo = [*known.undo, *slot.undo]
+                if not slot.change.restorable:
+                    known.change = replace(known.change, restorable=False, note=slot.change.note)
         return found
 
-    def _slots(self, changed: dict[int, Held]) -> Iterator[_Slot]:
-        hidden = {key: held for key, held in changed.items() if not _place_of(held)}
+    def _slots(self) -> Iterator[_Slot]:
+        changed = {key: held for key, held in self._walk.held.items() if self._has_changed(held)}
+        places = {key: held.place() for key, held in changed.items()}
+        # Nothing leads there any more: whoever is bound to it again finds what was in it.
+        hidden = {key: held for key, held in changed.items() if not places[key]}
         for space in self._walk.spaces:
             yield from self._compare_space(space, hidden)
         for key, held in changed.items():
-            if key not in hidden:
-                yield self._slot_of_container(held, hidden)
-        yield from self._compare_counters()
-        yield from map(_slot_of_cache, (cache for cache in self._walk.caches if cache.now() != cache.info))
+            if places[key]:
+                undo = [partial(self._revive, held.obj, {**hidden, key: held})]
+                yield _Slot(self._change_of_container(held, places[key]), held.origin, undo)
+        for counter in self._walk.counters.values():
+            if counter.space.now().get(counter.key) is counter.obj and repr(counter.obj) != counter.text:
+                yield _slot_of_counter(counter, counter.obj)
+        yield from (_slot_of_cache(cache) for cache in self._walk.caches if cache.now() != cache.info)
 
     def _content(self, value: object) -> Any:
         held = self._walk.held.get(id(value))
         return None if held is None else held.copy
 
-    def _changed_containers(self) -> dict[int, Held]:
-        changed = {}
-        for key, held in self._walk.held.items():
-            if held.copy is None:
-                is_changed = held.family.size(held.obj) != held.size
-            elif held.family.size(held.obj) > MOST:
-                is_changed = True
-            else:
-                now = held.family.copy(held.obj)
-                is_changed = not untouched(held.copy, now) and not same_content(held.copy, now, self._content)
-            if is_changed:
-                changed[key] = held
-        return changed
-
-    def _slot_of_container(self, held: Held, hidden: dict[int, Held]) -> _Slot:
-        name = _place_of(held) or held.title
-        size = held.family.size(held.obj)
-        if held.copy is None or size > MOST:
-            before, after = f"{held.size:,} entries", f"{size:,} entries"
-        else:
-            before, after = show_change(held.copy, held.family.copy(held.obj), self._content)
-        can = held.copy is not None
-        change = Change(
-            name, _kind_of(name), before, after, can, "" if can else "it has too many entries to be copied"
-        )
-        return _Slot(change, held.origin, [partial(self._refill, held, hidden)])
-
-    def _refill(self, held: Held, hidden: dict[int, Held]) -> None:
-        """Give a container back what was in it, and so down to what only it had led to."""
+    def _has_changed(self, held: Held) -> bool:
         if held.copy is None:
+            return held.size_now() != held.size
+        if type(held.obj) is tuple:
+            return False
+        if held.size_now() > MOST:
+            return True
+        now = held.now()
+        return not untouched(held.copy, now) and not same_content(held.copy, now, self._content)
+
+    def _change_of_container(self, held: Held, name: str) -> Change:
+        if held.copy is None or held.size_now() > MOST:
+            before, after = f"{held.size:,} entries", f"{held.size_now():,} entries"
+        else:
+            before, after = show_change(held.copy, held.now(), self._content)
+        if held.copy is None:
+            return Change(name, _kind_of(name), before, after, False, "it has too many entries to be copied")
+        return Change(name, _kind_of(name), before, after)
+
+    def _revive(self, value: object, hidden: dict[int, Held], seen: frozenset[int] = frozenset()) -> None:
+        """Give the hidden containers that `value` leads to what was in them."""
+        held = self._walk.held.get(id(value))
+        if held is None or held.copy is None or not hidden or id(value) in seen:
             return
-        held.family.refill(held.obj, held.copy)
-        values = getattr(held.copy, "values", held.copy)
-        for value in values if isinstance(values, list) else ():
-            if (inner := hidden.get(id(value))) is not None and inner is not held:
-                self._refill(inner, {key: other for key, other in hidden.items() if other is not held})
+        if id(value) in hidden:
+            held.refill()
+        for inner in held.values():
+            self._revive(inner, hidden, seen | {id(value)})
 
     def _compare_space(self, space: Space, hidden: dict[int, Held]) -> Iterator[_Slot]:
         before, now = space.before, space.now()
         if untouched(list(before), list(now)) and untouched(list(before.values()), list(now.values())):
             return
-        now = dict(now)
-        for key, old, new in _differing(before, now):
+        for key, old, new in _differing(before, dict(now)):
             if is_noise(space.place, key) or same(old, new, self._content):
                 continue
-            name = space.name(key)
-            undo: list[Callable[[], object]] = [partial(space.put_back, key)]
-            if (held := hidden.get(id(old))) is not None:
-                undo.append(partial(self._refill, held, hidden))
-            can = space.can_put_back(key)
-            change = Change(
-                name,
-                self._kind_of_binding(space, key, name, old, new),
-                *self._show_both(old, new),
-                can,
-                "" if can else "it cannot be taken away again",
-            )
-            yield _Slot(change, space.origin, undo)
+            counter = self._walk.counters.get(id(old))
+            if counter is not None and type(new) is itertools.count:
+                if repr(new) != counter.text:
+                    yield _slot_of_counter(counter, new)
+                continue
+            undo = [partial(space.put_back, key), partial(self._revive, old, hidden)]
+            yield _Slot(self._change_of_binding(space, key, old, new), space.origin, undo)
+
+    def _change_of_binding(self, space: Space, key: Any, old: object, new: object) -> Change:
+        name = space.name(key)
+        before, after = self._show_both(old, new)
+        kind = _kind_of(name)
+        is_new_module = type(new) is types.ModuleType and id(new) not in self._modules
+        if old is MISSING and (is_new_module or space.place == "sys.modules"):
+            kind = "import"
+        if not space.can_put_back(key):
+            return Change(name, kind, before, after, False, "it cannot be taken away again")
+        return Change(name, kind, before, after)
 
     def _show_both(self, old: object, new: object) -> tuple[str, str]:
-        texts = [ABSENT if value is MISSING else show(value) for value in (old, new)]
-        if (held := self._walk.held.get(id(old))) is not None and held.copy is not None:
-            family = held.family
-            if type(old) is type(new) and family.size(new) <= MOST:
-                return show_change(held.copy, family.copy(new), self._content)
-        return texts[0], texts[1]
-
-    def _kind_of_binding(self, space: Space, key: Any, name: str, old: object, new: object) -> Kind:
-        if old is MISSING and type(new) is types.ModuleType and id(new) not in self._modules:
-            return "import"
-        if old is MISSING and space.place == "sys.modules":
-            return "import"
-        return "cache" if name == RANDOM else _kind_of(name)
-
-    def _compare_counters(self) -> Iterator[_Slot]:
-        for counter in self._walk.counters:
-            space, key = counter.space, counter.key
-            if space.now().get(key) is not counter.obj or (text := repr(counter.obj)) == counter.text:
-                continue
-            parts = _COUNT(counter.text)
-            note = "another counter takes its place" if parts else "its numbers are of an unknown type"
-            change = Change(space.name(key), "value", counter.text, text, bool(parts), note)
-            yield _Slot(change, space.origin, [_counter_setter(space, key, parts)] if parts else [])
+        held = self._walk.held.get(id(old))
+        if held is None or held.copy is None or type(old) is not type(new) or type(new) is tuple:
+            return _show_value(old), _show_value(new)
+        if held.family.size(new) <= MOST:
+            return show_change(held.copy, held.family.copy(new), self._content)
+        return _show_value(old), _show_value(new)
 
 
-def _counter_setter(space: Space, key: Any, parts: re.Match[str]) -> Callable[[], object]:
-    start, step = int(parts[1]), int(parts[2] or 1)
-    return lambda: space.access.write(space.owner, key, itertools.count(start, step))
+def _show_value(value: object) -> str:
+    return ABSENT if value is MISSING else show(value)
+
+
+def _slot_of_counter(counter: Counter, now: object) -> _Slot:
+    can = counter.can_put_back
+    note = "put back by a new counter" if can else "its numbers are of a type that cannot be read"
+    change = Change(counter.space.name(counter.key), "value", counter.text, show(now), can, note)
+    return _Slot(change, counter.space.origin, [counter.put_back])
 
 
 def _slot_of_cache(cache: Cache) -> _Slot:
-    (misses, size), (misses_now, size_now) = cache.info, cache.now()
-    change = Change(
-        cache.name,
-        "cache",
-        f"misses={misses}, currsize={size}",
-        f"misses={misses_now}, currsize={size_now}",
-        note="put back by emptying it",
-    )
+    before, after = (f"misses={misses}, currsize={size}" for misses, size in (cache.info, cache.now()))
+    change = Change(cache.name, "cache", before, after, note="put back by emptying it")
     return _Slot(change, cache.origin, [cache.clear])
 
 
@@ -245,29 +230,12 @@ def _differing(before: Any, now: Any) -> Iterator[tuple[Any, Any, Any]]:
             yield key, MISSING, new
 
 
-def _place_of(held: Held, depth: int = 0) -> str:
-    """The first of the names that a container was found by and that still leads to it, or nothing."""
-    for parent, key in held.parents:
-        if isinstance(parent, Space):
-            if parent.now().get(key, MISSING) is held.obj:
-                return parent.name(key)
-        elif depth < 5 and _is_in(held.obj, parent) and (place := _place_of(parent, depth + 1)):
-            return f"{place}[{key!r}]"
-    return ""
-
-
-def _is_in(obj: object, parent: Held) -> bool:
-    copy = parent.family.copy(parent.obj) if parent.family.size(parent.obj) <= MOST else ()
-    values = getattr(copy, "values", copy)
-    return any(value is obj for value in values)
-
-
 def _kind_of(name: str) -> Kind:
-    # What is called a cache is one, as a rule.
-    return "cache" if "cache" in name.rpartition(".")[2].lower() else "value"
+    # What is called a cache is one, as a rule; and whatever draws a number moves the generator on.
+    return "cache" if name == RANDOM or "cache" in name.rpartition(".")[2].lower() else "value"
 
 
-def _perform(undo: list[Callable[[], object]]) -> bool:
+def _perform(undo: Sequence[Callable[[], object]]) -> bool:
     try:
         for step in undo:
             step()

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from pytest_procpar.process.containers import MOST, PLAIN, Family, Pairs, family_of, mro_of
+from pytest_procpar.process.held import Cache, Counter, Held, cache_of
 from pytest_procpar.process.noise import is_framework, is_noise
 from pytest_procpar.process.spaces import (
     CLASS,
@@ -29,10 +30,13 @@ from pytest_procpar.process.spaces import (
     Space,
     class_dict,
     dict_of,
+    is_of_tests,
+    origin_of,
     slots_of,
+    values_of,
 )
 
-__all__ = ["Cache", "Counter", "Held", "Walk"]
+__all__ = ["Walk"]
 
 #: How deep what is nested in a module's value is looked at.
 _DEEPEST: Final = {Origin.OURS: 2, Origin.INSTALLED: 2, Origin.STDLIB: 0}
@@ -57,61 +61,6 @@ _OPAQUE_HOMES: Final = frozenset({"typing", "threading", "_thread", "importlib",
 _HEAP, _IMMUTABLE = 1 << 9, 1 << 8
 _flags_of: Callable[[type], int] = type.__dict__["__flags__"].__get__
 _LRU: Final = functools._lru_cache_wrapper
-_cache_info: Final[Callable[[Any], Any]] = _LRU.cache_info
-_cache_clear: Final[Callable[[Any], None]] = _LRU.cache_clear
-
-
-@dataclass(slots=True)
-class Held:
-    """A container, and what was in it."""
-
-    obj: Any
-    family: Family
-    #: None if it has too many entries.
-    copy: Any
-    size: int
-    origin: Origin
-    #: Where it was found, the place it is named after first.
-    parents: list[tuple[Space | Held, Any]]
-
-    def name(self, key: object) -> str:
-        """What a user would type to see an entry."""
-        return f"{self.title}[{key!r}]"
-
-    @property
-    def title(self) -> str:
-        """What a user would type to see it."""
-        parent, key = self.parents[0]
-        return parent.name(key)
-
-
-@dataclass(slots=True)
-class Cache:
-    """A function's `lru_cache`, and what it said of itself: how often it missed, how much it holds."""
-
-    name: str
-    function: Any
-    info: tuple[int, int]
-    origin: Origin
-
-    def now(self) -> tuple[int, int]:
-        """What it says now."""
-        found = _cache_info(self.function)
-        return found.misses, found.currsize
-
-    def clear(self) -> None:
-        """Empty it."""
-        _cache_clear(self.function)
-
-
-@dataclass(slots=True)
-class Counter:
-    """An `itertools.count`, which can only be read by its repr."""
-
-    space: Space
-    key: Any
-    obj: object
-    text: str
 
 
 _Parent: TypeAlias = "Space | Held"
@@ -126,7 +75,8 @@ class Walk:
     #: By the container's id.
     held: dict[int, Held] = field(default_factory=dict)
     caches: list[Cache] = field(default_factory=list)
-    counters: list[Counter] = field(default_factory=list)
+    #: By the counter's id.
+    counters: dict[int, Counter] = field(default_factory=dict)
     _seen: set[int] = field(default_factory=set)
     #: Classes and functions that were met where they were not defined.
     _strangers: list[tuple[_Visit, Any, _Parent, Any, int]] = field(default_factory=list)
@@ -138,9 +88,9 @@ class Walk:
         """Go through all modules. What several share is named after where it most likely comes from."""
         found = []
         for name, module in sys.modules.copy().items():
-            if type(name) is str and not is_framework(name) and (values := _values_of(module)) is not None:
-                origin = _origin_of(name, values)
-                found.append((-origin, _is_of_tests(name), name.count("."), name, values))
+            if type(name) is str and not is_framework(name) and (values := values_of(module)) is not None:
+                origin = origin_of(name, values)
+                found.append((-origin, is_of_tests(name), name.count("."), name, values))
         for negative, _, _, name, values in sorted(found, key=lambda entry: entry[:3]):
             if id(values) not in self._seen:
                 self._seen.add(id(values))
@@ -225,9 +175,7 @@ class Walk:
             self._strangers.append((Walk._take_cache, function, parent, key, depth))
             return
         self._seen.add(id(function))
-        cache = Cache(f"{parent.name(key)}.cache_info()", function, (0, 0), self._origin)
-        if _cache_info(function).maxsize != 0:
-            cache.info = cache.now()
+        if (cache := cache_of(f"{parent.name(key)}.cache_info()", function, self._origin)) is not None:
             self.caches.append(cache)
 
     def _take_instance(
@@ -250,8 +198,8 @@ class Walk:
             self.visit(Space(parent.name(key), owner, SLOTS, self._origin, SLOTS.read(owner)), depth + 1)
 
     def _take_counter(self, obj: object, parent: _Parent, key: Any, depth: int) -> None:
-        if isinstance(parent, Space) and parent.access is not FUNCTION:
-            self.counters.append(Counter(parent, key, obj, repr(obj)))
+        if isinstance(parent, Space):
+            self.counters.setdefault(id(obj), Counter(parent, key, obj, repr(obj)))
 
 
 # --- what is done with a value of each type -------------------------------------------------------
@@ -291,31 +239,3 @@ def _visit_of_instance(kind: type) -> _Visit | None:
             walk._take_instance(obj, parent, key, depth, read, members)
 
     return None if family is None and read is None and not members else visit
-
-
-# --- modules --------------------------------------------------------------------------------------
-
-
-def _values_of(module: object) -> dict[str, Any] | None:
-    read = dict_of(type(module))
-    values = None if read is None else read(module)
-    return values if type(values) is dict else None
-
-
-def _origin_of(name: str, values: dict[str, Any]) -> Origin:
-    if name.partition(".")[0] in sys.stdlib_module_names:
-        return Origin.STDLIB
-    file = values.get("__file__")
-    installed = isinstance(file, str) and ("site-packages" in file or "dist-packages" in file)
-    return Origin.INSTALLED if installed else Origin.OURS
-
-
-def _is_of_tests(name: str) -> bool:
-    parts = name.split(".")
-    last = parts[-1]
-    return (
-        last == "conftest"
-        or last.startswith("test_")
-        or last.endswith("_test")
-        or parts[0] in ("test", "tests")
-    )

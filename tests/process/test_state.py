@@ -1,0 +1,819 @@
+"""Every kind of state that a test can leave changed: it is named, nothing else is, and it can be put back.
+
+What changes the state of the process does so in a forked child.
+"""
+
+from __future__ import annotations
+
+import builtins
+import collections
+import contextvars
+import decimal
+import functools
+import gc
+import io
+import locale
+import logging
+import math
+import mimetypes
+import os
+import random
+import signal
+import socket
+import sys
+import time
+import types
+import unittest.mock
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pytest_procpar.process.state import Change, Snapshot
+from tests.process.helpers import child
+
+SHOP = """
+import asyncio, collections, functools, itertools, logging, math
+
+CURRENCY = "EUR"
+NOT_A_NUMBER = math.nan
+CATALOGUE = {"fruit": ["apple"], "tools": {"saw": 1}}
+BASKET = [1, 2, 3]
+SEEN = {"a"}
+QUEUE = collections.deque([1])
+BUFFER = bytearray(b"x")
+ORDERED = collections.OrderedDict(a=1, b=2)
+HUGE = list(range(20_000))
+PAIR = ([], {})
+numbers = itertools.count(7)
+logger = logging.getLogger("shop")
+request = __import__("contextvars").ContextVar("request")
+request.set("none")
+
+class Shop:
+    instances = 0
+    names = []
+    class Inner:
+        open = True
+    def price(self):
+        return 1
+    @functools.lru_cache
+    def rate(self):
+        return 1
+
+class Slotted:
+    __slots__ = ("size",)
+
+class Registry(dict):
+    def __getitem__(self, key): raise AssertionError("it was run")
+    def __iter__(self): raise AssertionError("it was run")
+    def __len__(self): raise AssertionError("it was run")
+    def __eq__(self, other): raise AssertionError("it was run")
+    __hash__ = None
+    def keys(self): raise AssertionError("it was run")
+    def clear(self): raise AssertionError("it was run")
+
+class Trap:
+    def __getattribute__(self, name): raise AssertionError("it was run")
+    def __eq__(self, other): raise AssertionError("it was run")
+    def __bool__(self): raise AssertionError("it was run")
+    def __hash__(self): raise AssertionError("it was run")
+    def __repr__(self): raise ValueError("no")
+    @property
+    def __class__(self): raise AssertionError("it was run")
+
+trap = Trap()
+registry = Registry(a=1)
+shop = Shop()
+shop.owner = "Ann"
+shop.parts = {"door": Shop()}
+shop.parts["door"].is_open = False
+slotted = Slotted()
+slotted.size = 1
+
+def price(item, log=[], *, options={}):
+    return 1
+
+def make_counter():
+    n, made = 0, []
+    def count():
+        nonlocal n
+        n += 1
+        return n
+    return count
+
+tick = make_counter()
+
+@functools.lru_cache(maxsize=None)
+def rate(country):
+    return 0.2
+"""
+
+
+@contextmanager
+def module(name: str, source: str) -> Iterator[Any]:
+    """A module that is nowhere but in memory."""
+    made = types.ModuleType(name)
+    sys.modules[name] = made
+    try:
+        exec(source, made.__dict__)
+        yield made
+    finally:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def shop() -> Iterator[Any]:
+    with module("shop", SHOP) as made:
+        yield made
+
+
+def names(changes: list[Change]) -> list[str]:
+    return [change.name for change in changes]
+
+
+def in_child(body: Callable[[], object]) -> None:
+    with child(body):
+        pass
+
+
+class Case(NamedTuple):
+    name: str
+    change: Callable[[Any], object]
+    read: Callable[[Any], object]
+    before: str
+    after: str
+
+
+def set_to(target: str, value: object) -> Callable[[Any], None]:
+    """Set an attribute of the module, however deep."""
+    path, _, name = target.rpartition(".")
+    return lambda shop: setattr(
+        functools.reduce(getattr, path.split("."), shop) if path else shop, name, value
+    )
+
+
+VALUES = [
+    Case("shop.CURRENCY", set_to("CURRENCY", "USD"), lambda s: s.CURRENCY, "'EUR'", "'USD'"),
+    Case("shop.CURRENCY", lambda s: delattr(s, "CURRENCY"), lambda s: s.CURRENCY, "'EUR'", "(absent)"),
+    Case("shop.NEW", set_to("NEW", None), lambda s: hasattr(s, "NEW"), "(absent)", "None"),
+    Case(
+        "shop.CATALOGUE",
+        lambda s: s.CATALOGUE.update(new=[], tools=0),
+        lambda s: dict(s.CATALOGUE),
+        "{'tools': {'saw': 1}, …}",
+        "{'tools': 0, 'new': [], …}",
+    ),
+    Case(
+        "shop.CATALOGUE",
+        set_to("CATALOGUE", {"fruit": ["pear"]}),
+        lambda s: (id(s.CATALOGUE), str(s.CATALOGUE)),
+        "{'fruit': ['apple'], 'tools': {'saw': 1}}",
+        "{'fruit': ['pear']}",
+    ),
+    Case(
+        "shop.CATALOGUE['fruit']",
+        lambda s: s.CATALOGUE["fruit"].append("fig"),
+        lambda s: list(s.CATALOGUE["fruit"]),
+        "[…]",
+        "[…, 'fig']",
+    ),
+    Case(
+        "shop.CATALOGUE['tools']",
+        lambda s: s.CATALOGUE["tools"].clear(),
+        lambda s: dict(s.CATALOGUE["tools"]),
+        "{'saw': 1}",
+        "{}",
+    ),
+    Case("shop.BASKET", lambda s: s.BASKET.insert(1, 9), lambda s: list(s.BASKET), "[…]", "[…, 9, …]"),
+    Case("shop.SEEN", lambda s: s.SEEN.add("b"), lambda s: set(s.SEEN), "{…}", "{'b', …}"),
+    Case("shop.QUEUE", lambda s: s.QUEUE.clear(), lambda s: list(s.QUEUE), "[1]", "[]"),
+    Case("shop.BUFFER", lambda s: s.BUFFER.extend(b"y"), lambda s: bytes(s.BUFFER), "b'x'", "b'xy'"),
+    Case("shop.ORDERED", lambda s: s.ORDERED.pop("a"), lambda s: list(s.ORDERED), "{'a': 1, …}", "{…}"),
+    Case("shop.PAIR[0]", lambda s: s.PAIR[0].append(1), lambda s: len(s.PAIR[0]), "[]", "[1]"),
+    Case("shop.numbers", lambda s: next(s.numbers), lambda s: repr(s.numbers), "count(7)", "count(8)"),
+    Case(
+        "shop.registry",
+        lambda s: dict.pop(s.registry, "a"),
+        lambda s: list(dict.items(s.registry)),
+        "{'a': 1}",
+        "{}",
+    ),
+    Case("shop.Shop.instances", set_to("Shop.instances", 3), lambda s: s.Shop.instances, "0", "3"),
+    Case("shop.Shop.names", lambda s: s.Shop.names.append(1), lambda s: list(s.Shop.names), "[]", "[1]"),
+    Case("shop.Shop.Inner.open", set_to("Shop.Inner.open", 0), lambda s: s.Shop.Inner.open, "True", "0"),
+    Case(
+        "shop.Shop.price",
+        set_to("Shop.price", len),
+        lambda s: s.Shop.price,
+        "<function shop.Shop.price>",
+        "<function len>",
+    ),
+    Case("shop.price", set_to("price", len), lambda s: s.price, "<function shop.price>", "<function len>"),
+    Case("shop.price.calls", set_to("price.calls", 1), lambda s: hasattr(s.price, "calls"), "(absent)", "1"),
+    Case(
+        "shop.price.__defaults__[0]",
+        lambda s: s.price.__defaults__[0].append(1),
+        lambda s: list(s.price.__defaults__[0]),
+        "[]",
+        "[1]",
+    ),
+    Case(
+        "shop.price.__kwdefaults__['options']",
+        lambda s: s.price.__kwdefaults__["options"].update(a=1),
+        lambda s: str(s.price.__kwdefaults__),
+        "{}",
+        "{'a': 1}",
+    ),
+    Case(
+        "shop.tick.__closure__[0].cell_contents",
+        lambda s: s.tick(),
+        lambda s: s.tick.__closure__[0].cell_contents,
+        "0",
+        "1",
+    ),
+    Case("shop.shop.owner", set_to("shop.owner", "Bob"), lambda s: s.shop.owner, "'Ann'", "'Bob'"),
+    Case(
+        "shop.shop.parts['door'].is_open",
+        lambda s: setattr(s.shop.parts["door"], "is_open", True),
+        lambda s: s.shop.parts["door"].is_open,
+        "False",
+        "True",
+    ),
+    Case("shop.slotted.size", set_to("slotted.size", 2), lambda s: s.slotted.size, "1", "2"),
+    Case(
+        "shop.slotted.size", lambda s: delattr(s.slotted, "size"), lambda s: s.slotted.size, "1", "(absent)"
+    ),
+    Case(
+        "ContextVar('request').get()",
+        lambda s: s.request.set("one"),
+        lambda s: s.request.get(),
+        "'none'",
+        "'one'",
+    ),
+]
+
+
+def check(case: Case, shop: Any) -> None:
+    was = case.read(shop)
+    snapshot = Snapshot()
+    case.change(shop)
+    changes = snapshot.compare()
+    assert [(c.name, c.before, c.after, c.restorable) for c in changes] == [
+        (case.name, case.before, case.after, True)
+    ]
+    assert snapshot.restore([case.name]) == []
+    assert case.read(shop) == was
+    assert snapshot.compare() == []
+
+
+@pytest.mark.parametrize("case", VALUES, ids=lambda case: case.name)
+def test_value_of_a_module_is_named_and_put_back(case: Case, shop: Any) -> None:
+    in_child(lambda: check(case, shop))
+
+
+class Own(logging.Handler):
+    pass
+
+
+def patch(target: str) -> Callable[[Any], None]:
+    # As a test does that forgets to stop it. The library keeps a list of its own, which is let be.
+    return lambda _: setattr(builtins, target, unittest.mock.Mock(name="fake"))
+
+
+def own_handler(*_: object) -> None:
+    """A signal's handler."""
+
+
+def shop_logger(**values: object) -> Callable[[Any], None]:
+    return lambda s: s.logger.__dict__.update(values)
+
+
+def change_zone(_: Any) -> None:
+    was = os.environ.get("TZ")
+    os.environ["TZ"] = "Asia/Tokyo"
+    time.tzset()
+    os.environ.pop("TZ")
+    if was is not None:
+        os.environ["TZ"] = was
+
+
+PROCESS = [
+    Case(
+        "os.environ['X']",
+        lambda _: os.environ.update(X="1"),
+        lambda _: os.environ.get("X"),
+        "(absent)",
+        "'1'",
+    ),
+    Case(
+        "os.environ['GIVEN']",
+        lambda _: os.environ.pop("GIVEN"),
+        lambda _: os.getenv("GIVEN"),
+        "'g'",
+        "(absent)",
+    ),
+    Case("os.getcwd()", lambda _: os.chdir("/"), lambda _: os.getcwd(), repr(os.getcwd()), "'/'"),
+    Case("os.umask()", lambda _: os.umask(0o123), lambda _: os.umask(os.umask(0)), "18", "83"),
+    Case("sys.path", lambda _: sys.path.append("/x"), lambda _: list(sys.path), "[…]", "[…, '/x']"),
+    Case(
+        "sys.modules['colorsys']",
+        lambda _: sys.modules.pop("colorsys"),
+        lambda _: "colorsys" in sys.modules,
+        "<module 'colorsys'>",
+        "(absent)",
+    ),
+    Case(
+        "logging.getLogger('shop').level",
+        lambda s: s.logger.setLevel("DEBUG"),
+        lambda s: (s.logger.level, s.logger.isEnabledFor(logging.DEBUG)),
+        "0",
+        "10",
+    ),
+    Case(
+        "logging.getLogger('shop').disabled",
+        shop_logger(disabled=True),
+        lambda s: s.logger.disabled,
+        "False",
+        "True",
+    ),
+    Case(
+        "logging.getLogger('shop').propagate",
+        shop_logger(propagate=False),
+        lambda s: s.logger.propagate,
+        "True",
+        "False",
+    ),
+    Case(
+        "logging.getLogger('shop').handlers",
+        lambda s: s.logger.addHandler(Own()),
+        lambda s: list(s.logger.handlers),
+        "[]",
+        "[<Own (NOTSET)>]",
+    ),
+    Case(
+        "logging.getLogger('shop').filters",
+        lambda s: s.logger.filters.append(1),
+        lambda s: list(s.logger.filters),
+        "[]",
+        "[1]",
+    ),
+    Case(
+        "logging.root.manager._disable",
+        lambda _: logging.disable(50),
+        lambda _: logging.root.manager.disable,
+        "0",
+        "50",
+    ),
+    Case(
+        "warnings.filters",
+        lambda _: warnings.simplefilter("ignore"),
+        lambda _: list(warnings.filters),
+        "[…]",
+        "[('ignore', None, <class Warn…), …]",
+    ),
+    Case(
+        "signal.getsignal(SIGUSR1)",
+        lambda _: signal.signal(signal.SIGUSR1, own_handler),
+        lambda _: signal.getsignal(signal.SIGUSR1),
+        "<Handlers.SIG_DFL: 0>",
+        f"<function {__name__}.own_handler>",
+    ),
+    Case(
+        "signal.pthread_sigmask(SIG_BLOCK, [])",
+        lambda _: signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1]),
+        lambda _: signal.pthread_sigmask(signal.SIG_BLOCK, []),
+        "()",
+        f"({int(signal.SIGUSR1)},)",
+    ),
+    Case(
+        "builtins.open",
+        patch("open"),
+        lambda _: builtins.open,
+        f"<function {open.__module__}.open>",
+        "<Mock name='fake'>",
+    ),
+    Case(
+        "mimetypes.suffix_map",
+        lambda _: mimetypes.suffix_map.update(x="y"),
+        lambda _: dict(mimetypes.suffix_map),
+        "{…}",
+        "{'x': 'y', …}",
+    ),
+    Case(
+        "locale.setlocale(LC_ALL)",
+        lambda _: locale.setlocale(locale.LC_ALL, "C.UTF-8"),
+        lambda _: locale.setlocale(locale.LC_ALL),
+        "'C'",
+        "'C.UTF-8'",
+    ),
+    Case(
+        "decimal.getcontext().prec",
+        lambda _: setattr(decimal.getcontext(), "prec", 5),
+        lambda _: decimal.getcontext().prec,
+        "28",
+        "5",
+    ),
+    Case(
+        "decimal.getcontext().traps",
+        lambda _: decimal.getcontext().traps.__setitem__(decimal.Overflow, False),
+        lambda _: decimal.getcontext().traps[decimal.Overflow],
+        "('DivisionByZero', 'InvalidOperation', 'Overflow')",
+        "('DivisionByZero', 'InvalidOperation')",
+    ),
+    Case(
+        "sys.getrecursionlimit()",
+        lambda _: sys.setrecursionlimit(999),
+        lambda _: sys.getrecursionlimit(),
+        "1000",
+        "999",
+    ),
+    Case("gc.isenabled()", lambda _: gc.disable(), lambda _: gc.isenabled(), "True", "False"),
+    Case(
+        "gc.get_threshold()",
+        lambda _: gc.set_threshold(1, 2, 3),
+        lambda _: gc.get_threshold(),
+        "(700, 10, 10)",
+        "(1, 2, 3)",
+    ),
+    Case(
+        "socket.getdefaulttimeout()",
+        lambda _: socket.setdefaulttimeout(2),
+        lambda _: socket.getdefaulttimeout(),
+        "None",
+        "2.0",
+    ),
+    Case(
+        "sys.stdout",
+        lambda _: setattr(sys, "stdout", None),
+        lambda _: sys.stdout,
+        "<_io.StringIO object>",
+        "None",
+    ),
+    Case(
+        "time.tzname",
+        change_zone,
+        lambda _: (time.tzname, time.localtime(0).tm_hour, os.environ.get("TZ")),
+        "(('UTC', 'UTC'), 0, 0, 0)",
+        "(('JST', 'JST'), -32400, -32400, 0)",
+    ),
+]
+
+
+def known_start() -> None:
+    """Whatever the process of the tests is like, these have the values that the cases name."""
+    import colorsys  # noqa: F401
+
+    os.environ["GIVEN"] = "g"
+    os.environ["TZ"] = "UTC"
+    time.tzset()
+    os.umask(0o022)
+    locale.setlocale(locale.LC_ALL, "C")
+    sys.setrecursionlimit(1000)
+    gc.enable()
+    gc.set_threshold(700, 10, 10)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+
+@pytest.mark.parametrize("case", PROCESS, ids=lambda case: case.name)
+def test_setting_of_the_process_is_named_and_put_back(case: Case, shop: Any) -> None:
+    def body() -> None:
+        known_start()
+        sys.stdout = io.StringIO()
+        check(case, shop)
+
+    in_child(body)
+
+
+# --- caches, imports, what cannot be put back --------------------------------------------------------
+
+
+def test_cache_is_put_back_by_emptying_it(shop: Any) -> None:
+    snapshot = Snapshot()
+    shop.rate("de")
+    (change,) = snapshot.compare()
+    assert (change.name, change.kind) == ("shop.rate.cache_info()", "cache")
+    assert (change.before, change.after) == ("misses=0, currsize=0", "misses=1, currsize=1")
+    assert change.note == "put back by emptying it"
+    assert snapshot.restore([change.name]) == []
+    assert shop.rate.cache_info().currsize == 0
+
+
+def test_likely_causes_come_first(shop: Any) -> None:
+    def body() -> None:
+        snapshot = Snapshot()
+        mimetypes.suffix_map["x"] = "y"
+        shop.rate("de")
+        random.random()
+        shop.CURRENCY = "USD"
+        found = names(snapshot.compare())
+        assert found == [
+            "shop.CURRENCY",
+            "mimetypes.suffix_map",
+            "random.getstate()",
+            "shop.rate.cache_info()",
+        ]
+        assert snapshot.restore(found) == []
+        assert snapshot.compare() == []
+
+    in_child(body)
+
+
+def test_modules_imported_meanwhile_are_listed_only_on_request() -> None:
+    def body() -> None:
+        sys.modules.pop("xml.dom.domreg", None)
+        sys.modules.pop("xml.dom.xmlbuilder", None)
+        import xml.dom
+
+        vars(xml.dom).pop("xmlbuilder", None)
+        snapshot = Snapshot()
+        import xml.dom.xmlbuilder
+
+        assert snapshot.compare() == []
+        found = names(snapshot.compare(imports=True))
+        assert {"sys.modules['xml.dom.xmlbuilder']", "xml.dom.xmlbuilder"} <= set(found)
+        assert snapshot.restore(found) == []
+        assert "xml.dom.xmlbuilder" not in sys.modules
+        assert snapshot.compare(imports=True) == []
+
+    in_child(body)
+
+
+def test_container_of_very_many_entries_is_known_to_have_changed_but_not_put_back(shop: Any) -> None:
+    snapshot = Snapshot()
+    shop.HUGE.append(1)
+    (change,) = snapshot.compare()
+    assert (change.name, change.before, change.after) == ("shop.HUGE", "20,000 entries", "20,001 entries")
+    assert not change.restorable
+    assert change.note == "it has too many entries to be copied"
+    assert snapshot.restore(["shop.HUGE"]) == ["shop.HUGE"]
+    assert len(shop.HUGE) == 20_001
+
+
+def test_container_that_has_grown_very_large_is_put_back(shop: Any) -> None:
+    snapshot = Snapshot()
+    shop.BASKET.extend(range(20_000))
+    assert [(c.name, c.after, c.restorable) for c in snapshot.compare()] == [
+        ("shop.BASKET", "20,003 entries", True)
+    ]
+    assert snapshot.restore(["shop.BASKET"]) == []
+    assert shop.BASKET == [1, 2, 3]
+
+
+def test_what_refuses_to_be_put_back_is_said(shop: Any) -> None:
+    shop.request = contextvars.ContextVar("unset")
+    snapshot = Snapshot()
+    token = shop.request.set(1)
+    (change,) = snapshot.compare()
+    assert (change.name, change.restorable) == ("ContextVar('unset').get()", False)
+    assert snapshot.restore([change.name]) == [change.name]
+    shop.request.reset(token)
+
+
+def test_slots_of_one_name_are_put_back_only_if_both_can_be(shop: Any) -> None:
+    twin = contextvars.ContextVar("request", default="none")
+
+    def body() -> None:
+        snapshot = Snapshot()
+        shop.request.set("one")
+        twin.set("two")
+        (change,) = snapshot.compare()
+        assert (change.name, change.restorable) == ("ContextVar('request').get()", False)
+        assert snapshot.restore([change.name]) == [change.name]
+
+    in_child(body)
+
+
+# --- no change ------------------------------------------------------------------------------------
+
+
+NOTHING: dict[str, Callable[[Any], object]] = {
+    "nothing is done": lambda s: None,
+    "a value is set to an equal one": set_to("CURRENCY", "".join(["EU", "R"])),
+    "NaN becomes NaN": set_to("NOT_A_NUMBER", math.nan + 1),
+    "a container is filled anew": lambda s: s.BASKET.__init__([1, 2, 3]),
+    "a container is replaced by an equal one": set_to("CATALOGUE", {"fruit": ["apple"], "tools": {"saw": 1}}),
+    "an attribute is deleted and set again": lambda s: (
+        value := s.__dict__.pop("CURRENCY"),
+        s.__dict__.update(CURRENCY=value),
+    ),
+    "the running test is named": lambda s: os.environ.update(PYTEST_CURRENT_TEST="x"),
+    "a warning is noted": set_to("__warningregistry__", {}),
+    "the last error is kept": lambda s: setattr(sys, "last_value", ValueError()),
+    "a logger is made and asked": lambda s: logging.getLogger("shop.made").isEnabledFor(10),
+    "a pattern is compiled": lambda s: __import__("re").compile("never seen before x*"),
+}
+
+
+@pytest.mark.parametrize("change", NOTHING.values(), ids=NOTHING.keys())
+def test_nothing_is_reported_when(change: Callable[[Any], object], shop: Any) -> None:
+    def body() -> None:
+        snapshot = Snapshot()
+        change(shop)
+        assert snapshot.compare(imports=True) == []
+
+    in_child(body)
+
+
+def test_list_changed_and_then_replaced_by_an_equal_one_is_a_change_for_whoever_holds_it(shop: Any) -> None:
+    with module("other", "") as other:
+        other.BASKET = shop.BASKET
+        snapshot = Snapshot()
+        shop.BASKET.clear()
+        shop.BASKET = [1, 2, 3]
+        assert [(c.name, c.before, c.after) for c in snapshot.compare()] == [
+            ("other.BASKET", "[1, 2, 3]", "[]")
+        ]
+        del other.BASKET
+        snapshot.restore(["other.BASKET"])
+        assert other.BASKET == [1, 2, 3]
+
+
+def test_list_changed_and_then_replaced_is_put_back_with_its_content(shop: Any) -> None:
+    held = shop.CATALOGUE["fruit"]
+    snapshot = Snapshot()
+    held.append("fig")
+    shop.CATALOGUE.clear()
+    shop.CATALOGUE = {}
+    assert names(snapshot.compare()) == ["shop.CATALOGUE"]
+    assert snapshot.restore(["shop.CATALOGUE"]) == []
+    assert shop.CATALOGUE == {"fruit": ["apple"], "tools": {"saw": 1}}
+    assert shop.CATALOGUE["fruit"] is held
+
+
+def test_container_keeps_its_identity(shop: Any) -> None:
+    held = shop.BASKET
+    snapshot = Snapshot()
+    shop.BASKET = [4]
+    assert snapshot.restore(["shop.BASKET"]) == []
+    assert shop.BASKET is held
+
+
+def test_names_that_have_not_changed_are_let_be(shop: Any) -> None:
+    snapshot = Snapshot()
+    shop.CURRENCY = "USD"
+    assert snapshot.restore(["shop.BASKET", "no.such.slot"]) == []
+    assert shop.CURRENCY == "USD"
+
+
+def test_what_several_modules_share_is_named_after_the_one_that_is_no_test() -> None:
+    with module("test_shop", "LIST = []"), module("shop_of_many", "") as shop:
+        shop.LIST = sys.modules["test_shop"].LIST
+        snapshot = Snapshot()
+        shop.LIST.append(1)
+        assert names(snapshot.compare()) == ["shop_of_many.LIST"]
+
+
+def test_repr_that_raises_is_replaced(shop: Any) -> None:
+    snapshot = Snapshot()
+    shop.BASKET.append(shop.trap)
+    (change,) = snapshot.compare()
+    assert change.after == "[…, <Trap whose repr raises Valu…>]"
+
+
+def test_texts_are_short(shop: Any) -> None:
+    snapshot = Snapshot()
+    shop.CURRENCY = "x" * 1_000_000
+    shop.BASKET[:] = ["y" * 1_000] * 100
+    shop.CATALOGUE.update({f"{i}" * 100: {i: i} for i in range(100)})
+    assert all(len(text) <= 80 for change in snapshot.compare() for text in (change.before, change.after))
+
+
+def test_patched_functions_are_not_used() -> None:
+    def refuse(*_: object) -> Any:
+        raise AssertionError("it was called")
+
+    def body() -> None:
+        snapshot = Snapshot()
+        for owner, name in (
+            (os, "getcwd"),
+            (os, "chdir"),
+            (os, "fsdecode"),
+            (signal, "signal"),
+            (time, "tzset"),
+        ):
+            setattr(owner, name, refuse)
+        found = names(snapshot.compare())
+        assert {"os.getcwd", "os.chdir", "os.fsdecode", "signal.signal", "time.tzset"} <= set(found)
+        assert snapshot.restore(found) == []
+        assert snapshot.compare() == []
+
+    in_child(body)
+
+
+# --- any changes ----------------------------------------------------------------------------------
+
+NAMES = ["a", "b", "c", "d"]
+KEYS: st.SearchStrategy[Any] = st.sampled_from(["x", "y", 1, (2, 3), None])
+SCALARS = st.one_of(st.integers(0, 3), st.sampled_from(["s", 1.5, math.nan, None, True]))
+FLAT: st.SearchStrategy[Any] = st.one_of(
+    SCALARS,
+    st.lists(SCALARS, max_size=3),
+    st.dictionaries(KEYS, SCALARS, max_size=3),
+    st.sets(st.integers(0, 5)),
+    st.builds(collections.deque, st.lists(SCALARS, max_size=3)),
+)
+GLOBALS = st.one_of(FLAT, st.lists(FLAT, max_size=3), st.dictionaries(KEYS, FLAT, max_size=3))
+
+
+def flip(data: st.DataObject) -> bool:
+    return data.draw(st.booleans())
+
+
+def picture(value: Any) -> Any:
+    """A value with everything in it and all identities of containers, as text."""
+    if isinstance(value, dict):
+        return id(value), sorted((repr(key), str(picture(inner))) for key, inner in value.items())
+    if isinstance(value, (list, collections.deque)):
+        return id(value), [picture(inner) for inner in value]
+    if isinstance(value, set):
+        return id(value), sorted(value)
+    return repr(value)
+
+
+def pictures(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: picture(value) for name, value in values.items()}
+
+
+def mutate(data: st.DataObject, values: dict[str, Any]) -> None:
+    """Change one of the globals: bind, delete, or change what is in it or one level deeper."""
+    name = data.draw(st.sampled_from(NAMES))
+    target = values.get(name)
+    inner = list(target.values()) if isinstance(target, dict) else target
+    if isinstance(inner, list) and inner and flip(data):
+        target = data.draw(st.sampled_from(range(len(inner))).map(inner.__getitem__))
+    if isinstance(target, dict) and flip(data):
+        target[data.draw(KEYS)] = data.draw(FLAT)
+    elif isinstance(target, (list, collections.deque)) and flip(data):
+        target.insert(data.draw(st.integers(0, 3)), data.draw(FLAT))
+    elif isinstance(target, set) and flip(data):
+        target ^= data.draw(st.sets(st.integers(0, 5)))
+    elif isinstance(target, (dict, list, set, collections.deque)) and flip(data):
+        target.clear()
+    elif flip(data):
+        values.pop(name, None)
+    else:
+        values[name] = data.draw(GLOBALS)
+
+
+class Only(Snapshot):
+    """A snapshot of one module, to be quick."""
+
+    def __init__(self, name: str) -> None:
+        modules = sys.modules.copy()
+        try:
+            for other in modules.keys() - {name}:
+                del sys.modules[other]
+            super().__init__()
+        finally:
+            sys.modules.update(modules)
+
+    def compare(self, *, imports: bool = False) -> list[Change]:
+        return [change for change in super().compare(imports=imports) if change.name.startswith("made.")]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_all_slots_put_back_give_the_state_back_and_one_gives_back_only_that(data: st.DataObject) -> None:
+    with module("made", "") as made:
+        values = vars(made)
+        values.update({name: data.draw(GLOBALS) for name in NAMES})
+        snapshot = Only("made")
+        before = pictures({name: values[name] for name in NAMES})
+        for _ in range(data.draw(st.integers(1, 4))):
+            mutate(data, values)
+        changed = names(snapshot.compare())
+        if changed and flip(data):
+            one = data.draw(st.sampled_from(changed))
+            assert snapshot.restore([one]) == []
+            left = names(snapshot.compare())
+            assert one not in left
+            # What is in a container that was put back is a slot again, if it was out of reach.
+            assert {name for name in changed if not name.startswith(one)} <= set(left)
+        assert snapshot.restore(names(snapshot.compare())) == []
+        assert snapshot.compare() == []
+        after = pictures({name: values[name] for name in NAMES if name in values})
+        assert {name: strip(value) for name, value in after.items()} == {
+            name: strip(value) for name, value in before.items()
+        }
+
+
+def strip(value: Any) -> Any:
+    """Without the identities: a container may be replaced by an equal one, and that is no change."""
+    if isinstance(value, tuple):
+        return [strip(inner) for inner in value[1:]]
+    return [strip(inner) for inner in value] if isinstance(value, list) else value
+
+
+def test_snapshot_of_ten_thousand_slots_is_quick() -> None:
+    with module("made", "") as made:
+        vars(made).update({f"name{i}": [i] for i in range(10_000)})
+        start = time.process_time()
+        snapshot = Snapshot()
+        assert snapshot.compare() == []
+        # 10,000 lists, and everything that this process has imported, which is three times as much.
+        assert time.process_time() - start < 2
