@@ -353,6 +353,8 @@ class Prober:
             for twig, (_, until) in list(self._jobs.items()):
                 if now >= until:
                     self._tell(twig, _LATE)
+            if not self._jobs:  # or the next select would wait for nothing, until the deadline
+                break
             until = min([self._deadline, *(until for _, until in self._jobs.values())])
             for key, _ in self._selector.select(max(0.0, until - now)):
                 if key.data is not None:
