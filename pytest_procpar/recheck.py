@@ -176,9 +176,7 @@ class Recheck:
         return list(suspects.values())
 
     def _survey_alone(self, prober: Prober, deadline: float) -> dict[TestIndex, Suspect]:
-        run = self._run
-        tests = [test for test in self._run.tests() if self._run.word(test) is not Word.CRASHED]
-        tests = [test for test in tests if not self._run.word(test).bad]
+        tests = [test for test in self._run.tests() if not self._run.word(test).bad]
         alone = self._drive(prober, survey_alone(tests), deadline)
         twice_bad = [result.test for result in alone if result.non_idempotent]
         again = self._drive(prober, survey_alone(twice_bad, rounds=(1, 2)), deadline)
