@@ -96,7 +96,9 @@ class Recheck:
             self._look_for_cleaners(prober)
             self._explain(prober)
         except Ended:
-            self._note = "the re-check has ended early: its time was over, or it was interrupted"
+            self._note = (
+                "the re-check has ended early: it was interrupted, or --recheck-budget left no time for more"
+            )
         finally:
             prober.close()
             self._conclude(tried)

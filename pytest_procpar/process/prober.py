@@ -43,6 +43,9 @@ _GRACE = 5.0
 #: How often state is put back at most to prove which of it is to blame.
 _TRIALS = 300
 
+#: Which part of the time that tests took in the run, beside others, they may take at the least.
+_OPTIMISM = 0.6
+
 #: From so many seconds on it is not run again what several probes begin with.
 _WORTH_SHARING = 0.05
 
@@ -109,7 +112,10 @@ class Prober:
         outcomes: dict[int, Outcome] = {}
         together = [i for i, probe in enumerate(probes) if not probe.beside]
         try:
-            self._drive([self._work(*part, probes, outcomes) for part in self._deal(together, probes)])
+            shares = self._deal(together, probes)
+            if any(self._is_hopeless(probes[i], tree) for tree, share in shares for i in share):
+                raise Ended
+            self._drive([self._work(tree, share, probes, outcomes) for tree, share in shares])
             for i, probe in enumerate(probes):
                 if probe.beside:
                     outcomes[i] = self._run_beside(probe)
@@ -146,6 +152,12 @@ class Prober:
             shares[place].append(i)
             loads[place] += sum(map(self._seconds, tests[known[place] :])) + 0.005
         return [(tree, share) for tree, share in zip(self._trees, shares, strict=True) if share]
+
+    def _is_hopeless(self, probe: Probe, tree: Tree) -> bool:
+        """Whether a probe would take far longer than there is time: then it is not begun."""
+        known = len(tree.closest(probe.tests[:-1]).tests)
+        seconds = sum(map(self._seconds, probe.tests[known:]))
+        return _OPTIMISM * seconds > self._deadline - monotonic()
 
     def _work(
         self, tree: Tree, numbers: list[int], probes: Sequence[Probe], outcomes: dict[int, Outcome]
