@@ -56,6 +56,8 @@ class Recheck:
         #: What did not end as passed.
         self._words: dict[TestIndex, Word] = {}
         self._times: dict[TestIndex, tuple[float, float]] = {}
+        #: After what a test that failed in the run passed in the other order.
+        self._passed_after: dict[TestIndex, tuple[TestIndex, ...]] = {}
         self._findings: list[Finding] = []
         self._left_out: list[TestIndex] = []
         self._note = ""
@@ -159,7 +161,12 @@ class Recheck:
             self._conclude(tried)
 
     def _look_for_dependence(self, prober: Prober, lanes: int) -> None:
-        self._inquire(prober, self._failed() + self._surveyed(prober), lanes)
+        try:
+            surveyed = self._surveyed(prober)
+        except Ended:
+            self._findings += self._inquiry(self._failed(), lanes).findings()
+            raise
+        self._inquire(prober, self._failed() + surveyed, lanes)
         if self._options.what == "all":
             self._inquire(prober, self._hidden(prober), lanes)
 
@@ -176,8 +183,11 @@ class Recheck:
         ]
         self.result = Rechecked(tuple(insights), tuple(self._left_out), self._note)
 
+    def _inquiry(self, suspects: list[Suspect], lanes: int) -> Inquiry:
+        return Inquiry(suspects, self._preceding, self._file_of, lanes)
+
     def _inquire(self, prober: Prober, suspects: list[Suspect], lanes: int) -> None:
-        inquiry = Inquiry(suspects, self._preceding, self._file_of, lanes)
+        inquiry = self._inquiry(suspects, lanes)
         try:
             self._drive(prober, inquiry.steps(), self._deadline - _RESERVED * self._budget)
         finally:
@@ -204,6 +214,7 @@ class Recheck:
                 self._plain(test),
                 self._words[test],
                 failed_after=self._before(test),
+                passed_after=self._passed_after.get(self._plain(test)),
                 beside=tuple(tuple(map(self._plain, side)) for side in self._history.beside(test)),
             )
             for test in failed[: self._options.tests]
@@ -287,6 +298,9 @@ class Recheck:
         places = shuffled(self._ids, wanted.seed or "") if random else reversed_order(len(self._ids))
         order = [TestIndex(place) for place in places if not self._ends_its_process(TestIndex(place))]
         placed = self._drive(prober, survey_order(order), deadline)
+        self._passed_after = {
+            result.test: result.before for result in placed if result.word.good and self.word(result.test).bad
+        }
         return {
             result.test: Suspect(
                 result.test,

@@ -8,8 +8,9 @@ from .model import TestIndex, WorkerId
 
 __all__ = ["History"]
 
-#: A test that is to be run beside another one is looked for among this many that overlapped it, a worker.
-_BESIDE = 5
+#: Of the tests of a worker that overlapped a test no more than these are told: those that took longest, since
+#: with them it has most likely met.
+_BESIDE = 50
 
 
 class _Run:
@@ -74,9 +75,10 @@ class History:
         for worker, runs in self._runs.items():
             if worker == own:
                 continue
-            meanwhile = [r.test for r in runs if r.begin <= run.end and r.end >= run.begin]
+            meanwhile = [r for r in runs if r.begin <= run.end and r.end >= run.begin]
             if meanwhile:
-                found.append(tuple(meanwhile[-_BESIDE:]))
+                longest = sorted(meanwhile, key=lambda r: r.begin - r.end)[:_BESIDE]
+                found.append(tuple(r.test for r in sorted(longest, key=lambda r: r.begin)))
         return tuple(found)
 
     def sequences(self) -> list[tuple[WorkerId, tuple[TestIndex, ...]]]:

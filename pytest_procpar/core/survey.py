@@ -32,12 +32,19 @@ class Alone:
 
 @record
 class Placed:
-    """How a test ended after these tests."""
+    """How a test ended at a place of an order."""
 
     test: TestIndex
     word: Word
-    before: tuple[TestIndex, ...]
+    #: Shared with all others of the same process: to copy what was before each would take the square.
+    order: tuple[TestIndex, ...]
+    place: int
     message: str = ""
+
+    @property
+    def before(self) -> tuple[TestIndex, ...]:
+        """What the same process had run before."""
+        return self.order[: self.place]
 
 
 def survey_alone(tests: Sequence[TestIndex], rounds: Iterable[int] = (0,)) -> Search[list[Alone]]:
@@ -61,7 +68,8 @@ def survey_after(cause: tuple[TestIndex, ...], tests: Sequence[TestIndex]) -> Se
         probes = [Probe((*cause, test)) for test in tests[at : at + _BATCH]]
         outcomes = yield probes
         for probe, outcome in zip(probes, outcomes, strict=True):
-            found.append(Placed(probe.tests[-1], outcome.of(probe), cause, outcome.message))
+            word = outcome.of(probe)
+            found.append(Placed(probe.tests[-1], word, cause, len(cause), outcome.message))
     return found
 
 
@@ -90,7 +98,7 @@ def survey_order(order: Sequence[TestIndex]) -> Search[list[Placed]]:
         words = outcome.words
         for at, word in enumerate(words):
             message = outcome.message if at == len(words) - 1 else ""
-            found.append(Placed(rest[at], word, rest[:at], message))
+            found.append(Placed(rest[at], word, rest, at, message))
         if not words:  # nothing can be run any more
             break
         rest = rest[len(words) :]

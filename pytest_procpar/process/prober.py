@@ -320,7 +320,7 @@ class Prober:
     def _status(self, twig: Twig) -> _Job:
         """How a process that has died came to its end, in words."""
         parent, pid = twig.parent, twig.pid
-        if parent is None or pid is None:
+        if parent is None or pid is None or parent.closed:
             return ""
         twig.kill()
         until = monotonic() + _FORK_SECONDS
@@ -353,6 +353,8 @@ class Prober:
             for twig, (_, until) in list(self._jobs.items()):
                 if now >= until:
                     self._tell(twig, _LATE)
+            if not self._jobs:  # or the next select would wait for nothing, until the deadline
+                break
             until = min([self._deadline, *(until for _, until in self._jobs.values())])
             for key, _ in self._selector.select(max(0.0, until - now)):
                 if key.data is not None:

@@ -49,9 +49,11 @@ def test_beside_a_test_is_what_overlapped_it_elsewhere() -> None:
     assert history.beside(TestIndex(5)) == ()
 
 
-def test_the_last_five_of_a_worker_are_enough() -> None:
-    history = _history((_A, 0, 0, 100), *[(_B, i, float(i), i + 0.5) for i in range(1, 10)])
-    assert history.beside(TestIndex(0)) == (ids(5, 6, 7, 8, 9),)
+def test_of_many_that_overlapped_the_longest_are_told_in_their_order() -> None:
+    short = [(_B, i, float(i), i + 0.5) for i in range(1, 90)]
+    long = [(_B, i, float(i), i + 0.9) for i in range(90, 140)]
+    history = _history((_A, 0, 0, 200), *short, *long)
+    assert history.beside(TestIndex(0)) == (ids(*range(90, 140)),)
 
 
 def test_a_test_that_has_not_ended_runs_beside_what_came_since() -> None:
@@ -87,7 +89,7 @@ def test_who_runs_beside_whom_is_mutual(count: int, workers: int, seed: int) -> 
     history = simulate(Suite([HEALTHY] * count), workers, seed).history
     beside = {t: {o for order in history.beside(t) for o in order} for t in map(TestIndex, range(count))}
     assert all(
-        test in beside[other] or sum(map(len, history.beside(other))) >= 5
+        test in beside[other] or sum(map(len, history.beside(other))) >= 50
         for test, others in beside.items()
         for other in others
     )
