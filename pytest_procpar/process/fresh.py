@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -55,7 +56,7 @@ def run_fresh(
             with suppress(subprocess.TimeoutExpired):
                 process.wait(_POLL_SECONDS)
             for number in [number for number, process in running.items() if process.poll() is not None]:
-                del running[number]
+                _end_leftovers(running.pop(number))
                 results[number] = _read(commands[number][1])
             if ended() or monotonic() >= deadline:
                 break
@@ -84,6 +85,13 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+    _end_leftovers(process)
+
+
+def _end_leftovers(process: subprocess.Popen[bytes]) -> None:
+    """End what tests have left running: the run had a session, and so a process group, of its own."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _read(path: Path) -> FreshRun | None:

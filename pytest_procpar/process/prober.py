@@ -403,13 +403,14 @@ class Prober:
 
     def _forget_jobs(self) -> None:
         """Leave what is being run: the processes that run it are ended."""
-        for twig in list(self._jobs):
-            job, _ = self._jobs.pop(twig)
+        for twig, (job, _) in list(self._jobs.items()):
             job.close()
             for tree in self._trees:
-                if twig is not tree.root and twig not in tree.twigs():
-                    self._discard(tree, twig)
-                    break
+                if twig is not tree.root:
+                    tree.drop(twig)
+            if twig.parent is not None:
+                self._discard(self._trees[0], twig)
+        self._jobs.clear()
 
     # --- the end ---
 

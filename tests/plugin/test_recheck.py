@@ -1,0 +1,577 @@
+"""What a failed test is found to be when it is run again in throw-away processes."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from typing import Any
+
+import pytest
+
+from tests.conftest import Finished, Suite
+
+#: One test of each kind that one worker exposes in this order.
+POLLUTED = """
+    STATE = []
+    def test_before(): pass
+    def test_polluter(): STATE.append(1)
+    def test_between(): pass
+    def test_victim(): assert not STATE
+"""
+
+
+def rechecked(suite: Suite, *args: str) -> tuple[Finished, list[dict[str, Any]]]:
+    """Run a suite with a re-check of what fails, unless `args` say otherwise; the findings of the report."""
+    finished = suite.run("--recheck=failed", "--procpar-report=report.json", *args)
+    report = json.loads((suite.path / "report.json").read_text())
+    return finished, report["findings"]
+
+
+def told(findings: list[dict[str, Any]]) -> dict[str, tuple[str, list[str]]]:
+    """By the name of each flagged test, what it is and what it depends on."""
+    return {
+        name(finding["test"]): (finding["kind"], list(map(name, finding["causes"])))
+        for finding in findings
+        if finding["flagged"]
+    }
+
+
+def name(test: dict[str, Any]) -> str:
+    return str(test["nodeid"]).split("::", 1)[1]
+
+
+def section(finished: Finished) -> list[str]:
+    """The lines of the re-check's section."""
+    lines = finished.out.splitlines()
+    start = next((at for at, line in enumerate(lines) if "procpar: re-check" in line), len(lines))
+    end = next((at for at in range(start + 1, len(lines)) if lines[at].startswith("===")), len(lines))
+    return lines[start + 1 : end]
+
+
+# --- what depends on others -------------------------------------------------------------------------
+
+
+def test_a_victim_is_told_with_its_polluter_and_commands_that_were_tried(suite: Suite) -> None:
+    suite.tests(POLLUTED)
+    finished, findings = rechecked(suite, "-n1")
+    assert told(findings) == {"test_victim": ("victim", ["test_polluter"])}
+    (finding,) = findings
+    assert [(tried["expected"], tried["outcome"]) for tried in finding["commands"]] == [
+        ("failed", "failed"),
+        ("passed", "passed"),
+    ]
+    assert "VICTIM test_it.py::test_victim" in section(finished)
+    assert "    polluter: test_it.py::test_polluter" in section(finished)
+    assert finished.ret == 1
+    finished.assert_summary(failed=1, passed=3)
+
+
+def test_a_brittle_test_is_told_with_its_state_setter(suite: Suite) -> None:
+    suite.file("test_a.py", "import lib\ndef test_setter(): lib.READY.append(1)\ndef test_more(): pass")
+    suite.file("test_b.py", "import lib\ndef test_brittle(): assert lib.READY")
+    suite.file("lib.py", "READY = []")
+    _, findings = rechecked(suite, "-n2", "--dist=loadfile")
+    assert told(findings) == {"test_brittle": ("brittle", ["test_setter"])}
+
+
+def test_polluters_that_act_together_are_all_told(suite: Suite) -> None:
+    suite.tests("""
+        STATE = set()
+        def test_one(): STATE.add(1)
+        def test_no(): pass
+        def test_two(): STATE.add(2)
+        def test_neither(): pass
+        def test_victim(): assert STATE != {1, 2}
+    """)
+    finished, findings = rechecked(suite, "-n1")
+    assert told(findings) == {"test_victim": ("victim", ["test_one", "test_two"])}
+    assert "    polluters, which act together: test_it.py::test_one" in section(finished)
+
+
+def test_a_cleaner_between_polluter_and_victim_misleads_nobody(suite: Suite) -> None:
+    suite.tests("""
+        STATE = []
+        def test_early_polluter(): STATE.append(1)
+        def test_cleaner(): STATE.clear()
+        def test_late_polluter(): STATE.append(1)
+        def test_victim(): assert not STATE
+    """)
+    _, findings = rechecked(suite, "-n1", "--recheck-cleaners")
+    kind, causes = told(findings)["test_victim"]
+    assert kind == "victim"
+    assert causes in (["test_early_polluter"], ["test_late_polluter"])  # each is one
+    assert [name(cleaner) for cleaner in findings[0]["cleaners"]] == ["test_cleaner"]
+
+
+def test_a_crash_after_others_is_told_with_what_brings_it_about(suite: Suite) -> None:
+    suite.tests("""
+        import os
+        STATE = []
+        def test_polluter(): STATE.append(1)
+        def test_victim():
+            if STATE:
+                os.kill(os.getpid(), 11)
+    """)
+    _, findings = rechecked(suite, "-n1")
+    assert told(findings) == {"test_victim": ("contaminated-crash", ["test_polluter"])}
+    assert findings[0]["commands"][0]["outcome"] == "crashed"
+
+
+def test_what_crashes_alone_is_said_to(suite: Suite) -> None:
+    suite.tests("""
+        import os
+        def test_before(): pass
+        def test_crash(): os.kill(os.getpid(), 11)
+    """)
+    finished, findings = rechecked(suite, "-n1")
+    assert told(findings) == {}
+    assert "crashes alone and in company: test_it.py::test_crash" in section(finished)
+
+
+def test_what_hangs_after_another_test_is_its_victim(suite: Suite) -> None:
+    suite.make_barrier()
+    suite.tests("""
+        from recorder import block
+        STATE = []
+        def test_polluter(): STATE.append(1)
+        def test_victim():
+            if STATE:
+                block()
+    """)
+    _, findings = rechecked(suite, "-n1", "--hang-timeout=0.5", "--recheck-budget=200")
+    assert told(findings) == {"test_victim": ("victim", ["test_polluter"])}
+
+
+def test_victims_of_one_polluter_stand_in_one_block(suite: Suite) -> None:
+    suite.tests("""
+        STATE = []
+        def test_polluter(): STATE.append(1)
+        def test_a(): assert not STATE
+        def test_b(): assert not STATE
+    """)
+    finished, findings = rechecked(suite, "-n1")
+    assert list(told(findings).values()) == 2 * [("victim", ["test_polluter"])]
+    assert section(finished).count("    polluter: test_it.py::test_polluter") == 1
+
+
+# --- what does not ----------------------------------------------------------------------------------
+
+
+def test_a_plain_failure_stays_one(suite: Suite) -> None:
+    suite.tests("def test_before(): pass\ndef test_fails(): assert 1 == 2")
+    finished, findings = rechecked(suite, "-n1")
+    assert told(findings) == {}
+    assert [finding["kind"] for finding in findings] == ["plain"]
+    assert section(finished) == ["fails alone and in company: test_it.py::test_fails"]
+
+
+def test_a_test_that_passes_every_other_time_is_flaky_and_blames_nobody(suite: Suite) -> None:
+    suite.tests("""
+        from pathlib import Path
+        def test_before(): pass
+        def test_flaky():
+            file = Path("count")
+            count = len(file.read_text()) if file.exists() else 0
+            file.write_text("x" * (count + 1))
+            assert count % 2
+    """)
+    _, findings = rechecked(suite, "-n1")
+    assert told(findings) == {"test_flaky": ("flaky", [])}
+
+
+def test_a_test_that_fails_only_beside_another_is_told_with_that(suite: Suite) -> None:
+    suite.tests("""
+        import os, time
+        from pathlib import Path
+
+        def wait_for(path, seconds):
+            deadline = time.monotonic() + seconds
+            while time.monotonic() < deadline and not Path(path).exists():
+                time.sleep(0.001)
+
+        def test_holds_the_lock():
+            os.mkdir("lock")
+            wait_for("tried", 0.3 if Path("ran").exists() else 60)
+            os.rmdir("lock")
+
+        def test_wants_the_lock():
+            Path("tried").unlink(missing_ok=True)
+            wait_for("lock", 0.2 if Path("ran").exists() else 60)
+            Path("ran").touch()
+            try:
+                os.mkdir("lock")
+                os.rmdir("lock")
+            finally:
+                Path("tried").touch()
+    """)
+    finished, findings = rechecked(suite, "-n2", "--recheck-budget=200")
+    assert told(findings)["test_wants_the_lock"] == ("parallel-only", [])
+    (finding,) = [f for f in findings if name(f["test"]) == "test_wants_the_lock"]
+    assert list(map(name, finding["beside"])) == ["test_holds_the_lock"]
+    assert "    beside: test_it.py::test_holds_the_lock" in section(finished)
+
+
+# --- what hides among passes ------------------------------------------------------------------------
+
+
+def test_all_shows_brittle_tests_that_pass_and_tests_that_cannot_run_twice(suite: Suite) -> None:
+    suite.tests("""
+        STATE, DONE = [], []
+        def test_setter(): STATE.append(1)
+        def test_brittle(): assert STATE
+        def test_once():
+            assert not DONE
+            DONE.append(1)
+        def test_fine(): pass
+    """)
+    finished, findings = rechecked(suite, "-n1", "--recheck=all")
+    assert told(findings) == {"test_brittle": ("brittle", ["test_setter"]), "test_once": ("nio", [])}
+    assert finished.ret == 0
+    finished.assert_summary(passed=4)
+
+
+@pytest.mark.parametrize("order", ["reverse", "random:1"])
+def test_another_order_shows_victims_that_ran_before_their_polluter(suite: Suite, order: str) -> None:
+    suite.tests("""
+        STATE = []
+        def test_victim(): assert not STATE
+        def test_polluter(): STATE.append(1)
+    """)
+    finished, findings = rechecked(suite, "-n1", f"--recheck-order={order}")
+    assert told(findings) == {"test_victim": ("victim", ["test_polluter"])}
+    assert finished.ret == 0
+
+
+def test_all_tries_a_known_polluter_on_every_test(suite: Suite) -> None:
+    suite.tests("""
+        STATE = []
+        def test_hidden(): assert not STATE
+        def test_polluter(): STATE.append(1)
+        def test_victim(): assert not STATE
+    """)
+    _, findings = rechecked(suite, "-n1", "--recheck=all")
+    assert told(findings) == {
+        "test_victim": ("victim", ["test_polluter"]),
+        "test_hidden": ("victim", ["test_polluter"]),
+    }
+
+
+def test_strict_makes_a_green_run_with_findings_fail(suite: Suite) -> None:
+    suite.tests("""
+        STATE = []
+        def test_setter(): STATE.append(1)
+        def test_brittle(): assert STATE
+    """)
+    assert rechecked(suite, "-n1", "--recheck=all")[0].ret == 0
+    assert rechecked(suite, "-n1", "--recheck=all", "--recheck-strict")[0].ret == 1
+
+
+# --- commands ---------------------------------------------------------------------------------------
+
+
+def printed(finished: Finished, word: str) -> str:
+    (line, *_) = [line for line in section(finished) if line.startswith(f"    {word}: pytest")]
+    return line.split(": ", 1)[1]
+
+
+def shell(suite: Suite, command: str) -> int:
+    """Do what a user does with a printed command; the exit status."""
+    words = shlex.split(command)
+    assert words[0] == "pytest"
+    done = subprocess.run([sys.executable, "-m", *words], cwd=suite.path, capture_output=True, check=False)
+    return done.returncode
+
+
+def test_a_printed_command_does_what_it_says(suite: Suite) -> None:
+    suite.tests(POLLUTED)
+    finished, _ = rechecked(suite, "-n1")
+    assert shell(suite, printed(finished, "fails")) == 1
+    assert shell(suite, printed(finished, "passes")) == 0
+
+
+def test_a_conftest_that_sorts_tests_does_not_keep_a_command_from_its_order(suite: Suite) -> None:
+    suite.tests("""
+        STATE = []
+        def test_a(): assert not STATE
+        def test_b(): pass
+        def test_z():
+            STATE.append(1)
+    """)
+    suite.conftest("""
+        def pytest_collection_modifyitems(items):
+            items.sort(key=lambda item: item.name, reverse=len(items) > 2)
+    """)
+    finished, findings = rechecked(suite, "-n1")
+    assert told(findings) == {"test_a": ("victim", ["test_z"])}
+    command = printed(finished, "fails")
+    assert "--procpar-replay=" in command
+    assert shell(suite, command) == 1
+
+
+def test_what_only_importing_brings_about_is_collection_dependent(suite: Suite) -> None:
+    suite.file("lib.py", "VALUE = 1")
+    suite.file("test_a.py", "import lib\ndef test_victim(): assert lib.VALUE == 1")
+    suite.file("test_b.py", "import lib\nlib.VALUE = 2\ndef test_more(): pass")
+    finished, findings = rechecked(suite, "-n1")
+    (finding,) = findings
+    assert finding["collection_dependent"]
+    assert finding["flagged"]
+    assert "COLLECTION DEPENDENT test_a.py::test_victim" in section(finished)
+
+
+def test_fresh_processes_leave_the_users_files_alone(suite: Suite) -> None:
+    suite.tests(POLLUTED)
+    finished, _ = rechecked(suite, "-n1", "--junitxml=junit.xml", "-p", "cacheprovider")
+    suite_of = ElementTree.parse(suite.path / "junit.xml").getroot()[0]
+    assert suite_of.get("tests") == "4"
+    assert suite_of.get("failures") == "1"
+    facts = {entry.get("name"): entry.get("value") for entry in suite_of.iter("property")}
+    assert facts["procpar_finding"] == "victim"
+    assert facts["procpar_depends_on"] == "test_it.py::test_polluter"
+    failed = json.loads((suite.path / ".pytest_cache/v/cache/lastfailed").read_text())
+    assert failed == {"test_it.py::test_victim": True}
+    assert finished.ret == 1
+
+
+# --- state ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pollute", "fine", "slot"),
+    [
+        ("lib.VALUE = 2", "lib.VALUE == 1", "lib.VALUE"),
+        ("lib.LIST.append(3)", "not lib.LIST", "lib.LIST"),
+        ("lib.Class.attr = 2", "lib.Class.attr == 1", "lib.Class.attr"),
+        ("os.environ['SHOP'] = 'open'", "'SHOP' not in os.environ", "os.environ['SHOP']"),
+    ],
+)
+def test_the_state_that_is_to_blame_is_proven(suite: Suite, pollute: str, fine: str, slot: str) -> None:
+    suite.file("lib.py", "VALUE = 1\nLIST = []\nOTHER = 1\nclass Class:\n    attr = 1")
+    suite.tests(f"""
+        import lib, os
+        def test_polluter():
+            lib.OTHER = 2
+            {pollute}
+        def test_victim(): assert {fine}
+    """)
+    finished, findings = rechecked(suite, "-n1", "--recheck-explain")
+    assert [change["slot"] for change in findings[0]["state"] if change["proven"]] == [slot]
+    assert any(line.startswith(f"    proven: {slot} ") for line in section(finished))
+
+
+def test_nothing_is_proven_of_a_polluter_that_acts_through_a_file(suite: Suite) -> None:
+    suite.tests("""
+        from pathlib import Path
+        FILE = Path("state")
+        STATE = []
+        def test_polluter():
+            STATE.append(1)
+        def test_victim():
+            if STATE:
+                FILE.touch()
+            assert not STATE
+    """)
+    finished, findings = rechecked(suite, "-n1", "--recheck-explain")
+    assert [change["slot"] for change in findings[0]["state"] if change["proven"]] == ["test_it.STATE"]
+    assert finished.ret == 1
+
+
+# --- what it may cost -------------------------------------------------------------------------------
+
+COUNTING = """
+    import os
+    from recorder import note
+    def pytest_procpar_worker_forked(config):
+        note("forked", pid=os.getpid())
+"""
+
+
+def test_a_green_run_forks_nothing_more(suite: Suite) -> None:
+    suite.conftest(COUNTING)
+    suite.tests("def test_a(): pass\ndef test_b(): pass")
+    finished, findings = rechecked(suite, "-n2")
+    assert findings == []
+    assert len(finished.notes("forked")) == 2
+    assert section(finished) == []
+
+
+def test_none_switches_it_off(suite: Suite) -> None:
+    suite.conftest(COUNTING)
+    suite.tests(POLLUTED)
+    finished, findings = rechecked(suite, "-n1", "--recheck=none")
+    assert findings == []
+    assert len(finished.notes("forked")) == 1
+
+
+def test_tests_beyond_the_limit_are_named(suite: Suite) -> None:
+    suite.tests("""
+        import pytest
+        @pytest.mark.parametrize("i", range(4))
+        def test(i): assert False
+    """)
+    finished, findings = rechecked(suite, "-n1", "--recheck-tests=2")
+    assert len(findings) == 2
+    assert "test_it.py::test[2], test_it.py::test[3]" in section(finished)[-1]
+
+
+def test_when_the_time_is_over_it_is_said_where_it_stood(suite: Suite) -> None:
+    suite.tests("""
+        import time
+        STATE = []
+        def test_polluter():
+            STATE.append(1)
+            time.sleep(0.7)
+        def test_victim(): assert not STATE
+    """)
+    finished, findings = rechecked(suite, "-n1", "--recheck-budget=0.5")
+    assert told(findings) == {}
+    assert [finding["kind"] for finding in findings] == ["unknown"]
+    assert findings[0]["note"].startswith("the time was over")
+    assert any(line.startswith("not settled: test_it.py::test_victim") for line in section(finished))
+
+
+def test_after_the_failure_that_x_waits_for_there_is_a_recheck(suite: Suite) -> None:
+    suite.tests(POLLUTED)
+    _, findings = rechecked(suite, "-n1", "-x")
+    assert told(findings) == {"test_victim": ("victim", ["test_polluter"])}
+
+
+def test_ctrl_c_ends_the_recheck_and_keeps_the_results(suite: Suite) -> None:
+    suite.make_barrier()
+    suite.tests("""
+        import os
+        from recorder import block, reached
+        from pathlib import Path
+        def test_fails():
+            if Path("again").exists():
+                reached("re-checked")
+                block()
+            Path("again").touch()
+            assert False
+    """)
+    running = suite.start("-n1", "--recheck=failed", "--recheck-budget=200")
+    suite.await_reached()
+    running.signal(signal.SIGINT)
+    finished = running.finish()
+    assert finished.ret == 2
+    finished.assert_summary(failed=1)
+
+
+def test_without_workers_an_explicit_recheck_makes_one(suite: Suite) -> None:
+    suite.tests(POLLUTED)
+    _, findings = rechecked(suite)
+    assert told(findings) == {"test_victim": ("victim", ["test_polluter"])}
+
+
+# --- fixtures and ill-behaved tests -----------------------------------------------------------------
+
+
+def test_fixtures_are_set_up_and_torn_down_as_in_the_run(suite: Suite) -> None:
+    suite.tests("""
+        import pytest
+        STATE = []
+
+        @pytest.fixture(scope="module")
+        def made():
+            yield STATE
+            STATE.append("torn down")
+
+        class TestOne:
+            @pytest.fixture(scope="class")
+            def opened(self, made):
+                made.append("open")
+                yield
+                made.remove("open")
+            def test_a(self, opened, tmp_path, capsys):
+                print("x")
+                assert capsys.readouterr().out == "x\\n"
+                (tmp_path / "file").touch()
+            def test_b(self, opened): assert STATE == ["open"]
+
+        def test_polluter(made): made.append("left")
+        def test_victim(made, tmp_path, capfd):
+            assert list(tmp_path.iterdir()) == []
+            assert made == []
+    """)
+    _, findings = rechecked(suite, "-n1")
+    assert told(findings) == {"test_victim": ("victim", ["test_polluter"])}
+
+
+@pytest.mark.parametrize(
+    "deed",
+    [
+        "os.closerange(3, 200)",
+        "os.chdir('/')",
+        "time.monotonic = os.fork = None",
+        "threading.Thread(target=threading.Event().wait, daemon=True).start()",
+        "os.fork() or None",
+        "subprocess.Popen(['sleep', '1000'])",
+        "os.setsid()",
+    ],
+)
+def test_a_polluter_that_disturbs_its_process_does_not_disturb_the_search(suite: Suite, deed: str) -> None:
+    suite.tests(f"""
+        import os, subprocess, threading, time
+        STATE = []
+        def test_before(): pass
+        def test_polluter():
+            STATE.append(1)
+            {deed}
+        def test_victim(): assert not STATE
+    """)
+    _, findings = rechecked(suite, "-n1")
+    assert ("victim", ["test_polluter"]) in told(findings).values()
+
+
+def test_unittest_classes_and_expected_failures_are_understood(suite: Suite) -> None:
+    suite.tests("""
+        import unittest, pytest
+        STATE = []
+        class TestCase(unittest.TestCase):
+            def test_a(self): STATE.append(1)
+            def test_b(self): self.assertEqual(STATE, [])
+        @pytest.mark.xfail(strict=True)
+        def test_expected(): assert STATE == []
+        @pytest.mark.xfail(strict=True)
+        def test_unexpected(): pass
+    """)
+    _, findings = rechecked(suite, "-n1")
+    assert told(findings) == {"TestCase::test_b": ("victim", ["TestCase::test_a"])}
+
+
+# --- options ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--recheck=some",
+        "--recheck-order=sideways",
+        "--recheck-order=random:",
+        "--recheck-budget=-1",
+        "--recheck-budget=long",
+        "--recheck-tests=0",
+    ],
+)
+def test_a_wrong_value_is_a_usage_error(suite: Suite, option: str) -> None:
+    suite.tests(POLLUTED)
+    finished = suite.run("-n1", option)
+    assert finished.ret == 4
+    assert option.split("=")[0] in finished.err
+
+
+def test_a_wrong_ini_value_is_a_usage_error(suite: Suite) -> None:
+    suite.tests(POLLUTED)
+    finished = suite.run("-n1", "-o", "procpar_recheck=some")
+    assert finished.ret == 4
+    assert "procpar_recheck" in finished.err
+
+
+def test_with_n_0_it_is_said_that_nothing_is_rechecked(suite: Suite) -> None:
+    suite.tests(POLLUTED)
+    finished = suite.run("-n0", "--recheck=all")
+    finished.stdout.fnmatch_lines(["procpar: nothing is re-checked with -n 0"])
