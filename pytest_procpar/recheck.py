@@ -299,9 +299,7 @@ class Recheck:
         order = [TestIndex(place) for place in places if not self._ends_its_process(TestIndex(place))]
         placed = self._drive(prober, survey_order(order), deadline)
         self._passed_after = {
-            result.test: result.before
-            for result in placed
-            if result.word.good and self.word(result.test).bad
+            result.test: result.before for result in placed if result.word.good and self.word(result.test).bad
         }
         return {
             result.test: Suspect(
