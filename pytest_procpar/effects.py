@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from time import time
+
 from pytest_procpar.compat.nodes import Nodes
 from pytest_procpar.core import events
 from pytest_procpar.core.events import Effect, Event
 from pytest_procpar.core.messages import Record
-from pytest_procpar.core.model import assert_never, worker_name
+from pytest_procpar.core.model import TestIndex, WorkerId, assert_never, worker_name
 from pytest_procpar.core.probes import Word
+from pytest_procpar.core.runrecord import RunRecord
 from pytest_procpar.deaths import Deaths
 from pytest_procpar.process.launch import Cluster
 from pytest_procpar.process.signals import Signals
-from pytest_procpar.recheck import Recheck
 from pytest_procpar.report.results import Results
 from pytest_procpar.report.terminal import Terminal
 from pytest_procpar.supervision import Supervisor
@@ -30,7 +32,7 @@ class Effects:
         terminal: Terminal,
         supervisor: Supervisor,
         deaths: Deaths,
-        recheck: Recheck,
+        run_record: RunRecord,
     ) -> None:
         self._cluster = cluster
         self._nodes = nodes
@@ -38,7 +40,7 @@ class Effects:
         self._terminal = terminal
         self._supervisor = supervisor
         self._deaths = deaths
-        self._recheck = recheck
+        self._run_record = run_record
         #: Whether no worker can be forked any more.
         self.barren = False
 
@@ -70,11 +72,11 @@ class Effects:
             case events.Terminate(worker):
                 cluster.signal(worker, Signals.TERM, group=True)
             case events.Crashed(worker, test):
-                self._recheck.died(worker, test, Word.CRASHED, self._deaths.seconds(worker))
+                self._died(worker, test, Word.CRASHED)
                 if self._deaths.crashed(worker, test):
                     return events.PutBack(test)
             case events.Hung(worker, test):
-                self._recheck.died(worker, test, Word.HUNG, self._deaths.seconds(worker))
+                self._died(worker, test, Word.HUNG)
                 self._deaths.hung(worker, test)
             case events.NotRun(tests, reason):
                 for test in tests:
@@ -84,3 +86,6 @@ class Effects:
             case _:
                 assert_never(effect)
         return None
+
+    def _died(self, worker: WorkerId, test: TestIndex, word: Word) -> None:
+        self._run_record.died(worker, test, word, self._deaths.seconds(worker), time())

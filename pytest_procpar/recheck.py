@@ -1,22 +1,19 @@
 """What happens after the last test: suspects are run again in throw-away processes, to tell what is wrong.
 
-Takes note of what ran where during the run, which costs next to nothing. Only when there is something to look
-into are processes forked, and nothing that they find changes an outcome.
+Imported only when there is something to look into. Nothing that is found changes an outcome.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from time import time
 from typing import Any, TypeVar
 
 from pytest_procpar.confirm import Confirmer
-from pytest_procpar.core.history import History
 from pytest_procpar.core.insights import Change, Insight, Rechecked
-from pytest_procpar.core.messages import PassedPhases
-from pytest_procpar.core.model import TestIndex, WorkerId
+from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.order import reversed_order, shuffled
 from pytest_procpar.core.probes import Confirmation, Word
+from pytest_procpar.core.runrecord import RunRecord
 from pytest_procpar.core.search import Search
 from pytest_procpar.core.survey import survey_after, survey_alone, survey_cleaners, survey_order
 from pytest_procpar.core.suspects import Finding, Inquiry, Kind, Suspect
@@ -43,19 +40,17 @@ _T = TypeVar("_T")
 
 
 class Recheck:
-    """The record of one run, and the inquiry that may follow.
+    """The inquiry that follows a run.
 
-    :param tests_a_process: after how many tests a worker runs on in a fresh process; None: never.
+    :param run_record: what the run has left behind.
+    :param seconds: how long the run took.
     """
 
-    def __init__(self, options: RecheckOptions, tests_a_process: int | None) -> None:
+    def __init__(self, options: RecheckOptions, run_record: RunRecord, seconds: float) -> None:
         self._options = options
-        self._began = monotonic()
-        self._history = History(tests_a_process)
-        self._ids: list[str] = []
-        #: What did not end as passed.
-        self._words: dict[TestIndex, Word] = {}
-        self._times: dict[TestIndex, tuple[float, float]] = {}
+        self._run = run_record
+        self._budget = max(LEAST_BUDGET, seconds) if options.budget is None else options.budget
+        self._deadline = 0.0
         #: After what a test that failed in the run passed in the other order.
         self._passed_after: dict[TestIndex, tuple[TestIndex, ...]] = {}
         self._findings: list[Finding] = []
@@ -67,69 +62,18 @@ class Recheck:
         #: What it has come to.
         self.result = Rechecked()
 
-    # --- during the run ---
-
-    def collected(self, ids: list[str]) -> None:
-        """The tests are known."""
-        self._ids = ids
-
-    def reported(self, test: TestIndex, data: dict[str, Any]) -> None:
-        """A worker has sent a report that is more than a plain pass."""
-        outcome = data.get("outcome")
-        if outcome == "failed":
-            self._words[test] = Word.FAILED
-        elif outcome == "skipped" and "wasxfail" not in data:
-            self._words.setdefault(test, Word.SKIPPED)
-        start, stop = data.get("start"), data.get("stop")
-        if isinstance(start, float) and isinstance(stop, float):
-            first, last = self._times.get(test, (start, stop))
-            self._times[test] = (min(first, start), max(last, stop))
-
-    def finished(self, worker: WorkerId, test: TestIndex, passes: PassedPhases | None) -> None:
-        """A worker has run a test."""
-        if passes is not None:
-            phases = passes[1]
-            start, stop = phases[0][0], phases[2][1]
-        else:
-            now = time()
-            start, stop = self._times.pop(test, (now, now))
-        self._history.began(worker, test, start)
-        self._history.ended(test, stop)
-
-    def died(self, worker: WorkerId, test: TestIndex, word: Word, seconds: float) -> None:
-        """A test has ended its process, or was ended, after so many seconds."""
-        self._words[test] = word
-        now = time()
-        self._history.began(worker, test, now - seconds)
-        self._history.ended(test, now)
-
-    # --- afterwards ---
-
-    @property
-    def failures(self) -> int:
-        """How many tests have failed, crashed or hung."""
-        return sum(word.bad for word in self._words.values())
-
     @property
     def subject(self) -> str:
         """What is looked into, in words."""
         if self._options.what == "all":
-            return f"{len(self._ids)} tests"
-        count = self.failures
+            return f"{len(self._run.ids)} tests"
+        count = self._run.failures
         failed = f"{count} failed test{'' if count == 1 else 's'}"
         order = self._options.order
         if order is None:
             return failed
         other = f"all tests in order random:{order.seed}" if order.random else "all tests in reverse order"
         return f"{failed} and {other}" if count else other
-
-    @property
-    def wanted(self) -> bool:
-        """Whether there is anything to look into."""
-        options = self._options
-        if not options.wanted or not self._ids:
-            return False
-        return options.what == "all" or options.order is not None or self.failures > 0
 
     def run(
         self,
@@ -141,11 +85,8 @@ class Recheck:
         confirmer: Confirmer,
     ) -> None:
         """Look into it: see `Prober` for what it takes. Leaves `result`, whatever happens."""
-        now = monotonic()
-        budget = self._options.budget
-        self._budget = max(LEAST_BUDGET, now - self._began) if budget is None else budget
-        self._deadline = now + self._budget
-        prober = Prober(cluster, inputs, basetemp, self._seconds, self.limit, ended, wake)
+        self._deadline = monotonic() + self._budget
+        prober = Prober(cluster, inputs, basetemp, self._run.seconds, self._run.limit, ended, wake)
         tried: dict[Finding, list[Confirmation]] = {}
         try:
             try:
@@ -155,7 +96,9 @@ class Recheck:
             self._look_for_cleaners(prober)
             self._explain(prober)
         except Ended:
-            self._note = "the re-check has ended early: its time was over, or it was interrupted"
+            self._note = (
+                "the re-check has ended early: it was interrupted, or --recheck-budget left no time for more"
+            )
         finally:
             prober.close()
             self._conclude(tried)
@@ -174,7 +117,7 @@ class Recheck:
         insights = [
             Insight(
                 finding,
-                self.word(finding.test),
+                self._run.word(finding.test),
                 tuple(tried.get(finding, ())),
                 self._cleaners.get(_polluters(finding)),
                 self._changes.get(_polluters(finding)),
@@ -184,7 +127,7 @@ class Recheck:
         self.result = Rechecked(tuple(insights), tuple(self._left_out), self._note)
 
     def _inquiry(self, suspects: list[Suspect], lanes: int) -> Inquiry:
-        return Inquiry(suspects, self._preceding, self._file_of, lanes)
+        return Inquiry(suspects, self._run.preceding, self._run.file_of, lanes)
 
     def _inquire(self, prober: Prober, suspects: list[Suspect], lanes: int) -> None:
         inquiry = self._inquiry(suspects, lanes)
@@ -207,17 +150,17 @@ class Recheck:
     def _failed(self) -> list[Suspect]:
         if self._options.what == "none":
             return []
-        failed = [test for test, word in self._words.items() if word.bad]
-        self._left_out = failed[self._options.tests :]
+        failed = self._run.failed()
+        self._left_out = [seen.test for seen in failed[self._options.tests :]]
         return [
             Suspect(
-                self._plain(test),
-                self._words[test],
-                failed_after=self._before(test),
-                passed_after=self._passed_after.get(self._plain(test)),
-                beside=tuple(tuple(map(self._plain, side)) for side in self._history.beside(test)),
+                seen.test,
+                seen.word,
+                failed_after=seen.before,
+                passed_after=self._passed_after.get(seen.test),
+                beside=seen.beside,
             )
-            for test in failed[: self._options.tests]
+            for seen in failed[: self._options.tests]
         ]
 
     def _surveyed(self, prober: Prober) -> list[Suspect]:
@@ -235,8 +178,7 @@ class Recheck:
         return list(suspects.values())
 
     def _survey_alone(self, prober: Prober, deadline: float) -> dict[TestIndex, Suspect]:
-        tests = [test for test in self._all() if self.word(test) is not Word.CRASHED]
-        tests = [test for test in tests if not self.word(test).bad]
+        tests = [test for test in self._run.tests() if not self._run.word(test).bad]
         alone = self._drive(prober, survey_alone(tests), deadline)
         twice_bad = [result.test for result in alone if result.non_idempotent]
         again = self._drive(prober, survey_alone(twice_bad, rounds=(1, 2)), deadline)
@@ -245,7 +187,9 @@ class Recheck:
             if rounds and all(other.non_idempotent for other in rounds):
                 self._findings.append(Finding(result.test, Kind.NIO, message=result.message))
         return {
-            result.test: Suspect(result.test, self.word(result.test), passed_after=self._before(result.test))
+            result.test: Suspect(
+                result.test, self._run.word(result.test), passed_after=self._run.before(result.test)
+            )
             for result in alone
             if result.first.bad
         }
@@ -255,7 +199,11 @@ class Recheck:
         if not self._options.cleaners:
             return
         for cause, victim in self._polluters().items():
-            tests = [t for t in self._all() if t not in (*cause, victim) and not self._ends_its_process(t)]
+            tests = [
+                t
+                for t in self._run.tests()
+                if t not in (*cause, victim) and not self._run.ends_its_process(t)
+            ]
             found = self._drive(prober, survey_cleaners(cause, victim, tests), self._deadline)
             self._cleaners[cause] = tuple(found)
 
@@ -285,7 +233,11 @@ class Recheck:
         known = {finding.test for finding in self._findings if finding.kind is not Kind.NIO}
         suspects: dict[TestIndex, Suspect] = {}
         for cause in self._polluters():
-            tests = [t for t in self._all() if t not in known and t not in cause and not self.word(t).bad]
+            tests = [
+                t
+                for t in self._run.tests()
+                if t not in known and t not in cause and not self._run.word(t).bad
+            ]
             for result in self._drive(prober, survey_after(cause, tests), self._deadline):
                 if result.word.bad:
                     suspects[result.test] = Suspect(result.test, Word.PASSED, failed_after=cause)
@@ -295,53 +247,24 @@ class Recheck:
         wanted = self._options.order
         assert wanted is not None
         random = wanted.random
-        places = shuffled(self._ids, wanted.seed or "") if random else reversed_order(len(self._ids))
-        order = [TestIndex(place) for place in places if not self._ends_its_process(TestIndex(place))]
+        places = shuffled(self._run.ids, wanted.seed or "") if random else reversed_order(len(self._run.ids))
+        order = [TestIndex(place) for place in places if not self._run.ends_its_process(TestIndex(place))]
         placed = self._drive(prober, survey_order(order), deadline)
         self._passed_after = {
-            result.test: result.before for result in placed if result.word.good and self.word(result.test).bad
+            result.test: result.before
+            for result in placed
+            if result.word.good and self._run.word(result.test).bad
         }
         return {
             result.test: Suspect(
                 result.test,
                 result.word,
                 failed_after=result.before,
-                passed_after=self._before(result.test),
+                passed_after=self._run.before(result.test),
             )
             for result in placed
-            if result.word.bad and not self.word(result.test).bad
+            if result.word.bad and not self._run.word(result.test).bad
         }
-
-    # --- what is known of tests; under --dist each there are several of a kind ---
-
-    def _all(self) -> list[TestIndex]:
-        return [TestIndex(i) for i in range(len(self._ids))]
-
-    def _plain(self, test: TestIndex) -> TestIndex:
-        return TestIndex(test % len(self._ids))
-
-    def word(self, test: TestIndex) -> Word:
-        """How a test ended in the run."""
-        return self._words.get(test, Word.PASSED)
-
-    def _before(self, test: TestIndex) -> tuple[TestIndex, ...]:
-        return tuple(map(self._plain, self._history.before(test)))
-
-    def _ends_its_process(self, test: TestIndex) -> bool:
-        return self.word(test) in (Word.CRASHED, Word.HUNG)
-
-    def _preceding(self, test: TestIndex) -> tuple[TestIndex, ...]:
-        return tuple(TestIndex(i) for i in range(test) if not self._ends_its_process(TestIndex(i)))
-
-    def _file_of(self, test: TestIndex) -> str:
-        return self._ids[test].split("::", 1)[0]
-
-    def _seconds(self, test: TestIndex) -> float:
-        return 0.0 if self.word(test) is Word.HUNG else self._history.duration(test)
-
-    def limit(self, test: TestIndex) -> float:
-        """How long a test may take that has hung in the run, in seconds; 0 for others."""
-        return self._history.duration(test) if self.word(test) is Word.HUNG else 0.0
 
 
 def _polluters(finding: Finding) -> tuple[TestIndex, ...]:

@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections import deque
 from collections.abc import Callable
+from time import time
 
 import pytest
 
@@ -15,9 +16,9 @@ from pytest_procpar.compat.internals import postpone_fixture_manager, shared_bas
 from pytest_procpar.compat.nodes import Nodes
 from pytest_procpar.compat.output import output_in_batches
 from pytest_procpar.compat.reports import add_finding_properties
-from pytest_procpar.confirm import Confirmer
 from pytest_procpar.core import events
 from pytest_procpar.core.events import Event
+from pytest_procpar.core.insights import Rechecked
 from pytest_procpar.core.messages import (
     Began,
     Broke,
@@ -36,6 +37,7 @@ from pytest_procpar.core.messages import (
 )
 from pytest_procpar.core.model import WorkerId, assert_never, worker_name
 from pytest_procpar.core.run import Run
+from pytest_procpar.core.runrecord import RunRecord
 from pytest_procpar.deaths import Deaths
 from pytest_procpar.effects import Effects
 from pytest_procpar.ending import Ending, bug
@@ -43,8 +45,7 @@ from pytest_procpar.process.clock import Clock
 from pytest_procpar.process.covdata import collect_coverage
 from pytest_procpar.process.launch import Cluster
 from pytest_procpar.process.signals import Signals
-from pytest_procpar.process.system import describe_status, pause
-from pytest_procpar.recheck import Recheck
+from pytest_procpar.process.system import describe_status, monotonic, pause
 from pytest_procpar.report.findingrecords import finding_records
 from pytest_procpar.report.results import Results
 from pytest_procpar.report.terminal import Terminal
@@ -94,9 +95,17 @@ class Controller:
         self._deaths = Deaths(
             self._run, cluster, self._nodes, self._results, self._terminal, self._supervisor, self._happened
         )
-        self._recheck = Recheck(settings.recheck, settings.tests_a_process)
+        self._run_record = RunRecord(settings.tests_a_process)
+        self._rechecked = Rechecked()
+        self._began = monotonic()
         self._effects = Effects(
-            cluster, self._nodes, self._results, self._terminal, self._supervisor, self._deaths, self._recheck
+            cluster,
+            self._nodes,
+            self._results,
+            self._terminal,
+            self._supervisor,
+            self._deaths,
+            self._run_record,
         )
         self._server_gone = False
         self._kill_at: float | None = None
@@ -150,9 +159,13 @@ class Controller:
 
     def _look_into_failures(self, signals: Signals) -> None:
         """Run again what has failed, if the run has come to its end."""
-        recheck = self._recheck
-        if self._server_gone or self._ending.at_once or not recheck.wanted:
+        options, run_record = self._settings.recheck, self._run_record
+        if self._server_gone or self._ending.at_once or not options.wanted(run_record.failures):
             return
+        if not run_record.ids:
+            return
+        from pytest_procpar.confirm import Confirmer
+        from pytest_procpar.recheck import Recheck
 
         def ended() -> bool:
             for signum in signals.caught():
@@ -160,14 +173,16 @@ class Controller:
                     self._interrupted(signum)
             return self._ending.at_once
 
+        recheck = Recheck(options, run_record, monotonic() - self._began)
         self._terminal.line(f"\nre-checking {recheck.subject} (Ctrl-C ends it)")
         self._show()
         base = shared_basetemp(self._config)
-        confirmer = Confirmer(self._config, self._results.nodeid, recheck.word, recheck.limit)
+        confirmer = Confirmer(self._config, self._results.nodeid, run_record.word, run_record.limit)
         try:
             recheck.run(self._cluster, self._nodes.inputs(least=_LANES), base, ended, signals.fd, confirmer)
         except Exception:
             self._broke("the re-check", traceback.format_exc())
+        self._rechecked = recheck.result
         findings = finding_records(recheck.result, self._results.nodeid)
         self._config.hook.pytest_procpar_findings(config=self._config, findings=findings)
         add_finding_properties(self._config, findings)
@@ -175,7 +190,7 @@ class Controller:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Show the results so far when the machinery has broken: pytest leaves them out then."""
-        strict = self._settings.recheck.strict and self._recheck.result.flagged
+        strict = self._settings.recheck.strict and self._rechecked.flagged
         if strict and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         if self._ending.broken and session.exitstatus == pytest.ExitCode.INTERNAL_ERROR:
@@ -183,7 +198,7 @@ class Controller:
 
     def pytest_terminal_summary(self) -> None:
         """Repeat what must not be missed."""
-        self._terminal.summarize(self._results, self._recheck.result)
+        self._terminal.summarize(self._results, self._rechecked)
 
     def close(self) -> None:
         """See all processes gone; a fork server that fails at its very end makes the run no success."""
@@ -327,7 +342,7 @@ class Controller:
         ids, keys = (collected.ids, collected.keys) if runnable else ([], None)
         self._ending.collection_failed = not runnable
         self._results.collected(ids)
-        self._recheck.collected(ids)
+        self._run_record.collected(ids)
         count = self._settings.run_options().workers_for(len(ids))
         self._nodes.make_ready(count, ids)
         if runnable:
@@ -379,10 +394,10 @@ class Controller:
                 if self._run.hears(worker):
                     self._happened(events.Finished(worker, test))
                     self._results.finished(node, test, passes)
-                    self._recheck.finished(worker, test, passes)
+                    self._run_record.finished(worker, test, passes, time())
             case Reported(test, data):
                 if self._run.hears(worker):
-                    self._recheck.reported(test, data)
+                    self._run_record.reported(test, data)
                     self._results.reported(node, test, data)
             case Ready():
                 self._happened(events.Ready(worker))

@@ -49,10 +49,9 @@ class RecheckOptions:
     cleaners: bool = False
     strict: bool = False
 
-    @property
-    def wanted(self) -> bool:
-        """Whether anything may have to be run again."""
-        return self.what != "none" or self.order is not None
+    def wanted(self, failures: int) -> bool:
+        """Whether there is anything to run again after so many failures."""
+        return self.what == "all" or self.order is not None or (self.what == "failed" and failures > 0)
 
 
 @record

@@ -40,7 +40,6 @@ from pytest_procpar.core.messages import (
 )
 from pytest_procpar.core.model import WorkerId, assert_never, worker_name
 from pytest_procpar.process.board import Board
-from pytest_procpar.process.branch import Branch
 from pytest_procpar.process.children import Children
 from pytest_procpar.process.covdata import leave_coverage, save_coverage
 from pytest_procpar.process.descendants import descendants, is_childless, set_subreaper
@@ -318,6 +317,8 @@ class ForkServer:
 
     def _become_branch(self, order: Plant, stream: int) -> NoReturn:
         """Be the root of a tree of throw-away processes: a worker that nobody hears but who planted it."""
+        from pytest_procpar.process.branch import Branch
+
         config, session = self._config, self._session
         assert session is not None
         self._children.forget()

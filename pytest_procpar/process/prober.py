@@ -43,6 +43,9 @@ _GRACE = 5.0
 #: How often state is put back at most to prove which of it is to blame.
 _TRIALS = 300
 
+#: Which part of the time that tests took in the run, beside others, they may take at the least.
+_OPTIMISM = 0.6
+
 #: From so many seconds on it is not run again what several probes begin with.
 _WORTH_SHARING = 0.05
 
@@ -109,7 +112,10 @@ class Prober:
         outcomes: dict[int, Outcome] = {}
         together = [i for i, probe in enumerate(probes) if not probe.beside]
         try:
-            self._drive([self._work(*part, probes, outcomes) for part in self._deal(together, probes)])
+            shares = self._deal(together, probes)
+            if any(self._is_hopeless(probes[i], tree) for tree, share in shares for i in share):
+                raise Ended
+            self._drive([self._work(tree, share, probes, outcomes) for tree, share in shares])
             for i, probe in enumerate(probes):
                 if probe.beside:
                     outcomes[i] = self._run_beside(probe)
@@ -147,6 +153,12 @@ class Prober:
             loads[place] += sum(map(self._seconds, tests[known[place] :])) + 0.005
         return [(tree, share) for tree, share in zip(self._trees, shares, strict=True) if share]
 
+    def _is_hopeless(self, probe: Probe, tree: Tree) -> bool:
+        """Whether a probe would take far longer than there is time: then it is not begun."""
+        known = len(tree.closest(probe.tests[:-1]).tests)
+        seconds = sum(map(self._seconds, probe.tests[known:]))
+        return _OPTIMISM * seconds > self._deadline - monotonic()
+
     def _work(
         self, tree: Tree, numbers: list[int], probes: Sequence[Probe], outcomes: dict[int, Outcome]
     ) -> _Job:
@@ -159,16 +171,15 @@ class Prober:
     def _probe(self, tree: Tree, probe: Probe, shared: int) -> _Job:
         """Run one probe; a check-point is left, too, after `shared` of its tests if others begin so."""
         tests = probe.tests
-        start = tree.root if probe.fresh else tree.closest(tests[:-1])
-        done = len(start.tests)
+        twig = yield from self._start(tree, probe)
+        if twig is None:
+            return Outcome(())
+        done = len(twig.tests)
         places = [done + place for place in check_points(tests[done:], self._seconds)]
         if probe.fresh:
             places = []
         elif done < shared < len(tests) and sum(map(self._seconds, tests[done:shared])) > _WORTH_SHARING:
             places = sorted({*places, shared})
-        twig = yield from self._sprout(tree, start)
-        if twig is None:
-            return Outcome(start.words)
         if places:
             tree.trunks.append(twig)
         for place in [*places, len(tests)]:
@@ -184,6 +195,16 @@ class Prober:
         while (surplus := tree.surplus()) is not None:
             yield from self._retire(tree, surplus)
         return Outcome(twig.words, message)
+
+    def _start(self, tree: Tree, probe: Probe) -> _Job:
+        """A child of what has run the longest part of a probe; None if there can be none."""
+        while True:
+            start = tree.root if probe.fresh else tree.closest(probe.tests[:-1])
+            twig = yield from self._sprout(tree, start)
+            if twig is not None or start is tree.root:
+                return twig
+            if not start.closed:  # it may have been ended as soon as it was forked
+                self._discard(tree, start)
 
     def _leave_check_point(self, tree: Tree, twig: Twig) -> None:
         if not tree.has(twig.tests):
@@ -386,7 +407,12 @@ class Prober:
             self._tell(twig, message)
         if at_its_end or not is_open or twig.port.garbled:
             self._unwatch(twig)
-            self._tell(twig, None)
+            if twig in self._jobs:
+                self._tell(twig, None)
+            else:  # nobody may wait for an answer of it later
+                for tree in self._trees:
+                    if tree.keeps(twig):
+                        self._discard(tree, twig)
 
     def _watch(self, twig: Twig) -> None:
         self._selector.register(twig.port, selectors.EVENT_READ, twig)

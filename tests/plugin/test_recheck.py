@@ -450,6 +450,20 @@ def test_when_the_time_is_over_it_is_said_where_it_stood(suite: Suite) -> None:
     assert any(line.startswith("not settled: test_it.py::test_victim") for line in section(finished))
 
 
+def test_what_would_take_longer_than_there_is_time_is_not_begun(suite: Suite) -> None:
+    suite.tests("""
+        import time
+        from recorder import note
+        def test_long():
+            note("ran", test="long")
+            time.sleep(3)
+        def test_fails(): assert False
+    """)
+    finished, findings = rechecked(suite, "-n1", "--recheck-budget=1.5")
+    assert finished.ran == {"long": 1}
+    assert [finding["kind"] for finding in findings] == ["unknown"]
+
+
 def test_after_the_failure_that_x_waits_for_there_is_a_recheck(suite: Suite) -> None:
     suite.tests(POLLUTED)
     _, findings = rechecked(suite, "-n1", "-x")

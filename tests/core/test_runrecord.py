@@ -1,0 +1,75 @@
+"""What a run leaves behind for the questions that come afterwards."""
+
+from __future__ import annotations
+
+from pytest_procpar.core.model import TestIndex, WorkerId
+from pytest_procpar.core.probes import Word
+from pytest_procpar.core.runrecord import RunRecord, Seen
+
+GW0, GW1 = WorkerId(0), WorkerId(1)
+
+
+def passed(start: float, stop: float) -> tuple[tuple[str, ...], tuple[tuple[float, float, float], ...]]:
+    return ("test",), ((start, start, 0.0), (start, stop, stop - start), (stop, stop, 0.0))
+
+
+def make(count: int) -> RunRecord:
+    run = RunRecord(None)
+    run.collected([f"test_{i % 2}.py::test_{i}" for i in range(count)])
+    return run
+
+
+def test_a_plain_pass_is_known_by_its_time_and_place() -> None:
+    run = make(2)
+    run.finished(GW0, TestIndex(1), passed(1.0, 3.0), 9.0)
+    run.finished(GW0, TestIndex(0), passed(3.0, 4.0), 9.0)
+    assert run.word(TestIndex(1)) is Word.PASSED
+    assert run.seconds(TestIndex(1)) == 2.0
+    assert run.before(TestIndex(0)) == (1,)
+    assert run.failures == 0
+    assert run.failed() == []
+
+
+def test_a_failure_is_seen_with_what_ran_before_and_beside_it() -> None:
+    run = make(3)
+    run.finished(GW0, TestIndex(0), passed(1.0, 2.0), 9.0)
+    run.finished(GW1, TestIndex(2), passed(1.5, 5.0), 9.0)
+    run.reported(TestIndex(1), {"outcome": "passed", "start": 2.0, "stop": 2.5})
+    run.reported(TestIndex(1), {"outcome": "failed", "start": 2.5, "stop": 3.0})
+    run.finished(GW0, TestIndex(1), None, 9.0)
+    assert run.failed() == [Seen(TestIndex(1), Word.FAILED, (TestIndex(0),), ((TestIndex(2),),))]
+    assert run.seconds(TestIndex(1)) == 1.0
+
+
+def test_a_skip_is_no_failure_and_no_pass_and_an_expected_failure_is_a_pass() -> None:
+    run = make(2)
+    run.reported(TestIndex(0), {"outcome": "skipped"})
+    run.reported(TestIndex(1), {"outcome": "skipped", "wasxfail": "reason"})
+    assert run.word(TestIndex(0)) is Word.SKIPPED
+    assert run.word(TestIndex(1)) is Word.PASSED
+    assert run.failures == 0
+
+
+def test_what_ends_its_process_is_left_out_of_what_precedes_a_test() -> None:
+    run = make(4)
+    run.died(GW0, TestIndex(1), Word.CRASHED, 0.5, 10.0)
+    run.died(GW0, TestIndex(2), Word.HUNG, 7.0, 20.0)
+    assert run.preceding(TestIndex(3)) == (0,)
+    assert run.limit(TestIndex(2)) == 7.0
+    assert run.seconds(TestIndex(2)) == 0.0
+    assert run.limit(TestIndex(1)) == 0.0
+    assert run.failures == 2
+
+
+def test_copies_under_dist_each_are_told_as_the_test_they_are_copies_of() -> None:
+    run = make(2)
+    run.finished(GW1, TestIndex(2), passed(1.0, 2.0), 9.0)
+    run.reported(TestIndex(3), {"outcome": "failed", "start": 2.0, "stop": 3.0})
+    run.finished(GW1, TestIndex(3), None, 9.0)
+    (seen,) = run.failed()
+    assert (seen.test, seen.before) == (1, (0,))
+
+
+def test_tests_of_a_file_are_of_the_same_file() -> None:
+    run = make(4)
+    assert [run.file_of(test) for test in run.tests()] == 2 * ["test_0.py", "test_1.py"]
