@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.measure import ProbeError
-from benchmarks.orders import cost, made, real
+from benchmarks.orders import cost, green, made, real
 
 _LEAST_TESTS = 100
 
@@ -26,6 +26,7 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--first", type=int, default=0, help="the first seed (default: 0)")
     parser.add_argument("--real", action="store_true", help="run real suites, downloaded once, not made ones")
     parser.add_argument("--cost", action="store_true", help="measure what it costs to name polluters")
+    parser.add_argument("--green", action="store_true", help="measure what it costs a run without failures")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each real suite or case (default: 3)")
     parser.add_argument("--work", type=Path, help="folder to keep suites, logs and reports in")
     parser.add_argument("rest", nargs="*", help="more options for pytest, after --")
@@ -45,6 +46,8 @@ def main(arguments: list[str]) -> int:
         try:
             if options.cost:
                 return _run_cost(options.rounds, work)
+            if options.green:
+                return _run_green(options.rounds, work)
             return _run_real(options.rounds, work) if options.real else _run_made(options, work)
         except (ProbeError, real.PrepareError) as error:
             print(error, file=sys.stderr)
@@ -93,4 +96,13 @@ def _run_cost(rounds: int, work: Path) -> int:
             print(f"round {number}: {case.name}: {costs[case][-1]}", file=sys.stderr, flush=True)
     for case in cost.CASES:
         print(cost.line(case, costs[case]))
+    return 0
+
+
+def _run_green(rounds: int, work: Path) -> int:
+    print(green.green_table(green.green(rounds, work)), flush=True)
+    for budget in ("", "3"):
+        without, with_it = green.red(work, budget)
+        said = f"`--recheck-budget {budget}`" if budget else "the default budget"
+        print(f"a red run of {without:.1f} s takes {with_it:.1f} s with {said}", flush=True)
     return 0
