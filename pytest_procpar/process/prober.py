@@ -64,10 +64,10 @@ class Prober:
         wake: int,
     ) -> None:
         self._seconds = seconds
-        self._jobs = Jobs(cluster, seconds, limit, ended, wake)
+        self._jobs = Jobs(cluster, seconds, limit, ended, wake, self._lost)
         self._idle_sides = False
         cap = memory_cap() // max(1, len(inputs))
-        self._trees = []
+        self._trees: list[Tree] = []
         for number, workerinput in enumerate(inputs):
             folder = (
                 None if basetemp is None else os.path.join(basetemp, f"recheck-{workerinput['workerid']}")
@@ -179,7 +179,8 @@ class Prober:
             twig = yield from self._jobs.sprout(start)
             if twig is not None or start is tree.root:
                 return twig
-            self._discard(tree, start)  # it may have been ended as soon as it was forked
+            if not start.closed:  # it may have been ended as soon as it was forked
+                self._discard(tree, start)
 
     def _leave_check_point(self, tree: Tree, twig: Twig) -> None:
         if not tree.has(twig.tests):
@@ -274,6 +275,12 @@ class Prober:
     def _discard(self, tree: Tree, twig: Twig) -> None:
         tree.drop(twig)
         self._jobs.discard(twig)
+
+    def _lost(self, twig: Twig) -> None:
+        """A process has ended that nobody waits for: nobody may wait for an answer of it later."""
+        for tree in self._trees:
+            if tree.keeps(twig):
+                self._discard(tree, twig)
 
     def _forget_jobs(self) -> None:
         """Leave what is being run: the processes that run it are ended."""

@@ -42,8 +42,6 @@ class Twig:
         self.words: tuple[Word, ...] = ()
         self.used = 0
         self.closed = False
-        #: Whether its end has been seen.
-        self.ended = False
         #: The memory that is its alone, in bytes.
         self.size = 0
 
@@ -106,6 +104,10 @@ class Tree:
         self._clock += 1
         best.used = self._clock
         return best
+
+    def keeps(self, twig: Twig) -> bool:
+        """Whether this is one of its check-points."""
+        return twig in self._kept
 
     def has(self, tests: Tests) -> bool:
         """Whether there is a check-point for exactly this."""
