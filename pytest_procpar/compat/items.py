@@ -15,8 +15,11 @@ import pytest
 from _pytest.capture import CaptureManager
 
 __all__ = [
-    "Locations", "alive_nodes", "copy_item", "late_teardown", "remember_hook_proxies", "watch_teardown",
+    "Locations", "alive_nodes", "copy_item", "late_teardown", "refresh", "remember_hook_proxies",
+    "watch_teardown",
 ]  # fmt: skip
+
+_NAMES: pytest.StashKey[dict[str, Any]] = pytest.StashKey()
 
 
 class Locations:
@@ -98,10 +101,23 @@ def copy_item(item: pytest.Item) -> pytest.Item:
     if isinstance(twin, pytest.Function) and twin.cls is not None:
         for name in ("_instance", "_obj"):  # each test has an instance of its class to itself
             twin.__dict__.pop(name, None)
+    if isinstance(twin, pytest.DoctestItem):
+        twin.dtest = copy.copy(twin.dtest)
+        twin.dtest.globs = dict(twin.dtest.globs)
     init_request = getattr(twin, "_initrequest", None)
     if init_request is not None:
         init_request()
     return twin
+
+
+def refresh(item: pytest.Item) -> None:
+    """Give an item back what its last run has used up, if it ran before; to be called before every run.
+
+    A doctest loses the names of its module when it has run.
+    """
+    if isinstance(item, pytest.DoctestItem):
+        names = item.stash.setdefault(_NAMES, dict(item.dtest.globs))
+        item.dtest.globs.update(names)
 
 
 def alive_nodes(session: pytest.Session) -> list[object]:

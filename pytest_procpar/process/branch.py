@@ -9,11 +9,12 @@ as a result of the run, and no session is finished here.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from pytest_procpar.compat.items import alive_nodes, late_teardown, watch_teardown
+from pytest_procpar.compat.items import alive_nodes, late_teardown, refresh, watch_teardown
 from pytest_procpar.core.messages import (
     Changed,
     Compare,
@@ -117,6 +118,9 @@ class Branch:
             self._begin()
         else:
             os.close(stream)
+            if pid > 0:  # as the child itself does, but before anything can end this process and its group
+                with suppress(OSError):
+                    os.setpgid(pid, pid)
 
     def _reap(self, pid: int) -> None:
         try:
@@ -165,6 +169,7 @@ class Branch:
         if following is item:  # or what the test itself needs would not be torn down
             self._keep = item.parent  # type: ignore[assignment]
         nextitem = following if isinstance(following, pytest.Item) else None
+        refresh(item)
         try:
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=nextitem)
         finally:

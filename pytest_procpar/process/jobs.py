@@ -42,6 +42,7 @@ class Jobs:
     :param limit: how long a test may take that has hung in the run; 0 for others.
     :param ended: asked whenever something happens: whether to end at once.
     :param wake: a descriptor that becomes readable when that changes.
+    :param lost: told of a process that has ended while no job waited for it.
     """
 
     def __init__(
@@ -51,7 +52,9 @@ class Jobs:
         limit: Callable[[TestIndex], float],
         ended: Callable[[], bool],
         wake: int,
+        lost: Callable[[Twig], None],
     ) -> None:
+        self._lost = lost
         self._cluster = cluster
         self._seconds = seconds
         self._limit = limit
@@ -109,7 +112,10 @@ class Jobs:
             self._tell(twig, message)
         if at_its_end or not is_open or twig.port.garbled:
             self._unwatch(twig)
-            self._tell(twig, None)
+            if twig in self._jobs:
+                self._tell(twig, None)
+            else:
+                self._lost(twig)
 
     def watch(self, twig: Twig) -> None:
         """Listen to a process."""
@@ -187,7 +193,7 @@ class Jobs:
     def _status(self, twig: Twig) -> Job:
         """How a process that has died came to its end, in words."""
         parent, pid = twig.parent, twig.pid
-        if parent is None or pid is None:
+        if parent is None or pid is None or parent.closed:
             return ""
         twig.kill()
         until = monotonic() + _FORK_SECONDS

@@ -64,10 +64,10 @@ class Prober:
         wake: int,
     ) -> None:
         self._seconds = seconds
-        self._jobs = Jobs(cluster, seconds, limit, ended, wake)
+        self._jobs = Jobs(cluster, seconds, limit, ended, wake, self._lost)
         self._idle_sides = False
         cap = memory_cap() // max(1, len(inputs))
-        self._trees = []
+        self._trees: list[Tree] = []
         for number, workerinput in enumerate(inputs):
             folder = (
                 None if basetemp is None else os.path.join(basetemp, f"recheck-{workerinput['workerid']}")
@@ -147,16 +147,15 @@ class Prober:
     def _probe(self, tree: Tree, probe: Probe, shared: int) -> Job:
         """Run one probe; a check-point is left, too, after `shared` of its tests if others begin so."""
         tests = probe.tests
-        start = tree.root if probe.fresh else tree.closest(tests[:-1])
-        done = len(start.tests)
+        twig = yield from self._start(tree, probe)
+        if twig is None:
+            return Outcome(())
+        done = len(twig.tests)
         places = [done + place for place in check_points(tests[done:], self._seconds)]
         if probe.fresh:
             places = []
         elif done < shared < len(tests) and sum(map(self._seconds, tests[done:shared])) > _WORTH_SHARING:
             places = sorted({*places, shared})
-        twig = yield from self._jobs.sprout(start)
-        if twig is None:
-            return Outcome(start.words)
         if places:
             tree.trunks.append(twig)
         for place in [*places, len(tests)]:
@@ -172,6 +171,16 @@ class Prober:
         while (surplus := tree.surplus()) is not None:
             yield from self._retire(tree, surplus)
         return Outcome(twig.words, message)
+
+    def _start(self, tree: Tree, probe: Probe) -> Job:
+        """A child of what has run the longest part of a probe; None if there can be none."""
+        while True:
+            start = tree.root if probe.fresh else tree.closest(probe.tests[:-1])
+            twig = yield from self._jobs.sprout(start)
+            if twig is not None or start is tree.root:
+                return twig
+            if not start.closed:  # it may have been ended as soon as it was forked
+                self._discard(tree, start)
 
     def _leave_check_point(self, tree: Tree, twig: Twig) -> None:
         if not tree.has(twig.tests):
@@ -266,6 +275,12 @@ class Prober:
     def _discard(self, tree: Tree, twig: Twig) -> None:
         tree.drop(twig)
         self._jobs.discard(twig)
+
+    def _lost(self, twig: Twig) -> None:
+        """A process has ended that nobody waits for: nobody may wait for an answer of it later."""
+        for tree in self._trees:
+            if tree.keeps(twig):
+                self._discard(tree, twig)
 
     def _forget_jobs(self) -> None:
         """Leave what is being run: the processes that run it are ended."""

@@ -105,6 +105,10 @@ class Tree:
         best.used = self._clock
         return best
 
+    def keeps(self, twig: Twig) -> bool:
+        """Whether this is one of its check-points."""
+        return twig in self._kept
+
     def has(self, tests: Tests) -> bool:
         """Whether there is a check-point for exactly this."""
         return any(twig.tests == tests for twig in self._kept)

@@ -194,6 +194,22 @@ def test_all_shows_brittle_tests_that_pass_and_tests_that_cannot_run_twice(suite
     finished.assert_summary(passed=4)
 
 
+def test_a_doctest_can_be_run_twice(suite: Suite) -> None:
+    suite.tests('''
+        import math
+
+        def halve(number):
+            """
+            >>> math.floor(halve(3))
+            1
+            """
+            return number / 2
+    ''')
+    finished, findings = rechecked(suite, "-n2", "--recheck=all", "--doctest-modules")
+    finished.assert_summary(passed=1)
+    assert findings == []
+
+
 @pytest.mark.parametrize("order", ["reverse", "random:1"])
 def test_another_order_shows_victims_that_ran_before_their_polluter(suite: Suite, order: str) -> None:
     suite.tests("""
