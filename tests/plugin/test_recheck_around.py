@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -95,10 +92,7 @@ def test_results_are_the_same_with_and_without_a_recheck(suite: Suite) -> None:
             "-n1", f"--recheck={what}", "--procpar-report=report.json", "--junitxml=junit.xml",
             "-o", "junit_family=xunit1",
         )  # fmt: skip
-        cached = {
-            path.name: path.read_text()
-            for path in (suite.path / ".pytest_cache/v/cache").iterdir()
-        }
+        cached = {path.name: path.read_text() for path in (suite.path / ".pytest_cache/v/cache").iterdir()}
         seen.append(
             [finished.ret, finished.summary, finished.outcomes, junit(suite), *reported_tests(suite), cached]
         )
@@ -240,9 +234,7 @@ def test_no_temporary_file_is_left_behind(suite: Suite, monkeypatch: pytest.Monk
     assert list((suite.path / "tmp").iterdir()) == []
 
 
-def test_the_folders_of_the_users_latest_runs_are_kept(
-    suite: Suite, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_folders_of_the_users_latest_runs_are_kept(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
     (suite.path / "tmp").mkdir()
     monkeypatch.setenv("TMPDIR", str(suite.path / "tmp"))
     suite.give_basetemp = False
