@@ -11,7 +11,6 @@ import pytest
 from tests.conftest import Suite
 from tests.plugin.rechecking import POLLUTED, name, printed, rechecked, section, shell, told
 
-
 # --- what depends on others -------------------------------------------------------------------------
 
 
