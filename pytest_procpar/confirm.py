@@ -79,7 +79,7 @@ class Confirmer:
         folder = Path(tempfile.mkdtemp(prefix="procpar-"))
 
         def run(words: Sequence[list[str]]) -> list[FreshRun | None]:
-            tried = [self._with_report(command, folder / str(at)) for at, command in enumerate(words)]
+            tried = [self._with_report(command, Path(tempfile.mkdtemp(dir=folder))) for command in words]
             return run_fresh(tried, Path(self._config.invocation_params.dir), lanes, deadline, ended)
 
         try:
@@ -98,10 +98,13 @@ class Confirmer:
             confirmed.setdefault(trial.finding, []).append(Confirmation(shown, trial.bad, word))
         return confirmed
 
-    def _with_report(self, command: list[str], base: Path) -> tuple[list[str], Path]:
-        """The whole command that a trial is run with, and where it says how its tests ended."""
-        report = base.with_suffix(".json")
-        quiet = quiet_options(self._config, base.parent)
+    def _with_report(self, command: list[str], folder: Path) -> tuple[list[str], Path]:
+        """The whole command that a trial is run with, and where it says how its tests ended.
+
+        :param folder: takes what it writes, and nobody else's: the cache of one run changes the next.
+        """
+        report = folder / "report.json"
+        quiet = quiet_options(self._config, folder)
         return [*program(), *command, *quiet, f"--procpar-report={report}"], report
 
     def _words(self, trial: _Trial) -> list[str]:

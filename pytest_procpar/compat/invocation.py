@@ -82,10 +82,13 @@ def wants_workers_anyway(config: pytest.Config) -> bool:
 
 def quiet_options(config: pytest.Config, folder: Path) -> list[str]:
     """What keeps a run that is configured alike from writing where this one writes."""
-    quiet = ["-o", f"cache_dir={folder / 'cache'}"]
+    # Of the folders for temporary files pytest keeps those of the latest three runs: they are the user's.
+    quiet = ["-o", f"cache_dir={folder / 'cache'}", f"--basetemp={folder / 'tmp'}"]
     for name, flag in (("xmlpath", "--junitxml"), ("htmlpath", "--html"), ("report_log", "--report-log")):
         if getattr(config.option, name, None):
             quiet.append(f"{flag}={folder / name}")
+    if getattr(config.option, "log_file", None) or config.inicfg.get("log_file"):
+        quiet.append(f"--log-file={folder / 'log'}")
     if config.pluginmanager.hasplugin("_cov") and getattr(config.option, "cov_source", None):
         quiet.append("--no-cov")
     return quiet

@@ -16,8 +16,8 @@ from _pytest.capture import CaptureManager, FDCapture, FDCaptureBinary
 from _pytest.faulthandler import fault_handler_stderr_fd_key
 
 __all__ = [
-    "captured_kept", "forget_fault_handler", "move_open_files", "mute_plugins", "mute_reporter",
-    "output_in_batches", "own_capture", "redirect_stdio",
+    "captured_kept", "forget_fault_handler", "move_open_files", "mute_log_file", "mute_plugins",
+    "mute_reporter", "output_in_batches", "own_capture", "redirect_stdio",
 ]  # fmt: skip
 
 
@@ -108,6 +108,18 @@ def move_open_files(config: pytest.Config, far: Callable[[int], int]) -> None:
         raw.__init__(far(os.dup(raw.fileno())), "w")  # type: ignore[misc]  # as in `own_capture`
     if fault_handler_stderr_fd_key in config.stash:
         config.stash[fault_handler_stderr_fd_key] = far(config.stash[fault_handler_stderr_fd_key])
+
+
+def mute_log_file(config: pytest.Config, null: int) -> None:
+    """Let nothing more get into the file of ``--log-file`` from this process.
+
+    :param null: a descriptor of the null device.
+    """
+    handler = getattr(config.pluginmanager.getplugin("logging-plugin"), "log_file_handler", None)
+    stream = getattr(handler, "stream", None)
+    if stream is not None:
+        stream.flush()
+        os.dup2(null, stream.fileno(), inheritable=False)
 
 
 def forget_fault_handler(config: pytest.Config) -> None:

@@ -6,19 +6,22 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pytest_procpar.core.probes import Word
 from pytest_procpar.core.record import record
-from pytest_procpar.process.system import monotonic
+from pytest_procpar.process.descendants import descendants, line_of, reap, set_subreaper
+from pytest_procpar.process.system import monotonic, pause
 
 __all__ = ["FreshRun", "run_fresh"]
 
 _PREFIXES = ("PYTEST_XDIST_", "COVERAGE_", "COV_CORE_")
 _NAMES = ("PYTEST_CURRENT_TEST", "PYTEST_VERSION")
 _POLL_SECONDS = 0.05
+#: How long the kernel may take to let go of processes that were killed, in seconds.
+_LEFTOVER_SECONDS = 2.0
 _WORDS = {
     "passed": Word.PASSED, "xfailed": Word.PASSED, "xpassed": Word.PASSED, "skipped": Word.SKIPPED,
     "failed": Word.FAILED, "error": Word.FAILED, "crashed": Word.CRASHED, "hung": Word.HUNG,
@@ -44,6 +47,17 @@ def run_fresh(
     None stands for a run that has written none, or was ended: at `deadline` (of `monotonic`), or when `ended`
     says so.
     """
+    with _nothing_left_running():
+        return _run_all(commands, folder, lanes, deadline, ended)
+
+
+def _run_all(
+    commands: Sequence[tuple[Sequence[str], Path]],
+    folder: Path,
+    lanes: int,
+    deadline: float,
+    ended: Callable[[], bool],
+) -> list[FreshRun | None]:
     waiting = list(enumerate(commands))
     running: dict[int, subprocess.Popen[bytes]] = {}
     results: list[FreshRun | None] = [None] * len(commands)
@@ -94,6 +108,33 @@ def _end_leftovers(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
+@contextmanager
+def _nothing_left_running() -> Iterator[None]:
+    """End what processes that were started meanwhile have left running, in whatever group or session.
+
+    Where the kernel tells: what loses its parent comes to this process.
+    """
+    older = set(descendants(os.getpid()))
+    before = set_subreaper(True)
+    try:
+        yield
+    finally:
+        deadline = monotonic() + _LEFTOVER_SECONDS
+        while (left := _newer(older)) and monotonic() < deadline:
+            for pid in left:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+                reap(pid)
+            pause(0.001)
+        set_subreaper(before)
+
+
+def _newer(older: set[int]) -> list[int]:
+    """The processes below this one that none of the `older` ones has started."""
+    below = descendants(os.getpid())
+    return [pid for pid, process in below.items() if older.isdisjoint(line_of(process, below))]
+
+
 def _read(path: Path) -> FreshRun | None:
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
@@ -106,6 +147,8 @@ def _tests(report: dict[str, object]) -> list[tuple[str, Word]]:
     found = []
     for test in report["tests"]:  # type: ignore[attr-defined]
         for attempt in test["attempts"]:
+            if attempt["outcome"] == "rerun":  # the next attempt counts
+                continue
             start = attempt["phases"].get("setup", {}).get("start", float("inf"))
             found.append((start, test["nodeid"], _WORDS.get(attempt["outcome"], Word.LOST)))
     return [(nodeid, word) for _, nodeid, word in sorted(found, key=lambda entry: entry[0])]

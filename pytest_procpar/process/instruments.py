@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from pytest_procpar.compat.output import move_open_files, own_capture, redirect_stdio
+from pytest_procpar.compat.output import move_open_files, mute_log_file, own_capture, redirect_stdio
 from pytest_procpar.process.blackbox import in_memory
 from pytest_procpar.process.system import DUMP_SIGNAL, out_of_reach
 
@@ -40,6 +40,7 @@ def silence(config: pytest.Config) -> None:
     own_capture(config, files, out_of_reach)
     null = out_of_reach(os.open(os.devnull, os.O_RDWR))
     redirect_stdio(config, null, (1, 2))
+    mute_log_file(config, null)
     for fd in files.values():
         os.close(fd)
     move_open_files(config, out_of_reach)
