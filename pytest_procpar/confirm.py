@@ -21,6 +21,7 @@ from pytest_procpar.compat.invocation import (
     program,
     quiet_options,
     replay_folder,
+    stops_early_anyway,
     wants_workers_anyway,
 )
 from pytest_procpar.compat.reports import nodeid_from_here
@@ -117,6 +118,8 @@ class Confirmer:
                 words.append(f"--hang-timeout={self._limit(test):.3g}")
         elif wants_workers_anyway(self._config):
             words += ["-n", "0"]
+        if len(trial.tests) > 1 and stops_early_anyway(self._config):
+            words.append("--maxfail=0")  # a test may fail itself, and matter to another one
         nodeids = dict.fromkeys(map(self._nodeid, trial.tests))
         return words + [nodeid_from_here(self._config, nodeid) for nodeid in nodeids]
 

@@ -16,7 +16,9 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["kept_options", "program", "quiet_options", "replay_folder", "wants_workers_anyway"]
+__all__ = [
+    "kept_options", "program", "quiet_options", "replay_folder", "stops_early_anyway", "wants_workers_anyway",
+]  # fmt: skip
 
 #: What says which tests run in which order and where, how much is shown, and when to stop.
 _DROPPED = frozenset((
@@ -35,6 +37,7 @@ _WRITES = re.compile(
     r"memray|metadata|csv|tap|ctrf|md|excel|splunk|picked|store-durations|durations-path)"
 )
 _ASKS_FOR_WORKERS = re.compile(r"-n|--numprocesses|--tx|--isolate|--forked|--max-tests|--recheck")
+_ENDS_EARLY = re.compile(r"-[a-z]*x|--exitfirst|--maxfail")
 
 
 def kept_options(config: pytest.Config) -> list[str]:
@@ -75,9 +78,18 @@ def _options(args: Sequence[str], actions: Mapping[str, object]) -> Iterator[tup
 
 def wants_workers_anyway(config: pytest.Config) -> bool:
     """Whether the project's configuration, or the environment, asks for workers."""
+    return any(_ASKS_FOR_WORKERS.match(word) for word in _configured(config))
+
+
+def stops_early_anyway(config: pytest.Config) -> bool:
+    """Whether the project's configuration, or the environment, lets a run end with its first failures."""
+    return any(_ENDS_EARLY.match(word) for word in _configured(config))
+
+
+def _configured(config: pytest.Config) -> list[str]:
+    """The words that stand before those of every command line."""
     words = shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))
-    words += [str(word) for word in config.getini("addopts")]
-    return any(_ASKS_FOR_WORKERS.match(word) for word in words)
+    return words + [str(word) for word in config.getini("addopts")]
 
 
 def quiet_options(config: pytest.Config, folder: Path) -> list[str]:
@@ -87,7 +99,8 @@ def quiet_options(config: pytest.Config, folder: Path) -> list[str]:
     for name, flag in (("xmlpath", "--junitxml"), ("htmlpath", "--html"), ("report_log", "--report-log")):
         if getattr(config.option, name, None):
             quiet.append(f"{flag}={folder / name}")
-    if getattr(config.option, "log_file", None) or config.inicfg.get("log_file"):
+    logs = config.pluginmanager.hasplugin("logging-plugin")
+    if logs and (config.option.log_file or config.getini("log_file")):
         quiet.append(f"--log-file={folder / 'log'}")
     if config.pluginmanager.hasplugin("_cov") and getattr(config.option, "cov_source", None):
         quiet.append("--no-cov")

@@ -102,16 +102,17 @@ def test_of_a_hang(suite: Suite) -> None:
 # --- wherever and however it was started ------------------------------------------------------------
 
 
-def test_from_another_folder(suite: Suite) -> None:
+def test_from_another_folder(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(suite.path), prepend=os.pathsep)
     suite.file("sub/test_a.py", POLLUTED)
     suite.file("other/keep", "")
     suite.file("pytest.ini", "[pytest]")
     for folder, path in (("sub", "test_a.py"), ("other", "../sub/test_a.py")):
-        os.chdir(suite.path / folder)
+        monkeypatch.chdir(suite.path / folder)
         _, findings = rechecked(
             suite, "-n1", "--rootdir=..", path, f"--procpar-report={suite.path}/report.json"
         )
-        (fails, passes) = try_all(suite, findings, "victim", folder)
+        _, passes = try_all(suite, findings, "victim", folder)
         assert f"{path}::test_victim" in passes
 
 
@@ -142,9 +143,8 @@ def test_with_names_that_a_shell_would_misread(suite: Suite, names: list[str]) -
         "--maxfail=1 -q",
         "-p no:cacheprovider",
         "-W error --strict-config --strict-markers",
-        "--isolate=none" if False else "--maxprocesses=1 -n2",
+        "-n2 --maxprocesses=1",
         "--junitxml=theirs.xml --procpar-report=theirs.json",
-        "--lf",
     ],
 )
 def test_with_options_in_the_configuration(suite: Suite, addopts: str) -> None:
