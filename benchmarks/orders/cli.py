@@ -25,12 +25,17 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=20, help="how many suites are made (default: 20)")
     parser.add_argument("--first", type=int, default=0, help="the first seed (default: 0)")
     parser.add_argument("--real", action="store_true", help="run real suites, downloaded once, not made ones")
+    names = ",".join(case.suite.name for case in real.CASES)
+    parser.add_argument("--suites", default=names, help=f"only these real suites (default: {names})")
     parser.add_argument("--cost", action="store_true", help="measure what it costs to name polluters")
     parser.add_argument("--green", action="store_true", help="measure what it costs a run without failures")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each real suite or case (default: 3)")
     parser.add_argument("--work", type=Path, help="folder to keep suites, logs and reports in")
     parser.add_argument("rest", nargs="*", help="more options for pytest, after --")
     options = parser.parse_args(arguments)
+    options.cases = [case for case in real.CASES if case.suite.name in options.suites.split(",")]
+    if len(options.cases) < len(options.suites.split(",")):
+        parser.error(f"--suites {options.suites}: give some of {names}")
     if options.tests < _LEAST_TESTS:
         parser.error(
             f"--tests {options.tests}: give {_LEAST_TESTS} or more: less has no room for what is planted"
@@ -48,7 +53,9 @@ def main(arguments: list[str]) -> int:
                 return _run_cost(options.rounds, work)
             if options.green:
                 return _run_green(options.rounds, work)
-            return _run_real(options.rounds, work) if options.real else _run_made(options, work)
+            return (
+                _run_real(options.cases, options.rounds, work) if options.real else _run_made(options, work)
+            )
         except (ProbeError, real.PrepareError) as error:
             print(error, file=sys.stderr)
             return 1
@@ -66,9 +73,9 @@ def _run_made(options: argparse.Namespace, work: Path) -> int:
     return int(any(one.verdict.deviations for one in rounds))
 
 
-def _run_real(rounds: int, work: Path) -> int:
+def _run_real(cases: list[real.Case], rounds: int, work: Path) -> int:
     wrong = 0
-    for case, ready in real.prepared(real.CASES, work):
+    for case, ready in real.prepared(cases, work):
         outcomes = [real.run_real(case, ready, work) for _ in range(rounds)]
         problems = [problem for outcome in outcomes for problem in outcome.problems]
         if len({outcome.flagged for outcome in outcomes}) > 1:

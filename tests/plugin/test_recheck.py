@@ -121,27 +121,6 @@ def test_a_crash_after_others_is_told_with_what_brings_it_about(suite: Suite) ->
     assert findings[0]["commands"][0]["outcome"] == "crashed"
 
 
-def test_a_check_point_that_is_left_right_before_a_crash_keeps_nobody_waiting(suite: Suite) -> None:
-    # What is forked takes its time to be a process of its own, and its parent is dead by then.
-    suite.conftest("""
-        import os, time
-        os.register_at_fork(after_in_child=lambda: time.sleep(0.03))
-    """)
-    suite.tests("""
-        import os, pytest, signal, time
-        STATE = []
-        @pytest.mark.parametrize("i", range(4))
-        def test_slow(i): time.sleep(0.02)
-        def test_polluter(): STATE.append(1)
-        def test_crashes():
-            if STATE:
-                os.kill(os.getpid(), signal.SIGKILL)
-    """)
-    finished, findings = rechecked(suite, "-n1")
-    assert told(findings) == {"test_crashes": ("contaminated-crash", ["test_polluter"])}
-    assert finished.seconds < 20
-
-
 def test_what_crashes_alone_is_said_to(suite: Suite) -> None:
     suite.tests("""
         import os

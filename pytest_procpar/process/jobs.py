@@ -1,0 +1,213 @@
+"""What the controller does with several throw-away processes at once: jobs that wait for what they say.
+
+A job is a generator. It yields a process and a moment, and is sent the next message of that process; None if
+it has ended, or `LATE` if it has said nothing by then.
+"""
+
+from __future__ import annotations
+
+import selectors
+from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
+from typing import Any
+
+from pytest_procpar.core.messages import Gone, Here, Perform, Performed
+from pytest_procpar.core.model import TestIndex
+from pytest_procpar.core.probes import Word
+from pytest_procpar.process.launch import Cluster
+from pytest_procpar.process.system import describe_status, monotonic
+from pytest_procpar.process.trees import Tests, Twig
+
+__all__ = ["LATE", "Ended", "Job", "Jobs"]
+
+#: How long a fork may take, and whatever else is not a test's doing, in seconds.
+_FORK_SECONDS = 30.0
+
+#: A test may take so many times what it took in the run, and so many seconds on top.
+_PATIENCE = 10.0
+_GRACE = 5.0
+
+Job = Generator[tuple[Twig, float], object, Any]
+LATE = object()
+
+
+class Ended(Exception):
+    """The time was over, or somebody has asked for an end."""
+
+
+class Jobs:
+    """The loop, and what jobs say to processes.
+
+    :param seconds: how long a test took in the run.
+    :param limit: how long a test may take that has hung in the run; 0 for others.
+    :param ended: asked whenever something happens: whether to end at once.
+    :param wake: a descriptor that becomes readable when that changes.
+    :param lost: told of a process that has ended while no job waited for it.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        seconds: Callable[[TestIndex], float],
+        limit: Callable[[TestIndex], float],
+        ended: Callable[[], bool],
+        wake: int,
+        lost: Callable[[Twig], None],
+    ) -> None:
+        self._lost = lost
+        self._cluster = cluster
+        self._seconds = seconds
+        self._limit = limit
+        self._ended = ended
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(cluster.fileno(), selectors.EVENT_READ, None)
+        self._selector.register(wake, selectors.EVENT_READ, None)
+        self._jobs: dict[Twig, tuple[Job, float]] = {}
+        #: When to give up, on the clock of `monotonic`.
+        self.deadline = 0.0
+
+    # --- the loop ---
+
+    def drive(self, jobs: Sequence[Job]) -> None:
+        """Run jobs to their ends."""
+        for job in jobs:
+            self._resume(job, None)
+        while self._jobs:
+            now = monotonic()
+            if self._ended() or now >= self.deadline:
+                raise Ended
+            for twig, (_, until) in list(self._jobs.items()):
+                if now >= until:
+                    self._tell(twig, LATE)
+            if not self._jobs:  # or the next select would wait for nothing, until the deadline
+                break
+            until = min([self.deadline, *(until for _, until in self._jobs.values())])
+            for key, _ in self._selector.select(max(0.0, until - now)):
+                if key.data is not None:
+                    self._listen(key.data, at_its_end=key.fileobj is not key.data.port)
+                elif key.fd == self._cluster.fileno() and not self._cluster.from_server()[1]:
+                    raise Ended
+
+    def _resume(self, job: Job, message: object) -> None:
+        try:
+            twig, until = job.send(message)
+        except StopIteration:
+            return
+        self._jobs[twig] = (job, until)
+
+    def _tell(self, twig: Twig, message: object) -> None:
+        """Give a message to the job that waits for it, if any does."""
+        if twig in self._jobs:
+            job, _ = self._jobs.pop(twig)
+            self._resume(job, message)
+
+    def _listen(self, twig: Twig, *, at_its_end: bool) -> None:
+        if twig.closed:
+            return
+        messages, is_open = twig.port.receive()
+        for message in messages:
+            if isinstance(message, Here):
+                twig.found(message.pid)
+                self._watch_end(twig)
+            self._tell(twig, message)
+        if at_its_end or not is_open or twig.port.garbled:
+            self._unwatch(twig)
+            if twig in self._jobs:
+                self._tell(twig, None)
+            else:
+                self._lost(twig)
+
+    def watch(self, twig: Twig) -> None:
+        """Listen to a process."""
+        self._selector.register(twig.port, selectors.EVENT_READ, twig)
+
+    def _watch_end(self, twig: Twig) -> None:
+        if twig.pidfd is not None:
+            self._selector.register(twig.pidfd, selectors.EVENT_READ, twig)
+
+    def _unwatch(self, twig: Twig) -> None:
+        for source in (twig.port, twig.pidfd):
+            if source is not None:
+                with suppress(KeyError, ValueError):
+                    self._selector.unregister(source)
+
+    def abandon(self) -> list[Twig]:
+        """Leave what is being run: the processes that were waited for."""
+        waited = list(self._jobs)
+        for job, _ in self._jobs.values():
+            job.close()
+        self._jobs.clear()
+        return waited
+
+    def close(self) -> None:
+        """No job will be run any more."""
+        self._selector.close()
+
+    def insist(self) -> None:
+        """Let nobody end what is run from here on, but its deadline."""
+        self._ended = lambda: False
+
+    # --- what is said to processes, and heard ---
+
+    def sprout(self, parent: Twig) -> Job:
+        """A child of `parent`; None if there can be none."""
+        if parent.pid is None and (yield from self.expect(parent, Here, _FORK_SECONDS)) is None:
+            return None
+        child = parent.sprout()
+        self.watch(child)
+        if (yield from self.expect(child, Here, _FORK_SECONDS)) is None:
+            self.discard(child)
+            return None
+        return child
+
+    def expect(self, twig: Twig, kind: type, seconds: float = _FORK_SECONDS) -> Job:
+        """Wait for a message of this kind, so long at most; None if it does not come."""
+        until = monotonic() + seconds
+        while True:
+            message = yield twig, until
+            if message is None or message is LATE:
+                return None
+            if isinstance(message, kind):
+                return message
+
+    def perform(self, twig: Twig, tests: Tests, then: Any) -> Job:
+        """Let a process run tests, and note how they end; the first line of the last failure.
+
+        If it dies, it has one word more than tests.
+        """
+        message = ""
+        until = monotonic() + self._time_for(tests)
+        twig.port.send(Perform(tests, then))
+        for test in tests:
+            answer = yield twig, until
+            if isinstance(answer, Performed):
+                twig.tests += (test,)
+                twig.words += (Word(answer.word),)
+                message = answer.message
+            else:
+                twig.words += (Word.HUNG if answer is LATE else Word.CRASHED,)
+                return "" if answer is LATE else (yield from self._status(twig))
+        yield twig, until  # Rested; if it dies now that is not the test's doing
+        return message
+
+    def _status(self, twig: Twig) -> Job:
+        """How a process that has died came to its end, in words."""
+        parent, pid = twig.parent, twig.pid
+        if parent is None or pid is None or parent.closed:
+            return ""
+        twig.kill()
+        until = monotonic() + _FORK_SECONDS
+        while isinstance(message := (yield parent, until), Gone):
+            if message.pid == pid:
+                twig.pid = None
+                return describe_status(message.status)
+        return ""
+
+    def _time_for(self, tests: Tests) -> float:
+        return _GRACE + sum(_PATIENCE * self._seconds(test) + self._limit(test) for test in tests)
+
+    def discard(self, twig: Twig) -> None:
+        """End a process that is of no use any more."""
+        twig.kill()
+        self._unwatch(twig)
+        twig.close()
