@@ -68,9 +68,13 @@ class Confirmer:
         self, findings: Sequence[Finding], lanes: int, deadline: float, ended: Callable[[], bool]
     ) -> dict[Finding, list[Confirmation]]:
         """Try every finding that can be tried, until `deadline` at most: the trials of each."""
-        trials = [trial for finding in findings for trial in _trials(finding)]
-        plain = [trial for trial in trials if trial.finding.kind is Kind.PLAIN]
-        trials = [trial for trial in trials if trial not in plain] + plain[:_MOST_PLAIN]
+        of_each = [_trials(finding) for finding in findings if finding.kind is not Kind.PLAIN]
+        plain = [_trials(finding) for finding in findings if finding.kind is Kind.PLAIN]
+        # What a finding stands or falls with comes first.
+        trials = [trial for some in of_each for trial in some[:1]]
+        trials += [
+            trial for some in [*of_each, *plain[:_MOST_PLAIN]] for trial in some if trial not in trials
+        ]
         commands = [self._words(trial) if _is_plain(trial) else self._replay(trial) for trial in trials]
         folder = Path(tempfile.mkdtemp(prefix="procpar-"))
 

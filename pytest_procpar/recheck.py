@@ -22,10 +22,12 @@ from pytest_procpar.process.prober import Ended, Prober
 from pytest_procpar.process.system import monotonic
 from pytest_procpar.settings import RecheckOptions
 
-__all__ = ["LEAST_BUDGET", "Recheck"]
+__all__ = ["LEAST_BUDGET", "LEAST_BUDGET_ASKED_FOR", "Recheck"]
 
 #: The least time that a re-check may take if nothing else is said, in seconds.
 LEAST_BUDGET = 10.0
+#: The same where more than failures is to be looked into: somebody waits for the answer.
+LEAST_BUDGET_ASKED_FOR = 60.0
 
 #: Which part of the time is kept for trying commands in fresh processes.
 _RESERVED = 0.25
@@ -49,7 +51,9 @@ class Recheck:
     def __init__(self, options: RecheckOptions, run_record: RunRecord, seconds: float) -> None:
         self._options = options
         self._run = run_record
-        self._budget = max(LEAST_BUDGET, seconds) if options.budget is None else options.budget
+        asked_for = options.what == "all" or options.order is not None
+        least = LEAST_BUDGET_ASKED_FOR if asked_for else LEAST_BUDGET
+        self._budget = max(least, seconds) if options.budget is None else options.budget
         self._deadline = 0.0
         #: After what a test that failed in the run passed in the other order.
         self._passed_after: dict[TestIndex, tuple[TestIndex, ...]] = {}

@@ -3,53 +3,13 @@
 from __future__ import annotations
 
 import json
-import shlex
 import signal
-import subprocess
-import sys
 import xml.etree.ElementTree as ElementTree
-from typing import Any
 
 import pytest
 
-from tests.conftest import Finished, Suite
-
-#: One test of each kind that one worker exposes in this order.
-POLLUTED = """
-    STATE = []
-    def test_before(): pass
-    def test_polluter(): STATE.append(1)
-    def test_between(): pass
-    def test_victim(): assert not STATE
-"""
-
-
-def rechecked(suite: Suite, *args: str) -> tuple[Finished, list[dict[str, Any]]]:
-    """Run a suite with a re-check of what fails, unless `args` say otherwise; the findings of the report."""
-    finished = suite.run("--recheck=failed", "--procpar-report=report.json", *args)
-    report = json.loads((suite.path / "report.json").read_text())
-    return finished, report["findings"]
-
-
-def told(findings: list[dict[str, Any]]) -> dict[str, tuple[str, list[str]]]:
-    """By the name of each flagged test, what it is and what it depends on."""
-    return {
-        name(finding["test"]): (finding["kind"], list(map(name, finding["causes"])))
-        for finding in findings
-        if finding["flagged"]
-    }
-
-
-def name(test: dict[str, Any]) -> str:
-    return str(test["nodeid"]).split("::", 1)[1]
-
-
-def section(finished: Finished) -> list[str]:
-    """The lines of the re-check's section."""
-    lines = finished.out.splitlines()
-    start = next((at for at, line in enumerate(lines) if "procpar: re-check" in line), len(lines))
-    end = next((at for at in range(start + 1, len(lines)) if lines[at].startswith("===")), len(lines))
-    return lines[start + 1 : end]
+from tests.conftest import Suite
+from tests.plugin.rechecking import POLLUTED, name, printed, rechecked, section, shell, told
 
 
 # --- what depends on others -------------------------------------------------------------------------
@@ -287,19 +247,6 @@ def test_strict_makes_a_green_run_with_findings_fail(suite: Suite) -> None:
 
 
 # --- commands ---------------------------------------------------------------------------------------
-
-
-def printed(finished: Finished, word: str) -> str:
-    (line, *_) = [line for line in section(finished) if line.startswith(f"    {word}: pytest")]
-    return line.split(": ", 1)[1]
-
-
-def shell(suite: Suite, command: str) -> int:
-    """Do what a user does with a printed command; the exit status."""
-    words = shlex.split(command)
-    assert words[0] == "pytest"
-    done = subprocess.run([sys.executable, "-m", *words], cwd=suite.path, capture_output=True, check=False)
-    return done.returncode
 
 
 def test_a_printed_command_does_what_it_says(suite: Suite) -> None:
