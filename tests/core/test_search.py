@@ -122,6 +122,27 @@ def test_a_crash_before_the_victim_shows_nothing() -> None:
     assert search.need == ids(0, 2)
 
 
+def test_a_crash_before_a_brittle_test_shows_nothing() -> None:
+    middle = Model(sets=flags("b"), brittle_for=flags("a"), how=Word.CRASHED)
+    last = Model(sets=flags("c"), once=flags("b"))
+    suite = Suite([Model(sets=flags("a")), middle, last, Model(brittle_for=flags("c"))])
+    search = CauseSearch(ids(0, 1, 2), TestIndex(3), bad=False)
+
+    assert run(search.steps(), Bench(suite))
+    assert search.need == ids(0, 1, 2)
+
+
+def test_a_test_that_renews_what_a_cleaner_took_is_left_out_again() -> None:
+    # The search meets the last one first, and the first one is all it takes.
+    renewer = Model(sets=flags("a"), once=flags("b"))
+    first, cleaner = Model(sets=flags("a", "b")), Model(clears=flags("a"))
+    suite = Suite([first, cleaner, renewer, HEALTHY, Model(victim_of=flags("a"))])
+    search = CauseSearch(ids(0, 1, 2, 3), TestIndex(4), bad=True)
+
+    assert run(search.steps(), Bench(suite))
+    assert search.need == ids(0)
+
+
 @pytest.mark.parametrize("count", [MOST, MOST + 1])
 def test_more_tests_than_anybody_would_look_at_are_no_cause(count: int) -> None:
     names = [f"flag {i}" for i in range(count)]
@@ -138,6 +159,7 @@ def test_a_known_cause_is_cut_to_what_acts_on_this_test() -> None:
 
     assert run(search.try_cause(ids(0, 1)), Bench(suite))
     assert search.need == ids(1)
+    assert search.found
 
 
 def test_a_cause_of_something_else_is_refused() -> None:

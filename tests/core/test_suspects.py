@@ -135,6 +135,7 @@ def test_a_test_that_fails_beside_others_only_is_parallel_only(lanes: int) -> No
     suspect = _failed(1, ids(0), beside=(ids(2, 3),))
     finding = _finding([HEALTHY, Model(collides=frozenset({3})), HEALTHY, HEALTHY], suspect, lanes)
     assert (finding.kind, finding.cause) == (Kind.PARALLEL_ONLY, ())
+    assert Tally("beside others", 3, 3) in finding.tallies
 
 
 def test_tests_that_use_the_same_port_are_parallel_only_though_they_are_rechecked_together() -> None:
@@ -254,6 +255,34 @@ def test_a_polluter_that_acts_at_times_makes_its_victim_flaky() -> None:
     assert (finding.kind, finding.cause) == (Kind.FLAKY, ())
 
 
+def test_a_test_that_wavers_after_the_same_tests_is_not_asked_further() -> None:
+    bench = Bench(Suite([HEALTHY, Model(pattern="PPFP")]))
+    inquiry = _inquiry([_failed(1, ids(0))])
+    run(inquiry.steps(), bench)
+    assert inquiry.findings()[0].kind is Kind.FLAKY
+    assert len(bench.probes) == 4
+
+
+def test_a_cause_is_not_confirmed_by_processes_that_are_lost() -> None:
+    class Exhausted(Suite):
+        left = 7  # the test alone twice, after its order thrice, and the search
+
+        def outcome(self, probe: Probe, company: frozenset[int] = frozenset()) -> Outcome:
+            self.left -= 1
+            return Outcome(()) if self.left < 0 else super().outcome(probe, company)
+
+    (finding,) = _findings(Exhausted([_SETS, _VICTIM]), [_failed(1, ids(0))])
+    assert (finding.kind, finding.cause) == (Kind.UNKNOWN, ())
+    assert finding.note == "its polluter could not be confirmed: a process was lost"
+
+
+def test_a_shared_cause_is_cut_to_what_acts_on_each() -> None:
+    both, one = Model(victim_of=flags("a", "b")), Model(victim_of=flags("b"))
+    suite = Suite([_SETS, Model(sets=flags("b")), both, one])
+    found = _findings(suite, [_failed(2, ids(0, 1)), _failed(3, ids(0, 1))])
+    assert [finding.cause for finding in found] == [ids(0, 1), ids(1)]
+
+
 def test_too_many_polluters_are_no_flakiness() -> None:
     names = [f"flag {i}" for i in range(9)]
     models = [Model(sets=flags(name)) for name in names]
@@ -311,6 +340,25 @@ def test_tests_of_one_root_need_one_search(bad: bool) -> None:
     alone, search, each = 1, ceil(log2(300)) + 3 + REPEATS, 2 + 2 * REPEATS
     assert len(bench.probes) <= count * (alone + each) + search + count
     assert bench.executed <= 300 + 3 * len(bench.probes)
+
+
+def test_the_root_of_many_is_searched_where_the_way_is_shortest() -> None:
+    bench = Bench(Suite([*[HEALTHY] * 3, _SETS, *[HEALTHY] * 6, _VICTIM, *[HEALTHY] * 89, _VICTIM]))
+    inquiry = _inquiry([_failed(100, ids(*range(100))), _failed(10, ids(*range(10)))])
+    run(inquiry.steps(), bench)
+    assert [finding.cause for finding in inquiry.findings()] == [ids(3)] * 2
+    assert max(len(probe.tests) for probe in bench.probes) == 11
+
+
+@pytest.mark.parametrize("place", [0, 31, 32, 63])
+def test_with_two_lanes_half_an_order_is_enough(place: int) -> None:
+    models = [HEALTHY] * 64
+    models[place] = _SETS
+    bench = Bench(Suite([*models, _VICTIM]), lanes=2)
+    inquiry = _inquiry([_failed(64, ids(*range(64)))], lanes=2)
+    run(inquiry.steps(), bench)
+    assert inquiry.findings()[0].cause == ids(place)
+    assert max(len(probe.tests) for probe in bench.probes) == 33
 
 
 # --- whole suites ---
