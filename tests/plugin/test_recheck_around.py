@@ -54,7 +54,7 @@ def reported_tests(suite: Suite) -> list[Any]:
 
     def timeless(value: Any) -> Any:
         if isinstance(value, dict):
-            left_out = "start duration sections longrepr message pid properties flags".split()
+            left_out = ["start", "duration", "sections", "longrepr", "message", "pid", "properties", "flags"]
             return {key: timeless(entry) for key, entry in value.items() if key not in left_out}
         return list(map(timeless, value)) if isinstance(value, list) else value
 
