@@ -5,6 +5,7 @@ Written against the private parsers of pytest 8.2 to 9.2.
 
 from __future__ import annotations
 
+import getpass
 import os
 import re
 import shlex
@@ -110,7 +111,7 @@ def replay_folder(config: pytest.Config) -> Path:
     """Where a file for ``--replay`` is kept for the user: in pytest's cache, if there is one."""
     cache = getattr(config, "cache", None)
     if cache is None:
-        return Path(tempfile.gettempdir()) / f"procpar-{os.getuid()}"
+        return Path(tempfile.gettempdir()) / f"procpar-{getpass.getuser()}"
     return Path(cache.mkdir("procpar"))
 
 

@@ -75,18 +75,25 @@ def own_capture(config: pytest.Config, files: Mapping[int, int], far: Callable[[
             os.dup2(capture.tmpfile.fileno(), capture.targetfd)
 
 
+def _read_all(fd: int) -> bytes:
+    """What is in a file, whose position is its end afterwards."""
+    os.lseek(fd, 0, os.SEEK_SET)
+    return os.read(fd, os.fstat(fd).st_size)
+
+
 @contextmanager
 def captured_kept(config: pytest.Config) -> Iterator[None]:
     """Let what is in the capture files stay there, though another process captures meanwhile."""
     captures = [c for c in _fd_captures(config) if c.targetfd != 0]
     descriptors = [capture.tmpfile.fileno() for capture in captures]
-    contents = [os.pread(fd, os.fstat(fd).st_size, 0) for fd in descriptors]
+    contents = [_read_all(fd) for fd in descriptors]
     try:
         yield
     finally:
         for fd, content in zip(descriptors, contents, strict=True):
             os.ftruncate(fd, 0)
-            os.pwrite(fd, content, 0)
+            os.lseek(fd, 0, os.SEEK_SET)
+            os.write(fd, content)
 
 
 def move_open_files(config: pytest.Config, far: Callable[[int], int]) -> None:
