@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks.orders import cli
 from benchmarks.orders.judging import judge
+from benchmarks.orders.made import run_made
 from benchmarks.orders.model import (
     HEALTHY,
     Behaviour,
@@ -80,6 +81,16 @@ def test_a_written_suite_does_what_its_model_says(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     for test, word in enumerate(run(suite, range(len(suite)))):
         assert f"{word.upper()} {nodeid(test)}" in done.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what measures a run needs /proc")
+@pytest.mark.parametrize("seed", [0, 1])
+def test_all_that_is_planted_in_a_small_suite_is_found_and_named_rightly(seed: int, tmp_path: Path) -> None:
+    verdict = run_made(60, seed, tmp_path, ()).verdict
+    assert verdict.deviations == []
+    # These show wherever the workers part the tests.
+    assert verdict.found["victim"] >= 1
+    assert (verdict.found["brittle"], verdict.found["nio"], verdict.found["plain"]) == (2, 1, 2)
 
 
 class TestTheJudge:

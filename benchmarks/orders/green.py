@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,20 @@ from benchmarks.orders.made import environ, pytest_command
 from benchmarks.stats import paired_ratio, rotated
 from benchmarks.suites import CASES, write_suite
 
-_OPTIONS = ("--recheck=none", "--recheck=failed")
+#: A plugin that cuts out what is noted of each test: all that a re-check costs a green run, and that whatever
+#: `--recheck` says.
+_NOTELESS = """\
+from pytest_procpar.core.runrecord import RunRecord
+
+RunRecord.finished = RunRecord.reported = lambda *args: None
+"""
+
+#: By what it is called, the options; the first is what the others are compared with.
+_VARIANTS: Mapping[str, Sequence[str]] = {
+    "no notes taken": ("--recheck=none", "-p", "noteless"),
+    "`--recheck=none`": ("--recheck=none",),
+    "`--recheck=failed`": ("--recheck=failed",),
+}
 _TIMEOUT = 300.0
 
 #: Victims of polluters that act together, each its own, among tests that take a while: more than there is
@@ -41,7 +55,7 @@ Rounds = Mapping[str, Sequence[Measured]]
 
 
 def green(rounds: int, work: Path) -> Rounds:
-    """Runs of 10,000 tests that pass, with the default re-check and without, by turns.
+    """Runs of 10,000 tests that pass, with the default re-check, without, and without its notes, by turns.
 
     Raises:
         ProbeError: A run could not be measured, or did not pass.
@@ -50,33 +64,36 @@ def green(rounds: int, work: Path) -> Rounds:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     write_suite(CASES["trivial"], folder)
-    found: dict[str, list[Measured]] = {option: [] for option in _OPTIONS}
+    (folder / "noteless.py").write_text(_NOTELESS, encoding="utf-8")
+    env = environ()
+    env["PYTHONPATH"] += f"{os.pathsep}{folder}"
+    found: dict[str, list[Measured]] = {name: [] for name in _VARIANTS}
     for number in range(rounds + 1):
-        for option in rotated(list(_OPTIONS), number):
+        for name in rotated(list(_VARIANTS), number):
             log = work / "green.txt"
-            command = pytest_command("-n2", option)
-            run = measure(command, cwd=folder, env=environ(), log=log, timeout=_TIMEOUT)
+            command = pytest_command("-n2", *_VARIANTS[name])
+            run = measure(command, cwd=folder, env=env, log=log, timeout=_TIMEOUT)
             if run.status or counts_in(log.read_text(encoding="utf-8")) != {"passed": CASES["trivial"].tests}:
-                raise ProbeError(f"{option}: it did not pass: see {log}")
+                raise ProbeError(f"{name}: it did not pass: see {log}")
             if number:
-                found[option].append(run)
+                found[name].append(run)
     return found
 
 
 def green_table(rounds: Rounds) -> str:
     """The figures, in markdown."""
-    lines = ["| 10,000 tests that pass, `-n 2` | wall | CPU |", "|---|--:|--:|"]
-    for option in _OPTIONS:
-        wall = median(run.wall for run in rounds[option])
-        cpu = median(run.cpu for run in rounds[option])
-        lines.append(f"| `{option}` | {wall:.2f} s | {cpu:.2f} s |")
-    cells = []
-    for name in ("wall", "cpu"):
-        none, failed = (dict(enumerate(getattr(run, name) for run in rounds[option])) for option in _OPTIONS)
-        ratio = paired_ratio(failed, none)
-        assert ratio is not None
-        cells.append(f"{ratio.median:.3f} ({ratio.low:.3f} to {ratio.high:.3f})")
-    return "\n".join([*lines, f"| ratio | {' | '.join(cells)} |"])
+    lines = ["| 10,000 tests that pass, `-n 2` | wall | ratio | CPU | ratio |", "|---|--:|--:|--:|--:|"]
+    base, *_ = rounds.values()
+    for name, runs in rounds.items():
+        cells = [name]
+        for metric in ("wall", "cpu"):
+            values, bases = ({i: getattr(run, metric) for i, run in enumerate(some)} for some in (runs, base))
+            ratio = paired_ratio(values, bases)
+            assert ratio is not None
+            spread = "" if runs is base else f"{ratio.median:.3f} ({ratio.low:.3f} to {ratio.high:.3f})"
+            cells += [f"{median(values.values()):.2f} s", spread]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def red(work: Path, budget: str) -> tuple[float, float]:

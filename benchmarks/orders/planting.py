@@ -12,13 +12,22 @@ A_FILE = 50
 #: Each so many'th trivial test takes a moment in which nobody may watch.
 _OCCUPIES = 8
 
+#: From so many tests on there is room for a helping of everything.
+_ROOM_FOR_ALL = 100
+
 #: Where a flag can be kept: see `writing`.
 _PLACES = ("environ", "attribute", "module")
 
 
 def suite_of(tests: int, seed: int) -> list[Behaviour]:
-    """The behaviour of each test. The same seed gives the same suite; the more tests, the more is planted."""
+    """The behaviour of each test. The same seed gives the same suite; the more tests, the more is planted.
+
+    In less than a hundred tests there is only what can be judged without a doubt.
+    """
     garden = _Garden(tests, random.Random(f"orders-{tests}-{seed}"))
+    if tests < _ROOM_FOR_ALL:
+        garden.plant_little()
+        return garden.suite
     for _ in range(max(1, round((tests / 500) ** 0.5))):
         garden.plant()
     return garden.suite
@@ -62,6 +71,17 @@ class _Garden:
         self._put([Behaviour(watches=True), Behaviour(watches=True)])
         self._put([Behaviour(wrong=True), Behaviour(wrong=True), Behaviour(wrong=True, crashes=True)])
 
+    def plant_little(self) -> None:
+        """One of each kind, but for what chance or the moment decides."""
+        self._victims(polluters=1, victims=2, cleaners=1)
+        self._victims(polluters=2, after=False)
+        self._victims(polluters=1, crashes=True, after=True)
+        self._brittle(setters=1)
+        self._brittle_at_the_end_of_a_chain()
+        own = self._flag()
+        self._put([Behaviour(victim_of=own, sets=own), Behaviour(wrong=True)])
+        self._put([Behaviour(wrong=True, crashes=True)])
+
     def _flag(self) -> Flags:
         self._flags += 1
         return frozenset({f"{self._draw.choice(_PLACES)}:FLAG_{self._flags}"})
@@ -80,15 +100,20 @@ class _Garden:
         alternatives: int = 1,
         cleaners: int = 0,
         crashes: bool = False,
+        after: bool | None = None,
     ) -> None:
-        """Victims of so many tests together, each of which has alternatives; cleaners are between."""
+        """Victims of so many tests together, each of which has alternatives; cleaners are between.
+
+        If nothing is said, three of four come after all that hurts them; the others may need the reverse
+        order to show.
+        """
         flags = [self._flag() for _ in range(polluters)]
         causes = [Behaviour(sets=flag) for flag in flags for _ in range(alternatives)]
         causes += [Behaviour(clears=flags[0]) for _ in range(cleaners)]
         self._draw.shuffle(causes)
         hurt = [Behaviour(victim_of=frozenset().union(*flags), crashes=crashes)] * victims
-        # Three of four come after all that hurts them; the others may need the reverse order to show.
-        after = self._draw.random() < 0.75
+        if after is None:
+            after = self._draw.random() < 0.75
         self._put([*causes, *hurt] if after else [*hurt, *causes], ordered=True)
 
     def _brittle(self, *, setters: int, cleaners: int = 0) -> None:

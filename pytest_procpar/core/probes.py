@@ -12,6 +12,9 @@ from .record import record
 
 __all__ = ["Confirmation", "Outcome", "Probe", "Word"]
 
+#: Multiples of the golden ratio, less their whole parts, are spread evenly however many there are.
+_STRIDE = (5**0.5 - 1) / 2
+
 
 class Word(str, Enum):
     """How a test ended."""
@@ -47,6 +50,17 @@ class Probe:
     beside: tuple[tuple[TestIndex, ...], ...] = ()
     round: int = 0
     fresh: bool = False
+
+    def sides(self, count: int) -> list[tuple[TestIndex, ...]]:
+        """What runs beside it in no more than so many processes: what is too much comes after the others.
+
+        Each round begins elsewhere, or a long test at the beginning would keep the others from being met.
+        """
+        sides = list(self.beside[:count])
+        for at, more in enumerate(self.beside[count:] if count else ()):
+            sides[at % count] += more
+        starts = [int(self.round * _STRIDE % 1 * len(side)) for side in sides]
+        return [side[start:] + side[:start] for side, start in zip(sides, starts, strict=True)]
 
 
 @record

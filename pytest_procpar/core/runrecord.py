@@ -88,7 +88,7 @@ class RunRecord:
                 self._kind(test),
                 word,
                 self._kinds(self._history.before(test)),
-                tuple(map(self._kinds, self._history.beside(test))),
+                self._beside(test),
             )
             for test, word in self._words.items()
             if word.bad
@@ -125,6 +125,12 @@ class RunRecord:
     def limit(self, test: TestIndex) -> float:
         """How long a test may take that has hung, in seconds; 0 for others."""
         return self._history.duration(test) if self.word(test) is Word.HUNG else 0.0
+
+    def _beside(self, test: TestIndex) -> tuple[tuple[TestIndex, ...], ...]:
+        """What ran beside a test, without what would keep the others from being run again and again."""
+        sides = self._history.beside(test)
+        alive = [tuple(other for other in side if not self.ends_its_process(other)) for side in sides]
+        return tuple(self._kinds(side) for side in alive if side)
 
     def _kind(self, test: TestIndex) -> TestIndex:
         return TestIndex(test % len(self.ids))

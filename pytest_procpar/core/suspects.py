@@ -141,6 +141,8 @@ class Inquiry:
             if case.wavers:
                 case.settle(Kind.FLAKY)
                 return
+        if case.suspect.word.good and case.counted(_AFTER) and not self._failed_elsewhere(case):
+            case.settle(Kind.UNKNOWN, "it failed beside other probes only: nothing is known against it")
 
     def _promising(self, case: Case, order: _Tests) -> Search[list[_Tests]]:
         """Parts of an order after which the suspect is likely to fail, the shortest first, and the whole."""

@@ -201,7 +201,7 @@ class Prober:
         judged, *rest = self._trees
         outcomes: dict[int, Outcome] = {}
         self._idle_sides = False
-        sides = [self._side(tree, tests) for tree, tests in zip(rest, probe.beside, strict=False)]
+        sides = [self._side(*side) for side in zip(rest, probe.sides(len(rest)), strict=False)]
 
         def work() -> Job:
             try:

@@ -126,6 +126,8 @@ class Walk:
         return self._module is not None and home != self._module
 
     def _take_container(self, obj: Any, parent: _Parent, key: Any, depth: int, family: Family) -> None:
+        if obj is sys.modules:  # a space of its own, whoever else holds it
+            return
         if (known := self.held.get(id(obj))) is not None:
             known.parents.append((parent, key))
             return

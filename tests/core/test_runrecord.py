@@ -6,7 +6,7 @@ from pytest_procpar.core.model import TestIndex, WorkerId
 from pytest_procpar.core.probes import Word
 from pytest_procpar.core.runrecord import RunRecord, Seen
 
-GW0, GW1 = WorkerId(0), WorkerId(1)
+GW0, GW1, GW2 = WorkerId(0), WorkerId(1), WorkerId(2)
 
 
 def passed(start: float, stop: float) -> tuple[tuple[str, ...], tuple[tuple[float, float, float], ...]]:
@@ -39,6 +39,15 @@ def test_a_failure_is_seen_with_what_ran_before_and_beside_it() -> None:
     run.finished(GW0, TestIndex(1), None, 9.0)
     assert run.failed() == [Seen(TestIndex(1), Word.FAILED, (TestIndex(0),), ((TestIndex(2),),))]
     assert run.seconds(TestIndex(1)) == 1.0
+
+
+def test_what_ended_its_process_is_not_to_be_run_beside_others() -> None:
+    run = make(4)
+    run.died(GW1, TestIndex(1), Word.CRASHED, 1.0, 3.0)
+    run.finished(GW2, TestIndex(2), passed(3.0, 4.0), 9.0)
+    run.reported(TestIndex(0), {"outcome": "failed", "start": 1.0, "stop": 5.0})
+    run.finished(GW0, TestIndex(0), None, 9.0)
+    assert [seen.beside for seen in run.failed() if seen.test == 0] == [((TestIndex(2),),)]
 
 
 def test_a_skip_is_no_failure_and_no_pass_and_an_expected_failure_is_a_pass() -> None:

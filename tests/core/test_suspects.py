@@ -185,6 +185,12 @@ def test_a_test_that_passed_and_passes_alone_is_left_alone() -> None:
     assert finding.note
 
 
+def test_a_test_that_only_a_crowd_made_fail_after_a_known_polluter_is_left_alone() -> None:
+    finding = _finding([_SETS, HEALTHY], Suspect(TestIndex(1), Word.PASSED, failed_after=ids(0)))
+    assert finding.kind is Kind.UNKNOWN
+    assert "nothing is known against it" in finding.note
+
+
 def test_no_suspects_take_no_probes() -> None:
     assert list(_inquiry([]).steps()) == []
 

@@ -54,7 +54,17 @@ def reported_tests(suite: Suite) -> list[Any]:
 
     def timeless(value: Any) -> Any:
         if isinstance(value, dict):
-            left_out = ["start", "duration", "sections", "longrepr", "message", "pid", "properties", "flags"]
+            left_out = [
+                "start",
+                "duration",
+                "sections",
+                "longrepr",
+                "message",
+                "pid",
+                "properties",
+                "flags",
+                "peak_memory",
+            ]
             return {key: timeless(entry) for key, entry in value.items() if key not in left_out}
         return list(map(timeless, value)) if isinstance(value, list) else value
 
@@ -103,7 +113,6 @@ def test_results_are_the_same_with_and_without_a_recheck(suite: Suite) -> None:
             [
                 finished.ret,
                 finished.summary,
-                controllers(finished, "report", "outcome"),
                 junit(suite),
                 *reported_tests(suite),
                 cached,

@@ -523,6 +523,19 @@ def test_likely_causes_come_first(shop: Any) -> None:
     in_child(body)
 
 
+def test_another_name_for_the_modules_is_no_slot_of_its_own(shop: Any) -> None:
+    def body() -> None:
+        sys.modules.pop("colorsys", None)
+        modules = sys.modules
+        shop.find = lambda name: modules.get(name)
+        snapshot = Snapshot()
+        import colorsys  # noqa: F401
+
+        assert snapshot.compare() == []
+
+    in_child(body)
+
+
 def test_modules_imported_meanwhile_are_listed_only_on_request() -> None:
     def body() -> None:
         sys.modules.pop("xml.dom.domreg", None)
