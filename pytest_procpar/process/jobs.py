@@ -68,13 +68,13 @@ class Jobs:
 
     # --- the loop ---
 
-    def drive(self, jobs: Sequence[Job]) -> None:
-        """Run jobs to their ends."""
+    def drive(self, jobs: Sequence[Job], *, insist: bool = False) -> None:
+        """Run jobs to their ends; if asked to `insist`, nothing ends them early but the deadline."""
         for job in jobs:
             self._resume(job, None)
         while self._jobs:
             now = monotonic()
-            if self._ended() or now >= self.deadline:
+            if (not insist and self._ended()) or now >= self.deadline:
                 raise Ended
             for twig, (_, until) in list(self._jobs.items()):
                 if now >= until:
@@ -142,10 +142,6 @@ class Jobs:
     def close(self) -> None:
         """No job will be run any more."""
         self._selector.close()
-
-    def insist(self) -> None:
-        """Let nobody end what is run from here on, but its deadline."""
-        self._ended = lambda: False
 
     # --- what is said to processes, and heard ---
 

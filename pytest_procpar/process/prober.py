@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any
 
 from pytest_procpar.core.blame import find_blame
@@ -292,12 +291,21 @@ class Prober:
 
     # --- the end ---
 
+    def let_go(self) -> None:
+        """Tear down what is alive, with the check-points that share it: somebody else may need it now."""
+        self._jobs.deadline = monotonic() + _TEARDOWN_SECONDS
+        try:
+            self._jobs.drive([self._retire_all(tree) for tree in self._trees], insist=True)
+        except Ended:
+            self._forget_jobs()
+
+    def _retire_all(self, tree: Tree) -> Job:
+        while tree.trunks:
+            yield from self._retire(tree, tree.trunks[0])
+
     def close(self) -> None:
         """Tear down what is alive, and see every process ended."""
-        self._jobs.insist()
-        self._jobs.deadline = monotonic() + _TEARDOWN_SECONDS
-        with suppress(Ended):
-            self._jobs.drive([self._retire(tree, trunk) for tree in self._trees for trunk in tree.trunks[:1]])
+        self.let_go()
         for tree in self._trees:
             for twig in tree.twigs():
                 self._discard(tree, twig)

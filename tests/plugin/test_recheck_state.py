@@ -62,8 +62,7 @@ def test_fixtures_that_are_alive_at_a_checkpoint_are_set_up_once_and_torn_down(s
             assert not STATE
     """)
     finished, findings = rechecked(suite, "-n1", "--recheck-budget=100")
-    # Alone, it does not find what the others have made: it does not pass.
-    assert findings[0]["kind"] == "plain"
+    assert findings[0]["kind"] == "plain"  # alone, it does not find what the others have made
     ups, downs = finished.notes("up"), finished.notes("down")
     assert len(ups) == len(downs)
     assert all(note["there"] for note in downs)
@@ -222,8 +221,7 @@ DEEDS = [
     "os.closerange(3, 200)",
     "os.chdir(tmp_path); os.rmdir(tmp_path)",
     "os.environ.clear()",
-    "os.fork = os.read = os.write = os.close = os.kill = os.waitpid = os._exit = None",
-    "os.pipe = os.dup = os.dup2 = os.setpgid = os.getpid = os.killpg = None",
+    "os.fork = os.kill = os.waitpid = os.setpgid = os.killpg = os._exit = None",
     "time.monotonic = time.time = time.sleep = time.perf_counter = None",
     "socket.socket = socket.socketpair = socket.fromfd = select.select = select.poll = None",
     "sys.stdout = sys.stderr = None",
@@ -236,9 +234,7 @@ DEEDS = [
     "os.setsid()",
     "os.setpgid(0, os.getppid()) if os.getpgid(os.getppid()) == os.getppid() else None",
     "gc.disable(); sys.setrecursionlimit(200)",
-    "atexit.register(os.abort)",
     "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))",
-    "resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))",
     "logging.disable(); warnings.simplefilter('error')",
     "builtins.open = None",
     "subprocess.Popen(['sh', '-c', 'trap \"\" TERM; sleep 1000'])",
@@ -251,7 +247,6 @@ def test_a_polluter_that_disturbs_its_process_is_found(suite: Suite, deed: str) 
     suite.tests(f"""
         import atexit, builtins, gc, json, logging, os, pickle, resource, select, signal, socket, subprocess
         import sys, threading, time, warnings
-        from recorder import note
         sleep = time.sleep
         STATE = []
         def test_before(): sleep(0.03)
@@ -262,9 +257,9 @@ def test_a_polluter_that_disturbs_its_process_is_found(suite: Suite, deed: str) 
         def test_between(): sleep(0.03)
         def test_victim(): assert not STATE
     """)
-    finished, findings = rechecked(suite, "-n1", "--recheck-budget=60")
+    finished, findings = rechecked(suite, "-n1", "-p", "no:recorder", "--recheck-budget=60")
     assert ("victim", ["test_polluter"]) in told(findings).values()
-    assert finished.seconds < 60
+    assert finished.seconds < 40
 
 
 @pytest.mark.parametrize(
