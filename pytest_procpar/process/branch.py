@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from pytest_procpar.compat.items import alive_nodes, late_teardown, refresh, watch_teardown
+from pytest_procpar.compat.items import alive_nodes, holds_resources, late_teardown, refresh, watch_teardown
 from pytest_procpar.core.messages import (
     Changed,
     Compare,
@@ -167,7 +167,7 @@ class Branch:
             late_teardown(self._latest, first)
         for test, item, following in zip(tests, order, [*order[1:], last], strict=False):
             self._run(TestIndex(test), item, following)
-        self._link.put(Rested())
+        self._link.put(Rested(holds_resources(self._session)))
 
     def _run(
         self, test: TestIndex, item: pytest.Item, following: pytest.Item | pytest.Session | None

@@ -42,6 +42,8 @@ class Twig:
         self.words: tuple[Word, ...] = ()
         self.used = 0
         self.closed = False
+        #: Whether fixtures are alive in it that it has to tear down.
+        self.holding = False
         #: The memory that is its alone, in bytes.
         self.size = 0
 

@@ -68,6 +68,36 @@ def test_fixtures_that_are_alive_at_a_checkpoint_are_set_up_once_and_torn_down(s
     assert all(note["there"] for note in downs)
 
 
+@pytest.mark.parametrize("options", [[], ["--recheck-explain", "--recheck-cleaners"]], ids=["", "explain"])
+def test_what_only_one_process_can_have_is_let_go_before_another_one_needs_it(
+    suite: Suite, options: list[str]
+) -> None:
+    suite.conftest("""
+        import os
+        import pytest
+
+        @pytest.fixture(scope="session", autouse=True)
+        def port():
+            os.mkdir("port")
+            yield
+            os.rmdir("port")
+    """)
+    suite.tests("""
+        import time
+        STATE = []
+        def test_before(): time.sleep(0.05)
+        def test_polluter():
+            STATE.append(1)
+            time.sleep(0.05)
+        def test_between(): time.sleep(0.05)
+        def test_victim(): assert not STATE
+    """)
+    _, findings = rechecked(suite, "-n1", "--recheck-budget=100", *options)
+    assert told(findings) == VICTIM
+    assert not findings[0]["collection_dependent"]
+    assert not (suite.path / "port").exists()
+
+
 def test_the_victim_of_a_fixture_that_a_polluter_breaks(suite: Suite) -> None:
     suite.tests("""
         import time
