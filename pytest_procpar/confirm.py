@@ -10,6 +10,7 @@ import os
 import shlex
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -30,7 +31,7 @@ from pytest_procpar.core.probes import Confirmation, Word
 from pytest_procpar.core.record import record
 from pytest_procpar.core.suspects import Finding, Kind
 from pytest_procpar.process.fresh import FreshRun, run_fresh
-from pytest_procpar.replayfile import write_replay
+from pytest_procpar.replayfile import write_replay, write_replay_by_index
 
 __all__ = ["Confirmer"]
 
@@ -48,7 +49,7 @@ class _Trial:
 class Confirmer:
     """Makes commands, and runs them.
 
-    :param nodeid: gives a test's nodeid.
+    :param ids: the nodeids of all tests, by index.
     :param word: how a test ended in the run.
     :param limit: how long a test may take that has hung, in seconds; 0 for others.
     """
@@ -56,12 +57,14 @@ class Confirmer:
     def __init__(
         self,
         config: pytest.Config,
-        nodeid: Callable[[TestIndex], str],
+        ids: Sequence[str],
         word: Callable[[TestIndex], Word],
         limit: Callable[[TestIndex], float],
     ) -> None:
         self._config = config
-        self._nodeid = nodeid
+        self._ids = ids
+        #: The nodeids that several tests have.
+        self._shared = {nodeid for nodeid, count in Counter(ids).items() if count > 1}
         self._word = word
         self._limit = limit
 
@@ -76,21 +79,27 @@ class Confirmer:
         trials += [
             trial for some in [*of_each, *plain[:_MOST_PLAIN]] for trial in some if trial not in trials
         ]
-        commands = [self._words(trial) if _is_plain(trial) else self._replay(trial) for trial in trials]
+        commands = [self._words(trial) if self._named(trial) else self._replay(trial) for trial in trials]
         folder = Path(tempfile.mkdtemp(prefix="procpar-"))
 
-        def run(words: Sequence[list[str]]) -> list[FreshRun | None]:
+        def run(words: Sequence[list[str]], lanes: int = lanes) -> list[FreshRun | None]:
             tried = [self._with_report(command, Path(tempfile.mkdtemp(dir=folder))) for command in words]
             return run_fresh(tried, Path(self._config.invocation_params.dir), lanes, deadline, ended)
 
         try:
             words = list(map(self._judge, trials, run(commands)))
-            # Somebody reorders tests, or the nodeid does not name one test only.
-            again = [at for at, word in enumerate(words) if word is None and len(trials[at].tests) > 1]
+            # Somebody reorders tests, or ends the run before the last one.
+            lost = [at for at, word in enumerate(words) if word is None and self._named(trials[at])]
+            again = [at for at in lost if len(trials[at].tests) > 1]
             for at in again:
                 commands[at] = self._replay(trials[at])
             for at, result in zip(again, run([commands[at] for at in again]), strict=True):
                 words[at] = self._judge(trials[at], result)
+            # What comes out otherwise beside others counts only if it does so with nothing beside it.
+            doubtful = [at for at, trial in enumerate(trials) if _differs(trial, words[at])]
+            if min(lanes, len(trials)) > 1:
+                for at, result in zip(doubtful, run([commands[at] for at in doubtful], 1), strict=True):
+                    words[at] = self._judge(trials[at], result)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         confirmed: dict[Finding, list[Confirmation]] = {}
@@ -98,6 +107,11 @@ class Confirmer:
             shown = shlex.join(["pytest", *command])
             confirmed.setdefault(trial.finding, []).append(Confirmation(shown, trial.bad, word))
         return confirmed
+
+    def _named(self, trial: _Trial) -> bool:
+        """Whether a command that names the tests may do: each runs once, and no other is called so."""
+        nodeids = {self._ids[test] for test in trial.tests}
+        return len(nodeids) == len(trial.tests) and self._shared.isdisjoint(nodeids)
 
     def _with_report(self, command: list[str], folder: Path) -> tuple[list[str], Path]:
         """The whole command that a trial is run with, and where it says how its tests ended.
@@ -120,14 +134,18 @@ class Confirmer:
             words += ["-n", "0"]
         if len(trial.tests) > 1 and stops_early_anyway(self._config):
             words.append("--maxfail=0")  # a test may fail itself, and matter to another one
-        nodeids = dict.fromkeys(map(self._nodeid, trial.tests))
+        nodeids = dict.fromkeys(self._ids[test] for test in trial.tests)
         return words + [nodeid_from_here(self._config, nodeid) for nodeid in nodeids]
 
     def _replay(self, trial: _Trial) -> list[str]:
         """The same, with a file that forces the order, and lets a test run twice."""
-        path = replay_folder(self._config) / f"{trial.finding.kind.value}-{trial.finding.test}.json"
+        name = f"{trial.finding.kind.value}-{trial.finding.test}-{'fails' if trial.bad else 'passes'}.json"
+        path = replay_folder(self._config) / name
         with suppress(OSError):  # then the command fails, and the finding is not told
-            write_replay(path, [(None, list(map(self._nodeid, trial.tests)))])
+            if self._shared.isdisjoint(self._ids[test] for test in trial.tests):
+                write_replay(path, [(None, [self._ids[test] for test in trial.tests])])
+            else:
+                write_replay_by_index(path, self._ids, trial.tests)
         here = os.path.relpath(path, self._config.invocation_params.dir)
         if here.startswith(os.pardir):
             here = str(path)
@@ -135,15 +153,15 @@ class Confirmer:
 
     def _judge(self, trial: _Trial, run: FreshRun | None) -> Word | None:
         """How the judged test ended, if the tests before it ran before it."""
-        wanted = [self._nodeid(test) for test in trial.tests]
+        wanted = [self._ids[test] for test in trial.tests]
         if run is None or [nodeid for nodeid, _ in run.tests] != wanted:
             return None
         return run.tests[-1][1]
 
 
-def _is_plain(trial: _Trial) -> bool:
-    """Whether a command that names the tests may do."""
-    return len(set(trial.tests)) == len(trial.tests)
+def _differs(trial: _Trial, word: Word | None) -> bool:
+    """Whether the judged test ended otherwise than expected."""
+    return word is not None and word.bad != trial.bad
 
 
 def _trials(finding: Finding) -> list[_Trial]:

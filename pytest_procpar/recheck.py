@@ -96,6 +96,7 @@ class Recheck:
             try:
                 self._look_for_dependence(prober, len(inputs))
             finally:
+                prober.let_go()  # fixtures of the session may hold what fresh processes need, such as a port
                 tried = confirmer.confirm(self._findings, len(inputs), self._deadline, ended)
             self._look_for_cleaners(prober)
             self._explain(prober)

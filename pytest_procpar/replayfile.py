@@ -16,7 +16,7 @@ import pytest
 
 from pytest_procpar.core.record import record
 
-__all__ = ["REPLAY", "Mention", "Replay", "read_replay", "write_replay"]
+__all__ = ["REPLAY", "Mention", "Replay", "read_replay", "write_replay", "write_replay_by_index"]
 
 #: The formats that can be read, and which version of each.
 _REPORT, _REPLAY, _VERSION = "procpar-report", "procpar-replay", 1
@@ -77,6 +77,21 @@ def write_replay(path: Path, sequences: Iterable[tuple[str | None, Sequence[str]
     path.parent.mkdir(parents=True, exist_ok=True)
     listed = [{"worker": worker, "tests": list(tests)} for worker, tests in sequences]
     text = json.dumps({"format": _REPLAY, "version": _VERSION, "sequences": listed}, indent=1)
+    path.write_text(f"{text}\n", encoding="utf-8")
+
+
+def write_replay_by_index(path: Path, ids: Sequence[str], tests: Sequence[int]) -> None:
+    """Write a file to replay for one process, with tests that share a nodeid told apart as a report does it.
+
+    :param ids: the nodeids of all tests, by index.
+    :param tests: the indices.
+    :raises OSError: if the file cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    named = {ids[test] for test in tests}
+    listed = [{"index": index, "nodeid": nodeid} for index, nodeid in enumerate(ids) if nodeid in named]
+    report = {"format": _REPORT, "version": _VERSION, "tests": listed}
+    text = json.dumps({**report, "sequences": [{"worker": None, "tests": list(tests)}]}, indent=1)
     path.write_text(f"{text}\n", encoding="utf-8")
 
 

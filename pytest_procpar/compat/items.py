@@ -125,6 +125,24 @@ def alive_nodes(session: pytest.Session) -> list[object]:
     return list(session._setupstate.stack)
 
 
+def holds_resources(session: pytest.Session) -> bool:
+    """Whether fixtures are set up that have something to tear down."""
+    ends = [end for ends, _ in session._setupstate.stack.values() for end in ends]
+    fixtures = [getattr(getattr(end, "func", None), "__self__", None) for end in ends]
+    return any(
+        isinstance(fixture, pytest.FixtureDef)
+        and fixture.cached_result is not None
+        and any(map(_is_users, fixture._finalizers))
+        for fixture in fixtures
+    )
+
+
+def _is_users(finalizer: Any) -> bool:
+    """Whether a finalizer is more than pytest's own bookkeeping of fixtures and their dependents."""
+    function = getattr(finalizer, "func", finalizer)
+    return not str(getattr(function, "__qualname__", "")).startswith("FixtureDef.")
+
+
 def watch_teardown(
     session: pytest.Session, decide: Callable[[pytest.Item | None], pytest.Item | pytest.Session | None]
 ) -> None:

@@ -296,7 +296,9 @@ class Performed:
 
 @record
 class Rested:
-    """All tests that were ordered have been run."""
+    """All tests that were ordered have been run; `holding` says whether there are fixtures to tear down."""
+
+    holding: bool
 
 
 @record

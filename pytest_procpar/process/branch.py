@@ -9,12 +9,13 @@ as a result of the run, and no session is finished here.
 from __future__ import annotations
 
 import os
+import random
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from pytest_procpar.compat.items import alive_nodes, late_teardown, refresh, watch_teardown
+from pytest_procpar.compat.items import alive_nodes, holds_resources, late_teardown, refresh, watch_teardown
 from pytest_procpar.core.messages import (
     Changed,
     Compare,
@@ -30,7 +31,7 @@ from pytest_procpar.core.messages import (
 )
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.probes import Word
-from pytest_procpar.process.fork import default_signals, fork, let_setsid_work
+from pytest_procpar.process.fork import default_signals, fork, let_setsid_work, let_setsid_work_again
 from pytest_procpar.process.system import adopt_socket, end_process, getpid
 from pytest_procpar.process.transport import Link
 
@@ -38,6 +39,10 @@ if TYPE_CHECKING:
     from pytest_procpar.process.state import Snapshot
 
 __all__ = ["Branch"]
+
+# Tests replace them, and forget to put them back.
+_close, _setpgid, _waitpid = os.close, os.setpgid, os.waitpid
+_get_random_state, _set_random_state = random.getstate, random.setstate
 
 #: How much is told of a failure, in characters.
 _MESSAGE = 500
@@ -66,6 +71,8 @@ class Branch:
         status = 1
         try:
             watch_teardown(self._session, self._decide_kept)
+            default_signals()
+            let_setsid_work()
             self._begin()
             while self._obey():
                 pass
@@ -75,9 +82,7 @@ class Branch:
 
     def _begin(self) -> None:
         """Be a process of one's own, whose group ends with it."""
-        os.setpgid(0, 0)
-        default_signals()
-        let_setsid_work()
+        _setpgid(0, 0)
         self._born_alive = bool(alive_nodes(self._session))
         self._link.put(Here(getpid()))
         self._link.flush()
@@ -108,6 +113,8 @@ class Branch:
 
     def _sprout(self) -> None:
         (stream,) = self._link.take_fds(1)
+        # Python seeds anew after a fork; but what tests have left is state like any other.
+        numbers = None if self._latest is None else _get_random_state()
         try:
             pid = fork()
         except OSError:
@@ -115,16 +122,19 @@ class Branch:
         if pid == 0:
             self._link.close()
             self._link = Link(adopt_socket(stream))
+            let_setsid_work_again()
+            if numbers is not None:
+                _set_random_state(numbers)
             self._begin()
         else:
-            os.close(stream)
+            _close(stream)
             if pid > 0:  # as the child itself does, but before anything can end this process and its group
                 with suppress(OSError):
-                    os.setpgid(pid, pid)
+                    _setpgid(pid, pid)
 
     def _reap(self, pid: int) -> None:
         try:
-            _, status = os.waitpid(pid, 0)
+            _, status = _waitpid(pid, 0)
         except ChildProcessError:  # somebody has waited for all children
             status = 0
         self._link.put(Gone(pid, status))
@@ -157,7 +167,7 @@ class Branch:
             late_teardown(self._latest, first)
         for test, item, following in zip(tests, order, [*order[1:], last], strict=False):
             self._run(TestIndex(test), item, following)
-        self._link.put(Rested())
+        self._link.put(Rested(holds_resources(self._session)))
 
     def _run(
         self, test: TestIndex, item: pytest.Item, following: pytest.Item | pytest.Session | None

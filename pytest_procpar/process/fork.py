@@ -19,7 +19,7 @@ from typing import Any
 
 __all__ = [
     "default_signals", "disregard_interrupts", "flush_stdio", "fork", "forget_exit_handlers",
-    "let_setsid_work", "run_exit_handlers",
+    "let_setsid_work", "let_setsid_work_again", "run_exit_handlers",
 ]  # fmt: skip
 
 _COVERAGE_VARIABLES = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
@@ -46,12 +46,12 @@ def _coverage_looks_away() -> Iterator[None]:
         os.environ.update(hidden)
 
 
-def fork() -> int:
+def fork(do_fork: Callable[[], int] = os.fork) -> int:
     """`os.fork`, without Python 3.12's warning about threads (where that matters, we look ourselves)."""
     flush_stdio()
     with _coverage_looks_away(), warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        return os.fork()
+        return do_fork()
 
 
 def flush_stdio() -> None:
@@ -82,26 +82,39 @@ def let_setsid_work() -> None:
     Plain pytest, started by a program, leads none. So before the call the process moves to the group of a
     child that lives no longer than that.
     """
-    setsid, owner = os.setsid, os.getpid()
+    os.setsid = _Setsid(os.setsid)
 
-    def move_and_setsid() -> None:
-        if os.getpid() == owner == os.getpgrp():
-            reader, writer = os.pipe()
-            child = fork()
-            if child == 0:
-                os.close(writer)
-                os.setpgid(0, 0)
-                os.read(reader, 1)
-                os._exit(0)
-            os.close(reader)
-            with suppress(OSError):  # the child does it too: whoever comes first
-                os.setpgid(child, child)
-            os.setpgid(0, child)
+
+def let_setsid_work_again() -> None:
+    """The same in a child that was forked from such a process, unless a test has put something else there."""
+    if isinstance(os.setsid, _Setsid):
+        os.setsid.owner = os.getpid()
+
+
+class _Setsid:
+    def __init__(self, setsid: Callable[[], None]) -> None:
+        self._setsid = setsid
+        self.owner = os.getpid()
+
+    def __call__(self) -> None:
+        if os.getpid() == self.owner == os.getpgrp():
+            self._move()
+        self._setsid()
+
+    def _move(self) -> None:
+        reader, writer = os.pipe()
+        child = fork()
+        if child == 0:
             os.close(writer)
-            os.waitpid(child, 0)
-        setsid()
-
-    os.setsid = move_and_setsid
+            os.setpgid(0, 0)
+            os.read(reader, 1)
+            os._exit(0)
+        os.close(reader)
+        with suppress(OSError):  # the child does it too: whoever comes first
+            os.setpgid(child, child)
+        os.setpgid(0, child)
+        os.close(writer)
+        os.waitpid(child, 0)
 
 
 def disregard_interrupts(set_handler: Callable[..., object] = signal.signal) -> None:

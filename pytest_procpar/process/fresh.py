@@ -20,6 +20,8 @@ __all__ = ["FreshRun", "run_fresh"]
 _PREFIXES = ("PYTEST_XDIST_", "COVERAGE_", "COV_CORE_")
 _NAMES = ("PYTEST_CURRENT_TEST", "PYTEST_VERSION")
 _POLL_SECONDS = 0.05
+#: How long a run may take to exit after it has told its results, in seconds.
+_EXIT_SECONDS = 2.0
 #: How long the kernel may take to let go of processes that were killed, in seconds.
 _LEFTOVER_SECONDS = 2.0
 _WORDS = {
@@ -59,25 +61,43 @@ def _run_all(
     ended: Callable[[], bool],
 ) -> list[FreshRun | None]:
     waiting = list(enumerate(commands))
-    running: dict[int, subprocess.Popen[bytes]] = {}
+    running: dict[int, _Run] = {}
     results: list[FreshRun | None] = [None] * len(commands)
     try:
         while waiting or running:
             while waiting and len(running) < lanes:
-                number, (command, _) = waiting.pop(0)
-                running[number] = _start(command, folder)
-            number, process = next(iter(running.items()))
+                number, (command, report) = waiting.pop(0)
+                running[number] = _Run(_start(command, folder), report)
             with suppress(subprocess.TimeoutExpired):
-                process.wait(_POLL_SECONDS)
-            for number in [number for number, process in running.items() if process.poll() is not None]:
-                _end_leftovers(running.pop(number))
-                results[number] = _read(commands[number][1])
+                next(iter(running.values())).process.wait(_POLL_SECONDS)
+            for number in [number for number, run in running.items() if run.over]:
+                run = running.pop(number)
+                _end(run.process)
+                results[number] = _read(run.report)
             if ended() or monotonic() >= deadline:
                 break
     finally:
-        for process in running.values():
-            _end(process)
+        for run in running.values():
+            _end(run.process)
     return results
+
+
+class _Run:
+    """A run in progress."""
+
+    def __init__(self, process: subprocess.Popen[bytes], report: Path) -> None:
+        self.process = process
+        self.report = report
+        self._reported_at: float | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended, or has told its results and does not end: a test may have left a thread."""
+        if self.process.poll() is not None:
+            return True
+        if self._reported_at is None and _read(self.report) is not None:
+            self._reported_at = monotonic()
+        return self._reported_at is not None and monotonic() - self._reported_at > _EXIT_SECONDS
 
 
 def _start(command: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
@@ -93,12 +113,14 @@ def _start(command: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(2.0)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    """End a run, if it has not ended, and what it has left running."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(2.0)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
     _end_leftovers(process)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from pytest_procpar.core.messages import Gone, Here, Perform, Performed
+from pytest_procpar.core.messages import Gone, Here, Perform, Performed, Rested
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.probes import Word
 from pytest_procpar.process.launch import Cluster
@@ -68,13 +68,13 @@ class Jobs:
 
     # --- the loop ---
 
-    def drive(self, jobs: Sequence[Job]) -> None:
-        """Run jobs to their ends."""
+    def drive(self, jobs: Sequence[Job], *, insist: bool = False) -> None:
+        """Run jobs to their ends; if asked to `insist`, nothing ends them early but the deadline."""
         for job in jobs:
             self._resume(job, None)
         while self._jobs:
             now = monotonic()
-            if self._ended() or now >= self.deadline:
+            if (not insist and self._ended()) or now >= self.deadline:
                 raise Ended
             for twig, (_, until) in list(self._jobs.items()):
                 if now >= until:
@@ -143,10 +143,6 @@ class Jobs:
         """No job will be run any more."""
         self._selector.close()
 
-    def insist(self) -> None:
-        """Let nobody end what is run from here on, but its deadline."""
-        self._ended = lambda: False
-
     # --- what is said to processes, and heard ---
 
     def sprout(self, parent: Twig) -> Job:
@@ -179,7 +175,7 @@ class Jobs:
         until = monotonic() + self._time_for(tests)
         twig.port.send(Perform(tests, then))
         for test in tests:
-            answer = yield twig, until
+            answer = yield from self._answer(twig, until)
             if isinstance(answer, Performed):
                 twig.tests += (test,)
                 twig.words += (Word(answer.word),)
@@ -187,7 +183,15 @@ class Jobs:
             else:
                 twig.words += (Word.HUNG if answer is LATE else Word.CRASHED,)
                 return "" if answer is LATE else (yield from self._status(twig))
-        yield twig, until  # Rested; if it dies now that is not the test's doing
+        rested = yield from self._answer(twig, until)  # if it dies now that is not the test's doing
+        if isinstance(rested, Rested):
+            twig.holding = rested.holding
+        return message
+
+    def _answer(self, twig: Twig, until: float) -> Job:
+        """What a process says next, but of children of its that were ended meanwhile."""
+        while isinstance(message := (yield twig, until), Gone):
+            pass
         return message
 
     def _status(self, twig: Twig) -> Job:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any
 
 from pytest_procpar.core.blame import find_blame
@@ -91,6 +90,8 @@ class Prober:
             shares = self._deal(together, probes)
             if any(self._is_hopeless(probes[i], tree) for tree, share in shares for i in share):
                 raise Ended
+            if len(probes) == 1 and self._begins_anew(probes[0]):  # nothing is to be beside it
+                self._jobs.drive([self._free(tree) for tree in self._trees])
             self._jobs.drive([self._work(tree, share, probes, outcomes) for tree, share in shares])
             for i, probe in enumerate(probes):
                 if probe.beside:
@@ -176,6 +177,8 @@ class Prober:
         """A child of what has run the longest part of a probe; None if there can be none."""
         while True:
             start = tree.root if probe.fresh else tree.closest(probe.tests[:-1])
+            if start is tree.root:
+                yield from self._free(tree)
             twig = yield from self._jobs.sprout(start)
             if twig is not None or start is tree.root:
                 return twig
@@ -193,8 +196,22 @@ class Prober:
         """Let a trunk tear down what its check-points share, and end them all."""
         for twig in tree.born_of(trunk):
             self._discard(tree, twig)
-        yield from self._jobs.perform(trunk, (), None)
-        self._discard(tree, trunk)
+        yield from self._end(tree, trunk)
+
+    def _end(self, tree: Tree, twig: Twig) -> Job:
+        """Let a process tear down what is alive in it, if it is not dead, and end it."""
+        if len(twig.words) == len(twig.tests):
+            yield from self._jobs.perform(twig, (), None)
+        self._discard(tree, twig)
+
+    def _begins_anew(self, probe: Probe) -> bool:
+        """Whether no check-point can be used for it."""
+        return probe.fresh or all(tree.closest(probe.tests[:-1]) is tree.root for tree in self._trees)
+
+    def _free(self, tree: Tree) -> Job:
+        """Tear down what trunks hold: a test may need the same, such as a port or a database."""
+        for trunk in [trunk for trunk in tree.trunks if trunk.holding]:
+            yield from self._retire(tree, trunk)
 
     def _run_beside(self, probe: Probe) -> Outcome:
         """Run a probe while others run again and again: it has all trees for itself."""
@@ -213,6 +230,7 @@ class Prober:
         return outcomes[0]
 
     def _side(self, tree: Tree, tests: Tests) -> Job:
+        yield from self._free(tree)
         twig = yield from self._jobs.sprout(tree.root)
         while twig is not None and not self._idle_sides:
             size = len(twig.tests)
@@ -220,11 +238,12 @@ class Prober:
             if len(twig.tests) < size + len(tests):
                 break
         if twig is not None:
-            self._discard(tree, twig)
+            yield from self._end(tree, twig)
 
     # --- state ---
 
     def _explain(self, tree: Tree, cause: Tests, victim: TestIndex, found: list[Change]) -> Job:
+        yield from self._free(tree)
         twig = yield from self._jobs.sprout(tree.root)
         if twig is None:
             return
@@ -234,7 +253,7 @@ class Prober:
             slots = yield from self._changed(twig, victim)
             proven = yield from self._prove(tree, twig, victim, slots)
             found += [Change(slot[0], slot[1], slot[2], slot[0] in proven) for slot in slots]
-        self._discard(tree, twig)
+        yield from self._end(tree, twig)
 
     def _changed(self, twig: Twig, victim: TestIndex) -> Job:
         """The slots that are otherwise than before, for a victim that comes next."""
@@ -292,12 +311,21 @@ class Prober:
 
     # --- the end ---
 
+    def let_go(self) -> None:
+        """Tear down what is alive, with the check-points that share it: somebody else may need it now."""
+        self._jobs.deadline = monotonic() + _TEARDOWN_SECONDS
+        try:
+            self._jobs.drive([self._retire_all(tree) for tree in self._trees], insist=True)
+        except Ended:
+            self._forget_jobs()
+
+    def _retire_all(self, tree: Tree) -> Job:
+        while tree.trunks:
+            yield from self._retire(tree, tree.trunks[0])
+
     def close(self) -> None:
         """Tear down what is alive, and see every process ended."""
-        self._jobs.insist()
-        self._jobs.deadline = monotonic() + _TEARDOWN_SECONDS
-        with suppress(Ended):
-            self._jobs.drive([self._retire(tree, trunk) for tree in self._trees for trunk in tree.trunks[:1]])
+        self.let_go()
         for tree in self._trees:
             for twig in tree.twigs():
                 self._discard(tree, twig)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -29,6 +30,9 @@ _FORK = 0.005
 #: No more passes than this have their check-points kept.
 _TRUNKS = 6
 
+#: How many check-points are measured when one more is kept: to measure all each time would take the square.
+_MEASURED = 4
+
 
 class Twig:
     """One process: the stream to it, and what it has run since the suite was collected."""
@@ -42,7 +46,9 @@ class Twig:
         self.words: tuple[Word, ...] = ()
         self.used = 0
         self.closed = False
-        #: The memory that is its alone, in bytes.
+        #: Whether fixtures are alive in it that it has to tear down.
+        self.holding = False
+        #: In bytes: its part of what it shares, and what is its alone; of a root, all that it uses.
         self.size = 0
 
     def sprout(self) -> Twig:
@@ -57,10 +63,18 @@ class Twig:
     def found(self, pid: int) -> None:
         """Its process id is known."""
         self.pid = pid
-        self.size = _kilobytes(f"/proc/{pid}/smaps_rollup", "Private_Dirty:") << 10
+        if self.parent is None:
+            self.size = _kilobytes(f"/proc/{pid}/smaps_rollup", "Rss:") << 10
         if hasattr(os, "pidfd_open"):
             with suppress(OSError):
                 self.pidfd = os.pidfd_open(pid)
+
+    def measure(self) -> None:
+        """Find out its size. A process that has just been forked shares everything: it takes memory of its
+        own later, when others change what they shared with it.
+        """
+        if self.pid is not None:
+            self.size = _kilobytes(f"/proc/{self.pid}/smaps_rollup", "Pss:") << 10
 
     def kill(self) -> None:
         """End it and what it has started; its parent reaps it."""
@@ -83,13 +97,15 @@ class Twig:
 class Tree:
     """The root, and the check-points: suspended processes by what they have run.
 
-    :param cap: how much memory the check-points may take, in bytes.
+    :param cap: how much memory the check-points may take in addition to what the root uses, in bytes.
     """
 
     def __init__(self, root: Twig, cap: int) -> None:
         self.root = root
         self._cap = cap
         self._kept: list[Twig] = []
+        #: The same ones, those first that are to be measured next.
+        self._to_measure: deque[Twig] = deque()
         #: The processes that passes were run in, which hold the fixtures that their check-points share.
         self.trunks: list[Twig] = []
         self._clock = 0
@@ -117,15 +133,25 @@ class Tree:
         """Keep a check-point; those that have to go for it, the least used ones."""
         self._clock += 1
         twig.used = self._clock
+        self._measure_some()
         self._kept.append(twig)
+        self._to_measure.appendleft(twig)
         gone = []
-        while len(self._kept) > 1 and (
-            len(self._kept) > 2 * _MOST or sum(kept.size for kept in self._kept) > self._cap
-        ):
+        while len(self._kept) > 1 and self._too_many():
             oldest = min(self._kept, key=lambda kept: kept.used)
-            self._kept.remove(oldest)
+            self.drop(oldest)
             gone.append(oldest)
         return gone
+
+    def _measure_some(self) -> None:
+        for _ in range(min(_MEASURED, len(self._to_measure))):
+            self._to_measure[0].measure()
+            self._to_measure.rotate(-1)
+
+    def _too_many(self) -> bool:
+        # What all share with the root is in their sizes too: together they have it once at the most.
+        taken = sum(kept.size for kept in self._kept) - self.root.size
+        return len(self._kept) > 2 * _MOST or taken > self._cap
 
     def surplus(self) -> Twig | None:
         """The oldest trunk, if there are too many."""
@@ -137,7 +163,7 @@ class Tree:
 
     def drop(self, twig: Twig) -> None:
         """A process is of no use any more."""
-        for twigs in (self._kept, self.trunks):
+        for twigs in (self._kept, self._to_measure, self.trunks):
             if twig in twigs:
                 twigs.remove(twig)
 

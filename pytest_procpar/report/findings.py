@@ -109,7 +109,7 @@ class _Section:
                 yield f"not settled: {name}: {finding.note}"
             elif finding.kind not in (Kind.UNKNOWN, Kind.PLAIN):
                 what = f"it {_MEANINGS[finding.kind]} ({self._names(finding.cause)})"
-                yield f"not settled: {name}: {what}, but there was no time to see that in a fresh process"
+                yield f"not settled: {name}: {what}, but it could not be seen in a fresh process"
         if result.note:
             yield result.note
         if result.left_out:

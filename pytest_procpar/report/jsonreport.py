@@ -104,6 +104,8 @@ class JsonReport:
         self._path = path
         self._log = RunLog()
         self._created, self._began = _now(), _monotonic()
+        #: Asked for now: it starts a program, and tests may leave behind what that does not survive.
+        self._platform = platform.platform()
         #: By `id`, the index of each collected item of a plain run.
         self._numbers: dict[int, int] = {}
         self._workers = 0
@@ -244,7 +246,7 @@ class JsonReport:
             "command": [str(arg) for arg in config.invocation_params.args],
             "environment": {
                 "python": platform.python_version(),
-                "platform": platform.platform(),
+                "platform": self._platform,
                 "pytest": pytest.__version__,
                 "procpar": __version__,
             },

@@ -256,8 +256,8 @@ def test_of_tests_that_share_a_name(suite: Suite) -> None:
     assert finding["kind"] == "victim"
     assert finding["test"] == {"nodeid": "a.twins::twin", "index": 2}
     assert finding["causes"] == [{"nodeid": "a.twins::twin", "index": 1}]
-    # Their names do not tell them apart, so no command can be given that was tried: it is only mentioned.
-    assert not any("fails: pytest a.twins::twin a.twins::twin" in line for line in section(finished))
+    assert told(findings) == {"twin": ("victim", ["twin"])}
+    assert all("--procpar-replay=" in command for command in try_all(suite, findings, "victim"))
 
 
 # --- what a fresh process does otherwise ------------------------------------------------------------
@@ -322,3 +322,27 @@ def test_a_repeated_test_counts_by_its_last_attempt(suite: Suite) -> None:
     assert told(findings) == {"test_victim": ("victim", ["test_polluter"])}
     report = json.loads((suite.path / "report.json").read_text())
     assert [attempt["outcome"] for attempt in report["tests"][3]["attempts"]] == ["rerun", "failed"]
+
+
+def test_fresh_processes_that_get_in_each_others_way_are_run_again_alone(suite: Suite) -> None:
+    suite.conftest("""
+        import os
+        import pytest
+        import time
+
+        @pytest.fixture(scope="session", autouse=True)
+        def port():
+            os.mkdir("port")
+            if "PYTEST_XDIST_WORKER" not in os.environ:
+                time.sleep(0.5)
+            yield
+            os.rmdir("port")
+    """)
+    suite.tests("""
+        STATE = []
+        def test_polluter(): STATE.append(1)
+        def test_victim(): assert not STATE
+    """)
+    _, findings = rechecked(suite, "-n1", "--recheck-budget=100")
+    assert told(findings) == {"test_victim": ("victim", ["test_polluter"])}
+    assert not findings[0]["collection_dependent"]
