@@ -50,7 +50,6 @@ _OPAQUE: Final[frozenset[type]] = frozenset(
             logging.Manager,
             logging.PlaceHolder,
             enum.Enum,
-            types.ModuleType,
             type(os.environ),
         ),
         *(weakref.WeakKeyDictionary, weakref.WeakValueDictionary, weakref.WeakSet, weakref.ref),
@@ -78,7 +77,9 @@ class Walk:
     #: By the counter's id.
     counters: dict[int, Counter] = field(default_factory=dict)
     _seen: set[int] = field(default_factory=set)
-    #: Classes and functions that were met where they were not defined.
+    #: The modules that `visit_modules` goes to.
+    _loaded: frozenset[int] = frozenset()
+    #: What was met where it was not defined, or deep in something else.
     _strangers: list[tuple[_Visit, Any, _Parent, Any, int]] = field(default_factory=list)
     _visits: dict[type, _Visit | None] = field(default_factory=dict)
     _module: str | None = None
@@ -87,7 +88,9 @@ class Walk:
     def visit_modules(self) -> None:
         """Go through all modules. What several share is named after where it most likely comes from."""
         found = []
-        for name, module in sys.modules.copy().items():
+        modules = sys.modules.copy()
+        self._loaded = frozenset(map(id, modules.values()))
+        for name, module in modules.items():
             if type(name) is str and not is_framework(name) and (values := values_of(module)) is not None:
                 origin = origin_of(name, values)
                 found.append((-origin, is_of_tests(name), name.count("."), name, values))
@@ -199,6 +202,17 @@ class Walk:
             owner = (obj, members)
             self.visit(Space(parent.name(key), owner, SLOTS, self._origin, SLOTS.read(owner)), depth + 1)
 
+    def _take_module(self, module: object, parent: _Parent, key: Any, depth: int) -> None:
+        if id(module) in self._loaded or depth > _DEEPEST[self._origin]:
+            return
+        if depth and self._module is not None:  # a shorter name may lead there, too
+            self._strangers.append((Walk._take_module, module, parent, key, depth))
+            return
+        values = values_of(module)
+        if values is not None and id(values) not in self._seen and not is_framework(values.get("__name__")):
+            self._seen.add(id(values))
+            self.visit(Space(parent.name(key), values, DICT, self._origin, values.copy()), depth + 1)
+
     def _take_counter(self, obj: object, parent: _Parent, key: Any, depth: int) -> None:
         if isinstance(parent, Space):
             self.counters.setdefault(id(obj), Counter(parent, key, obj, repr(obj)))
@@ -225,6 +239,8 @@ def _visit_of(kind: type) -> _Visit | None:
         return None
     if type in order:
         return Walk._take_class
+    if types.ModuleType in order:  # one that nobody finds in sys.modules, such as `six.moves`
+        return Walk._take_module
     home = class_dict(kind).get("__module__")
     if is_framework(home) or (isinstance(home, str) and home.partition(".")[0] in _OPAQUE_HOMES):
         return None

@@ -299,49 +299,6 @@ def test_fresh_processes_leave_the_users_files_alone(suite: Suite) -> None:
     assert finished.ret == 1
 
 
-# --- state ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("pollute", "fine", "slot"),
-    [
-        ("lib.VALUE = 2", "lib.VALUE == 1", "lib.VALUE"),
-        ("lib.LIST.append(3)", "not lib.LIST", "lib.LIST"),
-        ("lib.Class.attr = 2", "lib.Class.attr == 1", "lib.Class.attr"),
-        ("os.environ['SHOP'] = 'open'", "'SHOP' not in os.environ", "os.environ['SHOP']"),
-    ],
-)
-def test_the_state_that_is_to_blame_is_proven(suite: Suite, pollute: str, fine: str, slot: str) -> None:
-    suite.file("lib.py", "VALUE = 1\nLIST = []\nOTHER = 1\nclass Class:\n    attr = 1")
-    suite.tests(f"""
-        import lib, os
-        def test_polluter():
-            lib.OTHER = 2
-            {pollute}
-        def test_victim(): assert {fine}
-    """)
-    finished, findings = rechecked(suite, "-n1", "--recheck-explain")
-    assert [change["slot"] for change in findings[0]["state"] if change["proven"]] == [slot]
-    assert any(line.startswith(f"    proven: {slot} ") for line in section(finished))
-
-
-def test_nothing_is_proven_of_a_polluter_that_acts_through_a_file(suite: Suite) -> None:
-    suite.tests("""
-        from pathlib import Path
-        FILE = Path("state")
-        STATE = []
-        def test_polluter():
-            STATE.append(1)
-        def test_victim():
-            if STATE:
-                FILE.touch()
-            assert not STATE
-    """)
-    finished, findings = rechecked(suite, "-n1", "--recheck-explain")
-    assert [change["slot"] for change in findings[0]["state"] if change["proven"]] == ["test_it.STATE"]
-    assert finished.ret == 1
-
-
 # --- what it may cost -------------------------------------------------------------------------------
 
 COUNTING = """

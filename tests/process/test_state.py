@@ -536,6 +536,35 @@ def test_another_name_for_the_modules_is_no_slot_of_its_own(shop: Any) -> None:
     in_child(body)
 
 
+def test_module_that_sys_modules_does_not_list_is_looked_into(shop: Any) -> None:
+    shop.FINDERS = [lazy := types.ModuleType("shop.lazy")]
+    shop.lazy = lazy
+    snapshot = Snapshot()
+    vars(lazy)["resolved"] = 1
+    assert names(snapshot.compare()) == ["shop.lazy.resolved"]
+    assert snapshot.restore(["shop.lazy.resolved"]) == []
+    assert not hasattr(lazy, "resolved")
+
+
+def test_module_of_a_class_of_its_own_is_asked_nothing(shop: Any) -> None:
+    class Lazy(types.ModuleType):
+        def __getattr__(self, name: str) -> object:
+            raise AssertionError(f"asked for {name}")
+
+    shop.lazy = lazy = Lazy("shop.lazy")
+    snapshot = Snapshot()
+    vars(lazy)["resolved"] = 1
+    assert names(snapshot.compare()) == ["shop.lazy.resolved"]
+
+
+def test_modules_that_hold_each_other_end_no_walk(shop: Any) -> None:
+    shop.one, shop.two = types.ModuleType("one"), types.ModuleType("two")
+    shop.one.other, shop.two.other = shop.two, shop.one
+    snapshot = Snapshot()
+    shop.two.VALUE = 1
+    assert names(snapshot.compare()) == ["shop.two.VALUE"]
+
+
 def test_modules_imported_meanwhile_are_listed_only_on_request() -> None:
     def body() -> None:
         sys.modules.pop("xml.dom.domreg", None)
