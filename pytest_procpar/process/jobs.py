@@ -16,7 +16,7 @@ from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.probes import Word
 from pytest_procpar.process.launch import Cluster
 from pytest_procpar.process.system import describe_status, monotonic
-from pytest_procpar.process.trees import Tests, Twig
+from pytest_procpar.process.trees import Indices, Twig
 
 __all__ = ["LATE", "Ended", "Job", "Jobs"]
 
@@ -166,7 +166,7 @@ class Jobs:
             if isinstance(message, kind):
                 return message
 
-    def perform(self, twig: Twig, tests: Tests, then: Any) -> Job:
+    def perform(self, twig: Twig, tests: Indices, then: Any) -> Job:
         """Let a process run tests, and note how they end; the first line of the last failure.
 
         If it dies, it has one word more than tests.
@@ -207,7 +207,7 @@ class Jobs:
                 return describe_status(message.status)
         return ""
 
-    def _time_for(self, tests: Tests) -> float:
+    def _time_for(self, tests: Indices) -> float:
         return _GRACE + sum(_PATIENCE * self._seconds(test) + self._limit(test) for test in tests)
 
     def discard(self, twig: Twig) -> None:

@@ -21,7 +21,7 @@ from pytest_procpar.core.probes import Outcome, Probe
 from pytest_procpar.process.jobs import Ended, Job, Jobs
 from pytest_procpar.process.launch import Cluster
 from pytest_procpar.process.system import monotonic
-from pytest_procpar.process.trees import Tests, Tree, Twig, check_points, memory_cap
+from pytest_procpar.process.trees import Indices, Tree, Twig, check_points, memory_cap
 
 __all__ = ["Ended", "Prober"]
 
@@ -101,7 +101,7 @@ class Prober:
             raise
         return [outcomes[i] for i in range(len(probes))]
 
-    def explain(self, cause: Tests, victim: TestIndex, deadline: float) -> tuple[Change, ...]:
+    def explain(self, cause: Indices, victim: TestIndex, deadline: float) -> tuple[Change, ...]:
         """What `cause` changes of the state that tests share, and which of it, put back, lets `victim` pass.
 
         :raises Ended: if there was no time to find out.
@@ -119,7 +119,7 @@ class Prober:
         """Deal probes out to trees: what begins alike to the same one."""
         shares: list[list[int]] = [[] for _ in self._trees]
         loads = [0.0] * len(self._trees)
-        homes: dict[Tests, int] = {}
+        homes: dict[Indices, int] = {}
         for i in sorted(numbers, key=lambda i: (probes[i].tests, probes[i].round)):
             tests = probes[i].tests
             known = [len(tree.closest(tests[:-1]).tests) for tree in self._trees]
@@ -229,7 +229,7 @@ class Prober:
         self._jobs.drive([*sides, work()])
         return outcomes[0]
 
-    def _side(self, tree: Tree, tests: Tests) -> Job:
+    def _side(self, tree: Tree, tests: Indices) -> Job:
         yield from self._free(tree)
         twig = yield from self._jobs.sprout(tree.root)
         while twig is not None and not self._idle_sides:
@@ -242,7 +242,7 @@ class Prober:
 
     # --- state ---
 
-    def _explain(self, tree: Tree, cause: Tests, victim: TestIndex, found: list[Change]) -> Job:
+    def _explain(self, tree: Tree, cause: Indices, victim: TestIndex, found: list[Change]) -> Job:
         yield from self._free(tree)
         twig = yield from self._jobs.sprout(tree.root)
         if twig is None:
@@ -332,7 +332,7 @@ class Prober:
         self._jobs.close()
 
 
-def _common(one: Tests, other: Tests) -> int:
+def _common(one: Indices, other: Indices) -> int:
     """How many tests two sequences have in common at their beginning."""
     size = 0
     for a, b in zip(one, other, strict=False):

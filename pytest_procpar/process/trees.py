@@ -19,7 +19,7 @@ from pytest_procpar.process.transport import Port
 
 __all__ = ["Twig", "Tree", "check_points", "memory_cap"]
 
-Tests = tuple[TestIndex, ...]
+Indices = tuple[TestIndex, ...]
 
 #: No more check-points than this along one pass, and none before so much time has been spent, in seconds.
 _MOST = 64
@@ -42,7 +42,7 @@ class Twig:
         self.parent = parent
         self.pid: int | None = None
         self.pidfd: int | None = None
-        self.tests: Tests = ()
+        self.tests: Indices = ()
         self.words: tuple[Word, ...] = ()
         self.used = 0
         self.closed = False
@@ -110,7 +110,7 @@ class Tree:
         self.trunks: list[Twig] = []
         self._clock = 0
 
-    def closest(self, tests: Tests) -> Twig:
+    def closest(self, tests: Indices) -> Twig:
         """The process that has run the longest beginning of `tests`, and nothing else."""
         best = self.root
         for twig in self._kept:
@@ -125,7 +125,7 @@ class Tree:
         """Whether this is one of its check-points."""
         return twig in self._kept
 
-    def has(self, tests: Tests) -> bool:
+    def has(self, tests: Indices) -> bool:
         """Whether there is a check-point for exactly this."""
         return any(twig.tests == tests for twig in self._kept)
 

@@ -15,14 +15,14 @@ from pytest_procpar.core.probes import Outcome, Probe, Word
 from pytest_procpar.core.search import Search
 from pytest_procpar.core.survey import Alone, Placed
 
-Tests = tuple[TestIndex, ...]
+Indices = tuple[TestIndex, ...]
 _T = TypeVar("_T")
 
 #: How a process can end before its tests do.
 ENDS = (Word.CRASHED, Word.HUNG)
 
 
-def ids(*numbers: int) -> Tests:
+def ids(*numbers: int) -> Indices:
     return tuple(TestIndex(number) for number in numbers)
 
 
@@ -120,7 +120,7 @@ class Bench:
         self.probes += batch
         return answers
 
-    def _charge(self, order: Tests) -> None:
+    def _charge(self, order: Indices) -> None:
         at = self._begun
         for test in order[:-1]:
             if test not in at:
@@ -178,7 +178,7 @@ class Run:
                 passed_after = self.history.before(placed.test)
                 yield Suspect(placed.test, self.words[placed.test], placed.before, passed_after)
 
-    def preceding(self, test: TestIndex) -> Tests:
+    def preceding(self, test: TestIndex) -> Indices:
         return tuple(t for t in sorted(self.words) if t < test and self.words[t] not in ENDS)
 
 
@@ -213,14 +213,14 @@ def _play(suite: Suite, slots: Sequence[Sequence[tuple[TestIndex, float, float]]
     return Run(history, words)
 
 
-def shows(suite: Suite, order: Tests, victim: TestIndex, *, bad: bool) -> bool:
+def shows(suite: Suite, order: Indices, victim: TestIndex, *, bad: bool) -> bool:
     """Whether the test fails after these tests, or (if not `bad`) passes."""
     probe = Probe((*order, victim))
     word = suite.outcome(probe).of(probe)
     return word.bad if bad else word.good
 
 
-def is_cause(suite: Suite, order: Tests, victim: TestIndex, *, bad: bool) -> bool:
+def is_cause(suite: Suite, order: Indices, victim: TestIndex, *, bad: bool) -> bool:
     """Whether it shows after these tests, and after all but any one of them does not."""
     rests = [order[:i] + order[i + 1 :] for i in range(len(order))]
     return shows(suite, order, victim, bad=bad) and not any(
@@ -228,7 +228,7 @@ def is_cause(suite: Suite, order: Tests, victim: TestIndex, *, bad: bool) -> boo
     )
 
 
-def causes(suite: Suite, order: Tests, victim: TestIndex, *, bad: bool) -> set[Tests]:
+def causes(suite: Suite, order: Indices, victim: TestIndex, *, bad: bool) -> set[Indices]:
     """All sets of tests of an order, each in that order, of which none can be left out: by brute force."""
     sizes = range(1, len(order) + 1)
     subsets = [subset for size in sizes for subset in combinations(order, size)]

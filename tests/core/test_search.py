@@ -17,9 +17,9 @@ from tests.core.pollution import (
     ENDS,
     HEALTHY,
     Bench,
+    Indices,
     Model,
     Suite,
-    Tests,
     causes,
     flags,
     ids,
@@ -98,7 +98,7 @@ def test_a_setter_that_needs_another_one_comes_with_it() -> None:
 
 def test_what_is_left_is_minimal_even_if_one_undoes_the_other() -> None:
     # 2 alone pollutes; 1 undoes that, unless 0 has run.
-    def suite_shows(order: Tests) -> bool:
+    def suite_shows(order: Indices) -> bool:
         return order in (ids(0, 1, 2), ids(0, 2), ids(2))
 
     class Scripted(Suite):

@@ -20,11 +20,11 @@ from tests.core.pollution import (
     HEALTHY,
     NIO,
     Bench,
+    Indices,
     Model,
     Run,
     Stopped,
     Suite,
-    Tests,
     flags,
     ids,
     is_cause,
@@ -44,7 +44,7 @@ _CRASHES = Model(always=True, how=Word.CRASHED)
 def _inquiry(
     suspects: Sequence[Suspect],
     lanes: int = 1,
-    preceding: Callable[[TestIndex], Tests] = lambda test: ids(*range(test)),
+    preceding: Callable[[TestIndex], Indices] = lambda test: ids(*range(test)),
 ) -> Inquiry:
     return Inquiry(suspects, preceding, lambda test: test // 10, lanes)
 
@@ -60,7 +60,7 @@ def _finding(models: Iterable[Model], suspect: Suspect, lanes: int = 1) -> Findi
     return finding
 
 
-def _failed(test: int, after: Tests | None = (), beside: tuple[Tests, ...] = ()) -> Suspect:
+def _failed(test: int, after: Indices | None = (), beside: tuple[Indices, ...] = ()) -> Suspect:
     return Suspect(TestIndex(test), Word.FAILED, failed_after=after, beside=beside)
 
 

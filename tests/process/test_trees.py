@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.process.system import socket_pair
 from pytest_procpar.process.transport import Port
-from pytest_procpar.process.trees import Tests, Tree, Twig, check_points, memory_cap
+from pytest_procpar.process.trees import Indices, Tree, Twig, check_points, memory_cap
 
 #: More than a tree keeps, whatever the memory.
 MANY = 200
@@ -36,7 +36,7 @@ def points(durations: list[float]) -> list[int]:
     return check_points([TestIndex(i) for i in range(len(durations))], durations.__getitem__)
 
 
-def order(*tests: int) -> Tests:
+def order(*tests: int) -> Indices:
     return tuple(map(TestIndex, tests))
 
 
@@ -50,7 +50,7 @@ class Grove:
         self.expected: list[Twig] = []
         self._port = port
 
-    def keep(self, tests: Tests, size: int = 0, parent: Twig | None = None) -> list[Twig]:
+    def keep(self, tests: Indices, size: int = 0, parent: Twig | None = None) -> list[Twig]:
         """Keep a process that has run `tests`; what had to go for it."""
         twig = Twig(self._port, parent)
         twig.tests, twig.size = tests, size
@@ -119,7 +119,7 @@ def test_a_test_alone_leaves_none() -> None:
 
 @given(st.lists(ORDERS.filter(bool), unique=True, max_size=12), ORDERS)
 def test_the_closest_has_run_the_longest_beginning_and_nothing_else(
-    port: Port, kept: list[Tests], wanted: Tests
+    port: Port, kept: list[Indices], wanted: Indices
 ) -> None:
     grove = Grove(port, 1)
     for tests in kept:
@@ -129,7 +129,7 @@ def test_the_closest_has_run_the_longest_beginning_and_nothing_else(
 
 
 @given(st.lists(ORDERS.filter(bool), unique=True, max_size=6), ORDERS.filter(bool))
-def test_it_has_what_it_keeps(port: Port, kept: list[Tests], wanted: Tests) -> None:
+def test_it_has_what_it_keeps(port: Port, kept: list[Indices], wanted: Indices) -> None:
     grove = Grove(port, 1)
     for tests in kept:
         grove.keep(tests)
