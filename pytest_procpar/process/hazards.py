@@ -93,7 +93,7 @@ class Hazards:
         :raises UnsafeFork: if so.
         """
         read = self.wire.first
-        if read is not None and not is_vouched(read.file, self._vouched, self._config.rootpath):
+        if read is not None:
             self._found(f"{read.place(self._config.rootpath)} reads {read.what}")
 
     def finish(self) -> None:
@@ -125,7 +125,8 @@ class Hazards:
 
 def lay_tripwire(config: pytest.Config) -> None:
     """From here on, note who asks which worker this is: there is none yet."""
-    config.stash[WIRE] = wire = Tripwire()
+    vouched = tuple(config.getini("procpar_fork_safe"))
+    config.stash[WIRE] = wire = Tripwire(lambda file: is_vouched(file, vouched, config.rootpath))
     wire.lay()
     config.add_cleanup(wire.cut)
 
@@ -177,7 +178,7 @@ def hazard_before_configure(
     """Why nothing may be forked from the controller's process as it is."""
     vouched = tuple(vouched)
     read = wire.first if wire is not None else None
-    if read is not None and not is_vouched(read.file, vouched, config.rootpath):
+    if read is not None:
         return f"{read.place(config.rootpath)} reads {read.what} while it is imported"
     plugin = known_plugin(config, SPAWN_PLUGINS, vouched)
     if plugin is not None:

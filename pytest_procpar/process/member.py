@@ -88,7 +88,7 @@ class Member:
         self._hazards = hazards
         self._output = Output(config, stdout)
         self._heap = Heap(freeze=options.freeze_heap)
-        #: Whether `pytest_sessionstart` has been called, and the session once it has collected.
+        #: Whether the session has started, so that it is to be finished, and the session once it has collected.
         self._has_begun = False
         self._session: pytest.Session | None = None
         self._basetemp: Path | None = None
@@ -159,8 +159,8 @@ class Member:
             self._output.show()
             if hazards is not None:
                 hazards.check()
-            self._has_begun = True
             config.hook.pytest_sessionstart(session=session)
+            self._has_begun = True
             if hazards is not None:
                 hazards.check()
             config.hook.pytest_collection(session=session)
@@ -208,7 +208,8 @@ class Member:
         if order.suite not in (None, fingerprint(item.nodeid for item in session.items)):
             sys.stderr.write("pytest-procpar: another collection than the first one: nothing is re-checked\n")
             end_process(1)
-        config.pluginmanager.unregister(self._relay)
+        if config.pluginmanager.is_registered(self._relay):  # not if it has collected for itself
+            config.pluginmanager.unregister(self._relay)
         config.option.maxfail = 0
         silence(config)
         if order.basetemp is not None:
@@ -256,7 +257,8 @@ class Member:
         output.update(exitstatus=int(status), shouldfail=session.shouldfail, shouldstop=session.shouldstop)
         change_directory(session.startpath)
         try:
-            self._config.hook.pytest_sessionfinish(session=session, exitstatus=status)
+            if self._has_begun:
+                self._config.hook.pytest_sessionfinish(session=session, exitstatus=status)
         except pytest.exit.Exception as error:
             sys.stderr.write(f"{type(error).__name__}: {error}\n")
         except Exception:

@@ -27,7 +27,6 @@ from pytest_procpar.process.hazards import (
 )
 from pytest_procpar.process.system import monotonic, pause, socket_pair
 from pytest_procpar.process.transport import Link, Port
-from pytest_procpar.process.tripwire import Tripwire
 from pytest_procpar.settings import Settings
 
 __all__ = ["ServerProcess", "choose_method", "recipe", "start_server"]
@@ -158,7 +157,7 @@ def _body(
         if wire is not None:
             wire.cut()
         return lambda: forkserver.serve_early(config, settings.worker, link, board)
-    hazards = Hazards(config, wire or Tripwire(), settings.fork_safe) if watched else None
+    hazards = Hazards(config, wire, settings.fork_safe) if watched and wire is not None else None
     return lambda: forkserver.serve_collected(config, settings.worker, link, board, hazards)
 
 

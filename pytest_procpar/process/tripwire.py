@@ -55,9 +55,13 @@ class Read:
 
 
 class Tripwire:
-    """Notes the first read of a worker's identity between `lay` and `cut`."""
+    """Notes the first read of a worker's identity between `lay` and `cut`.
 
-    def __init__(self) -> None:
+    :param is_vouched: whether a file is known to do no harm by it.
+    """
+
+    def __init__(self, is_vouched: Callable[[str], bool] = lambda file: False) -> None:
+        self._is_vouched = is_vouched
         self.first: Read | None = None
         self._environ: _WatchedEnviron | None = None
         self._is_laid = False
@@ -87,7 +91,9 @@ class Tripwire:
             frame = frame.f_back
         if frame is None or str(frame.f_globals.get("__name__", "")).partition(".")[0] in _HARMLESS:
             return
-        self.first = Read(frame, what)
+        read = Read(frame, what)
+        if not self._is_vouched(read.file):
+            self.first = read
 
 
 def _is_between(frame: FrameType) -> bool:
