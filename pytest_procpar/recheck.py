@@ -193,7 +193,10 @@ class Recheck:
                 self._findings.append(Finding(result.test, Kind.NIO, message=result.message))
         return {
             result.test: Suspect(
-                result.test, self._run.word(result.test), passed_after=self._run.before(result.test)
+                result.test,
+                self._run.word(result.test),
+                failed_after=(),
+                passed_after=self._run.before(result.test),
             )
             for result in alone
             if result.first.bad

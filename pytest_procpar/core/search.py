@@ -45,6 +45,8 @@ class CauseSearch:
         self.highest = len(order)
         #: Whether `need` is known to be enough.
         self.found = False
+        #: Whether there were probes in which the victim did not run.
+        self.lost = False
 
     def shows(self, word: Word) -> bool:
         """Whether a test that ended so shows what is looked for."""
@@ -60,7 +62,7 @@ class CauseSearch:
         Relies on this only: that it shows after all of `order`, and does not for the test alone. False means
         that it needs more than `MOST` tests (`need` has so many then), or that outcomes contradict each
         other: the test, or one before it, does not always behave the same. A test that did not run since one
-        before it ended the process shows nothing.
+        before it ended the process shows nothing: if there was such a probe (`lost`), nothing may contradict.
         """
         self.found = yield from self._collect()
         if self.found:
@@ -109,4 +111,6 @@ class CauseSearch:
     def _shows_after(self, tests: tuple[TestIndex, ...]) -> Search[bool]:
         probe = Probe((*tests, self._victim))
         (outcome,) = yield [probe]
-        return self.shows(outcome.of(probe))
+        word = outcome.of(probe)
+        self.lost = self.lost or word is Word.LOST
+        return self.shows(word)

@@ -39,6 +39,8 @@ _AFTER_SOME = "after some of the tests before it"
 _BESIDE = "beside others"
 _BESIDE_SUSPECTS = "beside other suspects"
 
+_IN_A_CROWD = "it failed beside other probes only: nothing is known against it"
+
 
 class Inquiry:
     """Looks into suspects, the likely answers first.
@@ -142,7 +144,7 @@ class Inquiry:
                 case.settle(Kind.FLAKY)
                 return
         if case.suspect.word.good and case.counted(_AFTER) and not self._failed_elsewhere(case):
-            case.settle(Kind.UNKNOWN, "it failed beside other probes only: nothing is known against it")
+            case.settle(Kind.UNKNOWN, _IN_A_CROWD)
 
     def _promising(self, case: Case, order: _Tests) -> Search[list[_Tests]]:
         """Parts of an order after which the suspect is likely to fail, the shortest first, and the whole."""
@@ -173,6 +175,8 @@ class Inquiry:
                 yield from self._try_on_others(search.need, bad=bad)
         elif len(search.need) >= MOST:
             case.settle(Kind.UNKNOWN, f"its outcome depends on more than {MOST} tests before it together")
+        elif search.lost:
+            case.settle(Kind.UNKNOWN, f"the search for its {case.role} was stopped: a process was lost")
         else:
             case.settle(Kind.FLAKY, "the search for what it depends on was stopped: outcomes contradict")
 
@@ -231,6 +235,10 @@ class Inquiry:
         yield from self._ask_often(case, (), range(6, 6 + _ROUNDS))
         if order:
             yield from self._ask_often(case, order, range(6, 6 + _ROUNDS))
+        after = case.counted(_AFTER)
+        if after and all(after) and not any(case.counted(_ALONE)):  # it was not reached at the first attempt
+            yield from self._find_cause(case, order, bad=True)
+            return
         beside = case.counted(_BESIDE)
         if sum(beside) >= _FAILURES and not self._failed_elsewhere(case):
             missing = _CONTROLS * len(beside) - len(case.counted(_ALONE) + case.counted(_AFTER))
@@ -239,6 +247,8 @@ class Inquiry:
             case.settle(Kind.PARALLEL_ONLY)
         elif order and not case.counted(_AFTER) and not self._failed_elsewhere(case):
             case.settle(Kind.UNKNOWN, "it passes alone; what ran before it could not be run to its end")
+        elif case.suspect.word.good and self._lanes > 1 and not self._failed_elsewhere(case):
+            case.settle(Kind.UNKNOWN, _IN_A_CROWD)
         else:
             case.settle(Kind.FLAKY)
 

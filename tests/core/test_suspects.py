@@ -276,6 +276,45 @@ def test_a_cause_is_not_confirmed_by_processes_that_are_lost() -> None:
     assert finding.note == "its polluter could not be confirmed: a process was lost"
 
 
+class _Losing(Suite):
+    """Loses so many of the processes that run more than the test itself, from a certain one on."""
+
+    def __init__(self, models: Sequence[Model], first: int, count: int) -> None:
+        super().__init__(models)
+        self._lost = range(first, first + count)
+        self._asked = 0
+
+    def outcome(self, probe: Probe, company: frozenset[int] = frozenset()) -> Outcome:
+        if len(probe.tests) > 1:
+            self._asked += 1
+            if self._asked - 1 in self._lost:
+                return Outcome(())
+        return super().outcome(probe, company)
+
+
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_a_victim_is_searched_though_a_process_was_lost_before(first: int) -> None:
+    suite = _Losing([HEALTHY, _SETS, HEALTHY, _VICTIM], first, 1)
+    (finding,) = _findings(suite, [_failed(3, ids(0, 1, 2), beside=(ids(0),))])
+    assert (finding.kind, finding.cause) == (Kind.VICTIM, ids(1))
+
+
+def test_a_search_that_loses_processes_does_not_make_a_victim_flaky() -> None:
+    suite = _Losing([HEALTHY, _SETS, HEALTHY, _VICTIM], 3, 9)
+    (finding,) = _findings(suite, [_failed(3, ids(0, 1, 2))])
+    assert (finding.kind, finding.cause) == (Kind.UNKNOWN, ())
+    assert finding.note == "the search for its polluter was stopped: a process was lost"
+
+
+@pytest.mark.parametrize(("pattern", "kind"), [("P", Kind.UNKNOWN), ("PPPF", Kind.FLAKY)])
+def test_a_test_that_failed_alone_once_is_flaky_only_if_it_fails_again(pattern: str, kind: Kind) -> None:
+    # It did so in a survey, in which others ran beside it.
+    suspect = Suspect(TestIndex(0), Word.PASSED, failed_after=())
+    finding = _finding([Model(pattern=pattern)], suspect, lanes=2)
+    assert finding.kind is kind
+    assert Tally("alone", sum(t.bad for t in finding.tallies), 7) in finding.tallies
+
+
 def test_a_shared_cause_is_cut_to_what_acts_on_each() -> None:
     both, one = Model(victim_of=flags("a", "b")), Model(victim_of=flags("b"))
     suite = Suite([_SETS, Model(sets=flags("b")), both, one])
@@ -403,7 +442,7 @@ def _plant(draw: Random, size: int, joint: int) -> tuple[Suite, dict[TestIndex, 
     return Suite(models, seed=draw.randint(0, 99)), planted
 
 
-def _expected(suite: Suite, seen: Run, suspect: Suspect, what: str) -> set[Kind]:
+def _expected(suite: Suite, seen: Run, suspect: Suspect, what: str, lanes: int) -> set[Kind]:
     """What may be said of a suspect, by what really makes it fail."""
     if what == "flaky":
         return {Kind.FLAKY, Kind.PLAIN}
@@ -414,7 +453,8 @@ def _expected(suite: Suite, seen: Run, suspect: Suspect, what: str) -> set[Kind]
         return {Kind.BRITTLE} if passes else {Kind.PLAIN}
     if what == "parallel":
         met = suite.models[suspect.test].collides & {t for order in suspect.beside for t in order}
-        return {Kind.PARALLEL_ONLY} if met else {Kind.FLAKY}
+        crowded = suspect.word.good and lanes > 1  # beside what it failed in a survey was not noted
+        return {Kind.PARALLEL_ONLY} if met else {Kind.UNKNOWN if crowded else Kind.FLAKY}
     return {_KINDS[what]}
 
 
@@ -431,7 +471,7 @@ def _judge(suite: Suite, planted: dict[TestIndex, str], workers: int, lanes: int
     for suspect, finding in zip(suspects, inquiry.findings(), strict=True):
         assert suspect.test in planted, "a healthy test is suspected"
         what = planted[suspect.test]
-        assert finding.kind in _expected(suite, seen, suspect, what), what
+        assert finding.kind in _expected(suite, seen, suspect, what, lanes), what
         if finding.kind in (Kind.VICTIM, Kind.CONTAMINATED_CRASH, Kind.BRITTLE, Kind.NIO):
             assert is_cause(suite, finding.cause, suspect.test, bad=finding.kind is not Kind.BRITTLE)
         else:
