@@ -14,7 +14,7 @@ import pytest
 from pytest_procpar.compat.cache import learn_collection
 from pytest_procpar.compat.internals import postpone_fixture_manager, shared_basetemp
 from pytest_procpar.compat.nodes import Nodes
-from pytest_procpar.compat.output import output_in_batches
+from pytest_procpar.compat.output import end_progress_line, output_in_batches
 from pytest_procpar.compat.reports import add_finding_properties
 from pytest_procpar.core import events
 from pytest_procpar.core.events import Event
@@ -174,6 +174,7 @@ class Controller:
             return self._ending.at_once
 
         recheck = Recheck(options, run_record, monotonic() - self._began)
+        end_progress_line(self._config)
         self._terminal.line(f"\nre-checking {recheck.subject} (Ctrl-C ends it)")
         self._show()
         base = shared_basetemp(self._config)
