@@ -185,7 +185,9 @@ class Recheck:
     def _survey_alone(self, prober: Prober, deadline: float) -> dict[TestIndex, Suspect]:
         tests = [test for test in self._run.tests() if not self._run.word(test).bad]
         alone = self._drive(prober, survey_alone(tests), deadline)
-        twice_bad = [result.test for result in alone if result.non_idempotent]
+        twice_bad = [
+            result.test for result in alone if result.non_idempotent and not self._run.is_apart(result.test)
+        ]
         again = self._drive(prober, survey_alone(twice_bad, rounds=(1, 2)), deadline)
         for result in alone:
             rounds = [other for other in again if other.test == result.test]
@@ -207,11 +209,7 @@ class Recheck:
         if not self._options.cleaners:
             return
         for cause, victim in self._polluters().items():
-            tests = [
-                t
-                for t in self._run.tests()
-                if t not in (*cause, victim) and not self._run.ends_its_process(t)
-            ]
+            tests = [test for test in self._run.companions() if test not in (*cause, victim)]
             found = self._drive(prober, survey_cleaners(cause, victim, tests), self._deadline)
             self._cleaners[cause] = tuple(found)
 
@@ -243,7 +241,7 @@ class Recheck:
         for cause in self._polluters():
             tests = [
                 t
-                for t in self._run.tests()
+                for t in self._run.companions()
                 if t not in known and t not in cause and not self._run.word(t).bad
             ]
             for result in self._drive(prober, survey_after(cause, tests), self._deadline):
@@ -256,7 +254,8 @@ class Recheck:
         assert wanted is not None
         random = wanted.random
         places = shuffled(self._run.ids, wanted.seed or "") if random else reversed_order(len(self._run.ids))
-        order = [TestIndex(place) for place in places if not self._run.ends_its_process(TestIndex(place))]
+        companions = set(self._run.companions())
+        order = [TestIndex(place) for place in places if place in companions]
         placed = self._drive(prober, survey_order(order), deadline)
         self._passed_after = {
             result.test: result.before

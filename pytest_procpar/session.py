@@ -343,7 +343,7 @@ class Controller:
         ids, keys = (collected.ids, collected.keys) if runnable else ([], None)
         self._ending.collection_failed = not runnable
         self._results.collected(ids)
-        self._run_record.collected(ids)
+        self._run_record.collected(ids, collected.apart)
         count = self._settings.run_options().workers_for(len(ids))
         self._nodes.make_ready(count, ids)
         if runnable:

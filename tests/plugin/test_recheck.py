@@ -174,6 +174,48 @@ def test_a_test_that_fails_only_beside_another_is_told_with_that(suite: Suite) -
     assert "    beside: test_it.py::test_holds_the_lock" in section(finished)
 
 
+# --- processes of their own ---
+
+
+def test_what_ran_in_a_process_of_its_own_pollutes_nobody(suite: Suite) -> None:
+    suite.tests("""
+        import pytest
+        STATE = []
+        @pytest.mark.isolated
+        def test_would_pollute(): STATE.extend([1, 2])
+        def test_polluter(): STATE.append(1)
+        @pytest.mark.isolated
+        def test_would_clean(): STATE.clear()
+        def test_victim(): assert len(STATE) != 1
+    """)
+    _, findings = rechecked(suite, "-n1", "--recheck-cleaners")
+    assert told(findings) == {"test_victim": ("victim", ["test_polluter"])}
+    assert findings[0]["cleaners"] == []
+    assert not findings[0]["collection_dependent"]
+
+
+def test_what_runs_in_a_process_of_its_own_is_no_setter_and_needs_none(suite: Suite) -> None:
+    suite.tests("""
+        import pytest
+        STATE = []
+        @pytest.mark.isolated
+        def test_would_set(): STATE.append(1)
+        def test_fails(): assert STATE
+        @pytest.mark.isolated
+        def test_fails_apart(): assert STATE
+        @pytest.mark.isolated
+        def test_once():
+            STATE.append(1)
+            assert len(STATE) == 1
+    """)
+    _, findings = rechecked(suite, "-n1", "--recheck=all", "--recheck-order=reverse")
+    assert told(findings) == {}
+    assert {name(finding["test"]): finding["kind"] for finding in findings} == {
+        "test_fails": "plain",
+        "test_fails_apart": "plain",
+    }
+
+
 # --- what hides among passes ------------------------------------------------------------------------
 
 
