@@ -19,6 +19,8 @@ import pytest
 
 from pytest_procpar.compat.invocation import (
     kept_options,
+    neutral_options,
+    orders_by_chance,
     program,
     quiet_options,
     replay_folder,
@@ -87,10 +89,11 @@ class Confirmer:
             return run_fresh(tried, Path(self._config.invocation_params.dir), lanes, deadline, ended)
 
         try:
-            words = list(map(self._judge, trials, run(commands)))
-            # Somebody reorders tests, or ends the run before the last one.
+            runs = run(commands)
+            words = list(map(self._judge, trials, runs))
+            # Somebody reorders tests, adds some, or ends the run before the last one.
             lost = [at for at, word in enumerate(words) if word is None and self._named(trials[at])]
-            again = [at for at in lost if len(trials[at].tests) > 1]
+            again = [at for at in lost if len(trials[at].tests) > 1 or runs[at] is not None]
             for at in again:
                 commands[at] = self._replay(trials[at])
             for at, result in zip(again, run([commands[at] for at in again]), strict=True):
@@ -111,6 +114,8 @@ class Confirmer:
     def _named(self, trial: _Trial) -> bool:
         """Whether a command that names the tests may do: each runs once, and no other is called so."""
         nodeids = {self._ids[test] for test in trial.tests}
+        if len(nodeids) > 1 and orders_by_chance(self._config):
+            return False
         return len(nodeids) == len(trial.tests) and self._shared.isdisjoint(nodeids)
 
     def _with_report(self, command: list[str], folder: Path) -> tuple[list[str], Path]:
@@ -124,7 +129,7 @@ class Confirmer:
 
     def _words(self, trial: _Trial) -> list[str]:
         """The arguments that run a trial's tests in this order."""
-        words = kept_options(self._config)
+        words = kept_options(self._config) + neutral_options(self._config)
         test = trial.finding.test
         if trial.finding.kind is Kind.CONTAMINATED_CRASH or self._word(test) in (Word.CRASHED, Word.HUNG):
             words += ["-n", "1", "--recheck=none"]
