@@ -41,8 +41,8 @@ _ASKS_FOR_WORKERS = re.compile(r"-n|--numprocesses|--tx|--isolate|--forked|--max
 _ENDS_EARLY = re.compile(r"-[a-z]*x|--exitfirst|--maxfail")
 
 
-#: Which of pytest's own plugins, by the names they are registered under, select or order tests by what earlier
-#: runs have left in the cache, and by which options.
+#: Which of pytest's own plugins, by the names they are registered under, select or order tests by what
+#: earlier runs have left in the cache, and by which options.
 _BY_THE_CACHE = {
     "lf": "lfplugin", "failedfirst": "lfplugin", "newfirst": "nfplugin", "stepwise": "stepwiseplugin",
     "stepwise_skip": "stepwiseplugin", "stepwise_reset": "stepwiseplugin",
