@@ -71,7 +71,7 @@ class CauseSearch:
 
     def try_cause(self, known: tuple[TestIndex, ...]) -> Search[bool]:
         """Whether what was found for another test is the cause here too, or a part of it: `need`."""
-        if not (yield from self._shows_after(known)):
+        if not (yield from self.shows_after(known)):
             return False
         self.need = known
         self.found = True
@@ -86,14 +86,14 @@ class CauseSearch:
             while high - low > 1:
                 self.lowest, self.highest = low, high
                 middle = (low + high) // 2
-                if (yield from self._shows_after(self._order[:middle] + self.need)):
+                if (yield from self.shows_after(self._order[:middle] + self.need)):
                     high = middle
                 else:
                     low = middle
             self.need = (self._order[high - 1], *self.need)
             end = high - 1
             self.lowest, self.highest = 0, end
-            if (yield from self._shows_after(self.need)):
+            if (yield from self.shows_after(self.need)):
                 return True
         return False
 
@@ -102,13 +102,14 @@ class CauseSearch:
         at = 0
         while at < len(self.need) > 1:
             rest = self.need[:at] + self.need[at + 1 :]
-            if (yield from self._shows_after(rest)):
+            if (yield from self.shows_after(rest)):
                 # What was needed may be so no more: one before may have undone what the one left out did.
                 self.need, at = rest, 0
             else:
                 at += 1
 
-    def _shows_after(self, tests: tuple[TestIndex, ...]) -> Search[bool]:
+    def shows_after(self, tests: tuple[TestIndex, ...]) -> Search[bool]:
+        """Whether it shows after these tests."""
         probe = Probe((*tests, self._victim))
         (outcome,) = yield [probe]
         word = outcome.of(probe)

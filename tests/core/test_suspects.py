@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytest_procpar.core.asking import REPEATS
 from pytest_procpar.core.findings import Finding, Kind, Suspect, Tally
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.probes import Outcome, Probe, Word
 from pytest_procpar.core.survey import survey_alone, survey_order
-from pytest_procpar.core.suspects import REPEATS, Inquiry
+from pytest_procpar.core.suspects import Inquiry
 from tests.core.pollution import (
     HEALTHY,
     NIO,
