@@ -137,9 +137,12 @@ class Recheck:
     def _inquire(self, prober: Prober, suspects: list[Suspect], lanes: int) -> None:
         inquiry = self._inquiry(suspects, lanes)
         try:
-            self._drive(prober, inquiry.steps(), self._deadline - _RESERVED * self._budget)
+            self._drive(prober, inquiry.steps(), self._end_of_search())
         finally:
             self._findings += inquiry.findings()
+
+    def _end_of_search(self) -> float:
+        return self._deadline - _RESERVED * self._budget
 
     def _drive(self, prober: Prober, search: Search[_T], deadline: float) -> _T:
         """Run a search to its end."""
@@ -244,7 +247,7 @@ class Recheck:
                 for t in self._run.companions()
                 if t not in known and t not in cause and not self._run.word(t).bad
             ]
-            for result in self._drive(prober, survey_after(cause, tests), self._deadline):
+            for result in self._drive(prober, survey_after(cause, tests), self._end_of_search()):
                 if result.word.bad:
                     suspects[result.test] = Suspect(result.test, Word.PASSED, failed_after=cause)
         return list(suspects.values())
