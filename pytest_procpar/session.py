@@ -178,7 +178,7 @@ class Controller:
         self._terminal.line(f"\nre-checking {recheck.subject} (Ctrl-C ends it)")
         self._show()
         base = shared_basetemp(self._config)
-        confirmer = Confirmer(self._config, run_record.ids, run_record.word, run_record.limit)
+        confirmer = Confirmer(self._config, run_record)
         try:
             recheck.run(self._cluster, self._nodes.inputs(least=_LANES), base, ended, signals.fd, confirmer)
         except Exception:

@@ -150,5 +150,9 @@ def _tried(confirmation: Confirmation) -> str:
     """What came of a command."""
     if confirmation.word is None:
         return f"not tried: {confirmation.command}"
+    if confirmation.by_chance and not confirmation.holds:
+        return f"has not failed in {confirmation.runs} runs, but may: {confirmation.command}"
+    if confirmation.runs > 1:
+        return f"fails (1 of {confirmation.runs} runs): {confirmation.command}"
     ends = "fails" if confirmation.word.bad else "passes"
     return f"{ends}: {confirmation.command}"
