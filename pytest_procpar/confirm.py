@@ -44,7 +44,7 @@ _MOST_PLAIN = 5
 
 #: What fails beside others is tried so often, until it does.
 _MOST_RUNS = 5
-#: What is to run beside a test does so again and again: for so much longer than that takes, in seconds; a test
+#: What is to run beside a test does so again and again, for so many seconds longer than that takes. A test
 #: takes so much at the least.
 _HEAD_START = 1.0
 _LEAST_SECONDS = 0.001

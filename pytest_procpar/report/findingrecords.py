@@ -94,9 +94,7 @@ def _record(insight: Insight, names: Callable[[Iterable[TestIndex]], list[TestNa
         "tallies": [
             {"under": tally.under, "failed": tally.bad, "runs": tally.total} for tally in finding.tallies
         ],
-        "commands": [
-            _command(tried) for tried in insight.confirmations
-        ],
+        "commands": [_command(tried) for tried in insight.confirmations],
     }
     if insight.cleaners is not None:
         made["cleaners"] = names(insight.cleaners)
