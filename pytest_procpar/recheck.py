@@ -6,7 +6,7 @@ Imported only when there is something to look into. Nothing that is found change
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from pytest_procpar.confirm import Confirmer
 from pytest_procpar.core.insights import Change, Insight, Rechecked
@@ -38,6 +38,12 @@ _POLLUTED = (Kind.VICTIM, Kind.CONTAMINATED_CRASH)
 #: What may be spent on explanations that only go into a report, in seconds.
 _CHEAP = 2.0
 
+#: The kinds that have a cause whose doing can be looked into.
+_DEPENDENT = (*_POLLUTED, Kind.BRITTLE)
+
+#: A cause, and whether tests need it (or fail by it).
+_Root: TypeAlias = tuple[tuple[TestIndex, ...], bool]
+
 _T = TypeVar("_T")
 
 
@@ -60,9 +66,9 @@ class Recheck:
         self._findings: list[Finding] = []
         self._left_out: list[TestIndex] = []
         self._note = ""
-        #: By cause, what undoes it, and what it changes.
+        #: By polluters, what undoes what they do; by cause and what it is, what it changes.
         self._cleaners: dict[tuple[TestIndex, ...], tuple[TestIndex, ...]] = {}
-        self._changes: dict[tuple[TestIndex, ...], tuple[Change, ...]] = {}
+        self._changes: dict[_Root, tuple[Change, ...]] = {}
         #: What it has come to.
         self.result = Rechecked()
 
@@ -125,7 +131,7 @@ class Recheck:
                 self._run.word(finding.test),
                 tuple(tried.get(finding, ())),
                 self._cleaners.get(_polluters(finding)),
-                self._changes.get(_polluters(finding)),
+                self._changes.get(_root(finding)),
             )
             for finding in self._findings
         ]
@@ -217,7 +223,7 @@ class Recheck:
             self._cleaners[cause] = tuple(found)
 
     def _explain(self, prober: Prober) -> None:
-        """Find out what each cause changes, and which of it makes one of its victims fail.
+        """Find out what each cause changes, and by which of it one of its tests depends on it.
 
         For a report that is also done without being asked for, as far as it is cheap.
         """
@@ -227,8 +233,10 @@ class Recheck:
         if not options.explain:
             deadline = min(deadline, monotonic() + _CHEAP)
         try:
-            for cause, victim in self._polluters().items():
-                self._changes[cause] = prober.explain(cause, victim, deadline)
+            roots = {_root(f): f.test for f in reversed(self._findings) if f.cause and f.kind in _DEPENDENT}
+            for root, test in roots.items():
+                cause, needed = root
+                self._changes[root] = prober.explain(cause, test, deadline, needed=needed)
         except Ended:
             if options.explain:
                 raise
@@ -280,3 +288,8 @@ class Recheck:
 def _polluters(finding: Finding) -> tuple[TestIndex, ...]:
     """What makes the test fail, if other tests do."""
     return finding.cause if finding.kind in _POLLUTED else ()
+
+
+def _root(finding: Finding) -> _Root:
+    """What the test depends on, if it does."""
+    return (finding.cause, finding.kind is Kind.BRITTLE)
