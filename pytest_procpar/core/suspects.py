@@ -32,8 +32,9 @@ __all__ = ["Finding", "Inquiry", "Kind", "Suspect", "Tally"]
 
 _Tests = tuple[TestIndex, ...]
 
-#: From this many tests on both halves of an order are tried at once, before the whole.
-_WORTH_HALVING = 32
+#: From this many tests on parts of an order are tried before the whole, several at once, so many times.
+_WORTH_PARTING = 32
+_WAVES = 4
 #: How many tests that end their process are left out of an order, to get to its end, a suspect.
 _DETOURS = 8
 
@@ -122,17 +123,24 @@ class Inquiry:
             case.settle(Kind.UNKNOWN, _IN_A_CROWD)
 
     def _promising(self, case: Case, order: _Tests) -> Search[list[_Tests]]:
-        """Parts of an order after which the suspect is likely to fail, the shortest first, and the whole."""
+        """Parts of an order after which the suspect is likely to fail, and the whole.
+
+        What ran last is tried first: most often the way to a polluter is not long.
+        """
         if not order:
             return []
-        if len(order) < _WORTH_HALVING or self._lanes == 1:
+        parts = _parts(order, _WAVES * self._lanes)
+        if len(order) < _WORTH_PARTING or self._lanes == 1:
             return [order]
-        half = len(order) // 2
-        parts = [order[half:], order[:half]]
-        probes = [Probe((*part, case.test)) for part in parts]
-        outcomes = yield probes
-        words = [outcome.of(probe) for probe, outcome in zip(probes, outcomes, strict=True)]
-        return [part for part, word in zip(parts, words, strict=True) if word.bad] + [order]
+        for at in range(0, len(parts), self._lanes):
+            some = parts[at : at + self._lanes]
+            probes = [Probe((*part, case.test)) for part in some]
+            outcomes = yield probes
+            words = [outcome.of(probe) for probe, outcome in zip(probes, outcomes, strict=True)]
+            showing = [part for part, word in zip(some, words, strict=True) if word.bad]
+            if showing:
+                return [*showing, order]
+        return [order]
 
     def _shows_always(self, case: Case, order: _Tests, under: str, *, bad: bool) -> Search[bool]:
         """Whether the suspect fails (or, if not `bad`, passes) after these tests, however often."""
@@ -266,3 +274,15 @@ class Inquiry:
             case.settle(Kind.FLAKY)
         else:
             case.settle(Kind.PLAIN)
+
+
+def _parts(order: _Tests, most: int) -> list[_Tests]:
+    """Parts of an order, as many as `most` at the most, the last one first.
+
+    Where they begin are multiples of a power of two: so parts of a longer order begin alike, and what was run
+    for one suspect is of use to the next.
+    """
+    size = 1
+    while size * most < len(order):
+        size *= 2
+    return [order[start : start + size] for start in reversed(range(0, len(order), size))]

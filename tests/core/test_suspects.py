@@ -390,15 +390,30 @@ def test_the_root_of_many_is_searched_where_the_way_is_shortest() -> None:
     assert max(len(probe.tests) for probe in bench.probes) == 11
 
 
-@pytest.mark.parametrize("place", [0, 31, 32, 63])
-def test_with_two_lanes_half_an_order_is_enough(place: int) -> None:
+@pytest.mark.parametrize("place", [0, 31, 32, 55, 56, 63])
+def test_with_two_lanes_parts_of_an_order_are_enough_the_last_ones_first(place: int) -> None:
     models = [HEALTHY] * 64
     models[place] = _SETS
     bench = Bench(Suite([*models, _VICTIM]), lanes=2)
     inquiry = _inquiry([_failed(64, ids(*range(64)))], lanes=2)
     run(inquiry.steps(), bench)
     assert inquiry.findings()[0].cause == ids(place)
-    assert max(len(probe.tests) for probe in bench.probes) == 33
+    assert max(len(probe.tests) for probe in bench.probes) == 9
+    searched = {test for probe in bench.probes for test in probe.tests[:-1]}
+    assert min(searched) == place - place % 16  # two parts are tried at once
+
+
+def test_victims_of_different_polluters_share_what_was_run_for_the_first() -> None:
+    models = [HEALTHY] * 1000
+    for i in range(10):
+        models[40 * i] = Model(sets=flags(f"flag {i}"))
+        models[550 + 49 * i] = Model(victim_of=flags(f"flag {i}"))
+    suspects = [_failed(550 + 49 * i, ids(*range(550 + 49 * i))) for i in range(10)]
+    bench = Bench(Suite(models), lanes=2)
+    inquiry = _inquiry(suspects, lanes=2)
+    run(inquiry.steps(), bench)
+    assert [finding.cause for finding in inquiry.findings()] == [ids(40 * i) for i in range(10)]
+    assert bench.executed < 2000
 
 
 # --- whole suites ---
