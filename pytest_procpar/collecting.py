@@ -114,7 +114,7 @@ class Collecting:
         text = self._gathering.disagreement()
         if text is not None:
             self._results.collection_failed("collections of the workers", text)
-            self._suite = Collected([], None, [], [], {})
+            self._suite = Collected([], None, [], [], {}, [])
         else:
             self._suite = self._first
         return self._suite

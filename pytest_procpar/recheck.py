@@ -6,7 +6,7 @@ Imported only when there is something to look into. Nothing that is found change
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from pytest_procpar.confirm import Confirmer
 from pytest_procpar.core.insights import Change, Insight, Rechecked
@@ -38,6 +38,12 @@ _POLLUTED = (Kind.VICTIM, Kind.CONTAMINATED_CRASH)
 #: What may be spent on explanations that only go into a report, in seconds.
 _CHEAP = 2.0
 
+#: The kinds that have a cause whose doing can be looked into.
+_DEPENDENT = (*_POLLUTED, Kind.BRITTLE)
+
+#: A cause, and whether tests need it (or fail by it).
+_Root: TypeAlias = tuple[tuple[TestIndex, ...], bool]
+
 _T = TypeVar("_T")
 
 
@@ -60,9 +66,9 @@ class Recheck:
         self._findings: list[Finding] = []
         self._left_out: list[TestIndex] = []
         self._note = ""
-        #: By cause, what undoes it, and what it changes.
+        #: By polluters, what undoes what they do; by cause and what it is, what it changes.
         self._cleaners: dict[tuple[TestIndex, ...], tuple[TestIndex, ...]] = {}
-        self._changes: dict[tuple[TestIndex, ...], tuple[Change, ...]] = {}
+        self._changes: dict[_Root, tuple[Change, ...]] = {}
         #: What it has come to.
         self.result = Rechecked()
 
@@ -125,7 +131,7 @@ class Recheck:
                 self._run.word(finding.test),
                 tuple(tried.get(finding, ())),
                 self._cleaners.get(_polluters(finding)),
-                self._changes.get(_polluters(finding)),
+                self._changes.get(_root(finding)),
             )
             for finding in self._findings
         ]
@@ -137,9 +143,12 @@ class Recheck:
     def _inquire(self, prober: Prober, suspects: list[Suspect], lanes: int) -> None:
         inquiry = self._inquiry(suspects, lanes)
         try:
-            self._drive(prober, inquiry.steps(), self._deadline - _RESERVED * self._budget)
+            self._drive(prober, inquiry.steps(), self._end_of_search())
         finally:
             self._findings += inquiry.findings()
+
+    def _end_of_search(self) -> float:
+        return self._deadline - _RESERVED * self._budget
 
     def _drive(self, prober: Prober, search: Search[_T], deadline: float) -> _T:
         """Run a search to its end."""
@@ -185,7 +194,9 @@ class Recheck:
     def _survey_alone(self, prober: Prober, deadline: float) -> dict[TestIndex, Suspect]:
         tests = [test for test in self._run.tests() if not self._run.word(test).bad]
         alone = self._drive(prober, survey_alone(tests), deadline)
-        twice_bad = [result.test for result in alone if result.non_idempotent]
+        twice_bad = [
+            result.test for result in alone if result.non_idempotent and not self._run.is_apart(result.test)
+        ]
         again = self._drive(prober, survey_alone(twice_bad, rounds=(1, 2)), deadline)
         for result in alone:
             rounds = [other for other in again if other.test == result.test]
@@ -193,7 +204,10 @@ class Recheck:
                 self._findings.append(Finding(result.test, Kind.NIO, message=result.message))
         return {
             result.test: Suspect(
-                result.test, self._run.word(result.test), passed_after=self._run.before(result.test)
+                result.test,
+                self._run.word(result.test),
+                failed_after=(),
+                passed_after=self._run.before(result.test),
             )
             for result in alone
             if result.first.bad
@@ -204,16 +218,12 @@ class Recheck:
         if not self._options.cleaners:
             return
         for cause, victim in self._polluters().items():
-            tests = [
-                t
-                for t in self._run.tests()
-                if t not in (*cause, victim) and not self._run.ends_its_process(t)
-            ]
+            tests = [test for test in self._run.companions() if test not in (*cause, victim)]
             found = self._drive(prober, survey_cleaners(cause, victim, tests), self._deadline)
             self._cleaners[cause] = tuple(found)
 
     def _explain(self, prober: Prober) -> None:
-        """Find out what each cause changes, and which of it makes one of its victims fail.
+        """Find out what each cause changes, and by which of it one of its tests depends on it.
 
         For a report that is also done without being asked for, as far as it is cheap.
         """
@@ -223,8 +233,10 @@ class Recheck:
         if not options.explain:
             deadline = min(deadline, monotonic() + _CHEAP)
         try:
-            for cause, victim in self._polluters().items():
-                self._changes[cause] = prober.explain(cause, victim, deadline)
+            roots = {_root(f): f.test for f in reversed(self._findings) if f.cause and f.kind in _DEPENDENT}
+            for root, test in roots.items():
+                cause, needed = root
+                self._changes[root] = prober.explain(cause, test, deadline, needed=needed)
         except Ended:
             if options.explain:
                 raise
@@ -240,10 +252,10 @@ class Recheck:
         for cause in self._polluters():
             tests = [
                 t
-                for t in self._run.tests()
+                for t in self._run.companions()
                 if t not in known and t not in cause and not self._run.word(t).bad
             ]
-            for result in self._drive(prober, survey_after(cause, tests), self._deadline):
+            for result in self._drive(prober, survey_after(cause, tests), self._end_of_search()):
                 if result.word.bad:
                     suspects[result.test] = Suspect(result.test, Word.PASSED, failed_after=cause)
         return list(suspects.values())
@@ -253,7 +265,8 @@ class Recheck:
         assert wanted is not None
         random = wanted.random
         places = shuffled(self._run.ids, wanted.seed or "") if random else reversed_order(len(self._run.ids))
-        order = [TestIndex(place) for place in places if not self._run.ends_its_process(TestIndex(place))]
+        companions = set(self._run.companions())
+        order = [TestIndex(place) for place in places if place in companions]
         placed = self._drive(prober, survey_order(order), deadline)
         self._passed_after = {
             result.test: result.before
@@ -275,3 +288,8 @@ class Recheck:
 def _polluters(finding: Finding) -> tuple[TestIndex, ...]:
     """What makes the test fail, if other tests do."""
     return finding.cause if finding.kind in _POLLUTED else ()
+
+
+def _root(finding: Finding) -> _Root:
+    """What the test depends on, if it does."""
+    return (finding.cause, finding.kind is Kind.BRITTLE)

@@ -80,18 +80,19 @@ def write_replay(path: Path, sequences: Iterable[tuple[str | None, Sequence[str]
     path.write_text(f"{text}\n", encoding="utf-8")
 
 
-def write_replay_by_index(path: Path, ids: Sequence[str], tests: Sequence[int]) -> None:
-    """Write a file to replay for one process, with tests that share a nodeid told apart as a report does it.
+def write_replay_by_index(path: Path, ids: Sequence[str], sequences: Sequence[Sequence[int]]) -> None:
+    """Write a file to replay, with tests that share a nodeid told apart as a report does it.
 
     :param ids: the nodeids of all tests, by index.
-    :param tests: the indices.
+    :param sequences: the indices of the tests of each process.
     :raises OSError: if the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    named = {ids[test] for test in tests}
+    named = {ids[test] for tests in sequences for test in tests}
     listed = [{"index": index, "nodeid": nodeid} for index, nodeid in enumerate(ids) if nodeid in named]
     report = {"format": _REPORT, "version": _VERSION, "tests": listed}
-    text = json.dumps({**report, "sequences": [{"worker": None, "tests": list(tests)}]}, indent=1)
+    written = [{"worker": None, "tests": list(tests)} for tests in sequences]
+    text = json.dumps({**report, "sequences": written}, indent=1)
     path.write_text(f"{text}\n", encoding="utf-8")
 
 

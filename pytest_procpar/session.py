@@ -15,7 +15,7 @@ from pytest_procpar.collecting import Collecting
 from pytest_procpar.compat.cache import learn_collection
 from pytest_procpar.compat.internals import postpone_fixture_manager, shared_basetemp
 from pytest_procpar.compat.nodes import Nodes
-from pytest_procpar.compat.output import output_in_batches
+from pytest_procpar.compat.output import end_progress_line, output_in_batches
 from pytest_procpar.compat.reports import add_finding_properties
 from pytest_procpar.core import events
 from pytest_procpar.core.events import Event
@@ -180,10 +180,11 @@ class Controller:
             return self._ending.at_once
 
         recheck = Recheck(options, run_record, monotonic() - self._began)
+        end_progress_line(self._config)
         self._terminal.line(f"\nre-checking {recheck.subject} (Ctrl-C ends it)")
         self._show()
         base = shared_basetemp(self._config)
-        confirmer = Confirmer(self._config, run_record.ids, run_record.word, run_record.limit)
+        confirmer = Confirmer(self._config, run_record)
         try:
             recheck.run(self._cluster, self._nodes.inputs(least=_LANES), base, ended, signals.fd, confirmer)
         except Exception:
@@ -366,7 +367,7 @@ class Controller:
         ids, keys = (collected.ids, collected.keys) if runnable else ([], None)
         self._ending.collection_failed = not runnable
         self._results.collected(ids)
-        self._run_record.collected(ids)
+        self._run_record.collected(ids, collected.apart)
         started = self._collecting.started
         count = started or self._settings.run_options().workers_for(len(ids))
         self._nodes.make_ready(count, ids)

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 __all__ = [
-    "kept_options", "program", "quiet_options", "replay_folder", "stops_early_anyway", "wants_workers_anyway",
+    "kept_options", "neutral_options", "orders_by_chance", "program", "quiet_options", "replay_folder",
+    "stops_early_anyway", "wants_workers_anyway",
 ]  # fmt: skip
 
 #: What says which tests run in which order and where, how much is shown, and when to stop.
@@ -38,6 +39,15 @@ _WRITES = re.compile(
 )
 _ASKS_FOR_WORKERS = re.compile(r"-n|--numprocesses|--tx|--isolate|--forked|--max-tests|--recheck")
 _ENDS_EARLY = re.compile(r"-[a-z]*x|--exitfirst|--maxfail")
+
+
+#: Which of pytest's own plugins, by the names they are registered under, select or order tests by what
+#: earlier runs have left in the cache, and by which options.
+_BY_THE_CACHE = {
+    "lf": "lfplugin", "failedfirst": "lfplugin", "newfirst": "nfplugin", "stepwise": "stepwiseplugin",
+    "stepwise_skip": "stepwiseplugin", "stepwise_reset": "stepwiseplugin",
+}  # fmt: skip
+_BY_CHANCE = re.compile(r"random|shuffle", re.IGNORECASE)
 
 
 def kept_options(config: pytest.Config) -> list[str]:
@@ -84,6 +94,24 @@ def wants_workers_anyway(config: pytest.Config) -> bool:
 def stops_early_anyway(config: pytest.Config) -> bool:
     """Whether the project's configuration, or the environment, lets a run end with its first failures."""
     return any(_ENDS_EARLY.match(word) for word in _configured(config))
+
+
+def neutral_options(config: pytest.Config) -> list[str]:
+    """What keeps the project's configuration, or the environment, from selecting or ordering by the cache.
+
+    What it selects by names and marks is the same in every run. The cache is not: a polluter that has passed
+    is left out by ``--lf``. Such an option cannot be taken back, but the plugin that minds it can be blocked.
+    """
+    actions = config._parser.optparser._option_string_actions
+    wanted = [dest for _, dest, _ in _options(_configured(config), actions)]
+    blocked = dict.fromkeys(_BY_THE_CACHE[dest] for dest in wanted if dest in _BY_THE_CACHE)
+    return [word for plugin in blocked for word in ("-p", f"no:{plugin}")]
+
+
+def orders_by_chance(config: pytest.Config) -> bool:
+    """Whether a plugin is there that gives tests another order in each run, as far as a name can tell."""
+    impls = config.hook.pytest_collection_modifyitems.get_hookimpls()
+    return any(_BY_CHANCE.search(getattr(impl.function, "__module__", "")) for impl in impls)
 
 
 def _configured(config: pytest.Config) -> list[str]:

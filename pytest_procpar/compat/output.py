@@ -16,8 +16,8 @@ from _pytest.capture import CaptureManager, FDCapture, FDCaptureBinary
 from _pytest.faulthandler import fault_handler_stderr_fd_key
 
 __all__ = [
-    "captured_kept", "forget_fault_handler", "move_open_files", "mute_log_file", "mute_plugins",
-    "mute_reporter", "output_in_batches", "own_capture", "redirect_stdio",
+    "captured_kept", "end_progress_line", "forget_fault_handler", "move_open_files", "mute_log_file",
+    "mute_plugins", "mute_reporter", "output_in_batches", "own_capture", "redirect_stdio",
 ]  # fmt: skip
 
 
@@ -182,6 +182,19 @@ def output_in_batches(config: pytest.Config) -> Iterator[Callable[[], None]]:
         if writer._file is held:
             writer._file = stream
         held.release()
+
+
+def end_progress_line(config: pytest.Config) -> None:
+    """Let the terminal reporter write what stands at the end of the last line of letters, unless it has.
+
+    Since pytest 9 it does so after the loop over the tests: too late for who writes lines before that ends.
+    """
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    if not hasattr(reporter, "pytest_runtestloop") or config.get_verbosity(config.VERBOSITY_TEST_CASES) > 0:
+        return
+    if reporter._show_progress_info and reporter.reported_progress:
+        reporter._write_progress_information_filling_space()
+        reporter._show_progress_info = False
 
 
 def mute_reporter(config: pytest.Config, sink: TextIO) -> None:

@@ -66,8 +66,8 @@ class Finding:
     """What an inquiry has come to about one test.
 
     ``cause`` are its polluters or state-setters, in their order; of an NIO, the test itself. ``note`` says
-    what is missing, if anything. ``message`` is the first line of the failure. ``beside`` ran at the same
-    time, where that is what it fails by.
+    what is missing, if anything. ``message`` is the first line of the failure. ``sides`` ran at the same
+    time, where that is what it fails by: a sequence a process.
     """
 
     test: TestIndex
@@ -76,7 +76,12 @@ class Finding:
     tallies: tuple[Tally, ...] = ()
     message: str = ""
     note: str = ""
-    beside: tuple[TestIndex, ...] = ()
+    sides: tuple[tuple[TestIndex, ...], ...] = ()
+
+    @property
+    def beside(self) -> tuple[TestIndex, ...]:
+        """What ran at the same time."""
+        return tuple(dict.fromkeys(test for side in self.sides for test in side))
 
 
 class Case:
@@ -89,6 +94,8 @@ class Case:
         self.settled = False
         self.alone = Word.LOST
         self.cause: tuple[TestIndex, ...] = ()
+        #: What it fails beside, as far as that is known.
+        self.beside = suspect.beside
         self.search: CauseSearch | None = None
         #: The test that ended the process of the last probe before the suspect could run.
         self.ended_by: TestIndex | None = None
@@ -125,9 +132,8 @@ class Case:
         """What is known, in a form to be reported."""
         tallies = tuple(Tally(under, sum(bad), len(bad)) for under, bad in self._tallies.items())
         note = self.note if self.settled or self.search is None else self._standing(self.search)
-        sides = self.suspect.beside if self.kind is Kind.PARALLEL_ONLY else ()
-        beside = tuple(dict.fromkeys(test for side in sides for test in side))
-        return Finding(self.test, self.kind, self.cause, tallies, self.message, note, beside)
+        sides = self.beside if self.kind is Kind.PARALLEL_ONLY else ()
+        return Finding(self.test, self.kind, self.cause, tallies, self.message, note, sides)
 
     def _standing(self, search: CauseSearch) -> str:
         if search.found:

@@ -16,10 +16,11 @@ _BESIDE = 50
 class _Run:
     """One run of a test: as long as it has not ended, it overlaps whatever comes."""
 
-    __slots__ = ("begin", "end", "test")
+    __slots__ = ("apart", "begin", "end", "test")
 
-    def __init__(self, test: TestIndex, begin: float) -> None:
+    def __init__(self, test: TestIndex, begin: float, *, apart: bool) -> None:
         self.test = test
+        self.apart = apart
         self.begin = begin
         self.end = inf
 
@@ -35,11 +36,11 @@ class History:
         self._runs: dict[WorkerId, list[_Run]] = {}
         self._last: dict[TestIndex, tuple[WorkerId, int]] = {}
 
-    def began(self, worker: WorkerId, test: TestIndex, now: float) -> None:
-        """A test begins; if it ran before, this is what counts."""
+    def began(self, worker: WorkerId, test: TestIndex, now: float, *, apart: bool = False) -> None:
+        """A test begins, `apart` if in a process of its own; if it ran before, this is what counts."""
         runs = self._runs.setdefault(worker, [])
         self._last[test] = (worker, len(runs))
-        runs.append(_Run(test, now))
+        runs.append(_Run(test, now, apart=apart))
 
     def ended(self, test: TestIndex, now: float) -> None:
         """A test has ended, in whatever way."""
@@ -59,11 +60,12 @@ class History:
 
     def before(self, test: TestIndex) -> tuple[TestIndex, ...]:
         """The tests that the same process had run before this one, in order."""
-        if test not in self._last:
+        if test not in self._last or self._run(test).apart:
             return ()
         worker, place = self._last[test]
-        first = 0 if self._tests_a_process is None else place - place % self._tests_a_process
-        return tuple(run.test for run in self._runs[worker][first:place])
+        shared = [run.test for run in self._runs[worker][:place] if not run.apart]
+        first = 0 if self._tests_a_process is None else len(shared) - len(shared) % self._tests_a_process
+        return tuple(shared[first:])
 
     def beside(self, test: TestIndex) -> tuple[tuple[TestIndex, ...], ...]:
         """The tests that ran at the same time elsewhere: a sequence a worker, as far as there were any."""

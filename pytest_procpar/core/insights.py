@@ -42,7 +42,8 @@ class Insight:
     @property
     def collection_dependent(self) -> bool:
         """Whether a fresh process, which imports less, comes to another outcome."""
-        return any(tried.word is not None and not tried.holds for tried in self.confirmations)
+        certain = [tried for tried in self.confirmations if not tried.by_chance]
+        return any(tried.word is not None and not tried.holds for tried in certain)
 
     @property
     def confirmed(self) -> bool:

@@ -94,7 +94,7 @@ class Collected:
 
     ``keys`` are the grouping keys of the ``--dist`` mode, one a test, or None. ``lines`` is what plugins
     want printed after the collection. ``limits`` are the time limits of tests that have their own, by index,
-    in seconds.
+    in seconds; ``apart`` are the tests that a mark gives a process of their own.
     """
 
     ids: list[str]
@@ -102,6 +102,7 @@ class Collected:
     deselected: list[str]
     lines: list[str]
     limits: dict[int, float]
+    apart: list[int]
 
 
 @record

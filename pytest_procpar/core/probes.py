@@ -80,12 +80,15 @@ class Confirmation:
     """A command that runs tests, and what came of it in a fresh process.
 
     ``word`` is how the judged test ended, None if that could not be found out; ``expected`` whether a failure
-    was expected.
+    was expected. One that lets tests run at the same time depends `by_chance` on who is faster: of so many
+    `runs` the last one is told, which is the first that came as expected, if any did.
     """
 
     command: str
     expected_bad: bool
     word: Word | None
+    by_chance: bool = False
+    runs: int = 1
 
     @property
     def holds(self) -> bool:

@@ -6,6 +6,7 @@ there are several tests of a kind; what is told is told of the kind.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from .history import History
@@ -36,15 +37,17 @@ class RunRecord:
     def __init__(self, tests_a_process: int | None) -> None:
         self._history = History(tests_a_process)
         self.ids: list[str] = []
+        self._apart: frozenset[int] = frozenset()
         #: What did not end as passed.
         self._words: dict[TestIndex, Word] = {}
         self._times: dict[TestIndex, tuple[float, float]] = {}
 
     # --- what happens ---
 
-    def collected(self, ids: list[str]) -> None:
-        """The tests are known."""
+    def collected(self, ids: list[str], apart: Iterable[int] = ()) -> None:
+        """The tests are known, and which of them get a process of their own."""
         self.ids = ids
+        self._apart = frozenset(apart)
 
     def reported(self, test: TestIndex, data: dict[str, Any]) -> None:
         """A worker has sent a report that is more than a plain pass, as pytest serializes it."""
@@ -65,13 +68,13 @@ class RunRecord:
             start, stop = phases[0][0], phases[2][1]
         else:
             start, stop = self._times.pop(test, (now, now))
-        self._history.began(worker, test, start)
+        self._history.began(worker, test, start, apart=self.is_apart(self._kind(test)))
         self._history.ended(test, stop)
 
     def died(self, worker: WorkerId, test: TestIndex, word: Word, seconds: float, now: float) -> None:
         """A test has ended its process, or was ended, after so many seconds."""
         self._words[test] = word
-        self._history.began(worker, test, now - seconds)
+        self._history.began(worker, test, now - seconds, apart=self.is_apart(self._kind(test)))
         self._history.ended(test, now)
 
     # --- what is asked ---
@@ -110,9 +113,17 @@ class RunRecord:
         """Whether a test has crashed or hung."""
         return self.word(test) in (Word.CRASHED, Word.HUNG)
 
+    def is_apart(self, test: TestIndex) -> bool:
+        """Whether a test has a mark by which it runs in a process of its own, wherever it runs."""
+        return test in self._apart
+
+    def companions(self) -> list[TestIndex]:
+        """The tests that may share a process with others: neither apart from them nor ending it."""
+        return [test for test in self.tests() if not self.is_apart(test) and not self.ends_its_process(test)]
+
     def preceding(self, test: TestIndex) -> tuple[TestIndex, ...]:
-        """What comes before a test in the order of the collection, without what ends its process."""
-        return tuple(other for other in self.tests()[:test] if not self.ends_its_process(other))
+        """What may precede a test in its process, in the order of the collection."""
+        return () if self.is_apart(test) else tuple(other for other in self.companions() if other < test)
 
     def file_of(self, test: TestIndex) -> str:
         """The file of a test."""

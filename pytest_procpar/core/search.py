@@ -45,6 +45,8 @@ class CauseSearch:
         self.highest = len(order)
         #: Whether `need` is known to be enough.
         self.found = False
+        #: Whether there were probes in which the victim did not run.
+        self.lost = False
 
     def shows(self, word: Word) -> bool:
         """Whether a test that ended so shows what is looked for."""
@@ -60,7 +62,7 @@ class CauseSearch:
         Relies on this only: that it shows after all of `order`, and does not for the test alone. False means
         that it needs more than `MOST` tests (`need` has so many then), or that outcomes contradict each
         other: the test, or one before it, does not always behave the same. A test that did not run since one
-        before it ended the process shows nothing.
+        before it ended the process shows nothing: if there was such a probe (`lost`), nothing may contradict.
         """
         self.found = yield from self._collect()
         if self.found:
@@ -69,7 +71,7 @@ class CauseSearch:
 
     def try_cause(self, known: tuple[TestIndex, ...]) -> Search[bool]:
         """Whether what was found for another test is the cause here too, or a part of it: `need`."""
-        if not (yield from self._shows_after(known)):
+        if not (yield from self.shows_after(known)):
             return False
         self.need = known
         self.found = True
@@ -84,14 +86,14 @@ class CauseSearch:
             while high - low > 1:
                 self.lowest, self.highest = low, high
                 middle = (low + high) // 2
-                if (yield from self._shows_after(self._order[:middle] + self.need)):
+                if (yield from self.shows_after(self._order[:middle] + self.need)):
                     high = middle
                 else:
                     low = middle
             self.need = (self._order[high - 1], *self.need)
             end = high - 1
             self.lowest, self.highest = 0, end
-            if (yield from self._shows_after(self.need)):
+            if (yield from self.shows_after(self.need)):
                 return True
         return False
 
@@ -100,13 +102,16 @@ class CauseSearch:
         at = 0
         while at < len(self.need) > 1:
             rest = self.need[:at] + self.need[at + 1 :]
-            if (yield from self._shows_after(rest)):
+            if (yield from self.shows_after(rest)):
                 # What was needed may be so no more: one before may have undone what the one left out did.
                 self.need, at = rest, 0
             else:
                 at += 1
 
-    def _shows_after(self, tests: tuple[TestIndex, ...]) -> Search[bool]:
+    def shows_after(self, tests: tuple[TestIndex, ...]) -> Search[bool]:
+        """Whether it shows after these tests."""
         probe = Probe((*tests, self._victim))
         (outcome,) = yield [probe]
-        return self.shows(outcome.of(probe))
+        word = outcome.of(probe)
+        self.lost = self.lost or word is Word.LOST
+        return self.shows(word)

@@ -10,34 +10,35 @@ failed again with nothing beside it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
+from .asking import (
+    AFTER,
+    AFTER_SOME,
+    ALONE,
+    BESIDE_SUSPECTS,
+    REPEATS,
+    ask,
+    failed_elsewhere,
+    note,
+)
+from .company import look_beside, narrow
 from .findings import Case, Finding, Kind, Suspect, Tally
 from .model import TestIndex
-from .probes import Outcome, Probe, Word
+from .probes import Probe, Word
 from .search import MOST, CauseSearch, Search
 
 __all__ = ["Finding", "Inquiry", "Kind", "Suspect", "Tally"]
 
 _Tests = tuple[TestIndex, ...]
 
-#: How often a cause is tried before it is believed, and the test without it too.
-REPEATS = 3
-#: How often a test that passes alone and in company is run beside others, and again without.
-_ROUNDS = 5
-#: A test is parallel-only if it failed so often beside others, and never in this many times as many runs
-#: without: if the others did not matter, that would happen by chance in less than one case of a hundred.
-_FAILURES, _CONTROLS = 3, 4
-#: From this many tests on both halves of an order are tried at once, before the whole.
-_WORTH_HALVING = 32
+#: From this many tests on parts of an order are tried before the whole, several at once, so many times.
+_WORTH_PARTING = 32
+_WAVES = 4
 #: How many tests that end their process are left out of an order, to get to its end, a suspect.
 _DETOURS = 8
 
-_ALONE = "alone"
-_AFTER = "after the tests before it"
-_AFTER_SOME = "after some of the tests before it"
-_BESIDE = "beside others"
-_BESIDE_SUSPECTS = "beside other suspects"
+_IN_A_CROWD = "it failed beside other probes only: nothing is known against it"
 
 
 class Inquiry:
@@ -80,32 +81,9 @@ class Inquiry:
             if not case.settled:
                 yield from self._repeat(case)
         yield from self._look_for_setters()
-
-    def _ask(
-        self,
-        case: Case,
-        under: str,
-        tests: _Tests,
-        *,
-        number: int,
-        beside: bool = False,
-        fresh: bool = False,
-    ) -> Search[Word]:
-        """How the suspect ends after these tests, with nothing else running but what is asked for."""
-        probe = Probe((*tests, case.test), case.suspect.beside if beside else (), number, fresh)
-        (outcome,) = yield [probe]
-        return self._note(case, under, probe, outcome)
-
-    def _note(self, case: Case, under: str, probe: Probe, outcome: Outcome) -> Word:
-        word = outcome.of(probe)
-        case.ended_by = None
-        if word is Word.LOST and 0 < len(outcome.words) < len(probe.tests):
-            case.ended_by = probe.tests[len(outcome.words) - 1]
-        if word.bad and outcome.message:
-            case.message = outcome.message
-        if under:
-            case.count(under, word)
-        return word
+        for case in self._cases:
+            if case.kind is Kind.PARALLEL_ONLY:
+                yield from narrow(case)
 
     # --- alone ---
 
@@ -115,11 +93,11 @@ class Inquiry:
         outcomes = yield probes
         for case, probe, outcome in zip(self._cases, probes, outcomes, strict=True):
             doubtful = crowded and outcome.of(probe).bad
-            case.alone = self._note(case, _BESIDE_SUSPECTS if doubtful else _ALONE, probe, outcome)
+            case.alone = note(case, BESIDE_SUSPECTS if doubtful else ALONE, probe, outcome)
             case.note = "the time was over before it was tried after other tests"
         for case in self._cases:
             if crowded and case.alone.bad:
-                again = yield from self._ask(case, _ALONE, (), number=1)
+                again = yield from ask(case, ALONE, (), number=1)
                 case.alone = case.alone if again is Word.LOST else again
             if case.alone is Word.LOST:
                 case.settle(Kind.UNKNOWN, "it could not be run alone")
@@ -129,38 +107,45 @@ class Inquiry:
     # --- passes alone ---
 
     def _look_for_polluters(self, case: Case) -> Search[None]:
-        if (yield from self._ask(case, _ALONE, (), number=2)).bad:
+        if (yield from ask(case, ALONE, (), number=2)).bad:
             case.settle(Kind.FLAKY)
             return
         order = case.suspect.failed_after or ()
         for part in (yield from self._promising(case, order)):
-            under = _AFTER if part == order else _AFTER_SOME
+            under = AFTER if part == order else AFTER_SOME
             if (yield from self._shows_always(case, part, under, bad=True)):
                 yield from self._find_cause(case, part, bad=True)
                 return
             if case.wavers:
                 case.settle(Kind.FLAKY)
                 return
-        if case.suspect.word.good and case.counted(_AFTER) and not self._failed_elsewhere(case):
-            case.settle(Kind.UNKNOWN, "it failed beside other probes only: nothing is known against it")
+        if case.suspect.word.good and case.counted(AFTER) and not failed_elsewhere(case):
+            case.settle(Kind.UNKNOWN, _IN_A_CROWD)
 
     def _promising(self, case: Case, order: _Tests) -> Search[list[_Tests]]:
-        """Parts of an order after which the suspect is likely to fail, the shortest first, and the whole."""
+        """Parts of an order after which the suspect is likely to fail, and the whole.
+
+        What ran last is tried first: most often the way to a polluter is not long.
+        """
         if not order:
             return []
-        if len(order) < _WORTH_HALVING or self._lanes == 1:
+        parts = _parts(order, _WAVES * self._lanes)
+        if len(order) < _WORTH_PARTING or self._lanes == 1:
             return [order]
-        half = len(order) // 2
-        parts = [order[half:], order[:half]]
-        probes = [Probe((*part, case.test)) for part in parts]
-        outcomes = yield probes
-        words = [outcome.of(probe) for probe, outcome in zip(probes, outcomes, strict=True)]
-        return [part for part, word in zip(parts, words, strict=True) if word.bad] + [order]
+        for at in range(0, len(parts), self._lanes):
+            some = parts[at : at + self._lanes]
+            probes = [Probe((*part, case.test)) for part in some]
+            outcomes = yield probes
+            words = [outcome.of(probe) for probe, outcome in zip(probes, outcomes, strict=True)]
+            showing = [part for part, word in zip(some, words, strict=True) if word.bad]
+            if showing:
+                return [*showing, order]
+        return [order]
 
     def _shows_always(self, case: Case, order: _Tests, under: str, *, bad: bool) -> Search[bool]:
         """Whether the suspect fails (or, if not `bad`, passes) after these tests, however often."""
         for i in range(1, 1 + REPEATS):
-            word = yield from self._ask(case, under, order, number=i)
+            word = yield from ask(case, under, order, number=i)
             if not (word.bad if bad else word.good):
                 return False
         return True
@@ -173,6 +158,8 @@ class Inquiry:
                 yield from self._try_on_others(search.need, bad=bad)
         elif len(search.need) >= MOST:
             case.settle(Kind.UNKNOWN, f"its outcome depends on more than {MOST} tests before it together")
+        elif search.lost:
+            case.settle(Kind.UNKNOWN, f"the search for its {case.role} was stopped: a process was lost")
         else:
             case.settle(Kind.FLAKY, "the search for what it depends on was stopped: outcomes contradict")
 
@@ -180,8 +167,8 @@ class Inquiry:
         """Believe a cause if it works every time, and the test without it behaves otherwise every time."""
         words = []
         for i in range(3, 3 + REPEATS):
-            word = yield from self._ask(case, f"after its {case.role}", search.need, number=i, fresh=True)
-            control = yield from self._ask(case, _ALONE, (), number=i)
+            word = yield from ask(case, f"after its {case.role}", search.need, number=i, fresh=True)
+            control = yield from ask(case, ALONE, (), number=i)
             words.append(word)
             if Word.LOST in (word, control):
                 case.settle(Kind.UNKNOWN, f"its {case.role} could not be confirmed: a process was lost")
@@ -211,7 +198,7 @@ class Inquiry:
             search = CauseSearch(cause, case.test, bad=bad)
             if search.shows(outcome.of(probe)) and (yield from search.try_cause(cause)):
                 case.search = search
-                self._note(case, "", probe, outcome)
+                note(case, "", probe, outcome)
                 yield from self._confirm(case, search, bad=bad)
 
     def _may_share(self, case: Case, cause: _Tests, *, bad: bool) -> bool:
@@ -225,37 +212,19 @@ class Inquiry:
     def _repeat(self, case: Case) -> Search[None]:
         """What shows neither alone nor in company may show beside others, or at times."""
         order = case.suspect.failed_after or ()
-        case.note = "the time was over before it was tried beside other tests"
-        yield from self._repeat_beside(case)
-        case.note = "the time was over before it was repeated often enough"
-        yield from self._ask_often(case, (), range(6, 6 + _ROUNDS))
-        if order:
-            yield from self._ask_often(case, order, range(6, 6 + _ROUNDS))
-        beside = case.counted(_BESIDE)
-        if sum(beside) >= _FAILURES and not self._failed_elsewhere(case):
-            missing = _CONTROLS * len(beside) - len(case.counted(_ALONE) + case.counted(_AFTER))
-            yield from self._ask_often(case, (), range(6 + _ROUNDS, 6 + _ROUNDS + missing))
-        if sum(beside) >= _FAILURES and not self._failed_elsewhere(case):
+        parallel_only = yield from look_beside(case, order)
+        after = case.counted(AFTER)
+        if after and all(after) and not any(case.counted(ALONE)):  # it was not reached at the first attempt
+            yield from self._find_cause(case, order, bad=True)
+            return
+        if parallel_only:
             case.settle(Kind.PARALLEL_ONLY)
-        elif order and not case.counted(_AFTER) and not self._failed_elsewhere(case):
+        elif order and not case.counted(AFTER) and not failed_elsewhere(case):
             case.settle(Kind.UNKNOWN, "it passes alone; what ran before it could not be run to its end")
+        elif case.suspect.word.good and self._lanes > 1 and not failed_elsewhere(case):
+            case.settle(Kind.UNKNOWN, _IN_A_CROWD)
         else:
             case.settle(Kind.FLAKY)
-
-    def _failed_elsewhere(self, case: Case) -> bool:
-        return any(case.counted(_ALONE) + case.counted(_AFTER) + case.counted(_AFTER_SOME))
-
-    def _repeat_beside(self, case: Case) -> Search[None]:
-        for i in range(2 * _ROUNDS if case.suspect.beside else 0):
-            failed = sum(case.counted(_BESIDE))
-            if failed >= _FAILURES or (i >= _ROUNDS and not failed):
-                break
-            yield from self._ask(case, _BESIDE, (), number=i, beside=True)
-
-    def _ask_often(self, case: Case, order: _Tests, rounds: Iterable[int]) -> Search[None]:
-        for i in rounds:
-            if (yield from self._ask(case, _AFTER if order else _ALONE, order, number=i)) is Word.LOST:
-                break
 
     # --- fails alone ---
 
@@ -270,7 +239,7 @@ class Inquiry:
         for case in cases:
             near = self._of_the_same_file(case)
             if near and not case.settled:
-                yield from self._look_for_setter(case, near, _AFTER_SOME)
+                yield from self._look_for_setter(case, near, AFTER_SOME)
         for case in sorted(cases, key=lambda case: case.test):
             if not case.settled:
                 case.note = "the time was over before it was tried after all tests that precede it"
@@ -281,7 +250,7 @@ class Inquiry:
     def _look_further(self, case: Case) -> Search[None]:
         for _ in range(1 + _DETOURS):
             order = self._may_pass_after(case)
-            yield from self._look_for_setter(case, order, _AFTER if order else _ALONE)
+            yield from self._look_for_setter(case, order, AFTER if order else ALONE)
             if case.settled or case.ended_by is None:
                 break
             self._deadly.add(case.ended_by)
@@ -299,9 +268,21 @@ class Inquiry:
         return () if near == order else near
 
     def _fails_anyway(self, case: Case) -> None:
-        if not case.counted(_AFTER) and self._may_pass_after(case):
+        if not case.counted(AFTER) and self._may_pass_after(case):
             case.settle(Kind.UNKNOWN, "it fails alone; what precedes it could not be run to its end")
         elif case.suspect.word.good:  # it has passed in the run
             case.settle(Kind.FLAKY)
         else:
             case.settle(Kind.PLAIN)
+
+
+def _parts(order: _Tests, most: int) -> list[_Tests]:
+    """Parts of an order, as many as `most` at the most, the last one first.
+
+    Where they begin are multiples of a power of two: so parts of a longer order begin alike, and what was run
+    for one suspect is of use to the next.
+    """
+    size = 1
+    while size * most < len(order):
+        size *= 2
+    return [order[start : start + size] for start in reversed(range(0, len(order), size))]

@@ -6,18 +6,10 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pytest_procpar.core.blame import find_blame
 from pytest_procpar.core.insights import Change
-from pytest_procpar.core.messages import (
-    Changed,
-    Compare,
-    Perform,
-    Rested,
-    Restore,
-    Watch,
-)
 from pytest_procpar.core.model import TestIndex, WorkerId
 from pytest_procpar.core.probes import Outcome, Probe
+from pytest_procpar.process.explaining import explain
 from pytest_procpar.process.jobs import Ended, Job, Jobs
 from pytest_procpar.process.launch import Cluster
 from pytest_procpar.process.system import monotonic
@@ -30,9 +22,6 @@ _FIRST_ROOT = 1_000_000
 
 #: How long fixtures may take at the end of it all, in seconds.
 _TEARDOWN_SECONDS = 10.0
-
-#: How often state is put back at most to prove which of it is to blame.
-_TRIALS = 300
 
 #: Which part of the time that tests took in the run, beside others, they may take at the least.
 _OPTIMISM = 0.6
@@ -101,15 +90,28 @@ class Prober:
             raise
         return [outcomes[i] for i in range(len(probes))]
 
-    def explain(self, cause: Indices, victim: TestIndex, deadline: float) -> tuple[Change, ...]:
-        """What `cause` changes of the state that tests share, and which of it, put back, lets `victim` pass.
+    def explain(
+        self, cause: Indices, test: TestIndex, deadline: float, *, needed: bool
+    ) -> tuple[Change, ...]:
+        """What `cause` changes of the state that tests share, and by which of it `test` depends on that.
+
+        If the cause is `needed`, that is what lets the test pass though all else is put back; otherwise what,
+        put back, lets it pass.
 
         :raises Ended: if there was no time to find out.
         """
         self._jobs.deadline = deadline
         found: list[Change] = []
+
+        def work(tree: Tree) -> Job:
+            yield from self._free(tree)
+            twig = yield from self._jobs.sprout(tree.root)
+            if twig is not None:
+                found.extend((yield from explain(self._jobs, twig, cause, test, needed=needed)))
+                yield from self._end(tree, twig)
+
         try:
-            self._jobs.drive([self._explain(self._trees[0], cause, victim, found)])
+            self._jobs.drive([work(self._trees[0])])
         except BaseException:
             self._forget_jobs()
             raise
@@ -239,57 +241,6 @@ class Prober:
                 break
         if twig is not None:
             yield from self._end(tree, twig)
-
-    # --- state ---
-
-    def _explain(self, tree: Tree, cause: Indices, victim: TestIndex, found: list[Change]) -> Job:
-        yield from self._free(tree)
-        twig = yield from self._jobs.sprout(tree.root)
-        if twig is None:
-            return
-        twig.port.send(Watch())
-        yield from self._jobs.perform(twig, cause, victim)
-        if len(twig.tests) == len(cause):
-            slots = yield from self._changed(twig, victim)
-            proven = yield from self._prove(tree, twig, victim, slots)
-            found += [Change(slot[0], slot[1], slot[2], slot[0] in proven) for slot in slots]
-        yield from self._end(tree, twig)
-
-    def _changed(self, twig: Twig, victim: TestIndex) -> Job:
-        """The slots that are otherwise than before, for a victim that comes next."""
-        twig.port.send(Perform((), victim))  # what it would not find any more is not to blame
-        if (yield from self._jobs.expect(twig, Rested)) is None:
-            return ()
-        twig.port.send(Compare())
-        answer = yield from self._jobs.expect(twig, Changed)
-        return () if answer is None else answer.slots
-
-    def _prove(self, tree: Tree, twig: Twig, victim: TestIndex, slots: tuple[Any, ...]) -> Job:
-        """The names of the slots that, put back, let the victim pass."""
-        names = [name for name, _, _, restorable in slots if restorable]
-        if (yield from self._passes_with(tree, twig, victim, ())):  # then no slot can be to blame
-            return set()
-        search = find_blame(len(names), probes=_TRIALS, batch=1)
-        try:
-            batch = next(search)
-            while True:
-                passed = []
-                for chosen in batch:
-                    restored = tuple(names[at] for at in sorted(chosen))
-                    passed.append((yield from self._passes_with(tree, twig, victim, restored)))
-                batch = search.send(passed)
-        except StopIteration as stop:
-            return {names[at] for at in stop.value or ()}
-
-    def _passes_with(self, tree: Tree, twig: Twig, victim: TestIndex, restored: tuple[str, ...]) -> Job:
-        child = yield from self._jobs.sprout(twig)
-        if child is None:
-            return False
-        child.port.send(Restore(restored))
-        yield from self._jobs.perform(child, (victim,), None)
-        passed = child.words[-1].good
-        self._discard(tree, child)
-        return passed
 
     def _discard(self, tree: Tree, twig: Twig) -> None:
         tree.drop(twig)

@@ -16,9 +16,11 @@ from pytest_procpar.process.board import Slot
 from pytest_procpar.process.fork import disregard_interrupts
 from pytest_procpar.process.grouping import grouping_keys
 from pytest_procpar.process.limits import time_limits
+from pytest_procpar.process.marks import marked_tests
 from pytest_procpar.process.offspring import SessionOver
 from pytest_procpar.process.replay import pinned_keys
 from pytest_procpar.process.transport import Link
+from pytest_procpar.settings import isolating_marks
 
 __all__ = ["Relay"]
 
@@ -53,6 +55,7 @@ class Relay:
                 deselected=self._deselected,
                 lines=self._lines,
                 limits=time_limits(items),
+                apart=list(marked_tests(items, isolating_marks())),
             )
         )
 

@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 
 from pytest_procpar.core.insights import Insight, Rechecked
 from pytest_procpar.core.model import TestIndex
+from pytest_procpar.core.probes import Confirmation
 
 __all__ = ["FindingRecord", "finding_records"]
 
@@ -26,8 +27,15 @@ class TallyRecord(TypedDict):
     runs: int
 
 
-class CommandRecord(TypedDict):
-    """A command; how the test is expected to end, and how it did in a fresh process (null: not tried)."""
+class _Tried(TypedDict, total=False):
+    runs: int
+
+
+class CommandRecord(_Tried):
+    """A command; how the test is expected to end, and how it did in a fresh process (null: not tried).
+
+    Where that depends on who is faster, how often it was tried until it came as expected.
+    """
 
     command: str
     expected: str
@@ -86,19 +94,23 @@ def _record(insight: Insight, names: Callable[[Iterable[TestIndex]], list[TestNa
         "tallies": [
             {"under": tally.under, "failed": tally.bad, "runs": tally.total} for tally in finding.tallies
         ],
-        "commands": [
-            {
-                "command": tried.command,
-                "expected": "failed" if tried.expected_bad else "passed",
-                "outcome": None if tried.word is None else tried.word.value,
-            }
-            for tried in insight.confirmations
-        ],
+        "commands": [_command(tried) for tried in insight.confirmations],
     }
     if insight.cleaners is not None:
         made["cleaners"] = names(insight.cleaners)
     if insight.changes is not None:
         made["state"] = [_change(change) for change in insight.changes]
+    return made
+
+
+def _command(tried: Confirmation) -> CommandRecord:
+    made: CommandRecord = {
+        "command": tried.command,
+        "expected": "failed" if tried.expected_bad else "passed",
+        "outcome": None if tried.word is None else tried.word.value,
+    }
+    if tried.by_chance:
+        made["runs"] = tried.runs
     return made
 
 

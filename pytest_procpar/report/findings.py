@@ -79,7 +79,7 @@ class _Section:
                 yield f"    {_ROLES[kind]}{plural}: {self._nodeid(test)}"
         if first.finding.beside:
             yield f"    beside: {self._names(first.finding.beside)}"
-        yield from _state(first.changes)
+        yield from _state(first.changes, kind)
         yield from self._cleaners(first.cleaners)
         for tried in first.confirmations:
             yield f"    {_tried(tried)}"
@@ -136,19 +136,24 @@ def _counts(finding: Finding) -> str:
     return f" (failures: {', '.join(counts)})" if counts else ""
 
 
-def _state(changes: Sequence[Change] | None) -> Iterable[str]:
+def _state(changes: Sequence[Change] | None, kind: Kind) -> Iterable[str]:
     if changes is None:
         return
     for change in changes:
         if change.proven:
             yield f"    proven: {change.slot} is {change.before} before and {change.after} after"
     if not any(change.proven for change in changes):
-        yield "    no state was found that makes it pass when it is put back"
+        how = "even if all else is put back" if kind is Kind.BRITTLE else "when it is put back"
+        yield f"    no state was found that makes it pass {how}"
 
 
 def _tried(confirmation: Confirmation) -> str:
     """What came of a command."""
     if confirmation.word is None:
         return f"not tried: {confirmation.command}"
+    if confirmation.by_chance and not confirmation.holds:
+        return f"has not failed in {confirmation.runs} runs, but may: {confirmation.command}"
+    if confirmation.runs > 1:
+        return f"fails (1 of {confirmation.runs} runs): {confirmation.command}"
     ends = "fails" if confirmation.word.bad else "passes"
     return f"{ends}: {confirmation.command}"

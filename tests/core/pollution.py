@@ -31,9 +31,10 @@ class Model:
     """What a test does: it is judged by the flags it finds, then clears some, then sets some.
 
     It goes wrong (as `how`) if all flags of `victim_of` are set, or one of `brittle_for` is not, or one of
-    `collides` runs beside it, or always. `pattern` says how its executions end in turn, over and over: of
-    "PPF" each third fails. `luck` is the chance that it fails. It sets nothing unless `once` is set, and
-    `sets_by` says, as a pattern does, when.
+    `collides` runs beside it (or, if `jointly`, all of them), or always. It meets what runs beside it by
+    `chance`, which is divided by the number of tests that do so. `pattern` says how its executions end in
+    turn, over and over: of "PPF" each third fails. `luck` is the chance that it fails. It sets nothing unless
+    `once` is set, and `sets_by` says, as a pattern does, when.
     """
 
     sets: frozenset[str] = frozenset()
@@ -42,6 +43,8 @@ class Model:
     victim_of: frozenset[str] = frozenset()
     brittle_for: frozenset[str] = frozenset()
     collides: frozenset[int] = frozenset()
+    jointly: bool = False
+    chance: float = float("inf")
     always: bool = False
     how: Word = Word.FAILED
     well: Word = Word.PASSED
@@ -84,7 +87,7 @@ class Suite:
             model.always
             or (model.victim_of and model.victim_of <= state)
             or not model.brittle_for <= state
-            or beside & model.collides
+            or self._collides(model, beside)
             or model.pattern[count % len(model.pattern)] == "F"
             or (model.luck and self._random.random() < model.luck)
         )
@@ -92,6 +95,11 @@ class Suite:
         if model.once <= state and model.sets_by[count % len(model.sets_by)] == "P":
             state |= model.sets
         return model.how if bad else model.well
+
+    def _collides(self, model: Model, beside: frozenset[int]) -> bool:
+        met = beside & model.collides
+        enough = met == model.collides if model.jointly else bool(met)
+        return bool(met) and enough and self._random.random() < model.chance / len(beside)
 
     def outcome(self, probe: Probe, company: frozenset[int] = frozenset()) -> Outcome:
         beside = company.union(*probe.beside) if probe.beside else company

@@ -41,6 +41,19 @@ def test_a_fresh_process_has_nothing_before_it() -> None:
     ]  # fmt: skip
 
 
+def test_a_test_in_a_process_of_its_own_is_before_no_other_and_has_none_before_it() -> None:
+    history = History(tests_a_process=2)
+    for i in range(7):
+        history.began(_A, TestIndex(i), float(i), apart=i in (1, 2, 4))
+        history.ended(TestIndex(i), i + 0.5)
+    assert [history.before(TestIndex(i)) for i in range(7)] == [
+        (), (), (), ids(0), (), (), ids(5),
+    ]  # fmt: skip
+    history.began(_B, TestIndex(7), 1.0)
+    history.ended(TestIndex(7), 1.2)
+    assert history.beside(TestIndex(7)) == (ids(1),)
+
+
 def test_beside_a_test_is_what_overlapped_it_elsewhere() -> None:
     history = _history(
         (_A, 0, 0, 4), (_A, 1, 5, 9), (_B, 2, 0, 4.5), (_B, 3, 4.6, 6), (_B, 4, 6, 8), (_B, 5, 9.5, 10)

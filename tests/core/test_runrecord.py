@@ -70,6 +70,20 @@ def test_what_ends_its_process_is_left_out_of_what_precedes_a_test() -> None:
     assert run.failures == 2
 
 
+def test_a_test_with_a_process_of_its_own_shares_no_state_with_others() -> None:
+    run = RunRecord(None)
+    run.collected([f"test_it.py::test_{i}" for i in range(5)], apart=[1, 3])
+    run.finished(GW0, TestIndex(0), passed(1.0, 2.0), 9.0)
+    run.finished(GW0, TestIndex(1), passed(2.0, 3.0), 9.0)
+    run.died(GW0, TestIndex(3), Word.CRASHED, 1.0, 4.0)
+    run.finished(GW0, TestIndex(4), passed(5.0, 6.0), 9.0)
+    run.finished(GW0, TestIndex(6), passed(6.0, 7.0), 9.0)  # under --dist each: a copy of test 1
+    run.finished(GW0, TestIndex(7), passed(7.0, 8.0), 9.0)
+    assert [run.before(TestIndex(i)) for i in (0, 1, 3, 4, 6, 7)] == [(), (), (), (0,), (), (0, 4)]
+    assert (run.preceding(TestIndex(4)), run.preceding(TestIndex(1))) == ((0, 2), ())
+    assert run.companions() == [0, 2, 4]
+
+
 def test_copies_under_dist_each_are_told_as_the_test_they_are_copies_of() -> None:
     run = make(2)
     run.finished(GW1, TestIndex(2), passed(1.0, 2.0), 9.0)

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytest_procpar.core.asking import REPEATS
 from pytest_procpar.core.findings import Finding, Kind, Suspect, Tally
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.probes import Outcome, Probe, Word
 from pytest_procpar.core.survey import survey_alone, survey_order
-from pytest_procpar.core.suspects import REPEATS, Inquiry
+from pytest_procpar.core.suspects import Inquiry
 from tests.core.pollution import (
     HEALTHY,
     NIO,
@@ -276,6 +277,45 @@ def test_a_cause_is_not_confirmed_by_processes_that_are_lost() -> None:
     assert finding.note == "its polluter could not be confirmed: a process was lost"
 
 
+class _Losing(Suite):
+    """Loses so many of the processes that run more than the test itself, from a certain one on."""
+
+    def __init__(self, models: Sequence[Model], first: int, count: int) -> None:
+        super().__init__(models)
+        self._lost = range(first, first + count)
+        self._asked = 0
+
+    def outcome(self, probe: Probe, company: frozenset[int] = frozenset()) -> Outcome:
+        if len(probe.tests) > 1:
+            self._asked += 1
+            if self._asked - 1 in self._lost:
+                return Outcome(())
+        return super().outcome(probe, company)
+
+
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_a_victim_is_searched_though_a_process_was_lost_before(first: int) -> None:
+    suite = _Losing([HEALTHY, _SETS, HEALTHY, _VICTIM], first, 1)
+    (finding,) = _findings(suite, [_failed(3, ids(0, 1, 2), beside=(ids(0),))])
+    assert (finding.kind, finding.cause) == (Kind.VICTIM, ids(1))
+
+
+def test_a_search_that_loses_processes_does_not_make_a_victim_flaky() -> None:
+    suite = _Losing([HEALTHY, _SETS, HEALTHY, _VICTIM], 3, 9)
+    (finding,) = _findings(suite, [_failed(3, ids(0, 1, 2))])
+    assert (finding.kind, finding.cause) == (Kind.UNKNOWN, ())
+    assert finding.note == "the search for its polluter was stopped: a process was lost"
+
+
+@pytest.mark.parametrize(("pattern", "kind"), [("P", Kind.UNKNOWN), ("PPPF", Kind.FLAKY)])
+def test_a_test_that_failed_alone_once_is_flaky_only_if_it_fails_again(pattern: str, kind: Kind) -> None:
+    # It did so in a survey, in which others ran beside it.
+    suspect = Suspect(TestIndex(0), Word.PASSED, failed_after=())
+    finding = _finding([Model(pattern=pattern)], suspect, lanes=2)
+    assert finding.kind is kind
+    assert Tally("alone", sum(t.bad for t in finding.tallies), 7) in finding.tallies
+
+
 def test_a_shared_cause_is_cut_to_what_acts_on_each() -> None:
     both, one = Model(victim_of=flags("a", "b")), Model(victim_of=flags("b"))
     suite = Suite([_SETS, Model(sets=flags("b")), both, one])
@@ -350,15 +390,30 @@ def test_the_root_of_many_is_searched_where_the_way_is_shortest() -> None:
     assert max(len(probe.tests) for probe in bench.probes) == 11
 
 
-@pytest.mark.parametrize("place", [0, 31, 32, 63])
-def test_with_two_lanes_half_an_order_is_enough(place: int) -> None:
+@pytest.mark.parametrize("place", [0, 31, 32, 55, 56, 63])
+def test_with_two_lanes_parts_of_an_order_are_enough_the_last_ones_first(place: int) -> None:
     models = [HEALTHY] * 64
     models[place] = _SETS
     bench = Bench(Suite([*models, _VICTIM]), lanes=2)
     inquiry = _inquiry([_failed(64, ids(*range(64)))], lanes=2)
     run(inquiry.steps(), bench)
     assert inquiry.findings()[0].cause == ids(place)
-    assert max(len(probe.tests) for probe in bench.probes) == 33
+    assert max(len(probe.tests) for probe in bench.probes) == 9
+    searched = {test for probe in bench.probes for test in probe.tests[:-1]}
+    assert min(searched) == place - place % 16  # two parts are tried at once
+
+
+def test_victims_of_different_polluters_share_what_was_run_for_the_first() -> None:
+    models = [HEALTHY] * 1000
+    for i in range(10):
+        models[40 * i] = Model(sets=flags(f"flag {i}"))
+        models[550 + 49 * i] = Model(victim_of=flags(f"flag {i}"))
+    suspects = [_failed(550 + 49 * i, ids(*range(550 + 49 * i))) for i in range(10)]
+    bench = Bench(Suite(models), lanes=2)
+    inquiry = _inquiry(suspects, lanes=2)
+    run(inquiry.steps(), bench)
+    assert [finding.cause for finding in inquiry.findings()] == [ids(40 * i) for i in range(10)]
+    assert bench.executed < 2000
 
 
 # --- whole suites ---
@@ -403,7 +458,7 @@ def _plant(draw: Random, size: int, joint: int) -> tuple[Suite, dict[TestIndex, 
     return Suite(models, seed=draw.randint(0, 99)), planted
 
 
-def _expected(suite: Suite, seen: Run, suspect: Suspect, what: str) -> set[Kind]:
+def _expected(suite: Suite, seen: Run, suspect: Suspect, what: str, lanes: int) -> set[Kind]:
     """What may be said of a suspect, by what really makes it fail."""
     if what == "flaky":
         return {Kind.FLAKY, Kind.PLAIN}
@@ -414,7 +469,8 @@ def _expected(suite: Suite, seen: Run, suspect: Suspect, what: str) -> set[Kind]
         return {Kind.BRITTLE} if passes else {Kind.PLAIN}
     if what == "parallel":
         met = suite.models[suspect.test].collides & {t for order in suspect.beside for t in order}
-        return {Kind.PARALLEL_ONLY} if met else {Kind.FLAKY}
+        crowded = suspect.word.good and lanes > 1  # beside what it failed in a survey was not noted
+        return {Kind.PARALLEL_ONLY} if met else {Kind.UNKNOWN if crowded else Kind.FLAKY}
     return {_KINDS[what]}
 
 
@@ -431,7 +487,7 @@ def _judge(suite: Suite, planted: dict[TestIndex, str], workers: int, lanes: int
     for suspect, finding in zip(suspects, inquiry.findings(), strict=True):
         assert suspect.test in planted, "a healthy test is suspected"
         what = planted[suspect.test]
-        assert finding.kind in _expected(suite, seen, suspect, what), what
+        assert finding.kind in _expected(suite, seen, suspect, what, lanes), what
         if finding.kind in (Kind.VICTIM, Kind.CONTAMINATED_CRASH, Kind.BRITTLE, Kind.NIO):
             assert is_cause(suite, finding.cause, suspect.test, bad=finding.kind is not Kind.BRITTLE)
         else:

@@ -280,3 +280,59 @@ def test_cleaners_are_looked_for_only_on_request(suite: Suite) -> None:
     finished, findings = rechecked(suite, "-n1")
     assert "cleaners" not in findings[0]
     assert not any("cleaner" in line for line in section(finished) if line.startswith("    "))
+
+
+# --- what a brittle test needs -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pollute", "fine", "slot"),
+    [case for what, case in SINGLE.items() if what != "the working directory"],
+    ids=[what for what in SINGLE if what != "the working directory"],
+)
+def test_the_state_that_a_brittle_test_needs_is_proven_and_no_other(
+    suite: Suite, pollute: str, fine: str, slot: str
+) -> None:
+    polluted(suite, pollute, f"not ({fine})")
+    finished, findings = rechecked(suite, "-n1", "--recheck=all", "--recheck-explain")
+    assert told(findings) == {"test_victim": ("brittle", ["test_polluter"])}
+    assert proven(findings) == said(finished) == {slot}
+
+
+def test_all_that_a_brittle_test_needs_is_proven(suite: Suite) -> None:
+    polluted(suite, "lib.VALUE = 2; lib.Class.attr = 3", "lib.VALUE == 2 and lib.Class.attr == 3")
+    finished, findings = rechecked(suite, "-n1", "--recheck=all", "--recheck-explain")
+    assert told(findings) == {"test_victim": ("brittle", ["test_polluter"])}
+    assert proven(findings) == said(finished) == {"lib.VALUE", "lib.Class.attr"}
+
+
+def test_what_nobody_can_put_back_is_not_called_proven(suite: Suite) -> None:
+    suite.tests("""
+        import threading
+        STATE = []
+        def test_setter():
+            STATE.append(1)
+            threading.stack_size(1 << 20)
+        def test_brittle(): assert threading.stack_size() == 1 << 20
+    """)
+    finished, findings = rechecked(suite, "-n1", "--recheck=all", "--recheck-explain")
+    assert told(findings) == {"test_brittle": ("brittle", ["test_setter"])}
+    assert proven(findings) == said(finished) == set()
+    assert "    no state was found that makes it pass even if all else is put back" in section(finished)
+
+
+def test_a_test_that_pollutes_one_and_sets_the_state_of_another_is_explained_for_each(suite: Suite) -> None:
+    suite.tests("""
+        BAD, GOOD = [], []
+        def test_both():
+            BAD.append(1)
+            GOOD.append(1)
+        def test_victim(): assert not BAD
+        def test_brittle(): assert GOOD
+    """)
+    _, findings = rechecked(suite, "-n1", "--recheck=all", "--recheck-explain")
+    found = {
+        name(finding["test"]): [change["slot"] for change in finding["state"] if change["proven"]]
+        for finding in findings
+    }
+    assert found == {"test_victim": ["test_it.BAD"], "test_brittle": ["test_it.GOOD"]}

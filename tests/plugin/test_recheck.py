@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import xml.etree.ElementTree as ElementTree
 
@@ -172,6 +173,114 @@ def test_a_test_that_fails_only_beside_another_is_told_with_that(suite: Suite) -
     (finding,) = [f for f in findings if name(f["test"]) == "test_wants_the_lock"]
     assert list(map(name, finding["beside"])) == ["test_holds_the_lock"]
     assert "    beside: test_it.py::test_holds_the_lock" in section(finished)
+
+
+#: A test that fails if another one is at work while it waits for that, and tests that do not matter to it. In
+#: the run the two wait for each other; later on the one waits for a short while, and the other not at all.
+MEETING = """
+    import errno, os, select
+    from pathlib import Path
+    from recorder import note
+
+    def test_meets():
+        fd = os.open("meeting.fifo", os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            poll = select.poll()
+            poll.register(fd, select.POLLIN)
+            seconds = 0.2 if Path("met").exists() else 60
+            met = poll.poll(1000 * seconds) and os.read(fd, 1)
+            Path("met").touch()
+            assert not met, "another one is here"
+        finally:
+            os.close(fd)
+
+    def test_before(): pass
+    def test_more(): pass
+
+    def test_is_met():
+        try:
+            fd = os.open("meeting.fifo", os.O_WRONLY | (os.O_NONBLOCK if Path("met").exists() else 0))
+        except OSError as error:
+            assert error.errno == errno.ENXIO, "nobody is here"
+        else:
+            os.write(fd, b"x")
+            os.close(fd)
+
+    def test_after(): pass
+"""
+
+
+def test_of_those_that_ran_beside_a_test_the_one_that_matters_is_told_with_a_command(suite: Suite) -> None:
+    os.mkfifo(suite.path / "meeting.fifo")
+    suite.tests(MEETING)
+    finished, findings = rechecked(suite, "-n2", "--recheck-budget=200")
+    assert told(findings) == {"test_meets": ("parallel-only", [])}
+    (finding,) = findings
+    assert list(map(name, finding["beside"])) == ["test_is_met"]
+    assert not finding["collection_dependent"]
+    assert "    beside: test_it.py::test_is_met" in section(finished)
+    together, alone = finding["commands"]
+    assert (together["expected"], together["outcome"], alone["outcome"]) == ("failed", "failed", "passed")
+    assert "--procpar-replay=" in together["command"]
+    assert "runs" not in alone
+    assert any(shell(suite, together["command"]) == 1 for _ in range(together["runs"] + 9))
+    assert shell(suite, alone["command"]) == 0
+
+
+def test_a_command_that_does_not_fail_beside_others_is_told_so(suite: Suite) -> None:
+    os.mkfifo(suite.path / "meeting.fifo")
+    # It is not to be had by running the two at the same time.
+    unless = "def test_meets(request):\n        if request.config.option.procpar_replay: return"
+    suite.tests(MEETING.replace("def test_meets():", unless))
+    finished, findings = rechecked(suite, "-n2", "--recheck-budget=200")
+    assert told(findings) == {"test_meets": ("parallel-only", [])}
+    (finding,) = findings
+    assert not finding["collection_dependent"]
+    together, _ = finding["commands"]
+    assert (together["expected"], together["outcome"], together["runs"]) == ("failed", "passed", 5)
+    assert f"    has not failed in 5 runs, but may: {together['command']}" in section(finished)
+
+
+# --- processes of their own ---
+
+
+def test_what_ran_in_a_process_of_its_own_pollutes_nobody(suite: Suite) -> None:
+    suite.tests("""
+        import pytest
+        STATE = []
+        @pytest.mark.isolated
+        def test_would_pollute(): STATE.extend([1, 2])
+        def test_polluter(): STATE.append(1)
+        @pytest.mark.isolated
+        def test_would_clean(): STATE.clear()
+        def test_victim(): assert len(STATE) != 1
+    """)
+    _, findings = rechecked(suite, "-n1", "--recheck-cleaners")
+    assert told(findings) == {"test_victim": ("victim", ["test_polluter"])}
+    assert findings[0]["cleaners"] == []
+    assert not findings[0]["collection_dependent"]
+
+
+def test_what_runs_in_a_process_of_its_own_is_no_setter_and_needs_none(suite: Suite) -> None:
+    suite.tests("""
+        import pytest
+        STATE = []
+        @pytest.mark.isolated
+        def test_would_set(): STATE.append(1)
+        def test_fails(): assert STATE
+        @pytest.mark.isolated
+        def test_fails_apart(): assert STATE
+        @pytest.mark.isolated
+        def test_once():
+            STATE.append(1)
+            assert len(STATE) == 1
+    """)
+    _, findings = rechecked(suite, "-n1", "--recheck=all", "--recheck-order=reverse")
+    assert told(findings) == {}
+    assert {name(finding["test"]): finding["kind"] for finding in findings} == {
+        "test_fails": "plain",
+        "test_fails_apart": "plain",
+    }
 
 
 # --- what hides among passes ------------------------------------------------------------------------

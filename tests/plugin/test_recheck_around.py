@@ -240,6 +240,24 @@ def test_after_errors_of_the_collection_nothing_is_rechecked(suite: Suite) -> No
     assert told(findings) == {"test_victim": ("victim", ["test_polluter"])}
 
 
+def test_the_line_of_progress_has_its_end_before_the_recheck_is_told_of(suite: Suite) -> None:
+    suite.tests(POLLUTED)
+    finished = suite.run("-n1", "--recheck=failed")
+    lines = [line for line in finished.out.splitlines() if line]
+    (at,) = [at for at, line in enumerate(lines) if line.startswith("re-checking 1 failed test")]
+    assert lines[at - 1].startswith("...F ")
+    assert lines[at - 1].endswith(" [100%]")
+    assert finished.out.count("[100%]") == 1
+
+
+@pytest.mark.parametrize("option", ["-q", "-v", "-vv", "-s", "--no-header", "-pno:terminal"])
+def test_progress_is_told_once_however_much_is_told(suite: Suite, option: str) -> None:
+    suite.tests(POLLUTED)
+    finished = suite.run("-n1", "--recheck=failed", option)
+    assert finished.ret == 1
+    assert finished.out.count("[100%]") == (option not in ("-s", "-pno:terminal"))
+
+
 # --- files ------------------------------------------------------------------------------------------
 
 

@@ -162,6 +162,96 @@ def test_with_options_in_the_configuration(suite: Suite, addopts: str) -> None:
     try_all(suite, findings, "victim")
 
 
+@pytest.mark.parametrize(
+    ("given", "addopts"),
+    [
+        ("ini", "--lf"),
+        ("environment", "-x --last-failed"),
+        ("ini", "--ff --nf"),
+        ("ini", "--sw"),
+        ("environment", "--sw-skip"),
+    ],
+)
+def test_whatever_the_cache_says(
+    suite: Suite, given: str, addopts: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if given == "ini":
+        suite.file("pytest.ini", f"[pytest]\naddopts = {addopts}")
+    else:
+        monkeypatch.setenv("PYTEST_ADDOPTS", addopts)
+    suite.tests("""
+        STATE = []
+        def test_before(): pass
+        def test_polluter(): STATE.append(1)
+        def test_victim(): assert not STATE
+    """)
+    _, findings = rechecked(suite, "-n1")  # leaves in the cache that the victim has failed
+    assert told(findings) == {"test_victim": ("victim", ["test_polluter"])}
+    try_all(suite, findings, "victim")
+    try_all(suite, findings, "victim")
+
+
+@pytest.mark.parametrize(
+    ("addopts", "more"),
+    [
+        ("-k 'polluter or victim'", ()),
+        ("-k nothing", ("-k", "polluter or victim")),
+        ('-m "not slow"', ()),
+        ("-m slow", ("-m", "")),
+        ("--deselect test_it.py::test_between", ()),
+        ("--ignore=test_slow.py", ()),
+        ("test_it.py", ()),
+    ],
+)
+def test_with_a_selection_in_the_configuration(suite: Suite, addopts: str, more: tuple[str, ...]) -> None:
+    suite.file("pytest.ini", f"[pytest]\naddopts = {addopts}\nmarkers = slow: takes long")
+    suite.file("test_slow.py", "import pytest\n@pytest.mark.slow\ndef test_slow(): pass")
+    suite.tests("""
+        STATE = []
+        def test_before(): pass
+        def test_polluter(): STATE.append(1)
+        def test_between(): pass
+        def test_victim(): assert not STATE
+    """)
+    _, findings = rechecked(suite, "-n1", *more)
+    assert told(findings) == {"test_victim": ("victim", ["test_polluter"])}
+    try_all(suite, findings, "victim")
+
+
+def test_of_a_crash_whatever_the_cache_says(suite: Suite) -> None:
+    suite.file("pytest.ini", "[pytest]\naddopts = --lf")
+    suite.tests("""
+        import os
+        STATE = []
+        def test_polluter(): STATE.append(1)
+        def test_victim():
+            if STATE:
+                os.abort()
+    """)
+    _, findings = rechecked(suite, "-n1")
+    try_all(suite, findings, "contaminated-crash")
+
+
+@pytest.mark.parametrize("how", ["-p shuffles", "-p no:shuffles"])
+def test_of_tests_that_a_plugin_shuffles(suite: Suite, how: str) -> None:
+    # It has the order of the names while the commands are tried, and another when the user does so.
+    suite.file(
+        "shuffles.py",
+        """
+        from pathlib import Path
+        def pytest_collection_modifyitems(items):
+            if Path("reverse").exists():
+                items.reverse()
+        """,
+    )
+    suite.file("pytest.ini", f"[pytest]\naddopts = {how}\npythonpath = .")
+    suite.tests(POLLUTED)
+    _, findings = rechecked(suite, "-n1")
+    (suite.path / "reverse").touch()
+    (fails, _) = try_all(suite, findings, "victim")
+    assert ("--procpar-replay" in fails) == (how == "-p shuffles")
+
+
 def test_options_that_matter_are_kept_and_others_are_not(suite: Suite) -> None:
     suite.conftest("""
         import pytest
