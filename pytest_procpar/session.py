@@ -29,6 +29,8 @@ from pytest_procpar.core.messages import (
     Forked,
     FromWorker,
     Halted,
+    JunitNoted,
+    Logged,
     Pong,
     Ready,
     Reaped,
@@ -323,6 +325,8 @@ class Controller:
                     pass
                 case Warned(data):
                     self._results.warned(data)
+                case Logged():
+                    self._results.logged(None, message)
                 case Halted():
                     self._ending.halt(message)
                 case Broke(text):
@@ -403,6 +407,10 @@ class Controller:
                 self._happened(events.Ready(worker))
             case Warned(data):
                 self._results.warned(data)
+            case JunitNoted():
+                self._results.junit_noted(node, message)
+            case Logged():
+                self._results.logged(node, message)
             case Halted():
                 if self._run.hears(worker):
                     self._worker_halted(worker, message)
