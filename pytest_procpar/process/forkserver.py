@@ -112,6 +112,7 @@ class ForkServer:
         try:
             os.setpgid(0, 0)
             default_signals()
+            forget_exit_handlers(configures=True)
             self._heap.grow()
             set_subreaper(True)  # what a test's daemon leaves behind comes to us
             setup = self._await_setup()
