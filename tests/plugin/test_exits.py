@@ -236,3 +236,96 @@ def test_in_processes_of_their_own(
     finished.assert_summary(passed=6)
     assert finished.ret == 0
     assert_well(suite, finished, kind)
+
+
+# --- ends that are none -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", ["os._exit(0)", "os._exit(3)", "os.kill(os.getpid(), signal.SIGKILL)"])
+@pytest.mark.parametrize("way", [["-n2"], ["-n2", "--isolate"]])
+def test_a_worker_that_dies_keeps_no_other_process_from_its_exit(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch, end: str, way: list[str]
+) -> None:
+    write(suite, "conftest", "configure", "module", "session_fixture")
+    suite.file("test_z.py", f"import os, signal\ndef test_dies(): note('dies')\n\ndef note(*_): {end}\n")
+    monkeypatch.setenv("KIND", "atexit")
+    finished = suite.run("-p", "no:cacheprovider", *way)
+    finished.assert_summary(passed=6, failed=1)
+    survivors = {n["pid"] for n in finished.notes("unconfigure")}
+    if "--isolate" in way:
+        survivors |= set(finished.facts("ran", "pid"))
+    made = [(n["made"], n["moment"]) for n in finished.notes("made") if n["made"] in survivors]
+    assert Counter((n["pid"], n["moment"]) for n in finished.notes("over")) == Counter(made)
+    assert {moment for _, moment in made} >= {"conftest", "configure", "module"}
+
+
+def test_a_subprocess_that_was_started_before_the_fork_is_not_ended_by_a_worker(suite: Suite) -> None:
+    """A worker is not its parent: Python takes it for ended, and sends it nothing (docs/limits.md)."""
+    suite.conftest("""
+        import subprocess, sys
+        import pytest
+
+        def pytest_configure(config):
+            if hasattr(config, "workerinput"):
+                config.server = subprocess.Popen(
+                    [sys.executable, "-c", "import sys; print('up', flush=True); sys.stdin.read()"],
+                    stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                )
+                assert config.server.stdout.readline() == b"up\\n"
+
+        @pytest.hookimpl(trylast=True)
+        def pytest_unconfigure(config):
+            from recorder import note
+            server = getattr(config, "server", None)
+            if server is not None and server.returncode is None:
+                note("server", alive=server.poll() is None)
+                server.communicate()
+                note("ended", code=server.returncode)
+    """)
+    suite.tests("""
+        import os
+        import pytest
+
+        @pytest.mark.parametrize("i", range(4))
+        def test(request, i):
+            server = request.config.server
+            server.terminate()
+            assert server.poll() == 0
+            os.kill(server.pid, 0)
+    """)
+    finished = suite.run("-n2")
+    finished.assert_summary(passed=4)
+    assert finished.facts("server", "alive") == [True]
+    assert finished.facts("ended", "code") == [0]
+
+
+@pytest.mark.parametrize("way", [["-n2"], ["-n2", "--isolate"]])
+def test_a_thread_that_never_ends_holds_nobody_up(suite: Suite, way: list[str]) -> None:
+    suite.tests("""
+        import atexit, threading
+        import pytest
+        from recorder import note
+
+        @pytest.mark.parametrize("i", range(4))
+        def test(i):
+            atexit.register(note, "over")
+            threading.Thread(target=threading.Event().wait, daemon=False).start()
+    """)
+    finished = suite.run(*way)
+    finished.assert_summary(passed=4)
+    assert len(finished.notes("over")) == 4
+
+
+def test_log_handler_that_was_made_before_the_fork_is_closed_once(suite: Suite) -> None:
+    suite.conftest("""
+        import logging.handlers
+
+        file = logging.FileHandler("buffered.log", mode="w")
+        memory = logging.handlers.MemoryHandler(1000, target=file)
+        logging.getLogger("some").addHandler(memory)
+        logging.getLogger("some").warning("before any fork")
+    """)
+    suite.trivial(6)
+    for way in ([], ["-n2"], ["-n2", "--isolate"]):
+        suite.run(*way).assert_summary(passed=6)
+        assert (suite.path / "buffered.log").read_text() == "before any fork\n"
