@@ -15,6 +15,8 @@ import pytest
 
 from pytest_procpar.compat.internals import shared_basetemp
 from pytest_procpar.compat.items import late_teardown
+from pytest_procpar.compat.junit import JunitNotes
+from pytest_procpar.compat.logs import LiveLog
 from pytest_procpar.compat.reports import add_junit_properties, passed_reports, report_from_data
 from pytest_procpar.compat.warnings import warning_from_data
 from pytest_procpar.core.messages import (
@@ -23,6 +25,8 @@ from pytest_procpar.core.messages import (
     Done,
     Finished,
     Halted,
+    JunitNoted,
+    Logged,
     Message,
     Reaped,
     Reported,
@@ -65,6 +69,8 @@ class _Processes:
         self._slot = self._board.slot(0)
         self._box = BlackBox()
         self._casualties = Casualties()
+        self._junit = JunitNotes(session.config)
+        self._live_log = LiveLog(session.config)
         self._ending = Ending()
         #: The running test, where it is, and the sections of its latest report.
         self._item: pytest.Item = session.items[0]
@@ -171,6 +177,10 @@ class _Processes:
                 hook.pytest_runtest_logfinish(nodeid=self._item.nodeid, location=self._location)
             case Warned(data):
                 self._config.hook.pytest_warning_recorded.call_historic(kwargs=warning_from_data(data))
+            case JunitNoted():
+                self._junit.add(message, None)
+            case Logged():
+                self._live_log.show(message, None)
             case Halted():
                 self._ending.halt(message)
             case Broke(text):

@@ -30,6 +30,8 @@ from pytest_procpar.core.messages import (
     Forked,
     FromWorker,
     Halted,
+    JunitNoted,
+    Logged,
     Pong,
     Ready,
     Reaped,
@@ -347,6 +349,8 @@ class Controller:
                     pass
                 case Warned(data):
                     self._collecting.warned(None, data)
+                case Logged():
+                    self._results.logged(None, message)
                 case Halted():
                     self._ending.halt(message)
                 case Broke(text):
@@ -437,6 +441,10 @@ class Controller:
                     self._happened(events.Ready(worker))
             case Warned(data):
                 self._collecting.warned(worker, data)
+            case JunitNoted():
+                self._results.junit_noted(node, message)
+            case Logged():
+                self._results.logged(node, message)
             case Halted():
                 if self._hears(worker):
                     self._worker_halted(worker, message)

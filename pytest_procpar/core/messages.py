@@ -21,9 +21,9 @@ from .wire import WireError
 __all__ = [
     "RECORD_SIZE", "Began", "Broke", "Changed", "CollectReported", "Collected", "Compare", "Done",
     "Finished", "Fork", "Forked", "FromBranch", "FromServer", "FromWorker", "Gone", "Halted", "Here",
-    "Location", "Message", "PassedPhases", "Perform", "Performed", "Phases", "Ping", "Plant", "Pong",
-    "Quit", "Ready", "Reap", "Reaped", "Record", "Reported", "Rested", "Restore", "Setup", "Signal",
-    "Sprout", "Suspend", "ToBranch", "ToServer", "Unsafe", "Warned", "Watch", "decode", "encode",
+    "JunitNoted", "Location", "Logged", "Message", "PassedPhases", "Perform", "Performed", "Phases", "Ping",
+    "Plant", "Pong", "Quit", "Ready", "Reap", "Reaped", "Record", "Reported", "Rested", "Restore", "Setup",
+    "Signal", "Sprout", "Suspend", "ToBranch", "ToServer", "Unsafe", "Warned", "Watch", "decode", "encode",
     "fingerprint", "pack_record", "unpack_record", "unpack_records",
 ]  # fmt: skip
 
@@ -76,6 +76,23 @@ class Done:
     """The worker has finished its session."""
 
     output: dict[str, Any]
+
+
+@record
+class JunitNoted:
+    """Something for the junit xml file that no report carries.
+
+    ``nodeid`` says whose test case it belongs to, None that it is a property of the whole suite. ``fixture``
+    is the fixture of wider scope that has noted it: each process sets up one of its own, some several times.
+    ``nth`` is how often this instance has noted the same.
+    """
+
+    kind: Literal["attribute", "property"]
+    nodeid: str | None
+    name: str
+    value: str
+    fixture: str | None = None
+    nth: int = 0
 
 
 # --- fork server to controller --------------------------------------------------------------------
@@ -162,6 +179,18 @@ class Halted:
 
 
 @record
+class Logged:
+    """A record for the live log. ``when`` is the phase in the words of pytest's logging plugin.
+
+    ``nodeid`` is that of the running test, if one runs. ``data`` is made and read by `procpar.compat.logs`.
+    """
+
+    nodeid: str | None
+    when: str | None
+    data: dict[str, Any]
+
+
+@record
 class Broke:
     """An internal error: not the suite's fault, or at least not a test's."""
 
@@ -170,10 +199,21 @@ class Broke:
 
 #: A worker that has collected the suite itself says what otherwise the fork server says.
 FromWorker: TypeAlias = (
-    Ready | Began | Reported | Finished | Done | Warned | Halted | Broke | Collected | CollectReported
+    Ready
+    | Began
+    | Reported
+    | Finished
+    | Done
+    | JunitNoted
+    | Logged
+    | Warned
+    | Halted
+    | Broke
+    | Collected
+    | CollectReported
 )
 FromServer: TypeAlias = (
-    CollectReported | Collected | Unsafe | Forked | Reaped | Pong | Warned | Halted | Broke
+    CollectReported | Collected | Unsafe | Forked | Reaped | Pong | Logged | Warned | Halted | Broke
 )
 
 
@@ -340,7 +380,7 @@ FromBranch: TypeAlias = Here | Performed | Rested | Gone | Changed
 _KINDS: tuple[type, ...] = (
     Ready, Began, Reported, Finished, Done, CollectReported, Collected, Forked, Reaped, Warned, Halted, Broke,
     Setup, Fork, Signal, Quit, Ping, Pong, Suspend, Plant, Sprout, Perform, Reap, Here, Performed, Rested,
-    Gone, Watch, Compare, Restore, Changed, Unsafe,
+    Gone, Watch, Compare, Restore, Changed, Unsafe, JunitNoted, Logged,
 )  # fmt: skip
 
 

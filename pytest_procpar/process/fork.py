@@ -7,6 +7,7 @@ Here is what both of our forks (controller to fork server, fork server to worker
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import signal
 import sys
@@ -125,12 +126,25 @@ def disregard_interrupts(set_handler: Callable[..., object] = signal.signal) -> 
     set_handler(signal.SIGINT, lambda signum, frame: None)
 
 
-def forget_exit_handlers() -> None:
+#: What plugins register when they are imported, for what they start later, in `pytest_configure`.
+_HANDLERS_OF_PLUGINS = (("pytest_xvfb", "shutdown_xvfb"),)
+
+
+def forget_exit_handlers(*, configures: bool = False) -> None:
     """Drop the exit handlers inherited from the parent, which runs them itself; keep the machinery alive.
 
     Without this the first worker to end would delete the temporary directories that the others use.
+
+    :param configures: whether this process calls `pytest_configure`, where plugins start what they need.
     """
     atexit._clear()
+    if configures:
+        for module, name in _HANDLERS_OF_PLUGINS:
+            handler = getattr(sys.modules.get(module), name, None)
+            if handler is not None:
+                atexit.register(handler)
+    inherited = list(logging._handlerList)  # type: ignore[attr-defined]
+    atexit.register(_close_log_handlers, inherited)
     registry: dict[weakref.finalize[..., Any], Any] = weakref.finalize._registry  # type: ignore[attr-defined]
     for finalizer in list(registry):
         finalizer.detach()
@@ -142,6 +156,13 @@ def forget_exit_handlers() -> None:
     process = sys.modules.get("multiprocessing.process")
     if process is not None:
         process._children.clear()
+
+
+def _close_log_handlers(inherited: list[object]) -> None:
+    """What `logging` has registered, for the handlers that were made in this process."""
+    known = set(map(id, inherited))
+    handlers = logging._handlerList  # type: ignore[attr-defined]
+    logging.shutdown([handler for handler in handlers if id(handler) not in known])
 
 
 def run_exit_handlers(run: Callable[[], None] = atexit._run_exitfuncs) -> None:

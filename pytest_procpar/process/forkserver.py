@@ -52,6 +52,7 @@ def be_process(body: Callable[[], None]) -> NoReturn:
 def _begin(link: Link) -> tuple[Setup, list[ToServer]] | None:
     os.setpgid(0, 0)
     default_signals()
+    forget_exit_handlers(configures=True)
     set_subreaper(True)  # what a test's daemon leaves behind comes to us
     return await_setup(link)
 
@@ -65,7 +66,6 @@ def serve_early(config: pytest.Config, options: WorkerOptions, link: Link, board
     role = Server(link, lambda order, fds: fork(), told=told).serve()
     if role is not None:
         default_signals()
-        forget_exit_handlers()
         Member(config, options, board, role=role).run(setup)
 
 

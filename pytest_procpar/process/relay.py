@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 
 import pytest
 
 from pytest_procpar.compat.cache import failed_before
+from pytest_procpar.compat.junit import JunitStandIn
+from pytest_procpar.compat.logs import LogForwarder
 from pytest_procpar.compat.reports import report_to_data
 from pytest_procpar.compat.warnings import warning_to_data
-from pytest_procpar.core.messages import Broke, Collected, CollectReported, Halted, Warned
+from pytest_procpar.core.messages import Broke, Collected, CollectReported, Halted, JunitNoted, Logged, Warned
 from pytest_procpar.core.model import Dist
 from pytest_procpar.process.board import Slot
 from pytest_procpar.process.fork import disregard_interrupts
@@ -38,11 +41,20 @@ class Relay:
         self._lines: list[str] = []
         self._failed_before: frozenset[str] = frozenset()
         self._is_told = False
+        config.pluginmanager.register(LogForwarder(config, self._tell), "procpar-log-forwarder")
 
     def speak_for_worker(self, link: Link) -> None:
         """From here on this is a worker's plugin: what belongs to the collection has been told."""
         self._link = link
         self._phase = "runtest"
+        if self._config.getoption("xmlpath", None):
+            JunitStandIn(self._config, self._tell).install()
+
+    def _tell(self, message: JunitNoted | Logged) -> None:
+        """Say it at once: what follows may end the process."""
+        self._link.put(message)
+        with suppress(OSError):  # a test has closed the connection; the worker will notice
+            self._link.flush()
 
     def collected(self, session: pytest.Session) -> None:
         """Tell the controller the result of the collection."""

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from pytest_procpar.compat.junit import JunitNotes
+from pytest_procpar.compat.logs import LiveLog
 from pytest_procpar.compat.passes import QuietPhases
 from pytest_procpar.compat.reports import (
     add_junit_properties,
@@ -18,7 +20,7 @@ from pytest_procpar.compat.reports import (
 )
 from pytest_procpar.compat.warnings import warning_from_data
 from pytest_procpar.compat.xdist import Node
-from pytest_procpar.core.messages import Location, PassedPhases
+from pytest_procpar.core.messages import JunitNoted, Location, Logged, PassedPhases
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.vitals import Death
 from pytest_procpar.report.casualties import Casualties
@@ -60,6 +62,8 @@ class Results:
         self._sections: dict[TestIndex, list[tuple[str, str]]] = {}
         self._casualties = Casualties()
         self._quiet = QuietPhases(config)
+        self._junit = JunitNotes(config)
+        self._live_log = LiveLog(config)
         #: Whether every report has to be looked at as soon as it comes (``-x``, ``--maxfail``).
         self.eager = bool(config.getoption("maxfail", 0))
 
@@ -82,6 +86,7 @@ class Results:
         self._locations[test] = location
         self._quiet.look()
         if not self._quiet.starts:
+            self._live_log.interrupted = True
             self._config.hook.pytest_runtest_logstart(nodeid=self.nodeid(test), location=location)
 
     def finished(self, node: Node, test: TestIndex, passes: PassedPhases | None) -> None:
@@ -167,6 +172,7 @@ class Results:
         return report
 
     def _log(self, report: Any) -> None:
+        self._live_log.interrupted = True
         self._config.hook.pytest_runtest_logreport(report=report)
 
     # --- the rest ---
@@ -186,6 +192,14 @@ class Results:
     def warned(self, data: dict[str, Any]) -> None:
         """A warning was recorded elsewhere."""
         self._config.hook.pytest_warning_recorded.call_historic(kwargs=warning_from_data(data))
+
+    def junit_noted(self, node: Node, message: JunitNoted) -> None:
+        """A worker has something for the junit xml file."""
+        self._junit.add(message, node)
+
+    def logged(self, node: Node | None, message: Logged) -> None:
+        """A worker, or the fork server, has something for the live log."""
+        self._live_log.show(message, None if node is None else node.gateway.id)
 
     def internal_error(self, who: str, text: str) -> None:
         """Another process broke."""
