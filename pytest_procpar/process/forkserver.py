@@ -41,7 +41,7 @@ from pytest_procpar.core.messages import (
 from pytest_procpar.core.model import WorkerId, assert_never, worker_name
 from pytest_procpar.process.board import Board
 from pytest_procpar.process.children import Children
-from pytest_procpar.process.covdata import leave_coverage, save_coverage
+from pytest_procpar.process.covdata import leave_coverage, save_coverage, save_shared_coverage
 from pytest_procpar.process.descendants import descendants, is_childless, set_subreaper
 from pytest_procpar.process.fork import (
     default_signals,
@@ -62,7 +62,6 @@ from pytest_procpar.process.system import (
     adopt_socket,
     change_directory,
     end_process,
-    getpid,
     out_of_reach,
 )
 from pytest_procpar.process.transport import Link
@@ -219,6 +218,7 @@ class ForkServer:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Serve in place of pytest's loop; what comes out of here is a worker."""
         self._link.flush()  # the controller has something to do meanwhile
+        save_shared_coverage()
         self._heap.settle()
         remember_hook_proxies(session)
         everything = range(len(session.items)) if self._settings.isolate else None
@@ -394,5 +394,5 @@ class ForkServer:
         worker.done(output)
         forget_fault_handler(self._config)
         unconfigure(self._config)
-        save_coverage(getpid())
+        save_coverage()
         run_exit_handlers()
