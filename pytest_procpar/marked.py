@@ -105,7 +105,7 @@ class _Processes:
                 os.waitpid(self._pid, 0)
             self._port.close()
             self._box.close()
-            collect_coverage()
+            collect_coverage(self._config)
 
     # --- hooks ---
 

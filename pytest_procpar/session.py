@@ -46,7 +46,7 @@ from pytest_procpar.deaths import Deaths
 from pytest_procpar.effects import Effects
 from pytest_procpar.ending import Ending, bug
 from pytest_procpar.process.clock import Clock
-from pytest_procpar.process.covdata import collect_coverage
+from pytest_procpar.process.covdata import collect_coverage, recover_coverage
 from pytest_procpar.process.launch import Cluster
 from pytest_procpar.process.signals import Signals
 from pytest_procpar.process.system import describe_status, monotonic, pause
@@ -153,6 +153,7 @@ class Controller:
                     self._step(signals)
                 self._look_into_failures(signals)
                 self._cluster.dismiss()
+                recover_coverage()
             except BaseException:
                 self._cluster.close()
                 raise
@@ -212,7 +213,7 @@ class Controller:
     def close(self) -> None:
         """See all processes gone; a fork server that fails at its very end makes the run no success."""
         self._cluster.close()
-        collect_coverage()
+        collect_coverage(self._config)
         status = self._cluster.server_status()
         session: pytest.Session | None = getattr(self, "_session", None)  # none if configure failed
         if status and session is not None and session.exitstatus in (0, pytest.ExitCode.TESTS_FAILED):

@@ -68,4 +68,14 @@ class Nodes:
 
     def down(self, worker: WorkerId, error: object | None) -> None:
         """A worker is gone."""
-        self._config.hook.pytest_testnodedown(node=self._nodes[worker], error=error)
+        node = self._nodes[worker]
+        self._config.hook.pytest_testnodedown(node=node, error=error)
+        _has_returned_coverage(self._config, node)
+
+
+def _has_returned_coverage(config: pytest.Config, node: Node) -> None:
+    """Keep pytest-cov from saying that this worker has none: that of one that has died is recovered."""
+    plugin = config.pluginmanager.getplugin("_cov")
+    failed = getattr(getattr(plugin, "cov_controller", None), "failed_workers", None)
+    if isinstance(failed, list) and node in failed:
+        failed.remove(node)

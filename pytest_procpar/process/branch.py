@@ -31,6 +31,7 @@ from pytest_procpar.core.messages import (
 )
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.probes import Word
+from pytest_procpar.process.covdata import forget_coverage
 from pytest_procpar.process.fork import default_signals, fork, let_setsid_work, let_setsid_work_again
 from pytest_procpar.process.system import adopt_socket, end_process, getpid
 from pytest_procpar.process.transport import Link
@@ -71,6 +72,7 @@ class Branch:
         status = 1
         try:
             watch_teardown(self._session, self._decide_kept)
+            forget_coverage()
             default_signals()
             let_setsid_work()
             self._begin()

@@ -14,45 +14,27 @@ import sys
 import threading
 import warnings
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
+
+from pytest_procpar.process.covdata import coverage_looks_away, keep_coverage_of_terminated, own_coverage
 
 __all__ = [
     "default_signals", "disregard_interrupts", "flush_stdio", "fork", "forget_exit_handlers",
     "let_setsid_work", "let_setsid_work_again", "run_exit_handlers",
 ]  # fmt: skip
 
-_COVERAGE_VARIABLES = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
-
-
-@contextmanager
-def _coverage_looks_away() -> Iterator[None]:
-    """Keep coverage's own at-fork handler (``patch = fork``) from starting a second measurement.
-
-    The inherited one goes on measuring, and saves under the new process's name. See coverage's
-    `patch.py`; if its private list is gone, nothing is done.
-    """
-    control = sys.modules.get("coverage.control") or sys.modules.get("coverage")
-    instances: list[Any] | None = getattr(getattr(control, "Coverage", None), "_instances", None)
-    saved = list(instances) if instances is not None else []
-    hidden = {name: os.environ.pop(name) for name in _COVERAGE_VARIABLES if name in os.environ}
-    if instances is not None:
-        instances.clear()
-    try:
-        yield
-    finally:
-        if instances is not None:
-            instances.extend(saved)
-        os.environ.update(hidden)
-
 
 def fork(do_fork: Callable[[], int] = os.fork) -> int:
     """`os.fork`, without Python 3.12's warning about threads (where that matters, we look ourselves)."""
     flush_stdio()
-    with _coverage_looks_away(), warnings.catch_warnings():
+    with coverage_looks_away(), warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        return do_fork()
+        pid = do_fork()
+    if pid == 0:
+        own_coverage()
+    return pid
 
 
 def flush_stdio() -> None:
@@ -71,6 +53,7 @@ def default_signals() -> None:
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    keep_coverage_of_terminated()
     signal.set_wakeup_fd(-1)
     for name in ("SIGTTIN", "SIGTTOU"):
         if hasattr(signal, name):

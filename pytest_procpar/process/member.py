@@ -27,7 +27,7 @@ from pytest_procpar.compat.output import forget_fault_handler
 from pytest_procpar.core.messages import Fork, Plant, Setup, Unsafe, fingerprint
 from pytest_procpar.core.model import worker_name
 from pytest_procpar.process.board import Board
-from pytest_procpar.process.covdata import save_coverage
+from pytest_procpar.process.covdata import save_coverage, save_shared_coverage
 from pytest_procpar.process.fork import (
     default_signals,
     disregard_interrupts,
@@ -44,7 +44,7 @@ from pytest_procpar.process.orphan import interrupted_without_peer
 from pytest_procpar.process.relay import Relay
 from pytest_procpar.process.server import Order
 from pytest_procpar.process.stem import Stem
-from pytest_procpar.process.system import adopt_socket, change_directory, end_process, getpid
+from pytest_procpar.process.system import adopt_socket, change_directory, end_process
 from pytest_procpar.process.transport import Link
 from pytest_procpar.process.worker import Worker
 from pytest_procpar.settings import WorkerOptions
@@ -174,6 +174,7 @@ class Member:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Learn what this process is, in place of pytest's loop, and be that."""
         self._link.flush()  # the controller has something to do meanwhile
+        save_shared_coverage()
         self._heap.settle()
         remember_hook_proxies(session)
         everything = range(len(session.items)) if self._options.isolate else None
@@ -267,5 +268,5 @@ class Member:
         worker.done(output)
         forget_fault_handler(self._config)
         unconfigure(self._config)
-        save_coverage(getpid())
+        save_coverage()
         run_exit_handlers()

@@ -21,7 +21,7 @@ from pytest_procpar.core.messages import Ready, Record
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.vitals import Stage
 from pytest_procpar.process.board import Board, Slot
-from pytest_procpar.process.covdata import save_coverage
+from pytest_procpar.process.covdata import ONE_TEST, SEVERAL_TESTS, own_coverage, save_coverage
 from pytest_procpar.process.fork import run_exit_handlers
 from pytest_procpar.process.offspring import Child, Nursery, SessionOver, Word, die_of
 from pytest_procpar.process.relay import Relay
@@ -152,13 +152,14 @@ class Stem(Worker):
     def _work(self, run: Callable[[TestIndex], bool], test: TestIndex) -> Word:
         """Run tests, tear everything down, and tell what has come of it."""
         session, status, interrupted, finish = self._session, None, False, False
+        own_coverage(self._pid, ONE_TEST if run == self._run_last else SEVERAL_TESTS)
         try:
             finish = run(test)
         except BaseException as error:
             interrupted = isinstance(error, (KeyboardInterrupt, pytest.exit.Exception))
             status = self._relay.ended_by(session, error)
             self._end_teardown()
-        save_coverage(self._pid)
+        save_coverage()
         run_exit_handlers()
         self._flush()  # not before: what an exit handler does is still on the account of the test
         wishes = session.shouldfail, session.shouldstop

@@ -27,6 +27,7 @@ from pytest_procpar.core.messages import (
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.vitals import Stage
 from pytest_procpar.process.board import Board, Slot
+from pytest_procpar.process.covdata import note_coverage
 from pytest_procpar.process.system import end_process, getpid, pause
 from pytest_procpar.process.transport import Link
 
@@ -129,6 +130,7 @@ class Worker:
         item = self._item(index)
         if self._latest is not None and self._kept is not item:
             self._tear_down_late(item)
+        note_coverage()  # what has happened after the latest test's end
         self._current, self._latest, self._passes = index, item, []
         head = self._look_ahead()
         self._hint_index = head if isinstance(head, int) else None
@@ -246,6 +248,7 @@ class Worker:
         """Note that a test is over: whatever happens from here on is not its doing."""
         if self._link.forked:
             return
+        note_coverage()
         self._over = True
         self._phases = self._take_passes()
         if self._phases is None:
