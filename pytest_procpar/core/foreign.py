@@ -120,8 +120,9 @@ class ForeignDealer:
         self._steals: dict[WorkerId, deque[tuple[int, ...]]] = {}
         #: The workers that could not give back what was wanted, and have not been heard of since.
         self._refused: list[WorkerId] = []
-        #: The latest copy of each test.
-        self._copies = [TestIndex(i) for i in range(len(collection))]
+        #: The copies of each test that are pending, and how many it has.
+        self._open = [[TestIndex(i)] for i in range(len(collection))]
+        self._copies = [1] * len(collection)
         self._sent: set[int] = set()
         self._crashed: set[int] = set()
         #: What runs without the scheduler's knowledge, which had lost it.
@@ -170,7 +171,7 @@ class ForeignDealer:
         self._steals.pop(worker.id, None)
         left = [test for (test,) in worker.surrender()]
         for test in left:
-            self.ledger.take_back(test)
+            self._take_back(test)
         crashed = worker.running
         if crashed is not None:
             self.ledger.settle(crashed)
@@ -239,7 +240,7 @@ class ForeignDealer:
         if self._stopped:
             for unit in worker.shed(frozenset(tests)):
                 for test in unit:
-                    self.ledger.take_back(test)
+                    self._take_back(test)
             self._feed(worker)
             return
         worker.revoked(frozenset(tests))
@@ -269,7 +270,7 @@ class ForeignDealer:
         worker.units = deque(kept)
         worker.owned -= len(found)
         for test in found:
-            self.ledger.take_back(test)
+            self._take_back(test)
         return tuple(map(self._place, found))
 
     def reopen(self, test: TestIndex) -> bool:
@@ -277,6 +278,7 @@ class ForeignDealer:
         if self.ledger.state(test) is not State.SETTLED:
             return False
         self.ledger.reopen(test)
+        self._open[self._place(test)].append(test)
         self._crashed.discard(self._place(test))
         return True
 
@@ -285,6 +287,7 @@ class ForeignDealer:
         left = tuple(self._pending())
         for test in left:
             self.ledger.drop(test)
+            self._open[self._place(test)].remove(test)
         return left
 
     def stop(self) -> None:
@@ -299,7 +302,7 @@ class ForeignDealer:
                 self._revoke(worker)
             else:
                 for (test,) in worker.disown(len(worker.units)):
-                    self.ledger.take_back(test)
+                    self._take_back(test)
                 self._feed(worker)
 
     # --- tests find their workers ---
@@ -351,29 +354,33 @@ class ForeignDealer:
             known = f"there are {count}, from 0 up"
             raise IndexError(f"{self._name} sends test {place} to gw{worker_id}: {known}")
         self._sent.add(place)
-        test = self._copies[place]
-        pending = self.ledger.state(test) is State.PENDING
+        pending = self._open[place]
         if worker is None or worker.phase is Phase.FINISHING:
             return  # found to be lost if nobody else gets it
         if not pending and (only_pending or place in self._crashed):
             self._answers.append((worker_id, place))
             return
-        if not pending:
-            test = self._copies[place] = self._another(test)
-        self._assign(worker, test)
+        self._assign(worker, pending[0] if pending else self._another(place))
 
-    def _another(self, test: TestIndex) -> TestIndex:
+    def _another(self, place: int) -> TestIndex:
         """One more copy of a test."""
         count = len(self._collection)
-        copy = TestIndex(test + count)
+        copy = TestIndex(place + self._copies[place] * count)
+        self._copies[place] += 1
         if copy not in self.ledger:
             self.ledger.grow(count)
         self.ledger.reopen(copy)
+        self._open[place].append(copy)
         return copy
 
     def _assign(self, worker: WorkerState, test: TestIndex) -> None:
         self.ledger.assign(test, worker.id)
+        self._open[self._place(test)].remove(test)
         worker.own([(test,)])
+
+    def _take_back(self, test: TestIndex) -> None:
+        self.ledger.take_back(test)
+        self._open[self._place(test)].append(test)
 
     def _steal(self, worker: WorkerState, tests: tuple[int, ...]) -> None:
         self._steals.setdefault(worker.id, deque()).append(tests)
@@ -452,8 +459,7 @@ class ForeignDealer:
         self._out += [GiveUp(reason), NotRun(self.abandon(), reason)]
 
     def _pending(self) -> list[TestIndex]:
-        tests = self.ledger.unsettled_tests()
-        return [test for test in tests if self.ledger.state(test) is State.PENDING]
+        return [test for copies in self._open for test in copies]
 
     def _place(self, test: TestIndex) -> int:
         """A test's place in the collected order, whichever copy it is."""
