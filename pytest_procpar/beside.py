@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Generator
-from types import ModuleType
 
 import pytest
 
 from pytest_procpar.settings import count_workers, is_remote, wants_recheck
 
-__all__ = ["EarlyCount", "check_name", "headline", "left_to_xdist", "loaded_xdist", "needs_own_workers"]
+__all__ = ["EarlyCount", "check_name", "headline", "left_to_xdist", "needs_own_workers"]
 
 #: The major versions whose options and plugin objects are known.
 _KNOWN = ("3",)
@@ -32,8 +31,8 @@ _OURS = {
     "start_method": "--start-method",
 }
 
-#: Plugins that have something prepared for their workers' sake only if one is called xdist, and then fail there
-#: for want of it; and the options without which they do not, if there are any.
+#: Plugins that have something prepared for their workers only if a plugin is called xdist, and fail there for
+#: want of it; and the options without which they do not, if there are any.
 _FRAIL: dict[str, tuple[str, ...]] = {
     "randomly": (),
     "random_order": (),
@@ -45,19 +44,13 @@ _FRAIL: dict[str, tuple[str, ...]] = {
 _LEFT = pytest.StashKey["str | None"]()
 
 
-def loaded_xdist(pluginmanager: pytest.PytestPluginManager) -> ModuleType | None:
-    """The plugin of pytest-xdist, under whichever name it was loaded; None if it was not."""
-    module = sys.modules.get("xdist.plugin")
-    return module if module is not None and pluginmanager.is_registered(module) else None
-
-
 def left_to_xdist(config: pytest.Config) -> str | None:
-    """What a run needs that only pytest-xdist has; None if the run is ours, or there is no pytest-xdist.
+    """What a run needs that only pytest-xdist has, which is loaded; None if the run is ours.
 
     To be asked before anybody has changed the options.
     """
     if _LEFT not in config.stash:
-        config.stash[_LEFT] = _why_left(config) if loaded_xdist(config.pluginmanager) else None
+        config.stash[_LEFT] = _why_left(config)
     return config.stash[_LEFT]
 
 
@@ -88,14 +81,11 @@ def needs_own_workers(config: pytest.Config) -> str | None:
 
 
 def headline(config: pytest.Config, *, is_ours: bool) -> str | None:
-    """What the header says of the two; None where nothing is distributed, or there is no pytest-xdist.
+    """What the header says where pytest-xdist is loaded; None where nothing is distributed.
 
     :param is_ours: whether this plugin runs the tests.
     """
-    pluginmanager = config.pluginmanager
-    if loaded_xdist(pluginmanager) is None:
-        return None
-    name = pluginmanager.get_name(sys.modules["pytest_procpar.plugin"])
+    name = config.pluginmanager.get_name(sys.modules["pytest_procpar.plugin"])
     xdist = f"pytest-xdist {_version()}"
     if is_ours:
         return f"procpar: runs the tests of -n in place of {xdist}; -p no:{name} gives them back"

@@ -183,6 +183,12 @@ def _add_replay(group: pytest.OptionGroup) -> None:
         group.addoption("--procpar-replay", **about)
 
 
+def _xdist_is_loaded(pluginmanager: pytest.PytestPluginManager) -> bool:
+    """Whether pytest-xdist's own plugin is there, under whichever name it was loaded."""
+    module = sys.modules.get("xdist.plugin")
+    return module is not None and pluginmanager.is_registered(module)
+
+
 def _register_shim(pluginmanager: pytest.PytestPluginManager) -> None:
     """Stand in for pytest-xdist: its hooks, its fixtures, and its name unless that is blocked."""
     from pytest_procpar.compat import xdist_hooks, xdist_shim
@@ -213,11 +219,10 @@ def pytest_load_initial_conftests(
         early_config.known_args_namespace = parser.parse_known_args(
             args, namespace=copy.copy(early_config.option)
         )
-    if "xdist.plugin" in sys.modules:
-        from pytest_procpar.beside import EarlyCount, loaded_xdist
+    if _xdist_is_loaded(early_config.pluginmanager):
+        from pytest_procpar.beside import EarlyCount
 
-        if loaded_xdist(early_config.pluginmanager) is not None:
-            early_config.pluginmanager.register(EarlyCount(), "procpar-early-count")
+        early_config.pluginmanager.register(EarlyCount(), "procpar-early-count")
     known = early_config.known_args_namespace
     if (known.isolate or known.max_tests_per_worker) and not known.numprocesses:
         known.numprocesses = 1  # pytest-cov, for one, asks here whether there will be workers
@@ -247,7 +252,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         install_replay(config, read_replay(config.option.procpar_replay))
     if hasattr(config, "workerinput"):  # a worker of pytest-xdist's
         return
-    if "xdist.plugin" in sys.modules:
+    if _xdist_is_loaded(config.pluginmanager):
         from pytest_procpar.beside import left_to_xdist, needs_own_workers
 
         left, wanted = left_to_xdist(config), needs_own_workers(config)
@@ -269,10 +274,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """Make the marks known, parallel run or not, and start what was asked for beside running tests."""
     from pytest_procpar.settings import has_pytest_forked
 
-    config.addinivalue_line(
-        "markers",
-        "xdist_group(name): tests with the same name run in the same worker under --dist=loadgroup.",
-    )
+    if not _xdist_is_loaded(config.pluginmanager):
+        config.addinivalue_line(
+            "markers",
+            "xdist_group(name): tests with the same name run in the same worker under --dist=loadgroup.",
+        )
     config.addinivalue_line(
         "markers",
         "hang_timeout(seconds): how long a test may run with -n, whatever --hang-timeout says; 0: no limit.",
@@ -322,7 +328,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     lines = []
     if config.option.numprocesses == 0 and wants_recheck(config):
         lines.append("procpar: nothing is re-checked with -n 0")
-    if "xdist.plugin" in sys.modules:
+    if _xdist_is_loaded(config.pluginmanager):
         from pytest_procpar.beside import headline
 
         ours = getattr(sys.modules.get("pytest_procpar.session"), "Controller", ())
