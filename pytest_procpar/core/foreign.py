@@ -148,15 +148,7 @@ class ForeignDealer:
         """Assign nothing: the scheduler will."""
 
     def ready(self, worker: WorkerState, now: float) -> None:
-        """Tell the scheduler of a worker that has come up."""
-        if not self._stopped:
-            node = self._node(worker.id)
-            self._known.add(worker.id)
-            self._scheduler.add_node(node)
-            self._scheduler.add_node_collection(node, list(self._collection))
-            if self._scheduler.collection_is_completed:
-                self._scheduling = True
-                self._scheduler.schedule()
+        """Let the scheduler have a worker that has come up."""
         self.feed_hungry(now)
 
     def condemn(self, worker: WorkerState, now: float) -> None:
@@ -310,15 +302,30 @@ class ForeignDealer:
     def feed_hungry(self, now: float) -> None:
         """Carry out what the scheduler wants, and see what it has lost."""
         if not self._stopped:
-            self._obey()
-            if self._is_stuck() and self._refused:
-                for worker_id in set(self._refused):
+            for worker_id in set(self._refused):
+                if worker_id not in self._workers or self._workers[worker_id].idle:
                     self._refuse(worker_id)
-                self._obey()
+            self._introduce()
+            self._obey()
             if self._is_stuck():
                 self._look_for_lost()
         for worker in self._workers.values():
             self._feed(worker)
+
+    def _introduce(self) -> None:
+        """Tell the scheduler of the workers that have come up; of the first ones, in their order."""
+        for worker in self._workers.values():
+            if worker.phase is Phase.STARTING and not self._scheduling:
+                return
+            if worker.phase is not Phase.ACTIVE or worker.id in self._known:
+                continue
+            node = self._node(worker.id)
+            self._known.add(worker.id)
+            self._scheduler.add_node(node)
+            self._scheduler.add_node_collection(node, list(self._collection))
+            if self._scheduler.collection_is_completed:
+                self._scheduling = True
+                self._scheduler.schedule()
 
     def _obey(self, *, only_pending: bool = False) -> None:
         """Carry out orders, and answer, until there are none.

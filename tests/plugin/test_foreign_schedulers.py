@@ -229,7 +229,7 @@ def test_tests_that_have_not_begun_can_be_stolen_all_or_none(suite: Suite) -> No
 
             def mark_test_complete(self, node, item_index, duration=0):
                 super().mark_test_complete(node, item_index, duration)
-                if item_index == 3:
+                if item_index == 3:  # gw0 has one left to run
                     node.send_steal([2, 3])
     """,
     )
@@ -259,7 +259,8 @@ def test_a_test_that_is_sent_twice_runs_twice(suite: Suite) -> None:
     finished.assert_summary(passed=6)
     ran = Counter((note["worker"], note["test"]) for note in finished.notes("ran"))
     assert ran == Counter((worker, test) for worker in ("gw0", "gw1") for test in range(3))
-    assert {note["nodeid"]: note["index"] for note in finished.notes("report")} == dict(zip(ids(3), range(3)))
+    indices = {note["nodeid"]: note["index"] for note in finished.notes("report")}
+    assert indices == {nodeid: index for index, nodeid in enumerate(ids(3))}
 
 
 def test_plugins_get_to_see_the_scheduler(suite: Suite) -> None:
