@@ -125,8 +125,10 @@ class ForeignDealer:
         self._copies = [1] * len(collection)
         self._sent: set[int] = set()
         self._crashed: set[int] = set()
-        #: What runs without the scheduler's knowledge, which had lost it.
+        #: What runs without the scheduler's knowledge, which had lost it; and what it does not know to be
+        #: settled, and may send yet.
         self._rescued: set[TestIndex] = set()
+        self._unknown: set[int] = set()
 
     @property
     def served(self) -> bool:
@@ -171,26 +173,13 @@ class ForeignDealer:
         self._rescued.difference_update(left, () if crashed is None else (crashed,))
         self._winding_up = False
         if not self._stopped and worker.id in self._known:
-            self._remove(worker, {self._collection[self._place(test)] for test in left})
-        return crashed
-
-    def _remove(self, worker: WorkerState, left: set[str]) -> None:
-        """Have the scheduler take back what it has sent to a dead worker.
-
-        It takes the first of these tests for the culprit. If the worker died between two tests, or what ran
-        is not the first one to its mind, that test is among those `left`, and still to run.
-        """
+            node = self._node(worker.id)
+            if node in self._scheduler.nodes:
+                # It takes the first test that it has sent there for the culprit, and may never send it again,
+                # though the worker has died between two tests: that test is found among the lost ones.
+                self._scheduler.remove_node(node)
         self._known.discard(worker.id)
-        node = self._node(worker.id)
-        if node not in self._scheduler.nodes:
-            return
-        suspect = self._scheduler.remove_node(node)
-        if suspect is None or suspect not in left:
-            return
-        try:
-            self._scheduler.mark_test_pending(suspect)
-        except NotImplementedError:
-            pass  # it sends what the worker had again, or will be found to have lost it
+        return crashed
 
     # --- tests begin and end ---
 
@@ -280,6 +269,7 @@ class ForeignDealer:
         for test in left:
             self.ledger.drop(test)
             self._open[self._place(test)].remove(test)
+            self._unknown.add(self._place(test))
         return left
 
     def stop(self) -> None:
@@ -364,7 +354,8 @@ class ForeignDealer:
         pending = self._open[place]
         if worker is None or worker.phase is Phase.FINISHING:
             return  # found to be lost if nobody else gets it
-        if not pending and (only_pending or place in self._crashed):
+        if not pending and (only_pending or place in self._crashed or place in self._unknown):
+            self._unknown.discard(place)
             self._answers.append((worker_id, place))
             return
         self._assign(worker, pending[0] if pending else self._another(place))
@@ -460,6 +451,7 @@ class ForeignDealer:
             worker = next(iter(self._workers.values()))
             for test in lost:
                 self._rescued.add(test)
+                self._unknown.add(self._place(test))
                 self._assign(worker, test)
             return
         reason = f"the scheduler {self._name} has given these tests to no worker"
