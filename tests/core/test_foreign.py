@@ -27,7 +27,6 @@ PROMISES = [
     ours.a_worker_is_spawned_at_the_start_or_for_a_dead_one_or_for_a_test_put_back,
     ours.only_workers_that_did_not_come_up_or_end_in_time_are_killed,
     ours.only_what_exceeds_its_limit_is_ended_and_its_stacks_are_asked_for_before,
-    ours.what_hangs_is_found_hanging,
 ]
 
 
