@@ -141,7 +141,7 @@ def test_without_n_nothing_is_distributed_and_nothing_said(
         assert not headline(finished)
 
 
-@pytest.mark.parametrize("way", ["autoload, procpar first", "-p procpar -p xdist", "-p procpar"])
+@pytest.mark.parametrize("way", ["autoload, procpar first", "-p procpar"])
 def test_addopts_and_what_only_shows_something(
     suite: Suite, install_xdist: Callable[..., None], way: str
 ) -> None:
@@ -218,13 +218,12 @@ def test_auto_is_not_what_xdist_counts(suite: Suite, install_xdist: Callable[...
 # --- what is left to pytest-xdist -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("way", ["-p xdist -p procpar", "autoload, procpar first"])
 @pytest.mark.parametrize(
-    ("args", "what"),
+    ("way", "args", "what"),
     [
-        (["-n2", "--px=id=proxy//popen"], "--px"),
-        (["-n2", "--rsyncdir=."], "--rsyncdir"),
-        (["--dist=load", f"--tx=2*popen//python={sys.executable}"], "--tx=2*popen//python=*"),
+        ("-p xdist -p procpar", ["-n2", "--px=id=proxy//popen"], "--px"),
+        ("-p procpar -p xdist", ["-n2", "--rsyncdir=."], "--rsyncdir"),
+        ("autoload, procpar first", ["-d", f"--tx=2*popen//python={sys.executable}"], "--tx=2*popen//*"),
     ],
     ids=["px", "rsyncdir", "tx"],
 )
