@@ -8,7 +8,9 @@ from __future__ import annotations
 import copy
 import importlib.util
 import os
+import sys
 from collections.abc import Generator
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -197,6 +199,12 @@ def _add_replay(group: pytest.OptionGroup) -> None:
         group.addoption("--procpar-replay", **about)
 
 
+def _xdist_is_loaded(pluginmanager: pytest.PytestPluginManager) -> bool:
+    """Whether pytest-xdist's own plugin is there, under whichever name it was loaded."""
+    module = sys.modules.get("xdist.plugin")
+    return module is not None and pluginmanager.is_registered(module)
+
+
 def _register_shim(pluginmanager: pytest.PytestPluginManager) -> None:
     """Stand in for pytest-xdist: its hooks, its fixtures, and its name unless that is blocked."""
     from pytest_procpar.compat import xdist_hooks, xdist_shim
@@ -204,6 +212,8 @@ def _register_shim(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(xdist_hooks)
     if pluginmanager.register(xdist_shim, "xdist") is None:
         pluginmanager.register(xdist_shim, "procpar-xdist-shim")
+    # A conftest may ask for it by this name, and would have the options defined a second time.
+    pluginmanager.register(ModuleType("xdist.plugin"), "xdist.plugin")
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
@@ -225,6 +235,10 @@ def pytest_load_initial_conftests(
         early_config.known_args_namespace = parser.parse_known_args(
             args, namespace=copy.copy(early_config.option)
         )
+    if _xdist_is_loaded(early_config.pluginmanager):
+        from pytest_procpar.beside import EarlyCount
+
+        early_config.pluginmanager.register(EarlyCount(), "procpar-early-count")
     known = early_config.known_args_namespace
     if (known.isolate or known.max_tests_per_worker) and not known.numprocesses:
         known.numprocesses = 1  # pytest-cov, for one, asks here whether there will be workers
@@ -256,8 +270,21 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         from pytest_procpar.replayfile import read_replay
 
         install_replay(config, read_replay(config.option.procpar_replay))
+    if hasattr(config, "workerinput"):  # a worker of pytest-xdist's
+        return
+    if _xdist_is_loaded(config.pluginmanager):
+        from pytest_procpar.beside import left_to_xdist, needs_own_workers
+
+        left, wanted = left_to_xdist(config), needs_own_workers(config)
+        if left is not None and wanted is not None:
+            raise pytest.UsageError(f"{wanted}: this run is left to pytest-xdist, which alone has {left}")
+        if left is not None:
+            return
     settings = read_settings(config)
     if settings is not None:
+        from pytest_procpar.beside import check_name
+
+        check_name(config)
         from pytest_procpar.session import start
 
         start(config, settings)
@@ -267,10 +294,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """Make the marks known, parallel run or not, and start what was asked for beside running tests."""
     from pytest_procpar.settings import has_pytest_forked
 
-    config.addinivalue_line(
-        "markers",
-        "xdist_group(name): tests with the same name run in the same worker under --dist=loadgroup.",
-    )
+    if not _xdist_is_loaded(config.pluginmanager):
+        config.addinivalue_line(
+            "markers",
+            "xdist_group(name): tests with the same name run in the same worker under --dist=loadgroup.",
+        )
     config.addinivalue_line(
         "markers",
         "hang_timeout(seconds): how long a test may run with -n, whatever --hang-timeout says; 0: no limit.",
@@ -313,13 +341,20 @@ def pytest_runtestloop(session: pytest.Session) -> None:
             install_marked(session, marked)
 
 
-def pytest_report_header(config: pytest.Config) -> str | None:
-    """Say that a re-check was asked for and cannot be had."""
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say who runs the tests if that may be in doubt, and that a re-check was asked for and cannot be had."""
     from pytest_procpar.settings import wants_recheck
 
+    lines = []
     if config.option.numprocesses == 0 and wants_recheck(config):
-        return "procpar: nothing is re-checked with -n 0"
-    return None
+        lines.append("procpar: nothing is re-checked with -n 0")
+    if _xdist_is_loaded(config.pluginmanager):
+        from pytest_procpar.beside import headline
+
+        ours = getattr(sys.modules.get("pytest_procpar.session"), "Controller", ())
+        line = headline(config, is_ours=isinstance(config.pluginmanager.getplugin("dsession"), ours))
+        lines += [line] if line is not None else []
+    return lines
 
 
 def pytest_procpar_worker_forked(config: pytest.Config) -> None:

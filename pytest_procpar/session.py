@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections import deque
 from collections.abc import Callable
+from queue import Queue
 from time import time
 
 import pytest
@@ -17,6 +18,8 @@ from pytest_procpar.compat.internals import postpone_fixture_manager, shared_bas
 from pytest_procpar.compat.nodes import Nodes
 from pytest_procpar.compat.output import end_progress_line, output_in_batches
 from pytest_procpar.compat.reports import add_finding_properties
+from pytest_procpar.compat.scheduling import ForeignScheduling, OwnScheduling, make_scheduling
+from pytest_procpar.compat.xdist import NodeManager
 from pytest_procpar.core import events
 from pytest_procpar.core.events import Event
 from pytest_procpar.core.insights import Rechecked
@@ -86,7 +89,8 @@ class Controller:
         self._run = Run(settings.run_options())
         self._terminal = Terminal(config)
         self._nodes = Nodes(config, settings.testrunuid)
-        self._results = Results(config)
+        self._scheduling: OwnScheduling | ForeignScheduling = OwnScheduling(config, self._nodes)
+        self._results = Results(config, self._scheduling)
         self._session: pytest.Session
         self._show: Callable[[], None]
         self._make_fixture_manager: Callable[[pytest.Session], None]
@@ -117,6 +121,23 @@ class Controller:
         self._server_gone = False
         self._kill_at: float | None = None
 
+    # --- what plugins look at under the name dsession ---
+
+    @property
+    def sched(self) -> object:
+        """The scheduler, as far as it shows itself."""
+        return self._scheduling.scheduler
+
+    @property
+    def nodemanager(self) -> NodeManager:
+        """What the workers have in common."""
+        return self._nodes.manager
+
+    @property
+    def queue(self) -> Queue[object]:
+        """Where pytest-xdist keeps what has happened and was not dealt with: here nothing."""
+        return Queue()
+
     # --- pytest's session, as far as the controller goes through it ---
 
     @pytest.hookimpl(tryfirst=True)
@@ -146,6 +167,10 @@ class Controller:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Run the tests: returns, or raises what ended the run, when all processes are gone."""
+        foreign = make_scheduling(self._config, self._nodes)
+        if foreign is not None:
+            self._scheduling = self._results.scheduling = foreign
+            self._run.deal_by(foreign.lane)
         with Signals() as signals, output_in_batches(self._config) as self._show:
             self._cluster.listen_to(signals.fd)
             try:
@@ -373,11 +398,12 @@ class Controller:
         self._ending.collection_failed = not runnable
         self._results.collected(ids)
         self._run_record.collected(ids, collected.apart)
+        self._scheduling.collected(ids, keys)
         started = self._collecting.started
-        count = started or self._settings.run_options().workers_for(len(ids))
+        count = started or self._run.workers_for(len(ids))
         self._nodes.make_ready(count, ids)
         if runnable:
-            dist = None if self._settings.pinned else self._settings.dist
+            dist = self._scheduling.name or (None if self._settings.pinned else self._settings.dist)
             self._terminal.collected(count, len(ids), dist, collected.lines)
         self._collected = True
         limits = tuple(collected.limits.items()) if runnable else ()

@@ -7,6 +7,7 @@ import importlib.util
 import math
 import os
 import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -18,8 +19,9 @@ from pytest_procpar.core.record import record
 from pytest_procpar.replayfile import REPLAY, Replay
 
 __all__ = [
-    "RECHECKS", "START_METHODS", "RecheckOptions", "Settings", "WorkerOptions", "has_pytest_forked",
-    "isolating_marks", "parse_count", "parse_numprocesses", "parse_seconds", "read_settings", "start_method",
+    "RECHECKS", "START_METHODS", "RecheckOptions", "Settings", "WorkerOptions", "count_workers",
+    "has_pytest_forked", "is_remote", "isolating_marks", "parse_count", "parse_numprocesses", "parse_seconds",
+    "read_settings", "start_method",
     "wants_recheck",
 ]  # fmt: skip
 
@@ -260,15 +262,8 @@ def _isolation(config: pytest.Config) -> str | None:
 def _workers(config: pytest.Config) -> int:
     """How many workers the command line wants, in all its spellings; 0 for none."""
     option = config.option
+    count_workers(config)
     wanted: Any = option.numprocesses
-    if wanted in ("auto", "logical"):
-        if getattr(option, "usepdb", False) or getattr(option, "trace", False):
-            wanted = 0
-        else:
-            # Not by pytest-xdist's own answer, where it is installed: it knows no cgroup quota.
-            wanted = config.pluginmanager.subset_hook_caller(
-                "pytest_xdist_auto_num_workers", [config.pluginmanager.getplugin("xdist")]
-            )(config=config)
     if wanted is None and option.tx:
         wanted = sum(map(_local_workers, option.tx))
     workers = _checked("-n", wanted, 0) or 0
@@ -278,6 +273,23 @@ def _workers(config: pytest.Config) -> int:
             option.numprocesses, option.dist, option.tx = 0, "no", []
         return 0
     return min(workers, limit) if limit else workers
+
+
+def count_workers(config: pytest.Config) -> None:
+    """Put a number into the place of ``-n auto`` and ``-n logical``.
+
+    :raises pytest.UsageError: if a plugin gives something else.
+    """
+    option = config.option
+    if option.numprocesses not in ("auto", "logical"):
+        return
+    wanted: object = 0
+    if not getattr(option, "usepdb", False) and not getattr(option, "trace", False):
+        # Not by pytest-xdist's own answer, where it is installed: it knows no cgroup quota.
+        wanted = config.pluginmanager.subset_hook_caller(
+            "pytest_xdist_auto_num_workers", [sys.modules.get("xdist.plugin")]
+        )(config=config)
+    option.numprocesses = _checked("-n", wanted, 0)
 
 
 def _workers_of_replay(config: pytest.Config, workers: int, replay: Replay) -> int:
@@ -302,8 +314,27 @@ def _checked(name: str, value: object, least: int) -> int | None:
     return number
 
 
+def is_remote(spec: str) -> bool:
+    """Whether a ``--tx`` value asks for more than workers as this process is one.
+
+    :raises pytest.UsageError: if it is malformed.
+    """
+    return _parse_tx(spec)[1]
+
+
 def _local_workers(spec: str) -> int:
     """How many workers a ``--tx`` value asks for: ``popen`` or ``N*popen``."""
+    count, remote = _parse_tx(spec)
+    if remote:
+        raise pytest.UsageError(
+            f"--tx: {spec!r} asks for more than local workers, which is not supported yet: "
+            "give popen or N*popen, such as 4*popen"
+        )
+    return count
+
+
+def _parse_tx(spec: str) -> tuple[int, bool]:
+    """How many workers a ``--tx`` value asks for, and whether for other ones than local ones."""
     from execnet import XSpec
 
     match = re.fullmatch(r"(?:(\d+)\*)?(.+)", spec)
@@ -315,13 +346,8 @@ def _local_workers(spec: str) -> int:
         raise pytest.UsageError(
             f"--tx: malformed value {spec!r} ({error}): give popen or N*popen, such as 4*popen"
         ) from None
-    extras = sorted(set(vars(parsed)) - {"_spec", "env", "popen", "execmodel"})
-    if not parsed.popen or extras:
-        raise pytest.UsageError(
-            f"--tx: {spec!r} asks for more than local workers, which is not supported yet: "
-            "give popen or N*popen, such as 4*popen"
-        )
-    return int(match[1] or 1)
+    extras = set(vars(parsed)) - {"_spec", "env", "popen", "execmodel"}
+    return int(match[1] or 1), not parsed.popen or bool(extras)
 
 
 def _hang_timeout(config: pytest.Config) -> float:

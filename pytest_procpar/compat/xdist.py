@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+
+from pytest_procpar.core.foreign import Order
+from pytest_procpar.core.model import WorkerId
 
 __all__ = ["Gateway", "Node", "NodeManager", "Spec"]
 
@@ -23,6 +27,12 @@ class Spec:
 
     def __str__(self) -> str:
         return "popen"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Spec)  # whatever the id: a replacement has the same specification (XSpec)
+
+    def __hash__(self) -> int:
+        return hash(str(self))
 
     def __repr__(self) -> str:
         return f"<XSpec 'popen//id={self.id}'>"
@@ -88,6 +98,7 @@ class Node:
 
     workerinfo: dict[str, Any]
     workeroutput: dict[str, Any]
+    _order: Callable[[str, tuple[int, ...]], None] | None = None
 
     def __init__(self, config: pytest.Config, manager: NodeManager, worker_id: str, count: int) -> None:
         self.config = config
@@ -103,6 +114,42 @@ class Node:
 
     def __repr__(self) -> str:
         return f"<WorkerController {self.gateway.id}>"
+
+    # --- what a plugin's scheduler calls ---
+
+    def connect(self, worker: WorkerId, orders: Callable[[Order], None]) -> None:
+        """Let a scheduler command the worker."""
+        self._order = lambda what, tests: orders(Order(worker, what, tests))  # type: ignore[arg-type]
+
+    def send_runtest_some(self, indices: Sequence[int]) -> None:
+        """Have the worker run these tests, by their places in the collected order, after those it has."""
+        self._command("run", indices)
+
+    def send_runtest_all(self) -> None:
+        """Have the worker run all tests."""
+        self._command("run all")
+
+    def send_steal(self, indices: Sequence[int]) -> None:
+        """Ask for tests back: all of these, or none if the worker has begun one of them.
+
+        The answer is a call of the scheduler's ``remove_pending_tests_from_node``.
+        """
+        self._command("steal", indices)
+
+    def shutdown(self) -> None:
+        """Let the worker end once it has run what it has."""
+        self.shutting_down = True
+        self._command("shut down")
+
+    def _command(self, what: str, tests: Sequence[int] = ()) -> None:
+        if self._order is None:
+            raise RuntimeError(
+                f"{self} takes no orders: --dist decides what it runs. Return a scheduler of your own from "
+                "the hook pytest_xdist_make_scheduler."
+            )
+        self._order(what, tuple(tests))
+
+    # --- what the run does ---
 
     def make_ready(self) -> None:
         """Fill in what is known of a forked worker: it is this process's image."""

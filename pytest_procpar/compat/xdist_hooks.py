@@ -57,7 +57,10 @@ def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
 
 @pytest.hookspec(firstresult=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Not called yet: the schedulers are those of ``--dist``."""
+    """Called when the test loop begins: an object that decides who runs what in the place of ``--dist``.
+
+    It has the methods of pytest-xdist's scheduling protocol; ``docs/options.md`` says when each is called.
+    """
 
 
 @pytest.hookspec(firstresult=True)

@@ -97,6 +97,11 @@ class Ledger:
         self.unbegun += 1
         self.unsettled += 1
 
+    def grow(self, count: int) -> None:
+        """Have room for `count` more tests, which are settled until they are reopened."""
+        self._state.extend(bytes([State.SETTLED]) * count)
+        self._owner.extend([None] * count)
+
     def _move(self, test: TestIndex, source: State, target: State) -> None:
         at = test - self._first
         if self._state[at] != source:

@@ -10,7 +10,8 @@ This module holds the workers' lives: start, deadline, replacement, end. Who run
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 from .dealer import IN_HAND, Dealer
 from .events import (
@@ -35,13 +36,17 @@ from .events import (
     Stop,
     Tick,
 )
+from .foreign import ForeignDealer
 from .ledger import Ledger, LedgerError
 from .lifecycle import Phase, WorkerState
 from .model import Dist, RunOptions, TestIndex, WorkerId, assert_never
 from .policy import group_tests, split_into_lanes
 from .watchdog import Watchdog
 
-__all__ = ["Run"]
+__all__ = ["Lane", "Run"]
+
+#: Tests and the workers that share them.
+Lane: TypeAlias = Dealer | ForeignDealer
 
 #: A worker that has not reported for duty after this many seconds is killed and replaced.
 START_TIMEOUT = 60.0
@@ -56,7 +61,8 @@ class Run:
     def __init__(self, options: RunOptions, in_hand: int = IN_HAND) -> None:
         self._options = options
         self._in_hand = in_hand
-        self._lanes: list[Dealer] = []
+        self._lanes: list[Lane] = []
+        self._foreign: Callable[[list[Effect]], ForeignDealer] | None = None
         self._collected_tests = 0
         self._workers: dict[WorkerId, WorkerState] = {}
         self._next_worker = 0
@@ -71,7 +77,19 @@ class Run:
         self._quick_starts = True
         self._out: list[Effect] = []
 
+    def deal_by(self, foreign: Callable[[list[Effect]], ForeignDealer]) -> None:
+        """Let a plugin's scheduler decide who runs what; to be said before the tests are known.
+
+        :param foreign: makes the lane, given where its effects go, when the tests are known.
+        """
+        self._foreign = foreign
+
     # --- what can be asked ---
+
+    def workers_for(self, tests: int) -> int:
+        """How many workers are started for a suite: a foreign scheduler gets all that it was promised."""
+        options = self._options
+        return options.workers if self._foreign is not None and tests else options.workers_for(tests)
 
     @property
     def over(self) -> bool:
@@ -156,18 +174,25 @@ class Run:
     def _collected(self, count: int, keys: tuple[str, ...] | None, started: int, now: float) -> None:
         options = self._options
         self._collected_tests = count
+        if self._foreign is not None and count:
+            self._lanes.append(self._foreign(self._out))
+        else:
+            self._make_lanes(count, keys)
+        if self._stopping:
+            return
+        workers = max(started, self.workers_for(count))
+        for i in range(workers):
+            worker = self._spawn(now, lane=i if len(self._lanes) > 1 else 0)
+            shares = workers - i if options.dist is Dist.WORKSTEAL else workers
+            self._lanes[worker.lane].reserve(worker, shares)
+
+    def _make_lanes(self, count: int, keys: tuple[str, ...] | None) -> None:
+        options = self._options
         for tests in split_into_lanes(count, keys, options):
             units = group_tests(len(tests), keys, options)
             own = (tuple(TestIndex(tests[i]) for i in unit) for unit in units)
             ledger = Ledger(len(tests), tests.start)
             self._lanes.append(Dealer(own, ledger, options, self._out, self._in_hand))
-        if self._stopping:
-            return
-        workers = max(started, options.workers_for(count))
-        for i in range(workers):
-            worker = self._spawn(now, lane=i if len(self._lanes) > 1 else 0)
-            shares = workers - i if options.dist is Dist.WORKSTEAL else workers
-            self._lanes[worker.lane].reserve(worker, shares)
 
     def _ready(self, worker_id: WorkerId, now: float) -> None:
         worker = self._worker(worker_id)
@@ -297,7 +322,7 @@ class Run:
             return f"worker gw{self._last_dead} crashed and worker restarting disabled"
         return f"maximum crashed workers reached: {limit}"
 
-    def _give_up(self, lane: Dealer, why: str) -> None:
+    def _give_up(self, lane: Lane, why: str) -> None:
         if why != self._given_up:
             self._given_up = why
             self._out.append(GiveUp(why))

@@ -18,6 +18,7 @@ from pytest_procpar.compat.reports import (
     passed_reports,
     report_from_data,
 )
+from pytest_procpar.compat.scheduling import ForeignScheduling, OwnScheduling
 from pytest_procpar.compat.warnings import warning_from_data
 from pytest_procpar.compat.xdist import Node
 from pytest_procpar.core.messages import JunitNoted, Location, Logged, PassedPhases
@@ -39,23 +40,13 @@ class _InternalErrorText:
         return self._text
 
 
-class _CrashItemScheduler:
-    """What `pytest_handlecrashitem` gets as ``sched``."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        self.config = config
-        self.put_back = False
-
-    def mark_test_pending(self, item: str) -> None:
-        """Run the crashed test again."""
-        self.put_back = True
-
-
 class Results:
     """Calls the controller's reporting hooks."""
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, scheduling: OwnScheduling) -> None:
         self._config = config
+        #: Whom plugins may ask to run a crashed test again.
+        self.scheduling: OwnScheduling | ForeignScheduling = scheduling
         self._ids: list[str] = []
         self._locations: dict[TestIndex, Location] = {}
         #: The sections of the latest report of every test that runs.
@@ -114,10 +105,12 @@ class Results:
     def crashed(self, node: Node, test: TestIndex, death: Death) -> bool:
         """A test's process died; True if a plugin wants the test to run again."""
         report = self._verdict(node, test, death)
-        scheduler = _CrashItemScheduler(self._config)
-        self._config.hook.pytest_handlecrashitem(crashitem=self.nodeid(test), report=report, sched=scheduler)
+        item, hook = self.nodeid(test), self._config.hook
+        wanted = self.scheduling.consult(
+            item, lambda sched: hook.pytest_handlecrashitem(crashitem=item, report=report, sched=sched)
+        )
         self._show_casualty(report, node, test)
-        return scheduler.put_back
+        return wanted
 
     def hung(self, node: Node, test: TestIndex, death: Death, limit: float) -> None:
         """A test ran longer than `limit`, in seconds, and its process was ended."""

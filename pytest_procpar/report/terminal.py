@@ -59,10 +59,10 @@ class Terminal:
             f"(ini: procpar_start_method pins a method, procpar_fork_safe vouches for what is safe)"
         )
 
-    def collected(self, workers: int, tests: int, dist: Dist | None, lines: Iterable[str]) -> None:
+    def collected(self, workers: int, tests: int, dist: Dist | str | None, lines: Iterable[str]) -> None:
         """Say how many workers run how many tests, and what plugins say of the collection.
 
-        :param dist: None if no mode decides who runs what.
+        :param dist: what decides who runs what: a mode, a plugin's scheduler by its name, or neither.
         """
         if self._reporter is None:
             return
@@ -76,7 +76,8 @@ class Terminal:
             self.line(text, least=-9)
         self.line("")
         if dist is not None:
-            self.line(f"scheduling tests via {_SCHEDULERS[dist]}", least=1)
+            name = _SCHEDULERS[dist] if isinstance(dist, Dist) else dist
+            self.line(f"scheduling tests via {name}", least=1)
 
     def deselected(self, nodeids: Iterable[str]) -> None:
         """Count tests that the collection left out."""

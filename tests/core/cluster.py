@@ -291,9 +291,9 @@ class Books:
                 assert_never(effect)
 
 
-def simulate(scenario: Scenario) -> Trace:
+def simulate(scenario: Scenario, run: Run | None = None) -> Trace:
     """Let a run go from its collection to its end."""
-    return _Cluster(scenario).go()
+    return _Cluster(scenario, run).go()
 
 
 class _State(Enum):
@@ -308,10 +308,10 @@ class _State(Enum):
 
 
 class _Cluster:
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Scenario, run: Run | None) -> None:
         self.scenario = scenario
         self.random = random.Random(scenario.seed)
-        self.run = Run(scenario.options, in_hand=scenario.in_hand)
+        self.run = run or Run(scenario.options, in_hand=scenario.in_hand)
         self.trace = Trace(scenario)
         self.now = 0.0
         self._agenda: list[tuple[float, int, bool, Callable[[], None]]] = []

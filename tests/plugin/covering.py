@@ -35,7 +35,8 @@ def unused():
 """
 
 _MODULES = (
-    "called", "collected", "configured", "fixtures", "forked", "forked_exit", "hooks", "late", "pooled", "program", "terminated", "threads",
+    "called", "collected", "configured", "fixtures", "forked", "forked_exit", "hooks", "late", "pooled",
+    "program", "terminated", "threads",
 )  # fmt: skip
 
 _CONFTEST = """

@@ -205,6 +205,7 @@ def test_a_dead_worker_goes_down_with_an_error_and_a_new_one_comes(suite: Suite)
         ("newgateway", "gw1"),
         ("configure_node", "gw1"),
         ("testnodeready", "gw1"),
+        ("node_collection_finished", "gw1"),
         ("testnodedown", "gw1"),
         ("sessionfinish", None),
     ]
