@@ -6,7 +6,6 @@ import argparse
 import importlib.util
 import math
 import os
-import re
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -335,19 +334,15 @@ def _local_workers(spec: str) -> int:
 
 def _parse_tx(spec: str) -> tuple[int, bool]:
     """How many workers a ``--tx`` value asks for, and whether for other ones than local ones."""
-    from execnet import XSpec
+    from pytest_procpar.gateways import parse_spec
 
-    match = re.fullmatch(r"(?:(\d+)\*)?(.+)", spec)
     try:
-        if match is None or match[1] == "0":
-            raise ValueError("an empty specification")
-        parsed = XSpec(match[2])
-    except (ValueError, AttributeError, AssertionError) as error:
+        count, parts = parse_spec(spec)
+    except ValueError as error:
         raise pytest.UsageError(
             f"--tx: malformed value {spec!r} ({error}): give popen or N*popen, such as 4*popen"
         ) from None
-    extras = set(vars(parsed)) - {"_spec", "env", "popen", "execmodel"}
-    return int(match[1] or 1), not parsed.popen or bool(extras)
+    return count, set(parts) != {"popen"}
 
 
 def _hang_timeout(config: pytest.Config) -> float:

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from pytest_procpar.compat.gateways import Interpreter
 from pytest_procpar.core.messages import FromServer, Setup
 from pytest_procpar.core.model import StartMethod
 from pytest_procpar.core.wire import WireError
+from pytest_procpar.gateways import Interpreter
 from pytest_procpar.process.board import Board
 from pytest_procpar.process.fork import fork
 from pytest_procpar.process.hazards import (
