@@ -1,11 +1,15 @@
-"""Prints what is left of databases: how many of which names, and whether they are whole."""
+"""Prints which databases are left, whatever worker's, and whether they are whole."""
 
 import glob
 import re
 import sqlite3
 
+found = set()
 for path in sorted(glob.glob("*.sqlite3*")):
     if path.endswith(("-wal", "-shm", "-journal")):
-        print(path)
+        found.add(path)
         continue
-    print(re.sub(r"_gw\d+", "", path), sqlite3.connect(path).execute("PRAGMA integrity_check").fetchone()[0])
+    found.add(
+        (re.sub(r"_gw\d+", "", path), sqlite3.connect(path).execute("PRAGMA integrity_check").fetchone()[0])
+    )
+print("\n".join(sorted(map(str, found))))

@@ -1,4 +1,4 @@
-"""Prints the lines of log.jsonl about tests, warnings and the session, sorted, without what always differs."""
+"""Prints the lines of log.jsonl about tests, warnings and the session, sorted, without what varies."""
 
 import json
 

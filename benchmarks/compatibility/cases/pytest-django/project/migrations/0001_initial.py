@@ -6,6 +6,9 @@ class Migration(migrations.Migration):
     operations = [
         migrations.CreateModel(
             "Thing",
-            [("id", models.AutoField(primary_key=True)), ("name", models.CharField(max_length=40, unique=True))],
+            [
+                ("id", models.AutoField(primary_key=True)),
+                ("name", models.CharField(max_length=40, unique=True)),
+            ],
         )
     ]
