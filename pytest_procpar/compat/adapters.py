@@ -22,6 +22,8 @@ __all__ = ["adapt", "adapted_sockets", "introduce"]
 
 #: What was made before the fork and is used by others: were it freed here, it would end their connection.
 _KEPT: list[object] = []
+#: The row of a worker in Allure's timeline, for all processes that run its tests.
+_ROWS: dict[str, str] = {}
 
 
 class _Adapter(NamedTuple):
@@ -188,7 +190,8 @@ def _renew_allure(config: pytest.Config, throw_away: bool) -> None:
     listener: Any = config.pluginmanager.getplugin("allure_listener")
     if listener is None:
         return
-    listener._thread = sys.modules["allure_commons.utils"].thread_tag()
+    worker = config.workerinput["workerid"]  # type: ignore[attr-defined]
+    listener._thread = _ROWS.setdefault(worker, sys.modules["allure_commons.utils"].thread_tag())
     if throw_away:
         writers = sys.modules["allure_commons"].plugin_manager
         logger = sys.modules["allure_commons.logger"].AllureFileLogger

@@ -327,6 +327,20 @@ def test_allure_tells_a_worker_from_another(suite: Suite) -> None:
     suite.run("-n", "1").assert_summary(passed=1)
 
 
+def test_allure_has_one_row_for_the_processes_of_a_worker(suite: Suite) -> None:
+    allure(suite)
+    suite.tests("""
+        import os, pytest
+        from recorder import note
+
+        @pytest.mark.parametrize("i", range(4))
+        def test(i, request):
+            note("row", row=request.config.pluginmanager.getplugin("allure_listener")._thread)
+    """)
+    run = suite.run("-n", "2", "--isolate")
+    assert len(set(run.facts("row", "row"))) == len(set(run.facts("row", "worker")))
+
+
 def test_a_recheck_writes_no_results_of_allure(suite: Suite) -> None:
     allure(suite)
     suite.tests("""
