@@ -133,7 +133,7 @@ def test_workerinput_is_there_at_configure(suite: Suite) -> None:
         note("forked", gift=config.workerinput["gift"], items=len(session.items))
     """
     )
-    finished = suite.run("-n2")
+    finished = suite.run("-n2", "--start-method=fork")
     finished.assert_summary(passed=4)
     assert finished.facts("at_configure", "gift") == ["for gw0"]
     assert sorted(finished.facts("forked", "gift")) == ["for gw0", "for gw1"]
