@@ -258,13 +258,12 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         install_replay(config, read_replay(config.option.procpar_replay))
     settings = read_settings(config)
     if settings is not None:
-        from pytest_procpar.compat.adapters import introduce
         from pytest_procpar.session import start
 
-        introduce()
         start(config, settings)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marks known, parallel run or not, and start what was asked for beside running tests."""
     from pytest_procpar.settings import has_pytest_forked
@@ -283,6 +282,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if not has_pytest_forked():
         config.addinivalue_line("markers", "forked: the same as isolated.")
     in_worker = hasattr(config, "workerinput")
+    if in_worker or config.pluginmanager.hasplugin("dsession"):
+        from pytest_procpar.compat.adapters import introduce
+
+        introduce(config)
     if config.option.procpar_report is not None and not in_worker:
         from pytest_procpar.report.jsonreport import install as install_report
 

@@ -99,7 +99,9 @@ def test_rerunfailures_answers_come_to_the_worker_that_has_asked(suite: Suite) -
             for k in range(20):
                 assert database._get(str(i), str(k)) == f"{i}|{k}"
     """)
-    suite.run("-p", "pytest_rerunfailures", "-n", "4").assert_summary(passed=200)
+    run = suite.run("-p", "pytest_rerunfailures", "-n", "4")
+    run.assert_summary(passed=200)
+    assert "start method" not in run.out  # the socket is one that is seen to
 
 
 def test_rerunfailures_is_told_that_no_report_is_lost_here(suite: Suite) -> None:
@@ -390,9 +392,10 @@ def test_containers_of_a_worker_have_its_own_session_id(suite: Suite) -> None:
     suite.conftest("""
         from pytest_procpar.compat.adapters import adapted_sockets
         from recorder import note
-        from testcontainers.core import container, docker_client, labels
 
         def pytest_collection_finish(session):
+            from testcontainers.core import container, docker_client
+
             fd = container.Reaper._socket.fileno()
             note("sockets", right=adapted_sockets(session.config) == {fd})
     """)
@@ -416,7 +419,7 @@ def test_containers_of_a_worker_have_its_own_session_id(suite: Suite) -> None:
 # --- Django ---
 
 
-def test_open_connections_of_django_are_let_go_of_but_not_closed(suite: Suite) -> None:
+def django(suite: Suite) -> None:
     suite.file("django/__init__.py", "")
     suite.file("django/conf.py", "class settings:\n    configured = True\n")
     suite.file(
@@ -454,12 +457,17 @@ def test_open_connections_of_django_are_let_go_of_but_not_closed(suite: Suite) -
         peer = connections.wrappers["server"].connection.peer
         """,
     )
+
+
+def test_open_connections_of_django_are_let_go_of_but_not_closed(suite: Suite) -> None:
+    django(suite)
     suite.conftest("""
-        from django import conf, db
         from pytest_procpar.compat.adapters import adapted_sockets
         from recorder import note
 
         def pytest_collection_finish(session):
+            from django import conf, db
+
             wrappers = db.connections.wrappers
             fds = {wrappers[name].connection.fileno() for name in ("server", "file")}
             note("sockets", right=adapted_sockets(session.config) == fds)
@@ -478,6 +486,31 @@ def test_open_connections_of_django_are_let_go_of_but_not_closed(suite: Suite) -
             with pytest.raises(BlockingIOError):
                 peer.recv(10)
     """)
-    run = suite.run("-n", "1")
+    run = suite.run("-n", "1", "--start-method", "fork")  # here is the server's end, too
     run.assert_summary(passed=1)
     assert run.facts("sockets", "right") == [True]
+
+
+@pytest.mark.parametrize(
+    ("method", "imported", "kept"),
+    [
+        ("fork", "in the conftest", False),
+        ("fork", "in the test module", False),
+        ("fork-early", "in the conftest", False),
+        ("fork-early", "in the test module", True),
+        ("spawn", "in the conftest", True),
+    ],
+)
+def test_only_connections_that_were_opened_before_a_fork_are_let_go_of(
+    suite: Suite, method: str, imported: str, kept: bool
+) -> None:
+    django(suite)
+    suite.conftest("from django import conf, db" if imported == "in the conftest" else "")
+    suite.tests(f"""
+        from django import conf
+        from django.db import connections
+
+        def test():
+            assert (connections.wrappers["server"].connection is not None) == {kept}
+    """)
+    suite.run("-n", "1", "--start-method", method).assert_summary(passed=1)
