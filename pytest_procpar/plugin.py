@@ -290,6 +290,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         start(config, settings)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marks known, parallel run or not, and start what was asked for beside running tests."""
     from pytest_procpar.settings import has_pytest_forked
@@ -309,6 +310,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if not has_pytest_forked():
         config.addinivalue_line("markers", "forked: the same as isolated.")
     in_worker = hasattr(config, "workerinput")
+    if in_worker or config.pluginmanager.hasplugin("dsession"):
+        from pytest_procpar.compat.adapters import introduce
+
+        introduce(config)
     if config.option.procpar_report is not None and not in_worker:
         from pytest_procpar.report.jsonreport import install as install_report
 
@@ -357,8 +362,12 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     return lines
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_procpar_worker_forked(config: pytest.Config) -> None:
-    """Look for leaks in a worker, if that was asked for."""
+    """Renew what plugins must not share, before others ask them; look for leaks, if that was asked for."""
+    from pytest_procpar.compat.adapters import adapt
+
+    adapt(config)
     if config.option.leaks is not None:
         from pytest_procpar.process.leaks import install
 

@@ -6,7 +6,7 @@ import os
 import sys
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from queue import Queue
 from time import time
 
@@ -146,9 +146,14 @@ class Controller:
         config.option.tx = []
         self._make_fixture_manager = postpone_fixture_manager(config)
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionstart(self, session: pytest.Session) -> None:
-        """Let plugins prepare the workers, and hand the fork server what it waits for."""
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> Generator[None]:
+        """Let plugins prepare the workers, and hand the fork server what it waits for.
+
+        After all others, the header's `trylast` included: pytest-testmon's part of it makes entries that its
+        workers cannot make.
+        """
+        yield
         self._session = session
         self._config.option.tx = ["popen"] * self._settings.workers
         self._terminal.prepare()

@@ -39,7 +39,8 @@ class Prepared:
     cwd: Path
 
 
-def _call(what: str, *command: str | Path) -> None:
+def call(what: str, *command: str | Path) -> str:
+    """What a command has printed. Raises `PrepareError`, with the end of it, if it fails."""
     done = subprocess.run(
         [str(word) for word in command],
         stdin=subprocess.DEVNULL,
@@ -51,6 +52,7 @@ def _call(what: str, *command: str | Path) -> None:
     if done.returncode:
         tail = "\n".join(done.stdout.splitlines()[-15:])
         raise PrepareError(f"{what} failed:\n{tail}")
+    return done.stdout
 
 
 def _canonical(name: str) -> str:
@@ -69,7 +71,7 @@ def download(suite: Suite, folder: Path) -> Path:
         # Only this project as an sdist: its build backend may come as a wheel.
         options = ("--no-deps", "--no-binary", suite.name, "--dest", folder)
         pip = (sys.executable, "-m", "pip", "download", "--quiet")
-        _call(f"download of {suite.requirement}", *pip, *options, suite.requirement)
+        call(f"download of {suite.requirement}", *pip, *options, suite.requirement)
     sdist = found()
     if sdist is None:
         raise PrepareError(f"{suite.requirement} has no sdist that ends in .tar.gz")
@@ -100,7 +102,7 @@ def plugin_requirement(plugin: str, work: Path) -> str:
     wheels = work / "wheels"
     shutil.rmtree(wheels, ignore_errors=True)
     pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps")
-    _call(f"build of {path.resolve().name}", *pip, "--wheel-dir", wheels, path.resolve())
+    call(f"build of {path.resolve().name}", *pip, "--wheel-dir", wheels, path.resolve())
     (wheel,) = wheels.glob("*.whl")
     return str(wheel.resolve())
 
@@ -122,27 +124,31 @@ def _fingerprint(words: list[str]) -> str:
 
 
 def environment(suite: Suite, sdist: Path, pytest: str, plugin: str, folder: Path) -> None:
-    """Make ``folder`` a virtual environment with the project, its requirements, pytest and plugin.
+    """Make ``folder`` a virtual environment with the project, its requirements, pytest and plugin."""
+    extras = f"[{','.join(suite.extras)}]" if suite.extras else ""
+    install([f"{sdist}{extras}", *suite.requirements, pytest], plugin, folder)
+
+
+def install(base: list[str], plugin: str, folder: Path) -> None:
+    """Make ``folder`` a virtual environment with ``base``, the last of which is pytest, and ``plugin``.
 
     The first installation is kept while nothing of it changes; a plugin that changed alone is
     installed over the old one.
     """
     stamp, plugin_stamp = folder / "stamp", folder / "plugin-stamp"
-    extras = f"[{','.join(suite.extras)}]" if suite.extras else ""
-    base = [f"{sdist}{extras}", *suite.requirements, pytest]
     python = folder / "bin" / "python"
     pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
     if not stamp.exists() or stamp.read_text() != _fingerprint(base):
         shutil.rmtree(folder, ignore_errors=True)
-        _call("making an environment", sys.executable, "-m", "venv", folder)
-        _call(f"installing {suite.name}", *pip, *base)
+        call("making an environment", sys.executable, "-m", "venv", folder)
+        call(f"installing into {folder.name}", *pip, *base)
         stamp.write_text(_fingerprint(base))
     fingerprint = _fingerprint([plugin])
     if not plugin_stamp.exists() or plugin_stamp.read_text() != fingerprint:
         what = f"installing {plugin_name(plugin)}"
-        _call(what, *pip, pytest, plugin)
+        call(what, *pip, base[-1], plugin)
         if plugin.endswith(".whl"):  # pip keeps an installed wheel of the same version
-            _call(what, *pip, "--force-reinstall", "--no-deps", plugin)
+            call(what, *pip, "--force-reinstall", "--no-deps", plugin)
         plugin_stamp.write_text(fingerprint)
 
 

@@ -72,7 +72,7 @@ class Recorder:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start to record, unless this is a worker."""
-    path = os.environ.get(PATH_VARIABLE)
-    if path and not hasattr(config, "workerinput"):
+    if not hasattr(config, "workerinput") and (path := os.environ.pop(PATH_VARIABLE, "")):
+        # Popped: runs that this one starts, as a re-check does, are not this run.
         file = open(path, "a", buffering=1, encoding="utf-8")  # noqa: SIM115
         config.pluginmanager.register(Recorder(config, file), "downstream-recorder")

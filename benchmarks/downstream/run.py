@@ -54,13 +54,18 @@ def command(prepared: Prepared, options: str) -> list[str]:
 
 
 def environ(prepared: Prepared, inherited: Mapping[str, str]) -> dict[str, str]:
-    """``inherited`` without what steers pytest, with what the suite needs.
+    """``inherited`` without what steers pytest, with what the suite needs."""
+    return {**clean_environ(prepared.pytest.parent, inherited), **dict(prepared.suite.environ)}
+
+
+def clean_environ(scripts: Path, inherited: Mapping[str, str]) -> dict[str, str]:
+    """``inherited`` without what steers pytest, and ``scripts`` first on the path.
 
     "CI" makes Hypothesis deterministic: without it two plain runs already differ.
     """
     kept = {name: value for name, value in inherited.items() if not name.startswith(_FOREIGN)}
-    path = f"{prepared.pytest.parent}{os.pathsep}{inherited.get('PATH', os.defpath)}"
-    return {**kept, "PATH": path, "CI": "true", **dict(prepared.suite.environ)}
+    path = f"{scripts}{os.pathsep}{inherited.get('PATH', os.defpath)}"
+    return {**kept, "PATH": path, "CI": "true"}
 
 
 def _kill(group: int) -> None:
@@ -68,7 +73,7 @@ def _kill(group: int) -> None:
         os.killpg(group, signal.SIGKILL)
 
 
-def _execute(words: list[str], cwd: Path, variables: dict[str, str], output: Path) -> Cost:
+def execute(words: list[str], cwd: Path, variables: dict[str, str], output: Path) -> Cost:
     """Run to the end, or kill after `_TIMEOUT`; both streams go to ``output``.
 
     Whatever of its session is left then is killed as well: a server that a test forgot, or all of
@@ -112,7 +117,7 @@ def record(prepared: Prepared, options: str, work: Path, recorder: Path) -> tupl
     records.write_text("")
     added = {"PYTHONPATH": str(recorder), PATH_VARIABLE: str(records)}
     words = [*command(prepared, options), "-p", RECORDER]
-    cost = _execute(words, prepared.cwd, {**environ(prepared, os.environ), **added}, output)
+    cost = execute(words, prepared.cwd, {**environ(prepared, os.environ), **added}, output)
     reports = parse_records(records.read_text(encoding="utf-8").splitlines())
     text = output.read_text(encoding="utf-8", errors="replace")
     return run_of(reports, cost.status, text), cost
@@ -122,4 +127,4 @@ def measure(prepared: Prepared, options: str, work: Path) -> Cost:
     """Run without the recorder."""
     output = _log(work, prepared, options, "timed.txt")
     variables = environ(prepared, os.environ)
-    return _execute(command(prepared, options), prepared.cwd, variables, output)
+    return execute(command(prepared, options), prepared.cwd, variables, output)

@@ -137,7 +137,8 @@ class Relay:
     @pytest.hookimpl
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         """Note what a plugin or ``-k`` has left out."""
-        self._deselected.extend(item.nodeid for item in items)
+        # pytest-testmon deselects stand-ins, which have no nodeid: pytest itself only counts them.
+        self._deselected.extend(getattr(item, "nodeid", type(item).__name__) for item in items)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_report_collectionfinish(self) -> Generator[None, list[str | list[str]], list[str | list[str]]]:

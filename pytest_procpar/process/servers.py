@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from pytest_procpar.compat.adapters import adapted_sockets
 from pytest_procpar.core.messages import FromServer, Setup
 from pytest_procpar.core.model import StartMethod
 from pytest_procpar.core.wire import WireError
@@ -157,7 +158,9 @@ def _body(
         if wire is not None:
             wire.cut()
         return lambda: forkserver.serve_early(config, settings.worker, link, board)
-    hazards = Hazards(config, wire, settings.fork_safe) if watched and wire is not None else None
+    hazards = (
+        Hazards(config, wire, settings.fork_safe, adapted_sockets) if watched and wire is not None else None
+    )
     return lambda: forkserver.serve_collected(config, settings.worker, link, board, hazards)
 
 
