@@ -4,6 +4,7 @@
     group = "reports"                           # cases of one group share an environment
     requires_python = ">=3.11"                  # optional; also "<3.13", or both with a comma
     args = ["--html=report.html"]               # optional, as env: {NAME = "value"}
+    tty = true                                  # optional: standard streams are a terminal
     start_method = "fork"                       # the one that is expected: fork, fork-early or spawn
     summary = ["3 passed, 1 failed"]            # what plain pytest must count, so that the case is one
     notes = "for the table"                     # optional
@@ -86,6 +87,7 @@ class Case:
         requires_python: Bounds of the interpreter's version.
         args: Arguments of pytest.
         env: Variables to set.
+        tty: Whether it runs on a terminal.
         start_method: The one that is expected under ``auto``.
         output: What is compared besides the outcomes.
         notes: For the table.
@@ -99,6 +101,7 @@ class Case:
     requires_python: str = ""
     args: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
+    tty: bool = False
     start_method: str = "fork"
     output: tuple[Output, ...] = ()
     notes: str = ""

@@ -21,6 +21,8 @@ __all__ = ["Environment", "Round", "run_case"]
 
 #: How the plugin says that it does not fork from the collected suite.
 _START_METHOD = re.compile(r"procpar: start method[: ]+(fork-early|fork|spawn)")
+#: Runs its arguments on a terminal of their own, and writes what they write to it.
+_ON_TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])) & 255)"
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,8 @@ def _run_round(case: Case, options: str, environment: Environment, suite: Path, 
     words += ["-o", "console_output_style=classic", f"--basetemp={notes / 'tmp'}"]
     variables = _variables(case, environment)
     words += [*case.args, *shlex.split(options)]
+    if case.tty:
+        words = [str(environment.python), "-c", _ON_TERMINAL, *words]
     status = execute(words, suite, {**variables, PATH_VARIABLE: str(records)}, output).status
     text = output.read_text(encoding="utf-8", errors="replace")
     views = {o: view(o, _text_of(o, text, suite, environment, variables), str(suite)) for o in case.output}
