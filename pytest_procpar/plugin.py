@@ -261,6 +261,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if not has_pytest_forked():
         config.addinivalue_line("markers", "forked: the same as isolated.")
     in_worker = hasattr(config, "workerinput")
+    if in_worker or config.pluginmanager.hasplugin("dsession"):
+        from pytest_procpar.compat.carried import install as install_carriers
+
+        install_carriers(config)
     if config.option.procpar_report is not None and not in_worker:
         from pytest_procpar.report.jsonreport import install as install_report
 
