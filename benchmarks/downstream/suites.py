@@ -103,6 +103,12 @@ SUITES = (
         args=tuple(f"networkx/{name}" for name in ("classes", "generators", "readwrite", "utils")),
         python=(3, 11),
     ),
+    # Plugins of pytest, whose tests run pytest in the test's process and in others.
+    Suite("pytest-asyncio", "1.5.0", ("hypothesis==6.168.5",)),
+    Suite("pytest-mock", "3.17.0", ("pytest-asyncio==1.5.0", "mock==5.2.0")),
+    Suite("pytest-timeout", "2.5.0", ("pexpect==4.9.0", "pytest-cov==7.1.0", "ipdb==0.13.13"), args=()),
+    Suite("pytest-rerunfailures", "16.7"),
+    Suite("pytest-cov", "7.1.0", ("process-tests==3.0.0", "virtualenv==20.36.1")),
 )
 
 

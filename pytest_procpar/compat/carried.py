@@ -12,6 +12,7 @@ __all__ = ["install"]
 
 _BDD = "pytest_bdd.reporting"
 _KEY = "procpar_bdd"
+_Data = dict[str, Any] | None
 
 
 def install(config: pytest.Config) -> None:
@@ -31,7 +32,7 @@ class _Scenarios:
         self._make = module.ReportContext
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_report_to_serializable(self, report: Any) -> Generator[None, dict[str, Any] | None]:
+    def pytest_report_to_serializable(self, report: Any) -> Generator[None, _Data, _Data]:
         """Add it."""
         data = yield
         context = self._contexts.get(report)
@@ -40,7 +41,7 @@ class _Scenarios:
         return data
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_report_from_serializable(self, data: dict[str, Any]) -> Generator[None, Any]:
+    def pytest_report_from_serializable(self, data: dict[str, Any]) -> Generator[None, Any, Any]:
         """Keep it beside the report again."""
         context = data.pop(_KEY, None)
         report = yield

@@ -1,8 +1,7 @@
-"""What plugins that replace pytest's terminal reporter learn from collection, and a controller does not see.
+"""What reporters that replace pytest's learn from collection, which does not happen in a controller.
 
-A controller collects nothing, so ``pytest_collectreport`` and ``pytest_collection_finish``, which they count on,
-never come; pytest-sugar 1.1 makes up for it only where pytest-xdist can be imported, and pytest-rich 0.3 not at all:
-its first finished test ends a run with pytest-xdist in a ZeroDivisionError.
+pytest-sugar 1.1 makes up for it only where pytest-xdist can be imported, pytest-rich 0.3 not at all: with
+pytest-xdist the first finished test ends its run in a ZeroDivisionError.
 """
 
 from __future__ import annotations
