@@ -115,6 +115,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for case in [case for case in cases if not case.runs_on(sys.version_info[:2])]:
         _say(f"{case.name}: left out, needs Python {case.requires_python}")
         cases.remove(case)
+    for case in [case for case in cases if case.missing]:
+        _say(f"{case.name}: left out, there is no {', '.join(case.missing)}")
+        cases.remove(case)
     work = (args.work or Path(tempfile.gettempdir()) / "procpar-compatibility").resolve()
     work.mkdir(parents=True, exist_ok=True)
     environments: _Environments | _Here
