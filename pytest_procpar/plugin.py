@@ -238,8 +238,10 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         install_replay(config, read_replay(config.option.procpar_replay))
     settings = read_settings(config)
     if settings is not None:
+        from pytest_procpar.compat.adapters import introduce
         from pytest_procpar.session import start
 
+        introduce()
         start(config, settings)
 
 
@@ -306,8 +308,12 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     return None
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_procpar_worker_forked(config: pytest.Config) -> None:
-    """Look for leaks in a worker, if that was asked for."""
+    """Renew what plugins must not share, before others ask them; look for leaks, if that was asked for."""
+    from pytest_procpar.compat.adapters import adapt
+
+    adapt(config)
     if config.option.leaks is not None:
         from pytest_procpar.process.leaks import install
 
