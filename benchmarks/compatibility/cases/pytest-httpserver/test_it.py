@@ -1,3 +1,4 @@
+import json
 import urllib.error
 import urllib.request
 
@@ -23,7 +24,7 @@ def test_unknown(httpserver):
 
 def test_json(httpserver):
     httpserver.expect_oneshot_request("/json").respond_with_json({"a": 1})
-    assert fetch(httpserver.url_for("/json")) == '{"a": 1}'
+    assert json.loads(fetch(httpserver.url_for("/json"))) == {"a": 1}
 
 
 def test_fails(httpserver):
