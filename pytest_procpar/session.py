@@ -11,12 +11,12 @@ from time import time
 
 import pytest
 
+import pytest_procpar.core.events as events
 from pytest_procpar.compat.cache import learn_collection
 from pytest_procpar.compat.internals import postpone_fixture_manager, shared_basetemp
 from pytest_procpar.compat.nodes import Nodes
 from pytest_procpar.compat.output import output_in_batches
 from pytest_procpar.compat.reports import add_finding_properties
-from pytest_procpar.core import events
 from pytest_procpar.core.events import Event
 from pytest_procpar.core.insights import Rechecked
 from pytest_procpar.core.messages import (

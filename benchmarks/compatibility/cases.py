@@ -4,7 +4,7 @@
     group = "reports"                           # cases of one group share an environment
     requires_python = ">=3.11"                  # optional; also "<3.13", or both with a comma
     args = ["--html=report.html"]               # optional, as env: {NAME = "value"}
-    needs = ["Xvfb"]                            # optional: programs, as found on the path or by a pattern of paths
+    needs = ["Xvfb"]                            # optional: programs on the path, or patterns of paths
     tty = true                                  # optional: standard streams are a terminal
     start_method = "fork"                       # the one that is expected: fork, fork-early or spawn
     summary = ["3 passed, 1 failed"]            # what plain pytest must count, so that the case is one

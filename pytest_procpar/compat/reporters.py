@@ -6,13 +6,14 @@ pytest-xdist the first finished test ends its run in a ZeroDivisionError.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
+from pytest_procpar.compat.warnings import tell_warning
 
 __all__ = ["tell_reporters"]
 
@@ -26,8 +27,8 @@ def tell_reporters(config: pytest.Config, ids: Sequence[str]) -> None:
         try:
             tell(config, reporter, ids)
         except Exception as error:
-            text = f"procpar: {module} could not be told of {len(ids)} tests: {type(error).__name__}: {error}"
-            warnings.warn(pytest.PytestWarning(text), stacklevel=1)
+            text = f"{module} could not be told of {len(ids)} tests: {type(error).__name__}: {error}"
+            tell_warning(config, text, module)
 
 
 def _tell_sugar(config: pytest.Config, reporter: Any, ids: Sequence[str]) -> None:

@@ -1,6 +1,5 @@
 import os
 import tempfile
-import warnings
 from pathlib import Path
 
 import pytest

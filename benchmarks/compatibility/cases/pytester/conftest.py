@@ -14,7 +14,7 @@ def shout(request):
 def inner(pytester):
     """A suite that uses this plugin."""
     pytester.makeconftest(
-        '''
+        """
         import pytest
 
 
@@ -25,10 +25,10 @@ def inner(pytester):
         @pytest.fixture
         def shout(request):
             return "HEY" if request.config.getoption("shout") else "hey"
-        '''
+        """
     )
     pytester.makepyfile(
-        '''
+        """
         import pytest
 
 
@@ -36,6 +36,6 @@ def inner(pytester):
         def test_shout(shout, number):
             print("said", shout)
             assert shout == "HEY"
-        '''
+        """
     )
     return pytester
