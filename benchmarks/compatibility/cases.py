@@ -5,6 +5,7 @@
     requires_python = ">=3.11"                  # optional; also "<3.13", or both with a comma
     args = ["--html=report.html"]               # optional, as env: {NAME = "value"}
     needs = ["Xvfb"]                            # optional: programs on the path, or patterns of paths
+    unprivileged = true                         # optional: not as root, but as nobody
     tty = true                                  # optional: standard streams are a terminal
     start_method = "fork"                       # the one that is expected: fork, fork-early or spawn
     summary = ["3 passed, 1 failed"]            # what plain pytest must count, so that the case is one
@@ -91,6 +92,7 @@ class Case:
         args: Arguments of pytest.
         env: Variables to set.
         needs: Programs that must be there.
+        unprivileged: Whether it does not run as root.
         tty: Whether it runs on a terminal.
         start_method: The one that is expected under ``auto``.
         output: What is compared besides the outcomes.
@@ -106,6 +108,7 @@ class Case:
     args: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
+    unprivileged: bool = False
     tty: bool = False
     start_method: str = "fork"
     output: tuple[Output, ...] = ()

@@ -1,18 +1,12 @@
-"""Postgres refuses to run as root: then the suite goes on as somebody else."""
-
 import glob
-import os
-import pwd
 
 from pytest_postgresql import factories
-
-if os.geteuid() == 0:
-    user = pwd.getpwnam("postgres" if "postgres" in {e.pw_name for e in pwd.getpwall()} else "nobody")
 
 
 def load_schema(**connection):
     import psycopg
 
+    connection.pop("connect_timeout", None)
     with psycopg.connect(**connection) as opened:
         opened.execute("CREATE TABLE fruits (name text)")
         opened.execute("INSERT INTO fruits VALUES ('apple')")
