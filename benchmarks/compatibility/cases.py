@@ -2,6 +2,7 @@
 
     distributions = ["pytest-html==4.2.0"]      # the first one is what the table names
     group = "reports"                           # cases of one group share an environment
+    pytest = "pytest==8.4.2"                    # optional: of all cases of the group, which know no newer one
     requires_python = ">=3.11"                  # optional; also "<3.13", or both with a comma
     args = ["--html=report.html"]               # optional, as env: {NAME = "value"}
     needs = ["Xvfb"]                            # optional: programs on the path, or patterns of paths
@@ -88,6 +89,7 @@ class Case:
         distributions: Requirements, without pytest and pytest-procpar.
         group: Name of its environment.
         summary: What plain pytest counts, in each round.
+        pytest: Requirement of pytest; empty for the one that all are tried with.
         requires_python: Bounds of the interpreter's version.
         args: Arguments of pytest.
         env: Variables to set.
@@ -104,6 +106,7 @@ class Case:
     distributions: tuple[str, ...]
     group: str
     summary: tuple[str, ...]
+    pytest: str = ""
     requires_python: str = ""
     args: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)

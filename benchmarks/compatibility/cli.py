@@ -58,7 +58,8 @@ class _Environments:
         members = [c for c in self._cases if c.group == group and c.runs_on(sys.version_info[:2])]
         needed = sorted({requirement for case in members for requirement in case.distributions})
         folder = self._work / "venvs" / "{}.{}".format(*sys.version_info) / group
-        install([*needed, self._pytest], self._plugin, folder)
+        pytest = next((case.pytest for case in members if case.pytest), self._pytest)
+        install([*needed, pytest], self._plugin, folder)
         return Environment(folder / "bin" / "python", "", self._recorder)
 
 
