@@ -57,6 +57,8 @@ class Effects:
             case events.Spawn(worker, replaces):
                 if self.barren:
                     return None
+                if cluster.has(worker):  # it has collected, and waited for the others
+                    return events.Ready(worker)
                 if replaces is not None:
                     self._terminal.line(f"\nreplacing crashed worker {worker_name(replaces)}")
                 cluster.spawn(worker, self._nodes.input_for(worker))

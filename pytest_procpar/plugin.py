@@ -77,7 +77,7 @@ def _add_options(parser: pytest.Parser) -> None:
 
 def _add_own_options(parser: pytest.Parser) -> None:
     """The options and ini values that only we have."""
-    from pytest_procpar.settings import has_pytest_forked, parse_count, parse_seconds
+    from pytest_procpar.settings import START_METHODS, has_pytest_forked, parse_count, parse_seconds
 
     group = parser.getgroup("procpar", "parallel execution on forked workers (procpar)")
     group.addoption(
@@ -108,6 +108,22 @@ def _add_own_options(parser: pytest.Parser) -> None:
         "--max-tests-per-worker", dest="max_tests_per_worker", metavar="K", type=parse_count(1), default=None,
         help="Renew each worker's process, from the collected suite, after K tests.",
     )  # fmt: skip
+    group.addoption(
+        "--start-method", dest="start_method", choices=START_METHODS, default=None,
+        help="How workers are started. fork: from one process that has collected the suite; fork-early: from "
+        "one that has configured nothing, each collects for itself; spawn: fresh interpreters; auto: the "
+        "first of these that is safe. Default: the ini option procpar_start_method.",
+    )  # fmt: skip
+    parser.addini(
+        "procpar_start_method", "What --start-method says when it is not given (auto).", default="auto"
+    )
+    parser.addini(
+        "procpar_fork_safe",
+        "What --start-method=auto is to think safe though it looks otherwise, a line each: patterns of the "
+        "files that read a worker's identity, of the names of plugins and threads, or the word sockets.",
+        type="linelist",
+        default=[],
+    )
     parser.addini(
         "procpar_freeze_heap",
         "Exempt what exists before the workers are forked from garbage collection in them. Saves most of "
@@ -212,6 +228,10 @@ def pytest_load_initial_conftests(
     known = early_config.known_args_namespace
     if (known.isolate or known.max_tests_per_worker) and not known.numprocesses:
         known.numprocesses = 1  # pytest-cov, for one, asks here whether there will be workers
+    if known.numprocesses or known.tx:
+        from pytest_procpar.process.hazards import lay_tripwire
+
+        lay_tripwire(early_config)
     return (yield)
 
 
@@ -238,13 +258,12 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         install_replay(config, read_replay(config.option.procpar_replay))
     settings = read_settings(config)
     if settings is not None:
-        from pytest_procpar.compat.adapters import introduce
         from pytest_procpar.session import start
 
-        introduce()
         start(config, settings)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marks known, parallel run or not, and start what was asked for beside running tests."""
     from pytest_procpar.settings import has_pytest_forked
@@ -267,6 +286,9 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_procpar.compat.carried import install as install_carriers
 
         install_carriers(config)
+        from pytest_procpar.compat.adapters import introduce
+
+        introduce(config)
     if config.option.procpar_report is not None and not in_worker:
         from pytest_procpar.report.jsonreport import install as install_report
 

@@ -6,12 +6,13 @@ import os
 import sys
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from time import time
 
 import pytest
 
 import pytest_procpar.core.events as events
+from pytest_procpar.collecting import Collecting
 from pytest_procpar.compat.cache import learn_collection
 from pytest_procpar.compat.internals import postpone_fixture_manager, shared_basetemp
 from pytest_procpar.compat.nodes import Nodes
@@ -33,6 +34,7 @@ from pytest_procpar.core.messages import (
     Ready,
     Reaped,
     Reported,
+    Unsafe,
     Warned,
 )
 from pytest_procpar.core.model import WorkerId, assert_never, worker_name
@@ -107,6 +109,9 @@ class Controller:
             self._deaths,
             self._run_record,
         )
+        self._collecting = Collecting(
+            cluster, self._nodes, self._results, self._terminal, self._supervisor, self._ending, self._clock
+        )
         self._server_gone = False
         self._kill_at: float | None = None
 
@@ -118,14 +123,20 @@ class Controller:
         config.option.tx = []
         self._make_fixture_manager = postpone_fixture_manager(config)
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionstart(self, session: pytest.Session) -> None:
-        """Let plugins prepare the workers, and hand the fork server what it waits for."""
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> Generator[None]:
+        """Let plugins prepare the workers, and hand the fork server what it waits for.
+
+        After all others, the header's `trylast` included: pytest-testmon's part of it makes entries that its
+        workers cannot make.
+        """
+        yield
         self._session = session
         self._config.option.tx = ["popen"] * self._settings.workers
         self._terminal.prepare()
         inputs = self._nodes.set_up(self._settings.workers)
         self._cluster.setup(inputs, dict(os.environ), os.getcwd(), shared_basetemp(self._config))
+        self._collecting.begin(inputs)
         # There is time now: the fork server collects.
         self._make_fixture_manager(session)
         self._supervisor.look_around()
@@ -211,7 +222,9 @@ class Controller:
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
 
     def _over(self) -> bool:
-        return self._server_gone or self._run.over or (self._ending.halted and not self._collected)
+        if self._server_gone or self._run.over:
+            return True
+        return self._ending.halted and not self._collected and self._collecting.is_over()
 
     # --- the loop ---
 
@@ -230,13 +243,18 @@ class Controller:
         if deadline is not None and now >= deadline:
             self._happened(events.Tick())
         self._supervisor.look_for_stalls(self._run.awaited())
-        given_up = self._supervisor.look(self._run.running(), serving=self._collected)
+        given_up = self._supervisor.look(self._run.running(), serving=self._serving)
         if given_up is not None:
             self._cluster.kill_server()
             self._lose_server(given_up)
         if self._kill_at is not None and now >= self._kill_at:
             raise pytest.exit.Exception("terminated by SIGTERM", returncode=pytest.ExitCode.INTERRUPTED)
         self._stop_if_wanted()
+
+    @property
+    def _serving(self) -> bool:
+        """Whether the fork server listens: not while it collects."""
+        return self._collected or not self._cluster.method.collects_once
 
     def _listen(self, seconds: float | None) -> None:
         self._show()
@@ -254,14 +272,19 @@ class Controller:
             self._stop()
 
     def _patience(self) -> float:
-        deadlines = (self._run.deadline(), self._kill_at, self._supervisor.deadline())
+        deadlines = (
+            self._run.deadline(),
+            self._kill_at,
+            self._supervisor.deadline(),
+            self._collecting.deadline(),
+        )
         return max(0.0, min(d for d in deadlines if d is not None) - self._clock.now())
 
     def _signalled(self, signum: int, signals: Signals) -> None:
         if signum == Signals.STOP:
             self._show()
             with self._clock.stopped():
-                self._cluster.suspend(serving=self._collected)
+                self._cluster.suspend(serving=self._serving)
                 signals.stop_this_process()
                 self._cluster.resume()
         elif signum in Signals.ASK:
@@ -277,7 +300,7 @@ class Controller:
         else:
             self._ending.halt(Halted("keyboard", ""))
         if not self._collected:
-            self._cluster.interrupt_server()
+            self._cluster.interrupt_collection()
             return
         for worker, test in self._run.running().items():
             self._terminal.line(
@@ -311,18 +334,23 @@ class Controller:
                 case Collected():
                     self._suite_collected(message)
                 case CollectReported(data):
-                    self._results.collect_reported(data)
+                    self._collecting.reported(None, data)
+                case Unsafe(reason):
+                    self._collecting.fall_back(reason)
+                    return
                 case Forked(worker, pid):
                     self._cluster.forked(worker, pid)
                 case Reaped(worker):
                     self._listen_to_worker(worker)
+                    if self._collecting.reaped(message):
+                        continue
                     broken = self._deaths.reaped(message)
                     if broken is not None:
                         self._ending.broken_by(broken)
                 case Pong():
                     pass
                 case Warned(data):
-                    self._results.warned(data)
+                    self._collecting.warned(None, data)
                 case Halted():
                     self._ending.halt(message)
                 case Broke(text):
@@ -335,6 +363,7 @@ class Controller:
     def _suite_collected(self, collected: Collected) -> None:
         """The suite is known: make workers for it, or none if it cannot be run."""
         session, config = self._session, self._config
+        self._cluster.collected(collected.ids)
         learn_collection(config, collected.ids, len(collected.deselected))
         self._terminal.deselected(collected.deselected)
         session.testscollected = len(collected.ids)
@@ -343,14 +372,16 @@ class Controller:
         self._ending.collection_failed = not runnable
         self._results.collected(ids)
         self._run_record.collected(ids)
-        count = self._settings.run_options().workers_for(len(ids))
+        started = self._collecting.started
+        count = started or self._settings.run_options().workers_for(len(ids))
         self._nodes.make_ready(count, ids)
         if runnable:
             dist = None if self._settings.pinned else self._settings.dist
             self._terminal.collected(count, len(ids), dist, collected.lines)
         self._collected = True
         limits = tuple(collected.limits.items()) if runnable else ()
-        self._happened(events.Collected(len(ids), tuple(keys) if keys is not None else None, limits))
+        groups = tuple(keys) if keys is not None else None
+        self._happened(events.Collected(len(ids), groups, limits, started))
 
     def _lose_server(self, why: str | None = None) -> None:
         """The fork server is gone: without it no worker can be made or reaped."""
@@ -399,23 +430,38 @@ class Controller:
                 if self._run.hears(worker):
                     self._run_record.reported(test, data)
                     self._results.reported(node, test, data)
+            case Collected():
+                suite = self._collecting.collected(worker, message)
+                if suite is not None:
+                    self._suite_collected(suite)
+            case CollectReported(data):
+                self._collecting.reported(worker, data)
             case Ready():
-                self._happened(events.Ready(worker))
+                if not self._collecting.knows(worker):  # else it is known to be ready when the others are
+                    self._happened(events.Ready(worker))
             case Warned(data):
-                self._results.warned(data)
+                self._collecting.warned(worker, data)
             case Halted():
-                if self._run.hears(worker):
+                if self._hears(worker):
                     self._worker_halted(worker, message)
             case Broke(text):
-                if self._run.hears(worker):
+                if self._hears(worker):
+                    self._collecting.session_ends(worker)
                     self._broke(f"worker {worker_name(worker)}", text)
             case Done(output):
                 node.workeroutput = output
+                self._collecting.session_ends(worker)
                 self._deaths.session_finished(worker)
             case _:
                 assert_never(message)
 
+    def _hears(self, worker: WorkerId) -> bool:
+        """Whether it counts what a worker says of itself."""
+        return not self._collected or self._run.hears(worker)
+
     def _worker_halted(self, worker: WorkerId, halt: Halted) -> None:
         self._ending.halt(halt)
-        if not self._run.stopping:
+        if not self._collected:
+            self._collecting.session_ends(worker)
+        elif not self._run.stopping:
             self._stop(interrupt=halt.kind == "keyboard")

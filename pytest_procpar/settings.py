@@ -12,18 +12,22 @@ from typing import Any
 
 import pytest
 
-from pytest_procpar.core.model import Dist, RunOptions
+from pytest_procpar.core.model import Dist, RunOptions, StartMethod
 from pytest_procpar.core.order import Order
 from pytest_procpar.core.record import record
 from pytest_procpar.replayfile import REPLAY, Replay
 
 __all__ = [
-    "RECHECKS", "RecheckOptions", "Settings", "has_pytest_forked", "isolating_marks", "parse_count",
-    "parse_numprocesses", "parse_seconds", "read_settings", "wants_recheck",
+    "RECHECKS", "START_METHODS", "RecheckOptions", "Settings", "WorkerOptions", "has_pytest_forked",
+    "isolating_marks", "parse_count", "parse_numprocesses", "parse_seconds", "read_settings", "start_method",
+    "wants_recheck",
 ]  # fmt: skip
 
 #: What can be re-checked.
 RECHECKS = ("failed", "all", "none")
+
+#: How workers can be asked to be started.
+START_METHODS = ("auto", *(method.value for method in StartMethod))
 
 #: Options under which nothing is run in parallel because no test is run, or none to its end.
 _NO_RUN = (
@@ -55,6 +59,30 @@ class RecheckOptions:
 
 
 @record
+class WorkerOptions:
+    """What the processes that collect and run tests have to know; made of builtin types by `as_tuple`."""
+
+    dist: Dist
+    freeze_heap: bool
+    #: Whether every test gets a process of its own, by which marks single ones do, and after how many tests a
+    #: process is renewed (None: never).
+    isolate: bool
+    isolating_marks: tuple[str, ...]
+    max_tests_per_worker: int | None
+
+    def as_tuple(self) -> tuple[Any, ...]:
+        """What `from_tuple` makes it of, in another interpreter."""
+        marks = self.isolating_marks
+        return self.dist.value, self.freeze_heap, self.isolate, marks, self.max_tests_per_worker
+
+    @classmethod
+    def from_tuple(cls, values: tuple[Any, ...]) -> WorkerOptions:
+        """The other way round."""
+        dist, *others = values
+        return cls(Dist(dist), *others)
+
+
+@record
 class Settings:
     """What one run was asked to do."""
 
@@ -64,23 +92,21 @@ class Settings:
     max_chunk: int | None
     max_restarts: int | None
     testrunuid: str
-    freeze_heap: bool
+    #: How workers are started (None: the first method that is safe), and what the project says is safe.
+    start_method: StartMethod | None
+    fork_safe: tuple[str, ...]
+    worker: WorkerOptions
     #: Seconds that a test may run, and that may pass without a result before that is said; 0: no limit.
     hang_timeout: float
     quiet_seconds: float
     recheck: RecheckOptions
-    #: Whether every test gets a process of its own, by which marks single ones do, and after how many tests a
-    #: process is renewed (None: never).
-    isolate: bool
-    isolating_marks: tuple[str, ...]
-    max_tests_per_worker: int | None
     #: Whether every worker has tests of its own: those of its sequence (``--replay``).
     pinned: bool = False
 
     @property
     def tests_a_process(self) -> int | None:
         """After how many tests a worker runs on in a fresh process; None: never."""
-        return 1 if self.isolate else self.max_tests_per_worker
+        return 1 if self.worker.isolate else self.worker.max_tests_per_worker
 
     def run_options(self) -> RunOptions:
         """The part the core has to know."""
@@ -183,15 +209,35 @@ def read_settings(config: pytest.Config) -> Settings | None:
         max_chunk=_checked("--maxschedchunk", option.maxschedchunk, 1),
         max_restarts=_checked("--max-worker-restart", option.maxworkerrestart, 0),
         testrunuid=option.testrunuid or os.urandom(16).hex(),
-        freeze_heap=_ini_flag(config, "procpar_freeze_heap"),
+        start_method=start_method(config),
+        fork_safe=tuple(config.getini("procpar_fork_safe")),
+        worker=WorkerOptions(
+            dist=Dist(option.dist),
+            freeze_heap=_ini_flag(config, "procpar_freeze_heap"),
+            isolate=option.isolate,
+            isolating_marks=isolating_marks(),
+            max_tests_per_worker=option.max_tests_per_worker,
+        ),
         hang_timeout=_hang_timeout(config),
         quiet_seconds=_ini_seconds(config, "procpar_quiet_seconds"),
         recheck=_recheck(config),
         pinned=replay is not None,
-        isolate=option.isolate,
-        isolating_marks=isolating_marks(),
-        max_tests_per_worker=option.max_tests_per_worker,
     )
+
+
+def start_method(config: pytest.Config) -> StartMethod | None:
+    """How workers are to be started; None: by the first method that is safe.
+
+    :raises pytest.UsageError: naming option and value.
+    """
+    given = config.known_args_namespace.start_method
+    name = given if given is not None else str(config.getini("procpar_start_method"))
+    if name not in START_METHODS:
+        raise pytest.UsageError(
+            f"procpar_start_method (ini option): invalid value {name!r}: "
+            f"give one of {', '.join(START_METHODS)}"
+        )
+    return None if name == "auto" else StartMethod(name)
 
 
 def isolating_marks() -> tuple[str, ...]:

@@ -95,7 +95,7 @@ class Suite:
         monkeypatch.setenv("PYTEST_PLUGINS", "pytest_procpar.plugin,recorder")
         monkeypatch.setenv("COLUMNS", "100")
         # Tests note that they run; what runs them again would be noted too. Tests of that ask for it.
-        monkeypatch.setenv("PYTEST_ADDOPTS", "-o procpar_recheck=none")
+        monkeypatch.setenv("PYTEST_ADDOPTS", "-o procpar_recheck=none -o procpar_fork_safe=recorder.py")
 
     # --- files ---
 

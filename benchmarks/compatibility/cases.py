@@ -11,6 +11,7 @@
     start_method = "fork"                       # the one that is expected: fork, fork-early or spawn
     summary = ["3 passed, 1 failed"]            # what plain pytest must count, so that the case is one
     notes = "for the table"                     # optional
+    explained = "why outcomes differ"           # optional: a difference in them is known and is not a failure
 
     [[output]]                                  # what the plugin writes, to be compared; any number
     file = "report-*.html"                      # or: terminal = true, or: script = "view.py"
@@ -99,6 +100,7 @@ class Case:
         start_method: The one that is expected under ``auto``.
         output: What is compared besides the outcomes.
         notes: For the table.
+        explained: Why a difference in outcomes is none; empty if it is one.
     """
 
     name: str
@@ -116,6 +118,7 @@ class Case:
     start_method: str = "fork"
     output: tuple[Output, ...] = ()
     notes: str = ""
+    explained: str = ""
 
     @property
     def distribution(self) -> str:

@@ -30,6 +30,8 @@ class Verdict:
         outcomes: What differs in the outcomes of tests, status and counts, in words.
         outputs: What differs in what the plugin writes, in words.
         explained: The differences that are known.
+        outcomes_explained: Whether outcomes differ in a way that is known.
+        outputs_explained: Whether outputs do.
         start_methods: Those seen.
     """
 
@@ -39,7 +41,14 @@ class Verdict:
     outcomes: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
     explained: list[str] = field(default_factory=list)
+    outcomes_explained: bool = False
+    outputs_explained: bool = False
     start_methods: set[str] = field(default_factory=set)
+
+    def explain(self, text: str) -> None:
+        """Note a difference that is known, once."""
+        if text not in self.explained:
+            self.explained.append(text)
 
     @property
     def good(self) -> bool:
@@ -74,7 +83,10 @@ def judge(verdict: Verdict, options: str, plain: Sequence[Round], parallel: Sequ
             return
         name = f"{options or 'plain'}, round {number + 1}" if len(plain) > 1 else options
         compared = compare(before.run, after.run)
-        if not compared.equal:
+        if not compared.equal and verdict.case.explained:
+            verdict.explain(verdict.case.explained)
+            verdict.outcomes_explained = True
+        elif not compared.equal:
             verdict.outcomes.append(comparison_text(name, compared))
         verdict.start_methods.add(after.start_method)
         for output, lines in before.views.items():
@@ -83,6 +95,7 @@ def judge(verdict: Verdict, options: str, plain: Sequence[Round], parallel: Sequ
                 return
             text = difference(lines, after.views[output])
             if text and output.explained:
-                verdict.explained += [output.explained] * (output.explained not in verdict.explained)
+                verdict.explain(output.explained)
+                verdict.outputs_explained = True
             elif text:
                 verdict.outputs.append(f"  {name}: {output.name} differs\n{text}")

@@ -21,6 +21,10 @@ _HEAD = (
 _ROW = re.compile(r"^\| ([^|]+?) \|")
 
 
+def _word(different: bool, explained: bool) -> str:
+    return "different" if different else "see notes" if explained else "equal"
+
+
 def row(verdict: Verdict) -> str:
     """A row of the table."""
     case = verdict.case
@@ -28,8 +32,8 @@ def row(verdict: Verdict) -> str:
         cells = ["-", "could not run", "-"]
     else:
         methods = ", ".join(sorted(verdict.start_methods)) or "-"
-        outcomes = "different" if verdict.outcomes else "equal"
-        output = "different" if verdict.outputs else "see notes" if verdict.explained else "equal"
+        outcomes = _word(bool(verdict.outcomes), verdict.outcomes_explained)
+        output = _word(bool(verdict.outputs), verdict.outputs_explained)
         cells = [methods, outcomes, output if case.output else "-"]
     notes = " ".join(filter(None, [case.notes, *verdict.explained]))
     words = [case.name, verdict.version or "-", *cells, " ".join(notes.split()).replace("|", r"\|")]

@@ -21,8 +21,15 @@ from pytest_procpar.compat.warnings import tell_warning
 
 __all__ = ["adapt", "adapted_sockets", "introduce"]
 
+# Tests replace it.
+_getpid = os.getpid
+
+#: The process whose things are its own: the one that has begun the run, until `adapt` has been called.
+_settled = _getpid()
 #: What was made before the fork and is used by others: were it freed here, it would end their connection.
 _KEPT: list[object] = []
+#: The row of a worker in Allure's timeline, for all processes that run its tests.
+_ROWS: dict[str, str] = {}
 
 
 class _Adapter(NamedTuple):
@@ -43,8 +50,15 @@ class _Adapter(NamedTuple):
 
 
 def adapt(config: pytest.Config) -> None:
-    """In a process that was just forked: let plugins that are in use renew what they must not share."""
+    """In a process that was forked: let plugins in use renew what they must not share.
+
+    It does nothing a second time: what such a process has opened since is its own.
+    """
+    global _settled
     throw_away = config.pluginmanager.hasplugin("procpar-branch")
+    if _getpid() == _settled and not throw_away:
+        return
+    _settled = _getpid()
     for adapter in _ADAPTERS:
         if adapter.module in sys.modules:
             try:
@@ -69,8 +83,10 @@ def _descriptors(sockets: Iterable[Any]) -> Iterable[int]:
             yield each.fileno()
 
 
-def introduce() -> None:
-    """Before a parallel run is configured: tell plugins what they would ask pytest-xdist's distribution."""
+def introduce(config: pytest.Config) -> None:
+    """Before all others when a process is configured: tell plugins what they would ask pytest-xdist for."""
+    if hasattr(config, "workerinput"):
+        adapt(config)  # what conftests, imported in the controller, have opened
     rerunfailures: Any = sys.modules.get("pytest_rerunfailures")
     if rerunfailures is None:
         return
@@ -184,7 +200,8 @@ def _renew_allure(config: pytest.Config, throw_away: bool) -> None:
     listener: Any = config.pluginmanager.getplugin("allure_listener")
     if listener is None:
         return
-    listener._thread = sys.modules["allure_commons.utils"].thread_tag()
+    worker = config.workerinput["workerid"]  # type: ignore[attr-defined]
+    listener._thread = _ROWS.setdefault(worker, sys.modules["allure_commons.utils"].thread_tag())
     if throw_away:
         writers = sys.modules["allure_commons"].plugin_manager
         logger = sys.modules["allure_commons.logger"].AllureFileLogger

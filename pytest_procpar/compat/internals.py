@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from _pytest.config import ConftestImportFailure, _prepareconfig
 from _pytest.config.argparsing import OptionGroup
 
 __all__ = [
-    "add_short_option", "configure", "postpone_fixture_manager", "raise_interrupt", "session_from_config",
-    "set_basetemp", "shared_basetemp", "tear_down_all", "unconfigure",
+    "ConftestImportFailure", "add_short_option", "config_from_command_line", "configure",
+    "postpone_fixture_manager", "raise_interrupt", "session_from_config", "set_basetemp", "shared_basetemp",
+    "tear_down_all", "unconfigure",
 ]  # fmt: skip
 
 
@@ -24,6 +26,11 @@ __all__ = [
 def add_short_option(group: OptionGroup, *names: str, **attributes: Any) -> None:
     """Add an option with a lowercase short name, which `addoption` reserves for pytest."""
     group._addoption(*names, **attributes)
+
+
+def config_from_command_line(args: list[str]) -> pytest.Config:
+    """What pytest's `main` makes of a command line: plugins and initial conftests are loaded."""
+    return _prepareconfig(args)
 
 
 def session_from_config(config: pytest.Config) -> pytest.Session:

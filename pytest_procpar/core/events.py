@@ -53,12 +53,14 @@ class Collected:
     """The tests are known.
 
     ``keys`` holds one grouping key a test, or None where each is alone; ``limits`` the place of every test
-    that has a time limit of its own, and that limit, in seconds.
+    that has a time limit of its own, and that limit, in seconds. ``started`` workers have collected them
+    and wait: these are spawned however few the tests, and a replacement may take as long as a collection.
     """
 
     count: int
     keys: tuple[str, ...] | None = None
     limits: tuple[tuple[int, float], ...] = ()
+    started: int = 0
 
 
 @record

@@ -8,7 +8,8 @@ that has not been read can be taken back by whoever holds both ends of the strea
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterable, Iterator
 from operator import attrgetter
 from typing import Any, Literal, TypeAlias, cast
 
@@ -22,8 +23,8 @@ __all__ = [
     "Finished", "Fork", "Forked", "FromBranch", "FromServer", "FromWorker", "Gone", "Halted", "Here",
     "Location", "Message", "PassedPhases", "Perform", "Performed", "Phases", "Ping", "Plant", "Pong",
     "Quit", "Ready", "Reap", "Reaped", "Record", "Reported", "Rested", "Restore", "Setup", "Signal",
-    "Sprout", "Suspend", "ToBranch", "ToServer", "Warned", "Watch", "decode", "encode", "pack_record",
-    "unpack_record", "unpack_records",
+    "Sprout", "Suspend", "ToBranch", "ToServer", "Unsafe", "Warned", "Watch", "decode", "encode",
+    "fingerprint", "pack_record", "unpack_record", "unpack_records",
 ]  # fmt: skip
 
 #: What pytest calls an item's location: file (relative to the rootdir), line (0-based), name.
@@ -129,6 +130,13 @@ class Pong:
     """The fork server is there: the answer to `Ping`."""
 
 
+@record
+class Unsafe:
+    """Workers must not be forked from this collected suite, for this reason: nothing was run."""
+
+    reason: str
+
+
 # --- both to controller ---------------------------------------------------------------------------
 
 
@@ -159,8 +167,13 @@ class Broke:
     text: str
 
 
-FromWorker: TypeAlias = Ready | Began | Reported | Finished | Done | Warned | Halted | Broke
-FromServer: TypeAlias = CollectReported | Collected | Forked | Reaped | Pong | Warned | Halted | Broke
+#: A worker that has collected the suite itself says what otherwise the fork server says.
+FromWorker: TypeAlias = (
+    Ready | Began | Reported | Finished | Done | Warned | Halted | Broke | Collected | CollectReported
+)
+FromServer: TypeAlias = (
+    CollectReported | Collected | Unsafe | Forked | Reaped | Pong | Warned | Halted | Broke
+)
 
 
 # --- controller to fork server --------------------------------------------------------------------
@@ -174,11 +187,13 @@ class Setup:
     environ: dict[str, str]
     cwd: str
     basetemp: str | None
+    #: What a fresh interpreter needs besides (see `process.spawned`); None for a server that forks.
+    recipe: dict[str, Any] | None = None
 
 
 @record
 class Fork:
-    """Fork a worker.
+    """Start a worker: fork it or, for a server of fresh interpreters, spawn it.
 
     Five descriptors come along: its end of the stream, and what its black box consists of. ``slot`` is its
     place on the board.
@@ -217,12 +232,14 @@ class Quit:
 class Plant:
     """Fork the root of a tree of throw-away processes (see `Branch`); one descriptor comes along, its stream.
 
-    ``basetemp`` is the folder for its temporary files.
+    ``basetemp`` is the folder for its temporary files, ``suite`` the fingerprint of what it must have
+    collected (see `fingerprint`), if it collects itself.
     """
 
     worker: WorkerId
     workerinput: dict[str, Any]
     basetemp: str | None
+    suite: int | None = None
 
 
 ToServer: TypeAlias = Setup | Fork | Plant | Signal | Ping | Suspend | Quit
@@ -322,8 +339,13 @@ FromBranch: TypeAlias = Here | Performed | Rested | Gone | Changed
 _KINDS: tuple[type, ...] = (
     Ready, Began, Reported, Finished, Done, CollectReported, Collected, Forked, Reaped, Warned, Halted, Broke,
     Setup, Fork, Signal, Quit, Ping, Pong, Suspend, Plant, Sprout, Perform, Reap, Here, Performed, Rested,
-    Gone, Watch, Compare, Restore, Changed,
+    Gone, Watch, Compare, Restore, Changed, Unsafe,
 )  # fmt: skip
+
+
+def fingerprint(ids: Iterable[str]) -> int:
+    """A number that tells a collected suite from another one: the same in every process."""
+    return zlib.crc32("\n".join(ids).encode(errors="replace"))
 
 
 def _reader(kind: type) -> Any:

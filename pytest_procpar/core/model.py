@@ -7,7 +7,7 @@ from typing import NewType, NoReturn
 
 from .record import record
 
-__all__ = ["Dist", "RunOptions", "TestIndex", "WorkerId", "assert_never", "worker_name"]
+__all__ = ["Dist", "RunOptions", "StartMethod", "TestIndex", "WorkerId", "assert_never", "worker_name"]
 
 #: A test's place in the collected order. It is a test's identity for the whole run: two tests may
 #: share a nodeid, they never share an index. Under ``--dist each`` every copy has its own.
@@ -37,6 +37,22 @@ class Dist(str, Enum):
     def grouped(self) -> bool:
         """Whether tests with the same key must run in one worker."""
         return self in (Dist.LOADSCOPE, Dist.LOADFILE, Dist.LOADGROUP)
+
+
+class StartMethod(str, Enum):
+    """How workers come to be."""
+
+    #: Forked from one process that has collected the suite.
+    FORK = "fork"
+    #: Forked from one process that has not configured anything; each collects for itself.
+    FORK_EARLY = "fork-early"
+    #: Fresh interpreters; each collects for itself.
+    SPAWN = "spawn"
+
+    @property
+    def collects_once(self) -> bool:
+        """Whether workers come with the suite collected."""
+        return self is StartMethod.FORK
 
 
 @record

@@ -67,6 +67,8 @@ class Run:
         self._given_up: str | None = None
         self._stopping = False
         self._watchdog = Watchdog(options.hang_timeout)
+        #: Whether a worker has nothing to do before it reports for duty but to take its identity.
+        self._quick_starts = True
         self._out: list[Effect] = []
 
     # --- what can be asked ---
@@ -110,7 +112,7 @@ class Run:
     def deadline(self) -> float | None:
         """When a `Tick` is due, in seconds of the caller's clock; None if time does not matter."""
         starting = [w.since for w in self._workers.values() if w.phase is Phase.STARTING]
-        deadlines = [min(starting) + START_TIMEOUT] if starting else []
+        deadlines = [min(starting) + START_TIMEOUT] if starting and self._quick_starts else []
         limit = self._watchdog.deadline()
         return min(deadlines if limit is None else [*deadlines, limit], default=None)
 
@@ -133,9 +135,10 @@ class Run:
                 self._revoked(worker, tests, now)
             case Died(worker):
                 self._died(worker, now)
-            case Collected(count, keys, limits):
+            case Collected(count, keys, limits, started):
                 self._watchdog = Watchdog(self._options.hang_timeout, dict(limits))
-                self._collected(count, keys, now)
+                self._quick_starts = not started
+                self._collected(count, keys, started, now)
             case PutBack(test):
                 self._put_back(test, now)
             case Stop(interrupt):
@@ -150,7 +153,7 @@ class Run:
         self._out.clear()
         return out
 
-    def _collected(self, count: int, keys: tuple[str, ...] | None, now: float) -> None:
+    def _collected(self, count: int, keys: tuple[str, ...] | None, started: int, now: float) -> None:
         options = self._options
         self._collected_tests = count
         for tests in split_into_lanes(count, keys, options):
@@ -160,7 +163,7 @@ class Run:
             self._lanes.append(Dealer(own, ledger, options, self._out, self._in_hand))
         if self._stopping:
             return
-        workers = options.workers_for(count)
+        workers = max(started, options.workers_for(count))
         for i in range(workers):
             worker = self._spawn(now, lane=i if len(self._lanes) > 1 else 0)
             shares = workers - i if options.dist is Dist.WORKSTEAL else workers
@@ -243,7 +246,8 @@ class Run:
 
     def _tick(self, now: float) -> None:
         for worker in self._workers.values():
-            if worker.phase is Phase.STARTING and now >= worker.since + START_TIMEOUT:
+            late = worker.phase is Phase.STARTING and now >= worker.since + START_TIMEOUT
+            if late and self._quick_starts:
                 worker.since = now
                 self._out.append(Kill(worker.id))
         for effect in self._watchdog.due(now):

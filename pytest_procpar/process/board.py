@@ -43,11 +43,27 @@ class Board:
     Every cell has one writer, but for the flag, which only ever goes up: so nothing has to be locked.
     """
 
-    def __init__(self, maxfail: int, slots: int) -> None:
-        self._memory = mmap.mmap(-1, _HEAD + slots * _SLOT)
+    def __init__(self, maxfail: int, slots: int, descriptor: int = -1) -> None:
+        """For processes forked from this one or, if the memory is a file's, who has its descriptor."""
+        if descriptor != -1:
+            os.ftruncate(descriptor, _HEAD + slots * _SLOT)
+        self._descriptor = descriptor
+        self._memory = mmap.mmap(descriptor, _HEAD + slots * _SLOT)
         self._maxfail = maxfail
         self._slots = slots
         self._free = list(range(slots - 1, 0, -1))  # the first one is the fork server's
+
+    @classmethod
+    def from_descriptor(cls, descriptor: int, maxfail: int) -> Board:
+        """The board that another process has made; the descriptor is taken."""
+        board = cls(maxfail, (os.fstat(descriptor).st_size - _HEAD) // _SLOT, descriptor)
+        os.close(descriptor)
+        board._descriptor = -1
+        return board
+
+    def fileno(self) -> int:
+        """The descriptor by which other processes find the memory; -1 if there is none."""
+        return self._descriptor
 
     @property
     def stopped(self) -> bool:

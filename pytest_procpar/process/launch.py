@@ -22,16 +22,16 @@ from pytest_procpar.core.messages import (
     Setup,
     Signal,
     Suspend,
+    fingerprint,
 )
-from pytest_procpar.core.model import WorkerId
+from pytest_procpar.core.model import StartMethod, WorkerId
 from pytest_procpar.core.vitals import Death, Vitals
-from pytest_procpar.core.wire import WireError
-from pytest_procpar.process.blackbox import BlackBox
+from pytest_procpar.process.blackbox import BlackBox, in_memory
 from pytest_procpar.process.board import Board, Slot
 from pytest_procpar.process.children import signal_group
-from pytest_procpar.process.fork import fork
-from pytest_procpar.process.system import monotonic, pause, socket_pair
-from pytest_procpar.process.transport import Link, Port
+from pytest_procpar.process.servers import ServerProcess, choose_method, recipe, start_server
+from pytest_procpar.process.system import monotonic, out_of_reach, pause, socket_pair
+from pytest_procpar.process.transport import Port
 from pytest_procpar.settings import Settings
 
 __all__ = ["Cluster"]
@@ -56,31 +56,37 @@ class _Worker:
 
 
 class Cluster:
-    """The fork server, the workers, and the streams to them."""
+    """The process that workers are started from, the workers, and the streams to them."""
 
     def __init__(self, config: pytest.Config, settings: Settings) -> None:
-        ours, theirs = socket_pair()
         self._owner = os.getpid()
-        self._status: int | None = None
+        self._closed = False
+        self.method, self.reason = choose_method(config, settings)
+        shared = out_of_reach(in_memory()) if self.method is StartMethod.SPAWN else -1
         # Beside the workers that live, there may be some whose death has not been told yet.
-        self.board = Board(config.getoption("maxfail", 0) or 0, slots=2 * settings.workers + 16)
-        self.server_pid = fork()
-        if self.server_pid == 0:
-            from pytest_procpar.process.forkserver import ForkServer
-
-            ours.close()
-            ForkServer(config, settings, Link(theirs), self.board).serve()
-        theirs.close()
-        self._server = Port(ours)
+        self.board = Board(config.getoption("maxfail", 0) or 0, 2 * settings.workers + 16, shared)
+        provisional = self.method is StartMethod.FORK and settings.start_method is None
+        self._recipe = recipe(config, settings) if self.method is StartMethod.SPAWN else None
+        self._server = start_server(config, settings, self.board, self.method, watched=provisional)
+        #: As it was before anything was configured, in case that the other one turns out to be of no use.
+        self._standby: ServerProcess | None = None
+        if provisional:
+            early, port = StartMethod.FORK_EARLY, self._server.port
+            self._standby = start_server(config, settings, self.board, early, not_theirs=port)
+        #: Servers that are not wanted any more.
+        self._dismissed: list[ServerProcess] = []
+        self._setup: Setup
+        #: The fingerprint of the collected suite, where every process collects itself.
+        self._suite: int | None = None
         self._workers: dict[WorkerId, _Worker] = {}
         self._selector = selectors.DefaultSelector()
-        self._selector.register(self._server, selectors.EVENT_READ, None)
+        self._selector.register(self._server.port, selectors.EVENT_READ, None)
 
     # --- waiting ---
 
     def wait(self, seconds: float | None) -> list[WorkerId | None]:
         """Wait until somebody has something to say: those workers, None standing for the fork server."""
-        self._watch(self._server, None)
+        self._watch(self._server.port, None)
         for worker, held in self._workers.items():
             if not held.lost:
                 self._watch(held.port, worker)
@@ -113,43 +119,68 @@ class Cluster:
 
         :raises WireError: if somebody else wrote to its stream.
         """
-        messages, is_open = self._server.receive()
-        if self._server.garbled is not None:
-            raise WireError(f"the fork server cannot be understood: {self._server.garbled}")
-        return messages, is_open  # type: ignore[return-value]
+        return self._server.receive()
 
     def setup(
         self, inputs: list[dict[str, Any]], environ: dict[str, str], cwd: str, basetemp: str | None
     ) -> None:
         """Give the fork server what it waits for."""
-        self._server.send(Setup(inputs, environ, cwd, basetemp))
+        self._setup = Setup(inputs, environ, cwd, basetemp, self._recipe)
+        self._server.set_up(self._setup, self.board)
+
+    def fall_back(self) -> None:
+        """The suite must not be run in forks of the fork server: end it, and use the one that has none."""
+        assert self._standby is not None
+        self._selector.unregister(self._server.port)
+        self._server.port.send(Quit())
+        self._server.end(_QUIT_SECONDS)
+        self._server, self._standby = self._standby, None
+        self._selector.register(self._server.port, selectors.EVENT_READ, None)
+        self.method = StartMethod.FORK_EARLY
+        self._server.set_up(self._setup, self.board)
+
+    def has(self, worker: WorkerId) -> bool:
+        """Whether a worker has been started, and is not known to be dead."""
+        return worker in self._workers
 
     def spawn(self, worker: WorkerId, workerinput: dict[str, Any]) -> None:
-        """Have a worker forked."""
+        """Have a worker started."""
         ours, theirs = socket_pair()
         held = _Worker(Port(ours, theirs), BlackBox(), self.board.slot(self.board.take_slot()))
         order = Fork(worker, workerinput, held.slot.number)
-        self._server.send(order, [theirs.fileno(), *held.box.theirs])
+        self._server.port.send(order, [theirs.fileno(), *held.box.theirs])
         held.box.sent()
         self._workers[worker] = held
         self._selector.register(held.port, selectors.EVENT_READ, worker)
         self._selector.register(held.box, selectors.EVENT_READ, worker)
 
     def plant(self, worker: WorkerId, workerinput: dict[str, Any], basetemp: str | None) -> Port:
-        """Have the root of a tree of throw-away processes forked: the stream to it, which is the caller's."""
+        """Have the root of a tree of throw-away processes started; the stream to it is the caller's."""
         ours, theirs = socket_pair()
-        self._server.send(Plant(worker, workerinput, basetemp), [theirs.fileno()])
+        self._server.port.send(Plant(worker, workerinput, basetemp, self._suite), [theirs.fileno()])
         theirs.close()
         return Port(ours)
 
     def fileno(self) -> int:
         """The descriptor on which the fork server is heard."""
-        return self._server.fileno()
+        return self._server.port.fileno()
 
-    def interrupt_server(self) -> None:
+    def interrupt_collection(self) -> None:
         """Interrupt the collection, as Ctrl-C would."""
-        with suppress(ProcessLookupError):
-            os.kill(self.server_pid, signal.SIGINT)
+        for worker in self._workers:
+            self.signal(worker, signal.SIGINT)
+        if self.method.collects_once:
+            with suppress(ProcessLookupError):
+                os.kill(self._server.pid, signal.SIGINT)
+
+    def collected(self, ids: list[str]) -> None:
+        """The suite is known, and the server that has led to it is the one that will be used."""
+        if not self.method.collects_once:
+            self._suite = fingerprint(ids)
+        if self._standby is not None:
+            self._standby.port.close()
+            self._dismissed.append(self._standby)
+            self._standby = None
 
     def server_note(self) -> str:
         """What the fork server has noted last."""
@@ -193,7 +224,7 @@ class Cluster:
 
     def signal(self, worker: WorkerId, signum: int, *, group: bool = False) -> None:
         """Send a signal to a worker."""
-        self._server.send(Signal(worker, signum, group))
+        self._server.port.send(Signal(worker, signum, group))
 
     def vitals(self, worker: WorkerId) -> Vitals:
         """How far a worker has come."""
@@ -227,42 +258,44 @@ class Cluster:
 
     def suspend(self, *, serving: bool) -> None:
         """Stop all processes but this one; `serving` says that the fork server is past the collection."""
+        pid = self._server.pid
         if serving:
-            self._server.send(Suspend())
+            self._server.port.send(Suspend())
         else:
-            signal_group(self.server_pid, signal.SIGSTOP)
+            signal_group(pid, signal.SIGSTOP)
         deadline = monotonic() + _STOP_SECONDS
-        while monotonic() < deadline and not _has_stopped(self.server_pid):
+        while monotonic() < deadline and not _has_stopped(pid):
             pause(0.002)
 
     def resume(self) -> None:
         """Let all go on."""
-        signal_group(self.server_pid, signal.SIGCONT)
+        signal_group(self._server.pid, signal.SIGCONT)
 
     # --- the end ---
 
     def dismiss(self) -> None:
         """Let the fork server end, without waiting for it."""
-        self._server.send(Quit())
+        self._server.port.send(Quit())
 
     def kill_server(self) -> None:
         """End a fork server that does not answer."""
-        with suppress(ProcessLookupError):
-            os.kill(self.server_pid, signal.SIGKILL)
+        self._server.kill()
 
     def ping(self) -> None:
         """Ask the fork server for a sign of life: `Pong`."""
-        self._server.send(Ping())
+        self._server.port.send(Ping())
 
     def close(self) -> None:
         """Close everything, and see the fork server and all workers gone. Repeating it does nothing."""
-        if self._status is not None or os.getpid() != self._owner:
+        if self._closed or os.getpid() != self._owner:
             return
+        self._closed = True
         self._selector.close()
-        self._server.close()
-        self._status = self._reap(_QUIT_SECONDS)
+        status = self._server.end(_QUIT_SECONDS)
+        for server in filter(None, [*self._dismissed, self._standby]):
+            server.end(_QUIT_SECONDS)
         for held in self._workers.values():
-            if held.pid is not None and self._status != 0:  # the fork server could not do it
+            if held.pid is not None and status != 0:  # the fork server could not do it
                 signal_group(held.pid, signal.SIGKILL)
             held.port.close()
             held.box.close()
@@ -270,9 +303,7 @@ class Cluster:
 
     def server_status(self) -> int:
         """The wait status of a fork server that has closed its stream."""
-        if self._status is None:
-            self._status = self._reap(1.0)
-        return self._status
+        return self._server.status()
 
     def kill_orphans(self) -> Iterator[WorkerId]:
         """Kill the workers of a dead fork server; those that had been running."""
@@ -280,22 +311,6 @@ class Cluster:
             if held.pid is not None:
                 signal_group(held.pid, signal.SIGKILL)
             yield worker
-
-    def _reap(self, seconds: float) -> int:
-        deadline = monotonic() + seconds
-        delay = 0.0005
-        while True:
-            try:
-                pid, status = os.waitpid(self.server_pid, os.WNOHANG)
-            except ChildProcessError:
-                return 0
-            if pid:
-                return status
-            if monotonic() >= deadline:
-                with suppress(ProcessLookupError):
-                    os.kill(self.server_pid, signal.SIGKILL)
-            pause(delay)
-            delay = min(delay * 2, 0.02)
 
 
 def _has_stopped(pid: int) -> bool:

@@ -72,6 +72,7 @@ class Relay:
                 self._tell_plugins_of_interrupt()
             return error.status
         if isinstance(error, pytest.UsageError):
+            disregard_interrupts()
             self.halted(Halted("usage", "\n".join(map(str, error.args))))
             return pytest.ExitCode.USAGE_ERROR
         if isinstance(error, session.Failed):
@@ -81,6 +82,7 @@ class Relay:
             disregard_interrupts()  # the controller, told of the first, may send another
             self._config.hook.pytest_keyboard_interrupt(excinfo=pytest.ExceptionInfo.from_current())
             return getattr(error, "returncode", None) or pytest.ExitCode.INTERRUPTED
+        disregard_interrupts()
         self._config.notify_exception(pytest.ExceptionInfo.from_current(), self._config.option)
         return pytest.ExitCode.INTERNAL_ERROR
 
@@ -120,7 +122,8 @@ class Relay:
     @pytest.hookimpl
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         """Note what a plugin or ``-k`` has left out."""
-        self._deselected.extend(item.nodeid for item in items)
+        # pytest-testmon deselects stand-ins, which have no nodeid: pytest itself only counts them.
+        self._deselected.extend(getattr(item, "nodeid", type(item).__name__) for item in items)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_report_collectionfinish(self) -> Generator[None, list[str | list[str]], list[str | list[str]]]:

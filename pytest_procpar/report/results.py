@@ -178,6 +178,11 @@ class Results:
         report.result = collected_nodes(children)
         self._config.hook.pytest_collectreport(report=report)
 
+    def collection_failed(self, what: str, text: str) -> None:
+        """The suite cannot be run as it was collected."""
+        report = pytest.CollectReport(nodeid=what, outcome="failed", longrepr=text, result=[])
+        self._config.hook.pytest_collectreport(report=report)
+
     def warned(self, data: dict[str, Any]) -> None:
         """A warning was recorded elsewhere."""
         self._config.hook.pytest_warning_recorded.call_historic(kwargs=warning_from_data(data))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_procpar.core.insights import Rechecked
-from pytest_procpar.core.model import Dist
+from pytest_procpar.core.model import Dist, StartMethod
 from pytest_procpar.report.findings import write_findings
 from pytest_procpar.report.results import Results
 
@@ -51,6 +51,13 @@ class Terminal:
         """Write a line of its own if the verbosity is at least `least`."""
         if self._reporter is not None and self._config.get_verbosity() >= least:
             self._reporter.write_line(text)
+
+    def start_method(self, method: StartMethod, reason: str) -> None:
+        """Say that workers are not started as usual, and why."""
+        self.line(
+            f"procpar: start method {method.value}, since {reason} "
+            f"(ini: procpar_start_method pins a method, procpar_fork_safe vouches for what is safe)"
+        )
 
     def collected(self, workers: int, tests: int, dist: Dist | None, lines: Iterable[str]) -> None:
         """Say how many workers run how many tests, and what plugins say of the collection.

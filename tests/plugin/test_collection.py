@@ -190,6 +190,19 @@ def test_deselected_tests_are_counted(suite: Suite) -> None:
     assert set(finished.ran) == {1, 2, 3}
 
 
+def test_stand_ins_without_a_nodeid_are_counted_when_deselected(suite: Suite) -> None:
+    suite.trivial(1)
+    suite.conftest("""
+        class StandIn:  # pytest-testmon's, for tests that it does not even collect
+            def __init__(self, config):
+                self.config = config
+
+        def pytest_collection_modifyitems(config):
+            config.hook.pytest_deselected(items=[StandIn(config)] * 3)
+    """)
+    suite.run("-n", "1").assert_summary(passed=1, deselected=3)
+
+
 def test_single_tests_can_be_named(suite: Suite) -> None:
     suite.trivial(10)
     finished = suite.run("-n2", "test_it.py::test[3]", "test_it.py::test[7]")

@@ -133,7 +133,7 @@ def test_workerinput_is_there_at_configure(suite: Suite) -> None:
         note("forked", gift=config.workerinput["gift"], items=len(session.items))
     """
     )
-    finished = suite.run("-n2")
+    finished = suite.run("-n2", "--start-method=fork")
     finished.assert_summary(passed=4)
     assert finished.facts("at_configure", "gift") == ["for gw0"]
     assert sorted(finished.facts("forked", "gift")) == ["for gw0", "for gw1"]
@@ -388,3 +388,20 @@ def test_the_folder_and_the_command_line_are_those_of_the_user(suite: Suite) -> 
             assert "--color=no" in request.config.invocation_params.args
     """)
     suite.run("-n1", "--color=no").assert_summary(passed=1)
+
+
+def test_nodes_are_configured_when_the_header_is_complete(suite: Suite) -> None:
+    suite.trivial(1)
+    suite.conftest("""
+        import pytest
+        from recorder import note
+
+        @pytest.hookimpl(trylast=True)
+        def pytest_report_header():  # pytest-testmon opens its database for writing here
+            note("step", name="header")
+
+        def pytest_configure_node():
+            note("step", name="node")
+    """)
+    run = suite.run("-n", "1")
+    assert [note["name"] for note in run.notes("step") if note["worker"] == "main"] == ["header", "node"]

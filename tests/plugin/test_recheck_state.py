@@ -300,7 +300,7 @@ def test_a_polluter_that_disturbs_its_process_is_found(suite: Suite, deed: str) 
         ("os.umask(0o777)", "os.umask(0) != 0o777"),
         ("os.chdir('/')", "os.getcwd() != '/'"),
         ("os.environ['SHOP'] = 'open'", "'SHOP' not in os.environ"),
-        ("atexit.register(print)", "atexit._ncallbacks() < COUNT + 1"),
+        ("for _ in range(99): atexit.register(int)", "atexit._ncallbacks() < COUNT + 50"),
         ("os.dup2(0, 50)", "not os.path.exists('/proc/self/fd/50')"),
         ("random.seed(7)", "random.random() != random.Random(7).random()"),
         ("sys.stdin = None", "sys.stdin is not None"),

@@ -1,0 +1,3 @@
+def pytest_metadata(metadata):
+    metadata["Colour"] = "green"
+    metadata.pop("CI", None)

@@ -1,0 +1,164 @@
+"""The collection as the controller sees it: once in the fork server, or in every worker for itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pytest_procpar.compat.nodes import Nodes
+from pytest_procpar.core.gathering import Gathering, Merged, difference
+from pytest_procpar.core.messages import Collected, Reaped
+from pytest_procpar.core.model import StartMethod, WorkerId, worker_name
+from pytest_procpar.ending import Ending
+from pytest_procpar.process.clock import Clock
+from pytest_procpar.process.launch import Cluster
+from pytest_procpar.process.signals import Signals
+from pytest_procpar.report.results import Results
+from pytest_procpar.report.terminal import Terminal
+from pytest_procpar.supervision import Supervisor
+
+__all__ = ["Collecting"]
+
+#: How long workers may take to finish their sessions when there will be no run, in seconds.
+_GRACE = 10.0
+
+
+class Collecting:
+    """Starts the collection, and makes one suite of what comes of it."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        nodes: Nodes,
+        results: Results,
+        terminal: Terminal,
+        supervisor: Supervisor,
+        ending: Ending,
+        clock: Clock,
+    ) -> None:
+        self._cluster = cluster
+        self._nodes = nodes
+        self._results = results
+        self._terminal = terminal
+        self._supervisor = supervisor
+        self._ending = ending
+        self._clock = clock
+        self._inputs: list[dict[str, Any]] = []
+        self._merged = Merged()
+        #: The workers that collect for themselves; None if none does.
+        self._gathering: Gathering | None = None
+        self._finished: set[WorkerId] = set()
+        #: What the first of them has collected, and what all have.
+        self._first: Collected | None = None
+        self._suite: Collected | None = None
+        self._give_up_at: float | None = None
+
+    @property
+    def started(self) -> int:
+        """How many workers have collected and wait."""
+        return 0 if self._gathering is None else len(self._gathering.left)
+
+    def knows(self, worker: WorkerId) -> bool:
+        """Whether a worker is one of those that the suite was collected by."""
+        return self._gathering is not None and worker in self._gathering.left
+
+    def deadline(self) -> float | None:
+        """When workers that do not finish are given up."""
+        return self._give_up_at if self._gathering is not None and self._gathering.left else None
+
+    # --- the beginning ---
+
+    def begin(self, inputs: list[dict[str, Any]]) -> None:
+        """The fork server has what it waits for."""
+        self._inputs = inputs
+        if self._cluster.reason is not None:
+            self._terminal.start_method(self._cluster.method, self._cluster.reason)
+        if not self._cluster.method.collects_once:
+            self._start_workers()
+
+    def fall_back(self, reason: str) -> None:
+        """Workers cannot be forked from what was collected."""
+        self._terminal.start_method(StartMethod.FORK_EARLY, reason)
+        self._cluster.fall_back()
+        self._start_workers()
+
+    def _start_workers(self) -> None:
+        workers = [WorkerId(i) for i in range(len(self._inputs))]
+        self._gathering = Gathering(workers)
+        for worker, workerinput in zip(workers, self._inputs, strict=True):
+            self._cluster.spawn(worker, workerinput)
+
+    # --- what is said of it ---
+
+    def reported(self, source: WorkerId | None, data: dict[str, Any]) -> None:
+        """A collection report, from a worker or the fork server (None)."""
+        if self._merged.is_new(source, (data.get("nodeid"), data.get("outcome"), str(data.get("longrepr")))):
+            self._results.collect_reported(data)
+
+    def warned(self, source: WorkerId | None, data: dict[str, Any]) -> None:
+        """A warning; one of the collection is told once, however many workers collect."""
+        if data["when"] == "runtest" or self._merged.is_new(source, repr(data)):
+            self._results.warned(data)
+
+    def collected(self, worker: WorkerId, suite: Collected) -> Collected | None:
+        """A worker has collected for itself; the suite, once all have."""
+        if self._suite is not None:  # it replaces another one
+            if suite.ids != self._suite.ids:
+                self._refuse(worker, difference(WorkerId(0), self._suite.ids, worker, suite.ids))
+            return None
+        assert self._gathering is not None
+        self._gathering.collected(worker, suite.ids)
+        if worker == self._gathering.left[0]:
+            self._first = suite
+        if self._ending.halted or not self._gathering.complete:
+            return None
+        text = self._gathering.disagreement()
+        if text is not None:
+            self._results.collection_failed("collections of the workers", text)
+            self._suite = Collected([], None, [], [], {})
+        else:
+            self._suite = self._first
+        return self._suite
+
+    def _refuse(self, worker: WorkerId, text: str) -> None:
+        """A replacement would run other tests than those it is told to."""
+        self._terminal.remember(
+            self._ending.broken_by(f"worker {worker_name(worker)} cannot be used: {text}")
+        )
+        self._cluster.signal(worker, Signals.KILL, group=True)
+
+    # --- the end of it ---
+
+    def session_ends(self, worker: WorkerId) -> None:
+        """A worker that collects has come to an end by itself."""
+        self._finished.add(worker)
+
+    def reaped(self, message: Reaped) -> bool:
+        """A worker is dead; whether it was one of those that the run does not know yet."""
+        worker = message.worker
+        gathering = self._gathering
+        if gathering is None or self._suite is not None or worker not in gathering.left:
+            return False
+        gathering.gone(worker)
+        death = self._supervisor.death(worker, message.status, message.reason, message.peak_memory)
+        self._cluster.release(worker)
+        regular = worker in self._finished and not message.status
+        self._nodes[worker].shutting_down = True
+        self._nodes.down(worker, None if regular else death.cause)
+        if not self._ending.halted:
+            what = f"worker {worker_name(worker)} died before it had collected: {death.cause}"
+            self._terminal.remember(self._ending.broken_by(what))
+        return True
+
+    def is_over(self) -> bool:
+        """Whether nothing has to be waited for, now that the run has ended before it began."""
+        gathering = self._gathering
+        if gathering is None or not gathering.left:
+            return True
+        if self._give_up_at is None:
+            self._give_up_at = self._clock.now() + _GRACE
+            for worker in gathering.waiting:
+                self._cluster.tell(worker, ["finish"])
+            for worker in gathering.collecting:
+                if worker not in self._finished:
+                    self._cluster.signal(worker, Signals.INT)
+        return self._clock.now() >= self._give_up_at

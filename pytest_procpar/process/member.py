@@ -1,0 +1,270 @@
+"""A pytest session as a worker, or the process that workers are forked from, goes through it.
+
+From `pytest_configure` to the test loop it is pytest's own. There the process learns what it is: a worker,
+the root of a tree of throw-away processes, or, in a fork server that is told to quit, nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from pytest_procpar.compat.internals import (
+    configure,
+    session_from_config,
+    set_basetemp,
+    shared_basetemp,
+    unconfigure,
+)
+from pytest_procpar.compat.items import remember_hook_proxies
+from pytest_procpar.compat.output import forget_fault_handler
+from pytest_procpar.core.messages import Fork, Plant, Setup, Unsafe, fingerprint
+from pytest_procpar.core.model import worker_name
+from pytest_procpar.process.board import Board
+from pytest_procpar.process.covdata import save_coverage
+from pytest_procpar.process.fork import (
+    default_signals,
+    disregard_interrupts,
+    forget_exit_handlers,
+    let_setsid_work,
+    run_exit_handlers,
+)
+from pytest_procpar.process.hazards import Hazards, UnsafeFork
+from pytest_procpar.process.heap import Heap
+from pytest_procpar.process.identity import Output, become_worker, identify
+from pytest_procpar.process.instruments import install_instruments, silence
+from pytest_procpar.process.marks import marked_tests
+from pytest_procpar.process.orphan import interrupted_without_peer
+from pytest_procpar.process.relay import Relay
+from pytest_procpar.process.server import Order
+from pytest_procpar.process.stem import Stem
+from pytest_procpar.process.system import adopt_socket, change_directory, end_process, getpid
+from pytest_procpar.process.transport import Link
+from pytest_procpar.process.worker import Worker
+from pytest_procpar.settings import WorkerOptions
+
+__all__ = ["Member"]
+
+#: What a process has been told to be, with the descriptors that came along.
+Role = tuple[Order, list[int]]
+
+
+class Member:
+    """One process's session. What is forked from a fork server comes out of `run`, too, when it has ended.
+
+    :param role: what this process is to be, if that is known before it has collected; it was forgotten
+        (`forget_exit_handlers`) what the process had from its parent.
+    :param await_role: in a fork server: waits for orders, and returns None in the server when there will be
+        no more, in a process forked meanwhile its role.
+    :param end_server: how a fork server ends.
+    :param hazards: in a fork server, what may show that forking is unsafe; None: that is not asked.
+    :param stdout: see `Output`.
+    """
+
+    def __init__(
+        self,
+        config: pytest.Config,
+        options: WorkerOptions,
+        board: Board,
+        link: Link | None = None,
+        *,
+        role: Role | None = None,
+        await_role: Callable[[], Role | None] = lambda: None,
+        end_server: Callable[[], NoReturn] = lambda: end_process(0),
+        hazards: Hazards | None = None,
+        stdout: int | None = None,
+    ) -> None:
+        self._config = config
+        self._options = options
+        self._board = board
+        self._await_role = await_role
+        self._end_server = end_server
+        self._hazards = hazards
+        self._output = Output(config, stdout)
+        self._heap = Heap(freeze=options.freeze_heap)
+        #: Whether the session has started, so that it is to be finished, and the session once it has collected.
+        self._has_begun = False
+        self._session: pytest.Session | None = None
+        self._basetemp: Path | None = None
+        self._slot = board.slot(0)
+        #: The tests that run in a process of their own.
+        self._alone: frozenset[int] = frozenset()
+        self._order: Order | None = None
+        self._fds: list[int] = []
+        self._worker: Worker | None = None
+        if role is not None:
+            link = self._take(role)
+        assert link is not None
+        self._link = link
+        self._relay = Relay(config, options.dist, link, self._slot)
+
+    @property
+    def has_collected(self) -> bool:
+        """Whether there is a suite that workers can be forked with."""
+        return self._session is not None
+
+    def _take(self, role: Role) -> Link:
+        """Take a role; the stream that comes with it."""
+        self._order, (stream, *self._fds) = role
+        if isinstance(self._order, Fork):
+            self._slot = self._board.slot(self._order.slot)
+            self._slot.belong_to_this_process()
+        return Link(adopt_socket(stream))
+
+    def run(self, setup: Setup) -> None:
+        """Go through pytest's session protocol; like its `wrap_session`, but for who finishes what."""
+        config = self._config
+        self._heap.grow()
+        workerinput = self._order.workerinput if self._order is not None else setup.inputs[0]
+        if self._hazards is not None:
+            self._hazards.begin()
+        become_worker(config, setup, workerinput, self._options.dist, self._hazards)
+        self._basetemp = Path(setup.basetemp) if setup.basetemp is not None else None
+        self._output.hide()
+        session = session_from_config(config)
+        if not isinstance(self._order, Plant):
+            config.pluginmanager.register(self._relay, "procpar-relay")
+        config.pluginmanager.register(self, "procpar-member")
+        status: int = pytest.ExitCode.OK
+        try:
+            try:
+                self._collect(session)
+                config.hook.pytest_runtestloop(session=session)
+                status = self._exit_status(session)
+            except UnsafeFork as unsafe:
+                self._finish_unused(session, str(unsafe))
+            except BaseException as error:
+                if isinstance(self._order, Plant):
+                    traceback.print_exc()
+                    end_process(1)
+                status = self._relay.ended_by(session, error)
+        finally:
+            if self._order is not None:
+                self._end_worker(session, status)
+            else:
+                self._link.flush()
+                self._await_role()
+                self._end_server()
+
+    def _collect(self, session: pytest.Session) -> None:
+        config, hazards = self._config, self._hazards
+        with interrupted_without_peer(self._link.fileno()):
+            configure(config)
+            self._output.show()
+            if hazards is not None:
+                hazards.check()
+            config.hook.pytest_sessionstart(session=session)
+            self._has_begun = True
+            if hazards is not None:
+                hazards.check()
+            config.hook.pytest_collection(session=session)
+            if hazards is not None:
+                hazards.finish()
+        self._session = session
+        if not isinstance(self._order, Plant):
+            self._relay.collected(session)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Learn what this process is, in place of pytest's loop, and be that."""
+        self._link.flush()  # the controller has something to do meanwhile
+        self._heap.settle()
+        remember_hook_proxies(session)
+        everything = range(len(session.items)) if self._options.isolate else None
+        self._alone = frozenset(everything or marked_tests(session.items, self._options.isolating_marks))
+        if self._order is None:
+            role = self._await_role()
+            if role is None:
+                self._end_server()
+            self._link = self._take(role)
+            identify(self._config, role[0].workerinput)
+            forget_exit_handlers()
+        if isinstance(self._order, Plant):
+            self._be_a_branch(session, self._order)
+        self._relay.speak_for_worker(self._link)
+        self._start_worker(session).loop()
+        return True
+
+    def _finish_unused(self, session: pytest.Session, reason: str) -> None:
+        """No worker will finish this session, so it is finished here; then the controller is told."""
+        try:
+            if self._has_begun:
+                self._config.hook.pytest_sessionfinish(session=session, exitstatus=pytest.ExitCode.OK)
+        except Exception:
+            traceback.print_exc()
+        self._link.put(Unsafe(reason))
+
+    def _be_a_branch(self, session: pytest.Session, order: Plant) -> NoReturn:
+        """Be the root of a tree of throw-away processes: a worker that nobody hears but who planted it."""
+        from pytest_procpar.process.branch import Branch
+
+        config = self._config
+        if order.suite not in (None, fingerprint(item.nodeid for item in session.items)):
+            sys.stderr.write("pytest-procpar: another collection than the first one: nothing is re-checked\n")
+            end_process(1)
+        if config.pluginmanager.is_registered(self._relay):  # not if it has collected for itself
+            config.pluginmanager.unregister(self._relay)
+        config.option.maxfail = 0
+        silence(config)
+        if order.basetemp is not None:
+            set_basetemp(config, Path(order.basetemp))
+            shared_basetemp(config)  # else every child would empty the folder first
+        branch = Branch(session, self._link)
+        config.pluginmanager.register(branch, "procpar-branch")
+        config.hook.pytest_procpar_worker_forked(config=config, session=session)
+        branch.serve()
+
+    # --- a worker ---
+
+    def _start_worker(self, session: pytest.Session) -> Worker:
+        """Reset what must not be shared, and tell everybody who holds on to something else."""
+        config, order = self._config, self._order
+        assert order is not None
+        os.setpgid(0, 0)
+        default_signals()
+        let_setsid_work()
+        stacks = install_instruments(config, self._fds)
+        if self._basetemp is not None:
+            set_basetemp(config, self._basetemp / f"popen-{worker_name(order.worker)}")
+        held = (session, self._link, self._board, self._slot)
+        limit = self._options.max_tests_per_worker
+        if self._alone or limit:
+            self._worker = Stem(*held, self._relay, stacks, self._alone, limit)
+        else:
+            self._worker = Worker(*held)
+        config.pluginmanager.register(self._worker, "procpar-worker")
+        config.hook.pytest_procpar_worker_forked(config=config, session=session)
+        return self._worker
+
+    def _exit_status(self, session: pytest.Session) -> int:
+        if session.testsfailed:
+            return pytest.ExitCode.TESTS_FAILED
+        return pytest.ExitCode.OK if session.testscollected else pytest.ExitCode.NO_TESTS_COLLECTED
+
+    def _end_worker(self, session: pytest.Session, status: int) -> None:
+        """Finish the session, once nobody runs tests any more, and end as a normal exit would."""
+        disregard_interrupts()
+        worker = self._worker or Worker(session, self._link, self._board, self._slot)
+        worker.wait_for_finish()
+        session.exitstatus = status
+        output: dict[str, Any] = self._config.workeroutput  # type: ignore[attr-defined]
+        output.update(exitstatus=int(status), shouldfail=session.shouldfail, shouldstop=session.shouldstop)
+        change_directory(session.startpath)
+        try:
+            if self._has_begun:
+                self._config.hook.pytest_sessionfinish(session=session, exitstatus=status)
+        except pytest.exit.Exception as error:
+            sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        except Exception:
+            self._config.notify_exception(pytest.ExceptionInfo.from_current(), self._config.option)
+        worker.done(output)
+        forget_fault_handler(self._config)
+        unconfigure(self._config)
+        save_coverage(getpid())
+        run_exit_handlers()

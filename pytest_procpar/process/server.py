@@ -1,0 +1,155 @@
+"""The loop of a process that starts workers: as the controller says, it starts, signals and reaps them."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
+
+from pytest_procpar.core.messages import (
+    Fork,
+    Forked,
+    Ping,
+    Plant,
+    Pong,
+    Quit,
+    Reaped,
+    Setup,
+    Signal,
+    Suspend,
+    ToServer,
+)
+from pytest_procpar.core.model import assert_never
+from pytest_procpar.process.children import Children
+from pytest_procpar.process.transport import Link
+
+__all__ = ["Order", "Server", "await_setup", "descriptors_of"]
+
+#: What has a process started.
+Order: TypeAlias = Fork | Plant
+
+
+def descriptors_of(order: Order) -> int:
+    """How many descriptors come along with an order: a stream and, for a worker, its black box."""
+    return 5 if isinstance(order, Fork) else 1
+
+
+def await_setup(link: Link) -> tuple[Setup, list[ToServer]] | None:
+    """Wait for what the controller's own start has produced; None if the server is not wanted any more.
+
+    With it comes what the controller has said besides, for `Server` to do.
+    """
+    while True:
+        messages, is_open = link.receive()
+        match messages:
+            case [Setup() as setup, *others]:
+                return setup, others
+            case [Quit(), *_]:
+                return None
+            case []:
+                if not is_open:
+                    return None
+            case _:
+                raise AssertionError(f"the server has not been set up: {messages!r}")
+
+
+class Server:
+    """Does what it is told until it is told to quit, or the controller is gone.
+
+    :param start: starts a process for an order, given its descriptors, and returns its pid; 0 in the process
+        that was forked, None if there is nothing to start a worker from (the controller knows). May raise
+        OSError.
+    :param spare: the processes that were started before any worker, and are left alone at the end.
+    :param told: what it has been told already.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        start: Callable[[Order, list[int]], int | None],
+        spare: Iterable[int] = (),
+        told: Iterable[ToServer] = (),
+    ) -> None:
+        self._link = link
+        self._told = list(told)
+        self._start = start
+        self._spare = frozenset(spare)
+        self._children = Children()
+        #: In a process that was forked here: what it is to be.
+        self._born: tuple[Order, list[int]] | None = None
+
+    def serve(self) -> tuple[Order, list[int]] | None:
+        """Start, signal and reap as told. None in the server, at its end; in a forked process, its order.
+
+        In the latter the server's stream is closed and its children are forgotten; the descriptors that came
+        with the order are open.
+        """
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._link, selectors.EVENT_READ)
+            go_on = self._obey(self._told, selector)
+            while go_on:
+                ready = [key.fileobj for key, _ in selector.select(self._children.poll_seconds)]
+                if self._link in ready:
+                    messages, is_open = self._link.receive()
+                    go_on = self._obey(messages, selector) and is_open
+                for dead in self._children.reap() if go_on else ():
+                    if dead.fd is not None:
+                        selector.unregister(dead.fd)
+                        os.close(dead.fd)
+                    self._link.put(Reaped(dead.worker, dead.status, None, dead.peak_memory))
+                self._link.flush()
+        if self._born is None:
+            self._children.kill_all()
+            self._children.end_leftovers(self._spare)
+        return self._born
+
+    def _obey(self, messages: list[ToServer], selector: selectors.BaseSelector) -> bool:
+        """Do what is said; False at once in a process that was forked, and when told to quit."""
+        for message in messages:
+            match message:
+                case Fork() | Plant():
+                    self._start_process(message, selector)
+                    if self._born is not None:
+                        return False
+                case Signal(worker, signum, group):
+                    self._children.signal(worker, signum, group=group)
+                case Ping():
+                    self._link.put(Pong())
+                case Suspend():
+                    self._suspend()
+                case Quit():
+                    return False
+                case Setup():
+                    raise AssertionError("the server has been set up already")
+                case _:
+                    assert_never(message)
+        return True
+
+    def _suspend(self) -> None:
+        self._children.signal_all(signal.SIGSTOP)
+        os.kill(os.getpid(), signal.SIGSTOP)
+        self._children.signal_all(signal.SIGCONT)
+
+    def _start_process(self, order: Order, selector: selectors.BaseSelector) -> None:
+        fds = self._link.take_fds(descriptors_of(order))
+        try:
+            pid = self._start(order, fds)
+        except OSError as error:
+            pid = None
+            self._link.put(Reaped(order.worker, 0, f"could not be started: {error}"))
+        if pid == 0:
+            selector.close()
+            self._children.forget()
+            self._link.close()
+            self._born = (order, fds)
+            return
+        for fd in fds:
+            os.close(fd)
+        if pid is not None:
+            pidfd = self._children.add(order.worker, pid)
+            if pidfd is not None:
+                selector.register(pidfd, selectors.EVENT_READ)
+            self._link.put(Forked(order.worker, pid))

@@ -1,0 +1,636 @@
+"""How workers are started: all ways come to the same, and the usual one is left where it is unsafe."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+import pytest
+
+from tests.conftest import Finished, Suite
+
+METHODS = ("fork", "fork-early", "spawn")
+OTHERS = ("fork-early", "spawn")
+
+each_method = pytest.mark.parametrize("method", METHODS)
+each_other = pytest.mark.parametrize("method", OTHERS)
+
+#: One test of every outcome.
+OUTCOMES = """
+    import os
+    import pytest
+
+    def test_passes(): pass
+    def test_fails(): assert os.getpid() == 0
+    @pytest.mark.skip
+    def test_skipped(): pass
+    @pytest.mark.xfail
+    def test_xfails(): assert False
+    @pytest.fixture
+    def broken(): raise ValueError
+    def test_errs(broken): pass
+    @pytest.fixture
+    def breaks():
+        yield
+        raise ValueError
+    def test_ends_badly(breaks): print("it was here")
+    @pytest.mark.parametrize("i", range(9))
+    def test_many(i): assert i != 7
+"""
+
+
+def said_method(finished: Finished) -> str | None:
+    """The start method that a run has said it uses, and why; None if it said nothing."""
+    lines = [line for line in finished.stdout.lines if line.startswith("procpar: start method ")]
+    assert len(lines) <= 1, lines
+    return lines[0].removeprefix("procpar: start method ").partition(" (ini:")[0] if lines else None
+
+
+def is_unusual(finished: Finished, method: str, *reasons: str) -> None:
+    """A run has left the usual method for this one, for a reason that names all these."""
+    said = said_method(finished)
+    assert said is not None
+    assert said.startswith(f"{method}, since ")
+    for reason in reasons:
+        assert reason in said
+
+
+# --- all come to the same ----------------------------------------------------------------------------
+
+
+@each_method
+def test_outcomes_are_those_of_plain_pytest(suite: Suite, method: str) -> None:
+    suite.tests(OUTCOMES)
+    plain = suite.run("-p", "no:procpar")
+    finished = suite.run("-n3", f"--start-method={method}")
+    assert finished.outcomes == plain.outcomes
+    assert finished.ret == plain.ret
+    assert said_method(finished) is None
+
+
+@each_method
+def test_identity_is_the_workers_own(suite: Suite, method: str) -> None:
+    suite.conftest("""
+        def pytest_configure_node(node):
+            node.workerinput["gift"] = f"for {node.gateway.id}"
+    """)
+    suite.tests("""
+        import os
+        import pytest
+        from recorder import note
+
+        @pytest.mark.parametrize("i", range(12))
+        def test(i, worker_id, testrun_uid, request, tmp_path_factory):
+            given = request.config.workerinput
+            assert given["workerid"] == worker_id == os.environ["PYTEST_XDIST_WORKER"]
+            assert given["testrunuid"] == testrun_uid == os.environ["PYTEST_XDIST_TESTRUNUID"]
+            assert given["workercount"] == int(os.environ["PYTEST_XDIST_WORKER_COUNT"]) == 3
+            assert given["gift"] == f"for {worker_id}"
+            assert tmp_path_factory.getbasetemp().name == f"popen-{worker_id}"
+            assert request.config.option.numprocesses is None
+            note("base", folder=str(tmp_path_factory.getbasetemp().parent))
+    """)
+    finished = suite.run("-n3", f"--start-method={method}", "--dist=each")
+    finished.assert_summary(passed=36)
+    assert set(finished.facts("base", "folder")) == {str(suite.path / "basetemp")}
+
+
+@each_method
+def test_crashed_worker_is_replaced(suite: Suite, method: str) -> None:
+    suite.tests("""
+        import os, signal
+        import pytest
+        from recorder import note
+
+        @pytest.mark.parametrize("i", range(20))
+        def test(i):
+            note("ran", test=i)
+            if i in (3, 11):
+                os.kill(os.getpid(), signal.SIGSEGV)
+    """)
+    finished = suite.run("-n2", f"--start-method={method}")
+    finished.assert_summary(passed=18, failed=2)
+    assert finished.ran == dict.fromkeys(range(20), 1)
+    assert "killed by SIGSEGV" in finished.out
+
+
+@each_method
+def test_every_worker_goes_through_one_whole_session(suite: Suite, method: str) -> None:
+    suite.conftest("""
+        import os
+        from recorder import note
+
+        def pytest_sessionfinish(session):
+            note("finishing", is_worker=hasattr(session.config, "workerinput"))
+        def pytest_unconfigure(config):
+            note("unconfiguring", is_worker=hasattr(config, "workerinput"))
+        def pytest_testnodedown(node, error):
+            note("down", node=node.gateway.id, error=error, status=node.workeroutput["exitstatus"])
+    """)
+    suite.trivial(6)
+    finished = suite.run("-n3", f"--start-method={method}")
+    finished.assert_summary(passed=6)
+    workers = [fact["worker"] for fact in finished.notes("finishing") if fact["is_worker"]]
+    assert sorted(workers) == ["gw0", "gw1", "gw2"]
+    downs = finished.notes("down")
+    assert sorted(fact["node"] for fact in downs) == ["gw0", "gw1", "gw2"]
+    assert all(fact["error"] is None and fact["status"] == 0 for fact in downs)
+    ends = [fact["worker"] for fact in finished.notes("unconfiguring") if fact["is_worker"]]
+    assert sorted(set(ends)) == ["gw0", "gw1", "gw2"]
+
+
+@each_other
+def test_more_workers_than_tests_all_finish(suite: Suite, method: str) -> None:
+    suite.trivial(1)
+    finished = suite.run("-n3", f"--start-method={method}")
+    finished.assert_summary(passed=1)
+    assert "3 workers [1 item]" in finished.out
+
+
+@each_other
+def test_no_tests_is_status_5(suite: Suite, method: str) -> None:
+    suite.tests("")
+    assert suite.run("-n2", f"--start-method={method}").ret == pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+@each_other
+def test_a_failure_stops_the_run(suite: Suite, method: str) -> None:
+    suite.tests("""
+        import pytest
+        from recorder import note
+
+        @pytest.mark.parametrize("i", range(200))
+        def test(i):
+            note("ran", test=i)
+            assert i != 1
+    """)
+    finished = suite.run("-n2", f"--start-method={method}", "-x")
+    assert finished.ret == pytest.ExitCode.TESTS_FAILED or finished.ret == pytest.ExitCode.INTERRUPTED
+    assert len(finished.ran) < 200
+    assert "stopping after 1 failures" in finished.out
+
+
+@each_other
+def test_a_failure_is_rechecked(suite: Suite, method: str) -> None:
+    suite.tests("""
+        SEEN = []
+        def test_polluter(): SEEN.append(1)
+        def test_victim(): assert not SEEN
+    """)
+    finished = suite.run("-n1", f"--start-method={method}", "--recheck=failed")
+    finished.assert_summary(passed=1, failed=1)
+    assert "VICTIM test_it.py::test_victim" in finished.out
+    assert "polluter: test_it.py::test_polluter" in finished.out
+
+
+@each_other
+def test_every_test_gets_a_process(suite: Suite, method: str) -> None:
+    suite.tests("""
+        import os
+        import pytest
+        from recorder import note
+
+        @pytest.mark.parametrize("i", range(6))
+        def test(i): note("process", id=os.getpid())
+    """)
+    finished = suite.run("-n2", f"--start-method={method}", "--isolate")
+    finished.assert_summary(passed=6)
+    assert len(set(finished.facts("process", "id"))) == 6
+
+
+@each_other
+def test_ctrl_c_while_tests_run(suite: Suite, method: str) -> None:
+    suite.make_barrier()
+    suite.tests("""
+        import pytest
+        from recorder import block, reached
+
+        @pytest.mark.parametrize("i", range(4))
+        def test(i):
+            reached()
+            block()
+    """)
+    running = suite.start("-n2", f"--start-method={method}")
+    suite.await_reached(2)
+    running.signal(signal.SIGINT)
+    finished = running.finish()
+    assert finished.ret == pytest.ExitCode.INTERRUPTED
+    assert "KeyboardInterrupt" in finished.out
+
+
+@each_other
+def test_ctrl_c_while_workers_collect(suite: Suite, method: str) -> None:
+    suite.make_barrier()
+    suite.conftest("""
+        from recorder import note
+        def pytest_sessionfinish(session):
+            note("finishing")
+    """)
+    suite.tests("from recorder import block, reached\nreached()\nblock()\n")
+    running = suite.start("-n2", f"--start-method={method}")
+    suite.await_reached(2)
+    running.signal(signal.SIGINT)
+    finished = running.finish()
+    assert finished.ret == pytest.ExitCode.INTERRUPTED
+    assert {"gw0", "gw1"} <= set(finished.facts("finishing", "worker"))
+
+
+@each_other
+def test_output_of_tests_is_seen_with_s(suite: Suite, method: str) -> None:
+    suite.tests("""
+        import sys
+        def test_output():
+            print("to standard output")
+            print("to standard error", file=sys.stderr)
+    """)
+    finished = suite.run("-n1", "-s", f"--start-method={method}")
+    assert "to standard output" in finished.out
+    assert "to standard error" in finished.err
+
+
+@each_other
+def test_what_workers_say_of_the_collection_is_told_once(suite: Suite, method: str) -> None:
+    suite.file(
+        "test_bad.py", "import warnings\nwarnings.warn('beware')\nraise RuntimeError('broken on purpose')"
+    )
+    suite.file("test_warns.py", "import warnings\nwarnings.warn('beware', UserWarning)\ndef test(): pass")
+    finished = suite.run("-n3", f"--start-method={method}", "--continue-on-collection-errors")
+    finished.assert_summary(passed=1, errors=1, warnings=2)
+    finished = suite.run("-n3", f"--start-method={method}")
+    assert finished.ret == pytest.ExitCode.INTERRUPTED
+    assert "1 error during collection" in finished.out
+
+
+@each_other
+def test_an_error_of_one_worker_only_is_no_less_an_error(suite: Suite, method: str) -> None:
+    suite.file("test_fine.py", "def test(): pass")
+    suite.file(
+        "test_bad.py", "import os\nassert os.environ['PYTEST_XDIST_WORKER'] != 'gw1'\ndef test(): pass"
+    )
+    finished = suite.run("-n2", f"--start-method={method}")
+    assert finished.ret in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.TESTS_FAILED)
+    assert "test_bad.py" in finished.out
+    assert "Different tests were collected between gw0 and gw1" in finished.out
+
+
+@each_other
+def test_different_collections_are_an_error_that_shows_the_difference(suite: Suite, method: str) -> None:
+    suite.tests("""
+        import os
+        import pytest
+        from recorder import note
+
+        @pytest.mark.parametrize("who", [os.environ["PYTEST_XDIST_WORKER"]])
+        def test(who): note("ran", test=who)
+    """)
+    finished = suite.run("-n2", f"--start-method={method}")
+    assert finished.ret == pytest.ExitCode.INTERRUPTED
+    for text in ("Different tests were collected", "-test_it.py::test[gw0]", "+test_it.py::test[gw1]"):
+        assert text in finished.out
+    assert not finished.ran
+
+
+@each_other
+def test_replacement_with_another_collection_ends_the_run(suite: Suite, method: str) -> None:
+    suite.tests("""
+        import os
+        import pytest
+        from recorder import note
+
+        later = int(os.environ["PYTEST_XDIST_WORKER"][2:]) >= 1
+        @pytest.mark.parametrize("i", range(5 if later else 4))
+        def test(i):
+            note("ran", test=i)
+            if i == 1 and not later:
+                os._exit(7)
+    """)
+    finished = suite.run("-n1", f"--start-method={method}")
+    assert finished.ret == pytest.ExitCode.INTERNAL_ERROR
+    assert "worker gw1 cannot be used" in finished.out
+    assert set(finished.ran) <= {0, 1}
+
+
+@each_other
+def test_worker_that_dies_while_it_collects_ends_the_run(suite: Suite, method: str) -> None:
+    suite.tests("import os\nif os.environ['PYTEST_XDIST_WORKER'] == 'gw1':\n    os.kill(os.getpid(), 9)")
+    finished = suite.run("-n2", f"--start-method={method}")
+    assert finished.ret == pytest.ExitCode.INTERNAL_ERROR
+    assert (
+        "worker gw1 died before it had collected: killed by SIGKILL (while it collected test_it.py)"
+        in finished.out
+    )
+
+
+@each_other
+def test_wrong_argument_is_a_usage_error_once(suite: Suite, method: str) -> None:
+    suite.trivial(1)
+    finished = suite.run("-n2", f"--start-method={method}", "test_nowhere.py")
+    assert finished.ret == pytest.ExitCode.USAGE_ERROR
+    assert (finished.out + finished.err).count("file or directory not found: test_nowhere.py") == 1
+
+
+# --- what is fresh, and what is not --------------------------------------------------------------------
+
+
+def test_spawned_worker_is_a_fresh_interpreter_of_the_same_kind(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite.tests("""
+        import os, sys
+        def test_it():
+            assert sys.flags.dont_write_bytecode
+            assert "/nowhere/to/be/found" in sys.path
+            assert sys.argv[1:] and "--start-method=spawn" in sys.argv
+            assert os.environ["SET_BY"] == "the controller"
+    """)
+    suite.conftest("""
+        import os, sys
+        def pytest_configure(config):
+            if not hasattr(config, "workerinput"):
+                os.environ["SET_BY"] = "the controller"
+    """)
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["/nowhere/to/be/found", *sys.path]))
+    finished = suite.run("-n1", "--start-method=spawn")
+    finished.assert_summary(passed=1)
+
+
+def test_every_method_sees_what_the_controller_configured(suite: Suite) -> None:
+    suite.conftest("""
+        import os
+        def pytest_configure(config):
+            if not hasattr(config, "workerinput"):
+                os.environ["DATABASE"] = "started"
+    """)
+    suite.tests("import os\ndef test(): assert os.environ['DATABASE'] == 'started'")
+    for method in METHODS:
+        suite.run("-n1", f"--start-method={method}").assert_summary(passed=1)
+
+
+# --- auto: the recipes that people have ------------------------------------------------------------------
+
+
+def test_usual_suite_is_forked_once_collected(suite: Suite) -> None:
+    suite.conftest("""
+        import os
+        from recorder import note
+        def pytest_configure(config):
+            note("configuring")
+            copied = dict(os.environ), {**os.environ}, os.environ.copy(), list(os.environ.items())
+            assert os.environ.get("HOME", 1) and "PYTEST_XDIST" not in os.environ
+            is_worker = hasattr(config, "workerinput") and len(config.workerinput) > 2
+    """)
+    suite.trivial(4)
+    finished = suite.run("-n2")
+    finished.assert_summary(passed=4)
+    assert said_method(finished) is None
+    assert len(finished.notes("configuring")) == 2
+
+
+def test_name_from_the_variable_in_a_conftest(suite: Suite) -> None:
+    suite.conftest("""
+        import os
+        DATABASE = "test_" + os.environ.get("PYTEST_XDIST_WORKER", "main")
+    """)
+    suite.tests("""
+        import pytest
+        from conftest import DATABASE
+        @pytest.mark.parametrize("i", range(6))
+        def test(i, worker_id): assert DATABASE == f"test_{worker_id}"
+    """)
+    finished = suite.run("-n2")
+    finished.assert_summary(passed=6)
+    is_unusual(finished, "spawn", "conftest.py:2 reads PYTEST_XDIST_WORKER while it is imported")
+
+
+def test_name_from_the_variable_in_settings_that_a_conftest_imports(suite: Suite) -> None:
+    suite.file(
+        "settings.py",
+        'from os import environ\nNAME = "db_"\n'
+        'if "PYTEST_XDIST_WORKER" in environ: NAME += environ["PYTEST_XDIST_WORKER"]',
+    )
+    suite.conftest("import settings")
+    suite.tests("import settings\ndef test(worker_id): assert settings.NAME == f'db_{worker_id}'")
+    finished = suite.run("-n2")
+    finished.assert_summary(passed=1)
+    is_unusual(finished, "spawn", "settings.py:3")
+
+
+def test_name_from_the_variable_at_configure(suite: Suite) -> None:
+    suite.conftest("""
+        import os
+        def pytest_configure(config):
+            config.database = os.getenv("PYTEST_XDIST_WORKER")
+    """)
+    suite.tests("""
+        import pytest
+        @pytest.mark.parametrize("i", range(6))
+        def test(i, worker_id, pytestconfig): assert pytestconfig.database == worker_id
+    """)
+    finished = suite.run("-n2")
+    finished.assert_summary(passed=6)
+    is_unusual(finished, "fork-early", "conftest.py:3 reads PYTEST_XDIST_WORKER")
+
+
+@pytest.mark.parametrize("hook", ["pytest_configure(config)", "pytest_sessionstart(session)"])
+def test_name_from_the_workerinput(suite: Suite, hook: str) -> None:
+    suite.conftest(f"""
+        def {hook}:
+            c = locals().get("config") or session.config
+            c.database = c.workerinput["workerid"] if hasattr(c, "workerinput") else "main"
+    """)
+    suite.tests("def test(worker_id, pytestconfig): assert pytestconfig.database == worker_id")
+    finished = suite.run("-n2")
+    finished.assert_summary(passed=1)
+    is_unusual(finished, "fork-early", 'conftest.py:3 reads workerinput["workerid"]')
+
+
+def test_port_from_the_worker_in_a_test_module(suite: Suite) -> None:
+    suite.tests("""
+        import os
+        PORT = 5000 + int(os.environ["PYTEST_XDIST_WORKER"][2:])
+        def test(worker_id): assert PORT == 5000 + int(worker_id[2:])
+    """)
+    finished = suite.run("-n2", "--dist=each")
+    finished.assert_summary(passed=2)
+    is_unusual(finished, "fork-early", "test_it.py:2")
+
+
+def test_log_file_for_every_worker(suite: Suite) -> None:
+    suite.conftest("""
+        import logging, os
+        def pytest_configure(config):
+            worker = os.environ.get("PYTEST_XDIST_WORKER")
+            if worker is not None:
+                logging.basicConfig(filename=f"tests_{worker}.log", level="INFO", format="%(message)s")
+    """)
+    suite.tests("import logging\ndef test(worker_id): logging.getLogger().info('here is %s', worker_id)")
+    suite.run("-n2", "--dist=each").assert_summary(passed=2)
+    for worker in ("gw0", "gw1"):
+        assert (suite.path / f"tests_{worker}.log").read_text() == f"here is {worker}\n"
+
+
+def test_lock_and_name_in_fixtures_need_nothing(suite: Suite) -> None:
+    suite.conftest("""
+        import json, os, fcntl
+        import pytest
+        from recorder import note
+
+        @pytest.fixture(scope="session")
+        def data(tmp_path_factory, worker_id):
+            folder = tmp_path_factory.getbasetemp().parent
+            with open(folder / "lock", "w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                file = folder / "data.json"
+                if not file.exists():
+                    note("made")
+                    file.write_text(json.dumps("data"))
+                return json.loads(file.read_text()), os.environ["PYTEST_XDIST_WORKER"]
+    """)
+    suite.tests("def test(data, worker_id): assert data == ('data', worker_id)")
+    finished = suite.run("-n3", "--dist=each")
+    finished.assert_summary(passed=3)
+    assert said_method(finished) is None
+    assert len(finished.notes("made")) == 1
+
+
+# --- auto: what does not survive a fork --------------------------------------------------------------------
+
+THREAD = """
+    import threading
+    EVENT = threading.Event()
+    THREAD = threading.Thread(target=EVENT.wait, name="pump", daemon=True)
+    THREAD.start()
+"""
+
+
+def test_thread_of_a_conftest(suite: Suite) -> None:
+    suite.conftest(THREAD)
+    suite.tests("import conftest\ndef test(): assert conftest.THREAD.is_alive()")
+    finished = suite.run("-n2")
+    finished.assert_summary(passed=1)
+    is_unusual(finished, "spawn", "thread 'pump' is running", "threading.py")
+
+
+def test_thread_of_a_test_module(suite: Suite) -> None:
+    suite.tests(THREAD + "\n    def test(): assert THREAD.is_alive()\n")
+    finished = suite.run("-n2")
+    finished.assert_summary(passed=1)
+    is_unusual(finished, "fork-early", "thread 'pump' is running")
+
+
+def test_socket_of_a_test_module(suite: Suite) -> None:
+    suite.tests("""
+        import os, socket
+        from recorder import note
+        SERVER = socket.create_server(("127.0.0.1", 0))
+        def test(): note("port", number=SERVER.getsockname()[1])
+    """)
+    finished = suite.run("-n2", "--dist=each")
+    finished.assert_summary(passed=2)
+    assert len(set(finished.facts("port", "number"))) == 2
+    is_unusual(
+        finished, "fork-early", "a socket was opened: bound to ('127.0.0.1', ", "held by module test_it"
+    )
+
+
+@pytest.mark.parametrize(("place", "method"), [("conftest.py", "spawn"), ("test_it.py", "fork-early")])
+def test_cuda(suite: Suite, place: str, method: str) -> None:
+    suite.file("torch.py", "class cuda:\n    @staticmethod\n    def is_initialized(): return True")
+    suite.tests("def test(): pass")
+    suite.file(place, "import torch\ndef test(): pass")
+    finished = suite.run("-n2")
+    is_unusual(finished, method, "CUDA was initialised")
+
+
+@pytest.mark.parametrize("method", ["fork-early", "spawn"])
+def test_known_plugin(suite: Suite, method: str) -> None:
+    name = {"fork-early": "xvfb", "spawn": "ddtrace"}[method]
+    suite.file("known.py", "def pytest_addoption(parser): parser.addoption('--ddtrace', action='store_true')")
+    suite.conftest(f"""
+        import known
+        def pytest_addoption(parser, pluginmanager):
+            pluginmanager.register(known, "{name}")
+    """)
+    suite.trivial(2)
+    finished = suite.run("-n2", *(["--ddtrace"] if name == "ddtrace" else []))
+    finished.assert_summary(passed=2)
+    is_unusual(finished, method, name)
+
+
+def test_the_session_that_was_begun_in_vain_is_finished(suite: Suite) -> None:
+    suite.conftest("""
+        from recorder import note
+        def pytest_sessionstart(session):
+            note("starting")
+        def pytest_sessionfinish(session):
+            note("finishing")
+    """)
+    suite.tests("import os\nos.environ.get('PYTEST_XDIST_WORKER')\ndef test(): pass")
+    finished = suite.run("-n2")
+    is_unusual(finished, "fork-early", "test_it.py:2")
+    started, ended = (sorted(finished.facts(kind, "pid")) for kind in ("starting", "finishing"))
+    assert started == ended
+    assert len(started) == 4  # controller, two workers, and the one in vain
+
+
+# --- what the project says ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "vouched"),
+    [
+        ("import os\nos.environ.get('PYTEST_XDIST_WORKER')", "test_it.py"),
+        ("import os\nos.environ.get('PYTEST_XDIST_WORKER')", "test_*"),
+        (
+            "from threading import Event, Thread\n"
+            "Thread(target=Event().wait, name='pump', daemon=True).start()",
+            "pump",
+        ),
+        ("import socket\nS = socket.create_server(('127.0.0.1', 0))", "sockets"),
+    ],
+)
+def test_project_vouches_for_what_is_safe(suite: Suite, text: str, vouched: str) -> None:
+    suite.tests(text + "\ndef test(): pass")
+    assert said_method(suite.run("-n2", "-o", "procpar_fork_safe=nothing")) is not None
+    finished = suite.run("-n2", "-o", f"procpar_fork_safe=recorder.py\n{vouched}")
+    finished.assert_summary(passed=1)
+    assert said_method(finished) is None
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_project_pins_a_method(suite: Suite, method: str) -> None:
+    suite.conftest(
+        "import os\nfrom recorder import note\nNAME = os.environ.get('PYTEST_XDIST_WORKER')\n"
+        "def pytest_configure(): note('configuring')"
+    )
+    suite.trivial(4)
+    suite.file("pytest.ini", f"[pytest]\nprocpar_start_method = {method}")
+    finished = suite.run("-n2")
+    finished.assert_summary(passed=4)
+    assert said_method(finished) is None
+    assert len(finished.notes("configuring")) == (2 if method == "fork" else 3)
+
+
+def test_option_outweighs_the_projects_setting(suite: Suite) -> None:
+    suite.conftest("from recorder import note\ndef pytest_configure(): note('configuring')")
+    suite.trivial(2)
+    suite.file("pytest.ini", "[pytest]\nprocpar_start_method = spawn")
+    finished = suite.run("-n2", "--start-method=fork")
+    finished.assert_summary(passed=2)
+    assert len(finished.notes("configuring")) == 2
+
+
+def test_wrong_method_is_a_usage_error(suite: Suite) -> None:
+    suite.trivial(1)
+    finished = suite.run("-n2", "--start-method=forkserver")
+    assert finished.ret == pytest.ExitCode.USAGE_ERROR
+    assert "--start-method" in finished.err
+    assert "'forkserver'" in finished.err
+    finished = suite.run("-n2", "-o", "procpar_start_method=forkserver")
+    assert finished.ret == pytest.ExitCode.USAGE_ERROR
+    assert (
+        "procpar_start_method (ini option): invalid value 'forkserver': give one of auto, fork"
+        in finished.err
+    )
