@@ -34,6 +34,8 @@ from typing import Any
 from benchmarks.environments import clean_environ
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+#: The recorder asks which worker it is in before there is one, and means no harm.
+_OPTIONS = ("--recheck=none", "-o", "procpar_fork_safe=recorder.py")
 RECORDER = CHECKOUT / "tests" / "recorder.py"
 MODES = ("load", "worksteal", "loadscope", "loadfile", "loadgroup", "each")
 ALL = "all"
@@ -555,7 +557,7 @@ def soak_once(plan: Plan, number: int, folder: Path, totals: Totals) -> list[str
         _all_ended(mark),
     ):
         process = subprocess.Popen(
-            [sys.executable, "-m", "pytest", f"-n{plan.workers}", f"--dist={mode}", "--recheck=none"],
+            [sys.executable, "-m", "pytest", f"-n{plan.workers}", f"--dist={mode}", *_OPTIONS],
             cwd=folder,
             env=_environ(folder, mark),
             stdin=subprocess.DEVNULL,

@@ -14,6 +14,9 @@ __all__ = ["Interpreter", "parse_spec"]
 #: How long an interpreter may take to say that it is there, in seconds.
 _START_SECONDS = 60.0
 
+#: Not on every platform.
+_UNIX: int = getattr(socket, "AF_UNIX", -1)
+
 #: What the new interpreter runs: it finds our modules where this process does, and calls one of them.
 _BOOTSTRAP = """
 import sys
@@ -40,7 +43,7 @@ class Interpreter:
         self._group: Any = Group()
         with tempfile.TemporaryDirectory(prefix="procpar-") as folder:
             address = os.path.join(folder, "s")
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+            with socket.socket(_UNIX, socket.SOCK_STREAM) as listener:
                 listener.bind(address)
                 listener.listen(1)
                 listener.settimeout(_START_SECONDS)

@@ -88,7 +88,7 @@ class Member:
         self._hazards = hazards
         self._output = Output(config, stdout)
         self._heap = Heap(freeze=options.freeze_heap)
-        #: Whether the session has started, so that it is to be finished, and the session once it has collected.
+        #: Whether the session has started and is to be finished; the session, once it has collected.
         self._has_begun = False
         self._session: pytest.Session | None = None
         self._basetemp: Path | None = None
@@ -188,6 +188,7 @@ class Member:
         if isinstance(self._order, Plant):
             self._be_a_branch(session, self._order)
         self._relay.speak_for_worker(self._link)
+        self._slot.note("")  # what it said of the collection is over
         self._start_worker(session).loop()
         return True
 
