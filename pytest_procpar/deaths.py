@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest_procpar.core.events as events
 from pytest_procpar.compat.nodes import Nodes
-from pytest_procpar.core import events
 from pytest_procpar.core.events import Event
 from pytest_procpar.core.messages import Reaped
 from pytest_procpar.core.model import TestIndex, WorkerId, worker_name

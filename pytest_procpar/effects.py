@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from time import time
 
+import pytest_procpar.core.events as events
 from pytest_procpar.compat.nodes import Nodes
-from pytest_procpar.core import events
 from pytest_procpar.core.events import Effect, Event
 from pytest_procpar.core.messages import Record
 from pytest_procpar.core.model import TestIndex, WorkerId, assert_never, worker_name

@@ -311,6 +311,9 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", "forked: the same as isolated.")
     in_worker = hasattr(config, "workerinput")
     if in_worker or config.pluginmanager.hasplugin("dsession"):
+        from pytest_procpar.compat.carried import install as install_carriers
+
+        install_carriers(config)
         from pytest_procpar.compat.adapters import introduce
 
         introduce(config)

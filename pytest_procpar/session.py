@@ -12,6 +12,7 @@ from time import time
 
 import pytest
 
+import pytest_procpar.core.events as events
 from pytest_procpar.collecting import Collecting
 from pytest_procpar.compat.cache import learn_collection
 from pytest_procpar.compat.internals import postpone_fixture_manager, shared_basetemp
@@ -20,7 +21,6 @@ from pytest_procpar.compat.output import end_progress_line, output_in_batches
 from pytest_procpar.compat.reports import add_finding_properties
 from pytest_procpar.compat.scheduling import ForeignScheduling, OwnScheduling, make_scheduling
 from pytest_procpar.compat.xdist import NodeManager
-from pytest_procpar.core import events
 from pytest_procpar.core.events import Event
 from pytest_procpar.core.insights import Rechecked
 from pytest_procpar.core.messages import (

@@ -2,8 +2,12 @@
 
     distributions = ["pytest-html==4.2.0"]      # the first one is what the table names
     group = "reports"                           # cases of one group share an environment
+    pytest = "pytest==8.4.2"                    # optional: of all cases of the group, which know no newer one
     requires_python = ">=3.11"                  # optional; also "<3.13", or both with a comma
     args = ["--html=report.html"]               # optional, as env: {NAME = "value"}
+    needs = ["Xvfb"]                            # optional: programs on the path, or patterns of paths
+    unprivileged = true                         # optional: not as root, but as nobody
+    tty = true                                  # optional: standard streams are a terminal
     start_method = "fork"                       # the one that is expected: fork, fork-early or spawn
     summary = ["3 passed, 1 failed"]            # what plain pytest must count, so that the case is one
     notes = "for the table"                     # optional
@@ -24,7 +28,9 @@ A table ``[variants.NAME]`` with any of these keys makes a case of its own, with
 
 from __future__ import annotations
 
+import glob
 import re
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
@@ -84,9 +90,13 @@ class Case:
         distributions: Requirements, without pytest and pytest-procpar.
         group: Name of its environment.
         summary: What plain pytest counts, in each round.
+        pytest: Requirement of pytest; empty for the one that all are tried with.
         requires_python: Bounds of the interpreter's version.
         args: Arguments of pytest.
         env: Variables to set.
+        needs: Programs that must be there.
+        unprivileged: Whether it does not run as root.
+        tty: Whether it runs on a terminal.
         start_method: The one that is expected under ``auto``.
         output: What is compared besides the outcomes.
         notes: For the table.
@@ -98,9 +108,13 @@ class Case:
     distributions: tuple[str, ...]
     group: str
     summary: tuple[str, ...]
+    pytest: str = ""
     requires_python: str = ""
     args: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+    unprivileged: bool = False
+    tty: bool = False
     start_method: str = "fork"
     output: tuple[Output, ...] = ()
     notes: str = ""
@@ -110,6 +124,11 @@ class Case:
     def distribution(self) -> str:
         """Name of the distribution that the table tells the version of; pytest if there is none."""
         return re.split(r"[^\w.-]", self.distributions[0])[0] if self.distributions else "pytest"
+
+    @property
+    def missing(self) -> list[str]:
+        """The programs that it needs and that are not there."""
+        return [need for need in self.needs if shutil.which(need) is None and not glob.glob(need)]
 
     def runs_on(self, version: tuple[int, ...]) -> bool:
         """Whether an interpreter of this version can run it."""

@@ -58,7 +58,8 @@ class _Environments:
         members = [c for c in self._cases if c.group == group and c.runs_on(sys.version_info[:2])]
         needed = sorted({requirement for case in members for requirement in case.distributions})
         folder = self._work / "venvs" / "{}.{}".format(*sys.version_info) / group
-        install([*needed, self._pytest], self._plugin, folder)
+        pytest = next((case.pytest for case in members if case.pytest), self._pytest)
+        install([*needed, pytest], self._plugin, folder)
         return Environment(folder / "bin" / "python", "", self._recorder)
 
 
@@ -114,6 +115,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     for case in [case for case in cases if not case.runs_on(sys.version_info[:2])]:
         _say(f"{case.name}: left out, needs Python {case.requires_python}")
+        cases.remove(case)
+    for case in [case for case in cases if case.missing]:
+        _say(f"{case.name}: left out, there is no {', '.join(case.missing)}")
         cases.remove(case)
     work = (args.work or Path(tempfile.gettempdir()) / "procpar-compatibility").resolve()
     work.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import shlex
 import shutil
@@ -21,6 +22,8 @@ __all__ = ["Environment", "Round", "run_case"]
 
 #: How the plugin says that it does not fork from the collected suite.
 _START_METHOD = re.compile(r"procpar: start method[: ]+(fork-early|fork|spawn)")
+#: Runs its arguments on a terminal of their own, and writes what they write to it.
+_ON_TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])) & 255)"
 
 
 @dataclass(frozen=True)
@@ -77,12 +80,30 @@ def _run_round(case: Case, options: str, environment: Environment, suite: Path, 
     words += ["-o", "console_output_style=classic", f"--basetemp={notes / 'tmp'}"]
     variables = _variables(case, environment)
     words += [*case.args, *shlex.split(options)]
+    if case.unprivileged and os.geteuid() == 0:
+        _give_away(suite.parent)
+        words = [*_as(pwd.getpwnam("nobody")), *words]
+    if case.tty:
+        words = [str(environment.python), "-c", _ON_TERMINAL, *words]
     status = execute(words, suite, {**variables, PATH_VARIABLE: str(records)}, output).status
     text = output.read_text(encoding="utf-8", errors="replace")
     views = {o: view(o, _text_of(o, text, suite, environment, variables), str(suite)) for o in case.output}
     found = _START_METHOD.search(text)
     reports = parse_records(records.read_text(encoding="utf-8").splitlines())
     return Round(run_of(reports, status, text), found[1] if found else "fork", views, text)
+
+
+def _as(user: pwd.struct_passwd) -> list[str]:
+    """A command that runs its arguments as a user who may still read the interpreter in root's home."""
+    reads = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+    return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", *reads]
+
+
+def _give_away(folder: Path) -> None:
+    """Let what is in a folder, and it, be nobody's."""
+    owner = pwd.getpwnam("nobody")
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, owner.pw_uid, owner.pw_gid, follow_symlinks=False)
 
 
 def _variables(case: Case, environment: Environment) -> dict[str, str]:

@@ -15,13 +15,16 @@ _ALWAYS = ((r"\x1b\[[0-9;]*m", ""), (r"0x[0-9a-f]{6,}", "0xADDRESS"))
 
 
 def view(output: Output, text: str, folder: str) -> list[str]:
-    """The lines of ``text`` that count, without what may differ; ``folder`` is where the suite has run."""
+    """The lines of ``text`` that count, without what may differ; ``folder`` is where the suite has run.
+
+    A line of which a replacement leaves nothing does not count.
+    """
     text = text.replace(folder, "<folder>")
     lines = [line.rstrip() for line in text.splitlines()]
     if output.keep:
         lines = [line for line in lines if re.search(output.keep, line)]
     for pattern, by in (*_ALWAYS, *output.replace):
-        lines = [re.sub(pattern, by, line) for line in lines]
+        lines = [changed for line in lines if (changed := re.sub(pattern, by, line)) or not line]
     return sorted(lines) if output.sort else lines
 
 

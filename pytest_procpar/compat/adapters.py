@@ -11,12 +11,13 @@ import os
 import socket
 import sys
 import uuid
-import warnings
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 import pytest
+
+from pytest_procpar.compat.warnings import tell_warning
 
 __all__ = ["adapt", "adapted_sockets", "introduce"]
 
@@ -104,12 +105,7 @@ def _warn(config: pytest.Config, adapter: _Adapter, error: Exception) -> None:
         "share a connection or an identity with other workers; pytest_procpar_worker_forked is the hook to "
         "see to that."
     )
-    message = warnings.WarningMessage(pytest.PytestWarning(text), pytest.PytestWarning, adapter.name, 0)
-    # Not raised, whatever -W says: in a worker that would be an internal error.
-    recorded = config.hook.pytest_warning_recorded
-    recorded.call_historic(
-        kwargs={"warning_message": message, "when": "runtest", "nodeid": "", "location": None}
-    )
+    tell_warning(config, text, adapter.name)
 
 
 # --- pytest-rerunfailures 16 -----------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pytest_procpar.compat.reporters import tell_reporters
 from pytest_procpar.compat.xdist import Node, NodeManager
 from pytest_procpar.core.foreign import Order
 from pytest_procpar.core.model import WorkerId, worker_name
@@ -69,6 +70,7 @@ class Nodes:
             self._config.hook.pytest_testnodeready(node=node)
         for node in self._nodes.values():
             self._config.hook.pytest_xdist_node_collection_finished(node=node, ids=ids)
+        tell_reporters(self._config, ids)
 
     def input_for(self, worker: WorkerId) -> dict[str, Any]:
         """The workerinput of a worker that is about to be forked; a replacement's node is made now."""

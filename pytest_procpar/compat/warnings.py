@@ -7,7 +7,18 @@ import sys
 import warnings
 from typing import Any
 
-__all__ = ["warning_from_data", "warning_to_data"]
+import pytest
+
+__all__ = ["tell_warning", "warning_from_data", "warning_to_data"]
+
+
+def tell_warning(config: pytest.Config, text: str, filename: str) -> None:
+    """Show a warning of ours with the others. It is not raised, whatever ``-W`` says: it is no test's."""
+    message = warnings.WarningMessage(pytest.PytestWarning(text), pytest.PytestWarning, filename, 0)
+    recorded = config.hook.pytest_warning_recorded
+    recorded.call_historic(
+        kwargs={"warning_message": message, "when": "runtest", "nodeid": "", "location": None}
+    )
 
 
 def warning_to_data(

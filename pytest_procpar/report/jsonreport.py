@@ -16,8 +16,8 @@ from typing import Any, TypedDict
 
 import pytest
 
+import pytest_procpar.report.jsonfile as jsonfile
 from pytest_procpar import __version__
-from pytest_procpar.report import jsonfile
 from pytest_procpar.report.attempts import text_of
 from pytest_procpar.report.runlog import RunLog, SequenceRecord
 

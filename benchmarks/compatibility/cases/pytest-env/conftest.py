@@ -1,0 +1,3 @@
+import os
+
+AT_IMPORT = os.environ["PLAIN"]

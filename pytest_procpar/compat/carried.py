@@ -1,0 +1,50 @@
+"""What plugins keep beside a report, and not in it, where it does not travel: it is put in for the way."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+__all__ = ["install"]
+
+_BDD = "pytest_bdd.reporting"
+_KEY = "procpar_bdd"
+_Data = dict[str, Any] | None
+
+
+def install(config: pytest.Config) -> None:
+    """In a controller and in a worker: see to the plugins that are loaded."""
+    if hasattr(sys.modules.get(_BDD), "test_report_context_registry"):
+        config.pluginmanager.register(_Scenarios(sys.modules[_BDD]), "procpar-bdd")
+
+
+class _Scenarios:
+    """Of pytest-bdd 8 and 9: what a test's report says in ``--cucumber-json``, which else is an empty list.
+
+    Up to pytest-bdd 7 it was an attribute of the report, and travelled with it.
+    """
+
+    def __init__(self, module: Any) -> None:
+        self._contexts = module.test_report_context_registry
+        self._make = module.ReportContext
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_report_to_serializable(self, report: Any) -> Generator[None, _Data, _Data]:
+        """Add it."""
+        data = yield
+        context = self._contexts.get(report)
+        if data is not None and context is not None:
+            data[_KEY] = vars(context)
+        return data
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_report_from_serializable(self, data: dict[str, Any]) -> Generator[None, Any, Any]:
+        """Keep it beside the report again."""
+        context = data.pop(_KEY, None)
+        report = yield
+        if context is not None and report is not None:
+            self._contexts[report] = self._make(**context)
+        return report
