@@ -466,6 +466,8 @@ class Controller:
                 suite = self._collecting.collected(worker, message)
                 if suite is not None:
                     self._suite_collected(suite)
+                elif self._ending.broken and self._collected and not self._run.stopping:
+                    self._stop()  # it would run other tests than the others
             case CollectReported(data):
                 self._collecting.reported(worker, data)
             case Ready():

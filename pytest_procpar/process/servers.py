@@ -131,13 +131,13 @@ def start_server(
     ours, theirs = socket_pair()
     pid = fork()
     if pid == 0:
-        from pytest_procpar.process import forkserver
+        from pytest_procpar.process.forkserver import be_process
 
         ours.close()
         if not_theirs is not None:
             not_theirs.close()
         body = _body(config, settings, board, method, Link(theirs), watched=watched)
-        forkserver.be_process(body)
+        be_process(body)
     theirs.close()
     return ServerProcess(pid, Port(ours))
 
@@ -151,17 +151,17 @@ def _body(
     *,
     watched: bool,
 ) -> Callable[[], None]:
-    from pytest_procpar.process import forkserver
+    from pytest_procpar.process.forkserver import serve_collected, serve_early
 
     wire = config.stash.get(WIRE, None)
     if method is StartMethod.FORK_EARLY:
         if wire is not None:
             wire.cut()
-        return lambda: forkserver.serve_early(config, settings.worker, link, board)
+        return lambda: serve_early(config, settings.worker, link, board)
     hazards = (
         Hazards(config, wire, settings.fork_safe, adapted_sockets) if watched and wire is not None else None
     )
-    return lambda: forkserver.serve_collected(config, settings.worker, link, board, hazards)
+    return lambda: serve_collected(config, settings.worker, link, board, hazards)
 
 
 #: The options of this process's interpreter, such as ``-O`` and ``-W`` (`multiprocessing` asks there, too).

@@ -44,11 +44,13 @@ VALUE = st.recursive(
 DATA = st.dictionaries(TEXT, VALUE, max_size=4)
 TIMES = st.tuples(*[st.floats(allow_nan=False)] * 3)
 FIELDS: dict[str, st.SearchStrategy[Any]] = {
+    "apart": st.lists(NUMBER),
     "basetemp": st.none() | TEXT,
     "cwd": TEXT,
     "data": DATA,
     "deselected": st.lists(TEXT),
     "environ": st.dictionaries(TEXT, TEXT),
+    "fixture": st.none() | TEXT,
     "group": st.booleans(),
     "ids": st.lists(TEXT),
     "inputs": st.lists(DATA, max_size=2),
@@ -57,6 +59,9 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "limits": st.dictionaries(NUMBER, st.floats(allow_nan=False)),
     "lines": st.lists(TEXT),
     "location": st.tuples(TEXT, st.none() | NUMBER, TEXT),
+    "name": TEXT,
+    "nodeid": st.none() | TEXT,
+    "nth": NUMBER,
     "output": DATA,
     "passes": st.none() | st.tuples(st.lists(TEXT).map(tuple), st.tuples(TIMES, TIMES, TIMES)),
     "peak_memory": st.none() | NUMBER,
@@ -71,6 +76,8 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "suite": st.none() | NUMBER,
     "test": NUMBER,
     "text": TEXT,
+    "value": TEXT,
+    "when": st.none() | TEXT,
     "worker": NUMBER,
     "workerinput": DATA,
 }
