@@ -172,7 +172,7 @@ class Controller:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Run the tests: returns, or raises what ended the run, when all processes are gone."""
-        foreign = make_scheduling(self._config, self._nodes)
+        foreign = None if self._settings.pinned else make_scheduling(self._config, self._nodes)
         if foreign is not None:
             self._scheduling = self._results.scheduling = foreign
             self._run.deal_by(foreign.lane)

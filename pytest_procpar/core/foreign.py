@@ -245,10 +245,9 @@ class ForeignDealer:
         """Take all these tests from a worker, or none if one is not to be had (as under pytest-xdist)."""
         asked = set(wanted)
         found = [test for (test,) in worker.units if self._place(test) in asked]
-        if len(found) != len(asked):
+        if len(found) != len(asked) or {self._place(test) for test in found} != asked:
             return ()
-        kept = [unit for unit in worker.units if unit[0] not in found]
-        worker.units = deque(kept)
+        worker.units = deque(unit for unit in worker.units if self._place(unit[0]) not in asked)
         worker.owned -= len(found)
         for test in found:
             self._take_back(test)
