@@ -184,6 +184,7 @@ def test_the_page_has_a_row_for_no_case_that_is_gone() -> None:
 def test_the_command_runs_cases_and_writes_the_table(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    pytest.importorskip("pytest_cov")
     page = tmp_path / "page.md"
     page.write_text(f"{table.BEGIN}\n{table.END}\n", encoding="utf-8")
     words = ["--cases", "pytest-cov", "--here", "--work", str(tmp_path / "work"), "--output", str(page)]

@@ -9,14 +9,6 @@ def test_properties(record_property):
     record_property("number", 7)
 
 
-def test_attribute(record_xml_attribute):
-    record_xml_attribute("assertions", "3")
-
-
-def test_suite_property(record_testsuite_property):
-    record_testsuite_property("architecture", "any")
-
-
 def test_prints():
     print("on stdout: ü")
     print("on stderr", file=sys.stderr)
