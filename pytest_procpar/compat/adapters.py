@@ -284,6 +284,17 @@ def _renew_monitor(config: pytest.Config, throw_away: bool) -> None:
         setattr(monitor, remote, None)
 
 
+# --- OpenTelemetry 1 -------------------------------------------------------------------------------
+
+
+def _renew_opentelemetry(config: pytest.Config, throw_away: bool) -> None:
+    """Its threads start anew by themselves in a forked process; spans of a throw-away one go nowhere."""
+    if throw_away:
+        provider = sys.modules["opentelemetry.trace"].get_tracer_provider()
+        provider = getattr(provider, "provider", provider)  # logfire puts one before it
+        provider._active_span_processor._span_processors = ()
+
+
 _ADAPTERS = (
     _Adapter("pytest-rerunfailures", "pytest_rerunfailures", _renew_rerunfailures, _rerunfailures_sockets),
     _Adapter("pytest-retry", "pytest_retry.retry_plugin", _renew_retry, _retry_sockets),
@@ -292,4 +303,5 @@ _ADAPTERS = (
     _Adapter("testcontainers", "testcontainers.core.labels", _renew_testcontainers, _testcontainers_sockets),
     _Adapter("Django", "django.db", _renew_django, _django_sockets),
     _Adapter("pytest-monitor", "pytest_monitor.session", _renew_monitor),
+    _Adapter("OpenTelemetry", "opentelemetry.sdk.trace", _renew_opentelemetry),
 )
