@@ -264,6 +264,37 @@ def _renew_django(config: pytest.Config, throw_away: bool) -> None:
             pools.clear()
 
 
+# --- pytest-monitor 1.6 ----------------------------------------------------------------------------
+
+
+def _renew_monitor(config: pytest.Config, throw_away: bool) -> None:
+    """It holds an SQLite connection, and the process that it measures; a throw-away one adds no rows."""
+    monitor: Any = getattr(config.pluginmanager.getplugin("session"), "pytest_monitor", None)
+    if monitor is None:
+        return
+    prefix = f"_{type(monitor).__name__}__"
+    process, database, remote = (f"{prefix}{name}" for name in ("process", "db", "remote"))
+    old = getattr(monitor, database)
+    setattr(monitor, process, type(getattr(monitor, process))())
+    if old is not None:
+        _KEPT.append(old)
+        path = getattr(old, f"_{type(old).__name__}__db")
+        setattr(monitor, database, None if throw_away else type(old)(path))
+    if throw_away:
+        setattr(monitor, remote, None)
+
+
+# --- OpenTelemetry 1 -------------------------------------------------------------------------------
+
+
+def _renew_opentelemetry(config: pytest.Config, throw_away: bool) -> None:
+    """Its threads start anew by themselves in a forked process; spans of a throw-away one go nowhere."""
+    if throw_away:
+        provider = sys.modules["opentelemetry.trace"].get_tracer_provider()
+        provider = getattr(provider, "provider", provider)  # logfire puts one before it
+        provider._active_span_processor._span_processors = ()
+
+
 _ADAPTERS = (
     _Adapter("pytest-rerunfailures", "pytest_rerunfailures", _renew_rerunfailures, _rerunfailures_sockets),
     _Adapter("pytest-retry", "pytest_retry.retry_plugin", _renew_retry, _retry_sockets),
@@ -271,4 +302,6 @@ _ADAPTERS = (
     _Adapter("allure-pytest", "allure_commons.utils", _renew_allure),
     _Adapter("testcontainers", "testcontainers.core.labels", _renew_testcontainers, _testcontainers_sockets),
     _Adapter("Django", "django.db", _renew_django, _django_sockets),
+    _Adapter("pytest-monitor", "pytest_monitor.session", _renew_monitor),
+    _Adapter("OpenTelemetry", "opentelemetry.sdk.trace", _renew_opentelemetry),
 )

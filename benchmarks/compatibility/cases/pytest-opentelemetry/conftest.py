@@ -1,0 +1,29 @@
+"""Writes each span to a file when it ends."""
+
+import json
+import os
+
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
+
+
+class ToFile(SpanExporter):
+    def export(self, spans):
+        descriptor = os.open("spans.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        for span in spans:
+            fields = {
+                "name": span.name,
+                "trace": span.context.trace_id,
+                "id": span.context.span_id,
+                "parent": span.parent.span_id if span.parent else None,
+                "status": span.status.status_code.name,
+            }
+            os.write(descriptor, json.dumps(fields).encode() + b"\n")
+        os.close(descriptor)
+        return SpanExportResult.SUCCESS
+
+
+provider = TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(ToFile()))
+trace.set_tracer_provider(provider)
