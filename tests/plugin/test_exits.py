@@ -184,7 +184,8 @@ def write(suite: Suite, *moments: str) -> None:
 
 def run(suite: Suite, monkeypatch: pytest.MonkeyPatch, kind: str, *args: str) -> Finished:
     monkeypatch.setenv("KIND", kind)
-    return suite.run("-p", "no:cacheprovider", *args)
+    # Newer versions of Python warn of every fork beside a thread.
+    return suite.run("-p", "no:cacheprovider", "-p", "no:warnings", *args)
 
 
 def assert_well(suite: Suite, finished: Finished, kind: str) -> None:

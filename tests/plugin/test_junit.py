@@ -198,13 +198,17 @@ def case_of(case: ET.Element) -> tuple[Any, ...]:
     return (attributes, below)
 
 
+def properties_of(testsuite: ET.Element) -> list[ET.Element]:
+    """The properties of the whole suite."""
+    return testsuite.findall("properties/property")
+
+
 def content(testsuite: ET.Element) -> dict[str, Any]:
     """All that does not depend on the order of the tests or the clock."""
-    properties = testsuite.find("properties")
     return {
         "cases": Counter(case_of(case) for case in testsuite.iter("testcase")),
         "counts": {n: testsuite.get(n) for n in ("name", "errors", "failures", "skipped", "tests")},
-        "properties": Counter((p.get("name"), p.get("value")) for p in properties or ()),
+        "properties": Counter((p.get("name"), p.get("value")) for p in properties_of(testsuite)),
     }
 
 
@@ -238,7 +242,7 @@ def test_junit_xml_is_that_of_a_plain_run(
 ) -> None:
     options = {"junit_family": family, "junit_logging": logging, "junit_log_passing_tests": log_passing}
     found = assert_same_junit(reports, *[f"-o{name}={value}" for name, value in options.items()])
-    properties = Counter((p.get("name"), p.get("value")) for p in found.find("properties") or ())
+    properties = Counter((p.get("name"), p.get("value")) for p in properties_of(found))
     assert properties["ARCH", "PPC"] == 1
     assert properties["of a test", "the same"] == 3
     attributes = [case.get("assertions") for case in found.iter("testcase")]
@@ -340,9 +344,7 @@ def test_crashed_test_has_a_case_with_what_it_had_recorded(suite: Suite) -> None
         assert cases["test_crashes"].get("assertions") == "3"
         (failure,) = [node for node in cases["test_crashes"] if node.tag in ("failure", "error")]
         assert "SIGKILL" in f"{failure.get('message')} {failure.text}"
-        properties = found.find("properties")
-        assert properties is not None
-        assert Counter(p.get("name") for p in properties) == {"before": 1, "after": 1}
+        assert Counter(p.get("name") for p in properties_of(found)) == {"before": 1, "after": 1}
 
 
 def test_hooks_that_are_called_in_the_controller_too_add_to_the_file_once(suite: Suite) -> None:
@@ -362,7 +364,7 @@ def test_hooks_that_are_called_in_the_controller_too_add_to_the_file_once(suite:
     """)
     suite.trivial(4)
     found = assert_same_junit(suite)
-    assert len(found.find("properties") or ()) == 6
+    assert len(properties_of(found)) == 6
 
 
 def test_without_a_file_the_fixtures_do_nothing(suite: Suite) -> None:
@@ -389,7 +391,7 @@ def test_a_child_that_a_test_forks_adds_nothing(suite: Suite) -> None:
             record_testsuite_property("of", "the test")
     """)
     found = assert_same_junit(suite)
-    assert len(found.find("properties") or ()) == 1
+    assert len(properties_of(found)) == 1
 
 
 # --- pytest-reportlog -------------------------------------------------------------------------------

@@ -362,9 +362,10 @@ def test_live_log_of_marked_tests_in_a_plain_run(suite: Suite) -> None:
 def test_live_log_is_coloured_where_the_rest_is(suite: Suite) -> None:
     suite.tests("import logging\ndef test(): logging.error('a record')")
     runs = [suite.run("--log-cli-level=INFO", "--color=yes", *way) for way in (["-n1"], [])]
-    ours, theirs = ([line for line in run.stdout.lines if "a record" in line] for run in runs)
-    assert ours == theirs
-    assert "\x1b[" in ours[0]
+    ours, theirs = (next(line for line in run.stdout.lines if "a record" in line) for run in runs)
+    codes = re.compile(r"\x1b\[\d+m")
+    assert codes.sub("", ours) == codes.sub("", theirs)
+    assert sorted(codes.findall(ours)) == sorted(codes.findall(theirs)) != []  # pytest 8 has them in a set
 
 
 def test_what_cannot_be_formatted_fails_the_test_as_in_a_plain_run(suite: Suite) -> None:
