@@ -170,6 +170,27 @@ def test_a_crash_loses_nothing_of_the_tests_before(suite: Suite, death: str, cel
     assert with_workers.err == ""
 
 
+def test_a_crash_between_tests_does_not_lose_the_last_teardown(suite: Suite) -> None:
+    tests = """
+        import lib.late, pytest
+        @pytest.fixture
+        def own(): yield; lib.late.work(0)
+        def test_1(own): pass
+        def test_dies(): pass
+    """
+    write_project(suite, {"test_it": tests})
+    with (suite.path / "conftest.py").open("a") as file:
+        file.write(
+            "import os\n"
+            "@pytest.hookimpl(tryfirst=True)\n"
+            "def pytest_runtest_protocol(item):\n"
+            "    if item.name == 'test_dies': os._exit(1)\n"
+        )
+    cell = Cell(options=("--cov-context=test",))
+    measured = measure(suite, cell, ["-n1"], ret=1)
+    assert "lib/late.py line 3 in test_it.py::test_1|teardown" in measured.facts
+
+
 def test_a_crashed_worker_has_returned_its_coverage(suite: Suite) -> None:
     """pytest-cov would tell the user to see that it is installed there."""
     suite.tests("""
