@@ -56,6 +56,31 @@ def test_a_test_may_measure_something_itself(suite: Suite, by: str) -> None:
     _assert_measures_the_same(suite, Cell(by, workers=("-n1",)))
 
 
+@pytest.mark.parametrize("by", ["cov", "run"])
+def test_a_test_may_run_tests_on_workers_itself(suite: Suite, by: str) -> None:
+    suite.file(
+        "inner/test_inner.py",
+        """
+        import lib.late
+        def test_1(): lib.late.work(0)
+        def test_2(): lib.late.work(2)
+    """,
+    )
+    test_outer = """
+        import pytest
+        import lib.called
+        def test_before(): lib.called.work(0)
+        def test_it():
+            assert pytest.main(["-ppytest_procpar.plugin", "-n2", "--recheck=none", "inner"]) == 0
+        def test_after(): lib.called.work(2)
+    """
+    write_project(suite, {"test_outer": test_outer})
+    measured = measure(suite, Cell(by), ["-n2", "test_outer.py"])
+    missing = {f"lib/{name}.py line {line}" for name in ("late", "called") for line in (2, 3, 6, 7, 8, 9)}
+    assert sorted(missing - measured.facts) == []
+    assert measured.err == ""
+
+
 # --- processes for single tests ---
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -40,7 +41,7 @@ def test_records_of_several_processes_do_not_mix(journal: Journal) -> None:
         for i in range(200):
             journal.append((number, i, "x" * 5000))
 
-    pids = [_in_a_child(lambda number=number: note(number)) for number in range(4)]
+    pids = [_in_a_child(partial(note, number)) for number in range(4)]
     for pid in pids:
         os.waitpid(pid, 0)
     found = journal.read()
