@@ -56,8 +56,8 @@ def test_a_test_may_measure_something_itself(suite: Suite, by: str) -> None:
     _assert_measures_the_same(suite, Cell(by, workers=("-n1",)))
 
 
-@pytest.mark.parametrize("by", ["cov", "run"])
-def test_a_test_may_run_tests_on_workers_itself(suite: Suite, by: str) -> None:
+@pytest.mark.parametrize("cell", [Cell(), Cell("run", ("dynamic_context = test_function",))], ids=str)
+def test_a_test_may_run_tests_on_workers_itself(suite: Suite, cell: Cell) -> None:
     suite.file(
         "inner/test_inner.py",
         """
@@ -75,7 +75,7 @@ def test_a_test_may_run_tests_on_workers_itself(suite: Suite, by: str) -> None:
         def test_after(): lib.called.work(2)
     """
     write_project(suite, {"test_outer": test_outer})
-    measured = measure(suite, Cell(by), ["-n2", "test_outer.py"])
+    measured = measure(suite, cell, ["-n2", "test_outer.py"])
     missing = {f"lib/{name}.py line {line}" for name in ("late", "called") for line in (2, 3, 6, 7, 8, 9)}
     assert sorted(missing - measured.facts) == []
     assert measured.err == ""
