@@ -54,6 +54,9 @@ class _State:
     #: Made before the first fork, if anything is measured then.
     journal: Journal | None = None
     mine: _Measurement | None = None
+    #: Whether no process of ours has forked this one. A test may start a run of its own, with workers, in its
+    #: process: what is said here of the first process does not go for that.
+    first = True
 
 
 _state = _State()
@@ -99,6 +102,7 @@ def own_coverage(group: int | None = None, role: str = _OTHER) -> None:
         10,000 tests a file of its own would take a minute to combine. By default a process is alone.
     :param role: a letter: what the process is.
     """
+    _state.first = False
     *waiting, running = _running() or [None]
     for instance in waiting:
         _abandon(instance)
@@ -285,7 +289,7 @@ def _save() -> None:
 def recover_coverage() -> None:
     """In the first process, when the others are gone: write out what those have noted that saved nothing."""
     running = _running()
-    if _state.journal is None or not running:
+    if not _state.first or _state.journal is None or not running:
         return
     lost: dict[bytes, list[tuple[dict[str, set[Any]], dict[str, str]]]] = {}
     unmatched: list[set[str]] = []
@@ -348,6 +352,8 @@ def collect_coverage(config: Any = None) -> None:
     Otherwise whoever asked for several combines them: the user, or pytest-cov, which has done it, unless the
     run came to no regular end; then it leaves nothing.
     """
+    if not _state.first:
+        return
     recover_coverage()
     plugin = config.pluginmanager.getplugin("_cov") if config is not None else None
     theirs = getattr(getattr(plugin, "cov_controller", None), "cov", None)

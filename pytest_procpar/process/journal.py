@@ -57,6 +57,10 @@ class Journal:
             at = data.find(self._mark, at + _HEAD.size + len(body))
         return records
 
+    def close(self) -> None:
+        """Close this process's descriptor."""
+        os.close(self._fd)
+
     def _read(self) -> bytes:
         parts = []
         while part := os.pread(self._fd, 1 << 20, self._seen):

@@ -76,6 +76,7 @@ class Stem(Worker):
         """Have tests run until the controller says that there will be no more; raises what has ended them."""
         watch_teardown(self._session, self._decide_kept)
         shared_basetemp(self._config)  # the first to ask for it empties it
+        own_coverage()  # it may have begun after the fork
         self._awaits_finish = True
         self._link.put(Ready(getpid()))
         with self._nursery.passing_on_signals():

@@ -27,7 +27,7 @@ from pytest_procpar.core.messages import (
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.vitals import Stage
 from pytest_procpar.process.board import Board, Slot
-from pytest_procpar.process.covdata import note_coverage
+from pytest_procpar.process.covdata import note_coverage, own_coverage
 from pytest_procpar.process.system import end_process, getpid, pause
 from pytest_procpar.process.transport import Link
 
@@ -77,6 +77,7 @@ class Worker:
 
         """
         watch_teardown(self._session, self._decide_kept)
+        own_coverage()  # it may have begun after the fork
         self._awaits_finish = True
         self._link.put(Ready(getpid()))
         while (record := self._next_record()) != "finish":

@@ -137,6 +137,14 @@ class Cell:
         """Whether the user combines files."""
         return self.by == "run" and any("parallel" in s or "subprocess" in s for s in self.settings)
 
+    @property
+    def sees_first_context_only(self) -> bool:
+        """Whether a line counts for the first context that comes to it, in each process.
+
+        So sys.monitoring has it, which is told to look no more: two workers see two first ones.
+        """
+        return self.core == "sysmon" and "--cov-context=test" in self.options
+
     def __str__(self) -> str:
         words = [self.by, self.core, *self.settings, *self.options, *self.workers]
         return ",".join(word.replace(" ", "").replace("=", ":") for word in words)
