@@ -56,16 +56,20 @@ def _bind_getcwd(getcwd: Callable[[], str] = os.getcwd) -> Callable[[], str | No
     return read
 
 
-_environment: Final[dict[bytes, bytes]] = os.environ._data  # type: ignore[attr-defined]
 _environ: Final = os.environ
+
+
+def _variables() -> dict[bytes, bytes]:
+    """The environment as it is; not bound once, since what watches it takes the dictionary's place."""
+    variables: dict[bytes, bytes] = _environ._data  # type: ignore[attr-defined]
+    return variables
 
 
 def _bind_zone(
     zone: Any = time, tzset: Callable[[], None] = time.tzset, environ: os._Environ[str] = os.environ
 ) -> _Switch:
     key = os.fsencode("TZ")
-    data = _environment
-    was = data.get(key)
+    was = _variables().get(key)
 
     def read() -> tuple[Any, ...]:
         values = vars(zone)
@@ -74,7 +78,7 @@ def _bind_zone(
     def write(_: Any) -> None:
         # The zone follows the variable when `tzset` is called: the two may well differ, and the variable
         # is a slot of its own.
-        now = data.get(key)
+        now = _variables().get(key)
         _put(environ, "TZ", was)
         tzset()
         _put(environ, "TZ", now)
@@ -179,7 +183,7 @@ def _item(place: str, key: object) -> str:
 
 
 def _read_environment(_: object, decode: Callable[[bytes], str] = os.fsdecode) -> Mapping[str, str]:
-    return {decode(key): decode(value) for key, value in _environment.items()}
+    return {decode(key): decode(value) for key, value in _variables().items()}
 
 
 _ENVIRON: Final = Access(

@@ -64,6 +64,7 @@ class Tripwire:
         self._is_vouched = is_vouched
         self.first: Read | None = None
         self._environ: _WatchedEnviron | None = None
+        self._original: dict[Any, Any] = {}
         self._is_laid = False
 
     def lay(self) -> None:
@@ -72,6 +73,7 @@ class Tripwire:
         self._is_laid = True
         data: dict[Any, Any] = os.environ._data  # type: ignore[attr-defined]
         if not isinstance(data, _WatchedEnviron):
+            self._original = data
             self._environ = _WatchedEnviron(data, self.read)
             _put(self._environ)
 
@@ -79,7 +81,9 @@ class Tripwire:
         """Note no more, and leave no trace: but for a `WatchedInput`, to which others may refer."""
         self._is_laid = False
         if self._environ is not None and os.environ._data is self._environ:  # type: ignore[attr-defined]
-            _put(dict(self._environ))
+            self._original.clear()  # others may hold it
+            self._original.update(self._environ)
+            _put(self._original)
         self._environ = None
 
     def read(self, what: str) -> None:
