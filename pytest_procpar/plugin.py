@@ -242,11 +242,12 @@ def pytest_load_initial_conftests(
     known = early_config.known_args_namespace
     if (known.isolate or known.max_tests_per_worker) and not known.numprocesses:
         known.numprocesses = 1  # pytest-cov, for one, asks here whether there will be workers
-    if known.numprocesses or known.tx:
-        from pytest_procpar.process.hazards import lay_tripwire
+    if not known.numprocesses and not known.tx:
+        return (yield)
+    from pytest_procpar.process.hazards import tripwire
 
-        lay_tripwire(early_config)
-    return (yield)
+    with tripwire(early_config):
+        return (yield)
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:

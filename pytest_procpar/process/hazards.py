@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -31,7 +31,7 @@ __all__ = [
     "UnsafeFork",
     "hazard_before_configure",
     "known_plugin",
-    "lay_tripwire",
+    "tripwire",
 ]
 
 #: Plugins that fix a worker's identity, or start what does not survive a fork, when they are configured, by
@@ -123,12 +123,16 @@ class Hazards:
             yield "CUDA was initialised"
 
 
-def lay_tripwire(config: pytest.Config) -> None:
-    """From here on, note who asks which worker this is: there is none yet."""
+@contextmanager
+def tripwire(config: pytest.Config) -> Iterator[None]:
+    """Meanwhile, note who asks which worker this is: there is none yet."""
     vouched = tuple(config.getini("procpar_fork_safe"))
     config.stash[WIRE] = wire = Tripwire(lambda file: is_vouched(file, vouched, config.rootpath))
     wire.lay()
-    config.add_cleanup(wire.cut)
+    try:
+        yield
+    finally:
+        wire.cut()
 
 
 def is_vouched(name: str, vouched: Iterable[str], root: Path) -> bool:

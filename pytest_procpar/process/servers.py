@@ -155,8 +155,6 @@ def _body(
 
     wire = config.stash.get(WIRE, None)
     if method is StartMethod.FORK_EARLY:
-        if wire is not None:
-            wire.cut()
         return lambda: serve_early(config, settings.worker, link, board)
     hazards = (
         Hazards(config, wire, settings.fork_safe, adapted_sockets) if watched and wire is not None else None

@@ -148,19 +148,34 @@ class _WatchedEnviron(dict[Any, Any]):
 
 
 class WatchedInput(dict[str, Any]):
-    """``config.workerinput`` of a process that collects for all workers."""
+    """``config.workerinput`` of a process that collects for all workers. Its copies are plain."""
 
     def __init__(self, workerinput: dict[str, Any], note: Callable[[str], None]) -> None:
         super().__init__(workerinput)
         self._note = note
 
     def __getitem__(self, key: str) -> Any:
-        if key == _KEY:
-            self._note(f'workerinput["{_KEY}"]')
+        self._look(key)
         return super().__getitem__(key)
 
     def get(self, key: str, default: Any = None) -> Any:
         """As of any dict."""
+        self._look(key)
+        return super().get(key, default)
+
+    def pop(self, key: str, *default: Any) -> Any:
+        """As of any dict."""
+        self._look(key)
+        return super().pop(key, *default)
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        """As of any dict."""
+        self._look(key)
+        return super().setdefault(key, default)
+
+    def __reduce__(self) -> Any:
+        return dict, (dict(self),)
+
+    def _look(self, key: str) -> None:
         if key == _KEY:
             self._note(f'workerinput["{_KEY}"]')
-        return super().get(key, default)
