@@ -147,6 +147,11 @@ def test_a_view_keeps_replaces_and_sorts() -> None:
     assert view(output, text, "/work/x") == ["ran a in <folder>", "ran b in TIME"]
 
 
+def test_a_line_that_was_replaced_by_nothing_does_not_count() -> None:
+    output = Output(terminal=True, replace=(("^noise.*", ""),))
+    assert view(output, "a\nnoise\n\nb\n", "/x") == ["a", "", "b"]
+
+
 def test_a_difference_shows_both_sides() -> None:
     assert difference(["a"], ["a"]) == ""
     assert difference(["a"], ["b"]).splitlines()[-2:] == ["-a", "+b"]
@@ -209,6 +214,35 @@ def test_the_command_fails_and_shows_what_differs(
     said = capfd.readouterr().out
     assert "test_odd.py::test: plain passed, parallel failed" in said
     assert "0 of 1 equal; not: odd" in said
+
+
+def test_a_case_whose_program_is_missing_is_left_out_and_one_may_run_on_a_terminal(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "cases" / "odd"
+    folder.mkdir(parents=True)
+    (folder / "case.toml").write_text(
+        'distributions = []\ngroup = "g"\nsummary = ["1 passed"]\n'
+        '[variants.terminal]\ntty = true\nargs = ["-s"]\n'
+        '[variants.program]\nneeds = ["no-such-program"]\n'
+        f'[variants.pattern]\nneeds = ["{folder}/case.*"]\n'
+    )
+    (folder / "test_odd.py").write_text(
+        "import sys\n\ndef test(request):\n"
+        "    in_worker = hasattr(request.config, 'workerinput')\n"
+        "    assert in_worker or sys.stdout.isatty() == ('-s' in sys.argv)\n"
+    )
+    monkeypatch.setattr("benchmarks.compatibility.cli.load_all", lambda: load(folder))
+    assert main(["--here", "--work", str(tmp_path / "work"), "--output", str(page(tmp_path))]) == 0
+    said = capfd.readouterr().out
+    assert "odd:program: left out, there is no no-such-program" in said
+    assert "3 of 3 equal" in said
+
+
+def page(folder: Path) -> Path:
+    made = folder / "page.md"
+    made.write_text(f"{table.BEGIN}\n{table.END}\n", encoding="utf-8")
+    return made
 
 
 def test_an_unknown_case_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -90,8 +90,8 @@ class Case:
         distributions: Requirements, without pytest and pytest-procpar.
         group: Name of its environment.
         summary: What plain pytest counts, in each round.
-        pytest: Requirement of pytest; empty for the one that all are tried with.
         requires_python: Bounds of the interpreter's version.
+        pytest: Requirement of pytest; empty for the one that all are tried with.
         args: Arguments of pytest.
         env: Variables to set.
         needs: Programs that must be there.
@@ -108,8 +108,8 @@ class Case:
     distributions: tuple[str, ...]
     group: str
     summary: tuple[str, ...]
-    pytest: str = ""
     requires_python: str = ""
+    pytest: str = ""
     args: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     needs: tuple[str, ...] = ()

@@ -371,6 +371,109 @@ def test_an_adapter_that_fails_costs_a_warning_that_names_plugin_and_error(
     assert "allure-pytest could not be adapted to a forked worker: RuntimeError: has changed" in run.out
 
 
+# --- pytest-monitor ---
+
+MONITOR = """
+    import os
+
+    class Handler:
+        def __init__(self, path):
+            self.__db, self.pid = path, os.getpid()
+
+    class Measured:
+        def __init__(self):
+            self.pid = os.getpid()
+
+    class Session:
+        def __init__(self, path):
+            self.__db, self.__process, self.__remote = Handler(path), Measured(), "http://remote"
+
+        @property
+        def parts(self):
+            return self.__db, self.__process, self.__remote
+"""
+
+
+def monitor(suite: Suite) -> None:
+    suite.file("pytest_monitor/__init__.py", "")
+    suite.file("pytest_monitor/session.py", MONITOR)
+    suite.conftest("""
+        from pytest_monitor.session import Session
+
+        def pytest_sessionstart(session):
+            session.pytest_monitor = Session("some.db")
+    """)
+
+
+def test_monitor_has_a_connection_of_its_own_in_every_worker(suite: Suite) -> None:
+    monitor(suite)
+    suite.tests("""
+        import os
+
+        def test(request):
+            database, process, remote = request.session.pytest_monitor.parts
+            assert database.pid == process.pid == os.getpid()
+            assert database._Handler__db == "some.db"
+            assert remote
+    """)
+    suite.run("-n", "1", "--start-method", "fork").assert_summary(passed=1)
+
+
+def test_a_recheck_adds_no_rows_of_monitor(suite: Suite) -> None:
+    monitor(suite)
+    suite.tests("""
+        from recorder import note
+
+        def test(request):
+            database, process, remote = request.session.pytest_monitor.parts
+            note("parts", writes=bool(database or remote))
+            assert False
+    """)
+    run = suite.run("-n", "1", "--start-method", "fork", "-o", "procpar_recheck=failed")
+    writes = run.facts("parts", "writes")
+    assert writes[0]
+    assert False in writes[1:]
+
+
+# --- OpenTelemetry ---
+
+
+def test_a_recheck_exports_no_spans(suite: Suite) -> None:
+    suite.file("opentelemetry/__init__.py", "")
+    suite.file("opentelemetry/sdk/__init__.py", "")
+    suite.file(
+        "opentelemetry/sdk/trace.py",
+        """
+        class Processors:
+            _span_processors = ("an exporter",)
+
+        class Provider:
+            _active_span_processor = Processors()
+        """,
+    )
+    suite.file(
+        "opentelemetry/trace.py",
+        """
+        from opentelemetry.sdk.trace import Provider
+
+        def get_tracer_provider(made=Provider()):
+            return made
+        """,
+    )
+    suite.tests("""
+        from opentelemetry import trace
+        from recorder import note
+
+        def test():
+            processors = trace.get_tracer_provider()._active_span_processor._span_processors
+            note("exporters", count=len(processors))
+            assert False
+    """)
+    counts = suite.run("-n", "1", "-o", "procpar_recheck=failed").facts("exporters", "count")
+    assert counts[0] == 1
+    assert 0 in counts[1:]
+
+
 # --- testcontainers ---
 
 
