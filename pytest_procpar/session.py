@@ -1,75 +1,39 @@
-"""The controller: waits for what happens, asks the core what to do, and does it."""
+"""The controller, as far as it takes part in pytest's session: what it does in the place of a plain run."""
 
 from __future__ import annotations
 
 import os
 import sys
 import traceback
-from collections import deque
 from collections.abc import Callable, Generator
 from queue import Queue
-from time import time
 
 import pytest
 
-import pytest_procpar.core.events as events
-from pytest_procpar.collecting import Collecting
-from pytest_procpar.compat.cache import learn_collection
 from pytest_procpar.compat.internals import postpone_fixture_manager, shared_basetemp
 from pytest_procpar.compat.nodes import Nodes
 from pytest_procpar.compat.output import end_progress_line, output_in_batches
 from pytest_procpar.compat.reports import add_finding_properties
 from pytest_procpar.compat.scheduling import ForeignScheduling, OwnScheduling, make_scheduling
 from pytest_procpar.compat.xdist import NodeManager
-from pytest_procpar.core.events import Event
 from pytest_procpar.core.insights import Rechecked
-from pytest_procpar.core.messages import (
-    Began,
-    Broke,
-    Collected,
-    CollectReported,
-    Done,
-    Finished,
-    Forked,
-    FromWorker,
-    Halted,
-    JunitNoted,
-    Logged,
-    Pong,
-    Ready,
-    Reaped,
-    Reported,
-    Unsafe,
-    Warned,
-)
-from pytest_procpar.core.model import WorkerId, assert_never, worker_name
 from pytest_procpar.core.run import Run
 from pytest_procpar.core.runrecord import RunRecord
-from pytest_procpar.deaths import Deaths
-from pytest_procpar.effects import Effects
 from pytest_procpar.ending import Ending, bug
-from pytest_procpar.process.clock import Clock
+from pytest_procpar.loop import Loop
 from pytest_procpar.process.covdata import collect_coverage, recover_coverage
 from pytest_procpar.process.launch import Cluster
 from pytest_procpar.process.signals import Signals
-from pytest_procpar.process.system import describe_status, monotonic, pause
+from pytest_procpar.process.system import describe_status, monotonic
 from pytest_procpar.report.findingrecords import finding_records
 from pytest_procpar.report.results import Results
 from pytest_procpar.report.terminal import Terminal
 from pytest_procpar.settings import Settings
-from pytest_procpar.supervision import LOST_SECONDS, Supervisor
 
 __all__ = ["Controller", "start"]
 
-#: How long results may pile up while every worker has enough to do, in seconds: each wake-up of the
-#: controller may take a processor away from a worker.
-_PILE_UP = 0.01
-
 #: How many tests are looked into at the same time at least: even with one worker.
 _LANES = 2
-
-#: How long workers may take to end after SIGTERM to the controller, in seconds.
-_TERM_GRACE = 5.0
 
 
 def start(config: pytest.Config, settings: Settings) -> None:
@@ -92,34 +56,22 @@ class Controller:
         self._scheduling: OwnScheduling | ForeignScheduling = OwnScheduling(config, self._nodes)
         self._results = Results(config, self._scheduling)
         self._session: pytest.Session
-        self._show: Callable[[], None]
         self._make_fixture_manager: Callable[[pytest.Session], None]
         self._ending = Ending()
-        self._collected = False
-        self._clock = Clock()
-        self._supervisor = Supervisor(
-            cluster, self._clock, self._terminal, self._results.nodeid, settings.quiet_seconds
-        )
-        self._deaths = Deaths(
-            self._run, cluster, self._nodes, self._results, self._terminal, self._supervisor, self._happened
-        )
         self._run_record = RunRecord(settings.tests_a_process)
         self._rechecked = Rechecked()
         self._began = monotonic()
-        self._effects = Effects(
+        self._loop = Loop(
+            config,
+            settings,
             cluster,
+            self._run,
+            self._run_record,
             self._nodes,
             self._results,
             self._terminal,
-            self._supervisor,
-            self._deaths,
-            self._run_record,
+            self._ending,
         )
-        self._collecting = Collecting(
-            cluster, self._nodes, self._results, self._terminal, self._supervisor, self._ending, self._clock
-        )
-        self._server_gone = False
-        self._kill_at: float | None = None
 
     # --- what plugins look at under the name dsession ---
 
@@ -159,10 +111,10 @@ class Controller:
         self._terminal.prepare()
         inputs = self._nodes.set_up(self._settings.workers)
         self._cluster.setup(inputs, dict(os.environ), os.getcwd(), shared_basetemp(self._config))
-        self._collecting.begin(inputs)
+        self._loop.begin(session, inputs)
         # There is time now: the fork server collects.
         self._make_fixture_manager(session)
-        self._supervisor.look_around()
+        self._loop.look_around()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self) -> bool:
@@ -176,11 +128,11 @@ class Controller:
         if foreign is not None:
             self._scheduling = self._results.scheduling = foreign
             self._run.deal_by(foreign.lane)
-        with Signals() as signals, output_in_batches(self._config) as self._show:
+        with Signals() as signals, output_in_batches(self._config) as self._loop.show:
             self._cluster.listen_to(signals.fd)
             try:
-                while not self._over():
-                    self._step(signals)
+                while not self._loop.over:
+                    self._loop.step(signals)
                 self._look_into_failures(signals)
                 self._cluster.dismiss()
                 recover_coverage()
@@ -199,7 +151,7 @@ class Controller:
     def _look_into_failures(self, signals: Signals) -> None:
         """Run again what has failed, if the run has come to its end."""
         options, run_record = self._settings.recheck, self._run_record
-        if self._server_gone or self._ending.at_once or not options.wanted(run_record.failures):
+        if self._loop.server_gone or self._ending.at_once or not options.wanted(run_record.failures):
             return
         if not run_record.ids:
             return
@@ -209,19 +161,19 @@ class Controller:
         def ended() -> bool:
             for signum in signals.caught():
                 if signum in (Signals.INT, Signals.TERM):
-                    self._interrupted(signum)
+                    self._loop.interrupted(signum)
             return self._ending.at_once
 
         recheck = Recheck(options, run_record, monotonic() - self._began)
         end_progress_line(self._config)
         self._terminal.line(f"\nre-checking {recheck.subject} (Ctrl-C ends it)")
-        self._show()
+        self._loop.show()
         base = shared_basetemp(self._config)
         confirmer = Confirmer(self._config, run_record)
         try:
             recheck.run(self._cluster, self._nodes.inputs(least=_LANES), base, ended, signals.fd, confirmer)
         except Exception:
-            self._broke("the re-check", traceback.format_exc())
+            self._loop.broke("the re-check", traceback.format_exc())
         self._rechecked = recheck.result
         findings = finding_records(recheck.result, self._results.nodeid)
         self._config.hook.pytest_procpar_findings(config=self._config, findings=findings)
@@ -249,257 +201,3 @@ class Controller:
         if status and session is not None and session.exitstatus in (0, pytest.ExitCode.TESTS_FAILED):
             sys.stderr.write(f"the fork server failed at its exit: {describe_status(status)}\n")
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
-
-    def _over(self) -> bool:
-        if self._server_gone or self._run.over:
-            return True
-        return self._ending.halted and not self._collected and self._collecting.is_over()
-
-    # --- the loop ---
-
-    def _step(self, signals: Signals) -> None:
-        if self._collected and not self._results.eager and not self._run.hungry():
-            self._show()
-            pause(_PILE_UP)
-        self._listen(self._patience())
-        caught = signals.caught()
-        if caught:
-            self._listen(0.0)  # what had begun when the signal came is interrupted, and named
-        for signum in caught:
-            self._signalled(signum, signals)
-        now = self._clock.now()
-        deadline = self._run.deadline()
-        if deadline is not None and now >= deadline:
-            self._happened(events.Tick())
-        self._supervisor.look_for_stalls(self._run.awaited())
-        given_up = self._supervisor.look(self._run.running(), serving=self._serving)
-        if given_up is not None:
-            self._cluster.kill_server()
-            self._lose_server(given_up)
-        if self._kill_at is not None and now >= self._kill_at:
-            raise pytest.exit.Exception("terminated by SIGTERM", returncode=pytest.ExitCode.INTERRUPTED)
-        self._stop_if_wanted()
-
-    @property
-    def _serving(self) -> bool:
-        """Whether the fork server listens: not while it collects."""
-        return self._collected or not self._cluster.method.collects_once
-
-    def _listen(self, seconds: float | None) -> None:
-        self._show()
-        with self._clock.waiting(seconds):
-            sources = self._cluster.wait(seconds)
-        for source in sources:
-            if source is None:
-                self._listen_to_server()
-            else:
-                self._listen_to_worker(source)
-
-    def _stop_if_wanted(self) -> None:
-        wanted = self._session.shouldfail or self._session.shouldstop
-        if wanted and self._collected and not self._run.stopping:
-            self._stop()
-
-    def _patience(self) -> float:
-        deadlines = (
-            self._run.deadline(),
-            self._kill_at,
-            self._supervisor.deadline(),
-            self._collecting.deadline(),
-        )
-        return max(0.0, min(d for d in deadlines if d is not None) - self._clock.now())
-
-    def _signalled(self, signum: int, signals: Signals) -> None:
-        if signum == Signals.STOP:
-            self._show()
-            with self._clock.stopped():
-                self._cluster.suspend(serving=self._serving)
-                signals.stop_this_process()
-                self._cluster.resume()
-        elif signum in Signals.ASK:
-            self._supervisor.ask_status(self._run.running())
-        else:
-            self._interrupted(signum)
-
-    def _interrupted(self, signum: int) -> None:
-        """First Ctrl-C, or SIGTERM: end in order; `Signals` lets the second one through."""
-        if signum == Signals.TERM:
-            self._ending.halt(Halted("exit", "terminated by SIGTERM", pytest.ExitCode.INTERRUPTED))
-            self._kill_at = self._clock.now() + _TERM_GRACE
-        else:
-            self._ending.halt(Halted("keyboard", ""))
-        if not self._collected:
-            self._cluster.interrupt_collection()
-            return
-        for worker, test in self._run.running().items():
-            self._terminal.line(
-                f"[{worker_name(worker)}] interrupted while running {self._results.nodeid(test)}"
-            )
-        self._stop(interrupt=True)
-
-    def _stop(self, *, interrupt: bool = False) -> None:
-        self._cluster.board.stop()
-        self._happened(events.Stop(interrupt))
-
-    def _happened(self, event: Event) -> None:
-        """Tell the core, and do what it says."""
-        now = self._clock.now()
-        if isinstance(event, (events.Finished, events.Collected, events.Died)):
-            self._supervisor.test_ended(now)
-        queue = deque([event])
-        while queue:
-            for effect in self._run.handle(queue.popleft(), now):
-                answer = self._effects.perform(effect)
-                if answer is not None:
-                    queue.append(answer)
-
-    # --- what the fork server says ---
-
-    def _listen_to_server(self) -> None:
-        messages, is_open = self._cluster.from_server()
-        self._supervisor.heard_server()
-        for message in messages:
-            match message:
-                case Collected():
-                    self._suite_collected(message)
-                case CollectReported(data):
-                    self._collecting.reported(None, data)
-                case Unsafe(reason):
-                    self._collecting.fall_back(reason)
-                    return
-                case Forked(worker, pid):
-                    self._cluster.forked(worker, pid)
-                case Reaped(worker):
-                    self._listen_to_worker(worker)
-                    if self._collecting.reaped(message):
-                        continue
-                    broken = self._deaths.reaped(message)
-                    if broken is not None:
-                        self._ending.broken_by(broken)
-                case Pong():
-                    pass
-                case Warned(data):
-                    self._collecting.warned(None, data)
-                case Logged():
-                    self._results.logged(None, message)
-                case Halted():
-                    self._ending.halt(message)
-                case Broke(text):
-                    self._broke("the fork server", text)
-                case _:
-                    assert_never(message)
-        if not is_open and not self._server_gone:
-            self._lose_server()
-
-    def _suite_collected(self, collected: Collected) -> None:
-        """The suite is known: make workers for it, or none if it cannot be run."""
-        session, config = self._session, self._config
-        self._cluster.collected(collected.ids)
-        learn_collection(config, collected.ids, len(collected.deselected))
-        self._terminal.deselected(collected.deselected)
-        session.testscollected = len(collected.ids)
-        runnable = not session.testsfailed or config.option.continue_on_collection_errors
-        ids, keys = (collected.ids, collected.keys) if runnable else ([], None)
-        self._ending.collection_failed = not runnable
-        self._results.collected(ids)
-        self._run_record.collected(ids, collected.apart)
-        self._scheduling.collected(ids, keys)
-        started = self._collecting.started
-        count = started or self._run.workers_for(len(ids))
-        self._nodes.make_ready(count, ids)
-        if runnable:
-            dist = self._scheduling.name or (None if self._settings.pinned else self._settings.dist)
-            self._terminal.collected(count, len(ids), dist, collected.lines)
-        self._collected = True
-        limits = tuple(collected.limits.items()) if runnable else ()
-        groups = tuple(keys) if keys is not None else None
-        self._happened(events.Collected(len(ids), groups, limits, started))
-
-    def _lose_server(self, why: str | None = None) -> None:
-        """The fork server is gone: without it no worker can be made or reaped."""
-        self._server_gone = self._effects.barren = True
-        status = self._cluster.server_status()
-        note = "" if self._collected else f" {self._cluster.server_note()}"
-        if not self._ending.halted:
-            reason = why or f"the fork server died{note}: {describe_status(status)}"
-            self._terminal.remember(self._ending.broken_by(reason))
-        for worker in self._cluster.kill_orphans():
-            self._listen_to_worker(worker)
-            if worker in self._run.running():
-                self._deaths.killed(worker, "killed, because the fork server died")
-
-    def _broke(self, who: str, text: str) -> None:
-        """Print another process's internal error as if it were this one's, and end the run."""
-        self._ending.broken_by(f"internal error in {who}")
-        self._results.internal_error(who, text)
-        if self._collected and not self._run.stopping:
-            self._stop()
-
-    # --- what workers say ---
-
-    def _listen_to_worker(self, worker: WorkerId) -> None:
-        messages, lost = self._cluster.from_worker(worker)
-        for message in messages:
-            self._hear(worker, message)
-            self._stop_if_wanted()
-        if lost is not None:
-            closed = self._cluster.is_silent(worker)
-            self._supervisor.lost_contact(worker, lost, LOST_SECONDS if closed else 0.0)
-
-    def _hear(self, worker: WorkerId, message: FromWorker) -> None:
-        node = self._nodes[worker]
-        match message:
-            case Began(test, location):
-                if self._run.hears(worker):
-                    self._happened(events.Began(worker, test))
-                    self._results.began(test, location)
-            case Finished(test, passes):
-                if self._run.hears(worker):
-                    self._happened(events.Finished(worker, test))
-                    self._results.finished(node, test, passes)
-                    self._run_record.finished(worker, test, passes, time())
-            case Reported(test, data):
-                if self._run.hears(worker):
-                    self._run_record.reported(test, data)
-                    self._results.reported(node, test, data)
-            case Collected():
-                suite = self._collecting.collected(worker, message)
-                if suite is not None:
-                    self._suite_collected(suite)
-                elif self._ending.broken and self._collected and not self._run.stopping:
-                    self._stop()  # it would run other tests than the others
-            case CollectReported(data):
-                self._collecting.reported(worker, data)
-            case Ready():
-                if not self._collecting.knows(worker):  # else it is known to be ready when the others are
-                    self._happened(events.Ready(worker))
-            case Warned(data):
-                self._collecting.warned(worker, data)
-            case JunitNoted():
-                self._results.junit_noted(node, message)
-            case Logged():
-                self._results.logged(node, message)
-            case Halted():
-                if self._hears(worker):
-                    self._worker_halted(worker, message)
-            case Broke(text):
-                if self._hears(worker):
-                    self._collecting.session_ends(worker)
-                    self._broke(f"worker {worker_name(worker)}", text)
-            case Done(output):
-                node.workeroutput = output
-                self._collecting.session_ends(worker)
-                self._deaths.session_finished(worker)
-            case _:
-                assert_never(message)
-
-    def _hears(self, worker: WorkerId) -> bool:
-        """Whether it counts what a worker says of itself."""
-        return not self._collected or self._run.hears(worker)
-
-    def _worker_halted(self, worker: WorkerId, halt: Halted) -> None:
-        self._ending.halt(halt)
-        if not self._collected:
-            self._collecting.session_ends(worker)
-        elif not self._run.stopping:
-            self._stop(interrupt=halt.kind == "keyboard")
