@@ -192,10 +192,11 @@ class _Measurement:
         collector = self._collector
         if self._role == ONE_TEST:  # it is about to save
             return
-        if self._in_context():
-            collector.flush_data()
-            return
         lines = collector.data.copy()
+        if self._in_context():
+            if any(lines.values()):
+                collector.flush_data()
+            return
         sizes = [len(found) for found in lines.values()]
         if sizes == self._sizes or _state.journal is None:
             return
