@@ -241,7 +241,7 @@ def test_reports_and_output_are_those_of_an_ordinary_run(suite: Suite, options: 
         def test_warns():
             warnings.warn("careful", stacklevel=1)
     """)
-    finished = suite.run(*options, "--junitxml=junit.xml")
+    finished = suite.run(*options, "--junitxml=junit.xml", "-ojunit_family=xunit1")
     finished.assert_summary(passed=2, failed=1, errors=1, skipped=1, xfailed=1, warnings=1)
     sections = {r["nodeid"].split("_")[-1]: r["sections"] for r in finished.notes("report") if r["sections"]}
     assert sections["fails"][0] == ["Captured stdout call", "in call\n"]
