@@ -108,7 +108,8 @@ SUITES = (
     # Its tests compare with what pytest prints, which is not shortened under "CI".
     Suite("pytest-mock", "3.17.0", ("pytest-asyncio==1.5.0", "mock==5.2.0"), environ=(("CI", ""),)),
     Suite("pytest-timeout", "2.5.0", ("pexpect==4.9.0", "pytest-cov==7.1.0", "ipdb==0.13.13"), args=()),
-    Suite("pytest-rerunfailures", "16.7"),
+    # Without pytest-xdist it skips ten tests, unless a worker has told the plugin that its hook is there.
+    Suite("pytest-rerunfailures", "16.7", ("pytest-xdist==3.8.0",)),
     # Nine of its tests need --tx with a folder, which its inner runs have from us, too: they fail alike.
     Suite(
         "pytest-cov",
