@@ -393,3 +393,18 @@ def test_without_the_options_nobody_listens(suite: Suite) -> None:
             assert not any("procpar" in type(h).__module__ for h in logging.getLogger().handlers)
     """)
     suite.run("-n1").assert_summary(passed=1)
+
+
+@pytest.mark.parametrize("way", [["-n1"], ["-n1", "--isolate"]])
+def test_live_log_of_a_thread_does_not_wait_for_the_main_thread_to_log(suite: Suite, way: list[str]) -> None:
+    suite.tests("""
+        import logging, threading
+
+        def test():
+            thread = threading.Thread(target=logging.warning, args=("from a thread",))
+            thread.start()
+            thread.join()
+    """)
+    found = by_heading(live_lines(suite.run("--log-cli-level=INFO", *way)))
+    (line,) = found["call: test_it.py::test"]
+    assert line.endswith("from a thread")

@@ -165,6 +165,26 @@ def test_processes_of_the_child_are_joined_when_it_ends() -> None:
     assert run(code) == ["process that was told to end at exit", "waited"]
 
 
+@pytest.mark.parametrize(("configures", "expected"), [(True, ["stopped in child"]), (False, [])])
+def test_handler_that_a_plugin_has_registered_at_import_runs_where_it_is_configured(
+    configures: bool, expected: list[str]
+) -> None:
+    code = f"""
+    import types
+    plugin = sys.modules["pytest_xvfb"] = types.ModuleType("pytest_xvfb")
+    plugin.shutdown_xvfb = lambda: print("stopped in child") if os.getpid() != parent else None
+    parent = os.getpid()
+    atexit.register(plugin.shutdown_xvfb)
+    pid = fork()
+    if pid == 0:
+        forget_exit_handlers(configures={configures})
+        run_exit_handlers()
+        os._exit(0)
+    os.waitpid(pid, 0)
+    """
+    assert run(code) == expected
+
+
 # --- coverage ---------------------------------------------------------------------------------------
 
 
