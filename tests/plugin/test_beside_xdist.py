@@ -318,7 +318,7 @@ def test_what_is_imported_from_xdist_works_in_our_workers(
             assert request.config.pluginmanager.hasplugin("xdist")
             assert request.config.pluginmanager.getplugin("xdist").__name__ == "xdist.plugin"
     """)
-    finished = suite.run("-p", "procpar", "-p", "xdist", "-n2")
+    finished = suite.run("-p", "procpar", "-p", "xdist", "-n2", "--start-method=fork")
     finished.assert_summary(passed=4)
     roles = [(note["controller"], note["worker"], note["id"]) for note in finished.notes("role")]
     assert sorted(roles) == [(False, True, "gw0"), (True, False, "master")]

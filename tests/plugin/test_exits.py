@@ -188,8 +188,11 @@ def run(suite: Suite, monkeypatch: pytest.MonkeyPatch, kind: str, *args: str) ->
     return suite.run("-p", "no:cacheprovider", "-p", "no:warnings", *args)
 
 
-def assert_well(suite: Suite, finished: Finished, kind: str) -> None:
-    """Everything that was made is over: once, where it was made, at that process's end."""
+def assert_well(suite: Suite, finished: Finished, kind: str, *, forked_late: bool = True) -> None:
+    """Everything that was made is over: once, where it was made, at that process's end.
+
+    :param forked_late: whether what runs no test is the process that the others are forked from.
+    """
     made, over = finished.notes("made"), finished.notes("over")
     assert Counter((n["pid"], n["moment"], n["number"]) for n in over) == Counter(
         (n["made"], n["moment"], n["number"]) for n in made
@@ -203,7 +206,7 @@ def assert_well(suite: Suite, finished: Finished, kind: str) -> None:
     for note in over:
         after = ran.get(note["pid"])
         if after is None:  # made before the fork: last of all
-            after = max(ran.values())
+            after = max(ran.values()) if forked_late else -1
         assert positions[id(note)] > after
     assert not [n["path"] for n in made if n["path"] and Path(n["path"]).exists()]
     assert not suite.await_gone()
@@ -221,10 +224,22 @@ def test_in_a_plain_run(suite: Suite, monkeypatch: pytest.MonkeyPatch, kind: str
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_under_workers(suite: Suite, monkeypatch: pytest.MonkeyPatch, kind: str, moment: str) -> None:
     write(suite, moment)
-    finished = run(suite, monkeypatch, kind, "-n2")
+    finished = run(suite, monkeypatch, kind, "-n2", "--start-method=fork")
     finished.assert_summary(passed=6)
     assert finished.ret == 0
     assert_well(suite, finished, kind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("method", ["fork-early", "spawn"])
+def test_in_workers_that_collect(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch, kind: str, method: str
+) -> None:
+    write(suite, *MOMENTS)
+    finished = run(suite, monkeypatch, kind, "-n2", f"--start-method={method}")
+    finished.assert_summary(passed=6)
+    assert finished.ret == 0
+    assert_well(suite, finished, kind, forked_late=False)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -233,7 +248,7 @@ def test_in_processes_of_their_own(
     suite: Suite, monkeypatch: pytest.MonkeyPatch, kind: str, way: list[str]
 ) -> None:
     write(suite, *MOMENTS)
-    finished = run(suite, monkeypatch, kind, *way)
+    finished = run(suite, monkeypatch, kind, *way, "--start-method=fork")
     finished.assert_summary(passed=6)
     assert finished.ret == 0
     assert_well(suite, finished, kind)
