@@ -11,7 +11,8 @@ from collections.abc import Generator
 
 import pytest
 
-from pytest_procpar.settings import count_workers, is_remote, wants_recheck
+from pytest_procpar.settings import count_workers, wants_recheck
+from pytest_procpar.values import is_remote
 
 __all__ = ["EarlyCount", "check_name", "headline", "left_to_xdist", "needs_own_workers"]
 

@@ -10,14 +10,8 @@ import pytest
 from pytest_procpar.compat.internals import add_short_option
 from pytest_procpar.core.model import Dist
 from pytest_procpar.core.order import parse_order
-from pytest_procpar.settings import (
-    RECHECKS,
-    START_METHODS,
-    has_pytest_forked,
-    parse_count,
-    parse_numprocesses,
-    parse_seconds,
-)
+from pytest_procpar.settings import RECHECKS, START_METHODS, has_pytest_forked
+from pytest_procpar.values import parse_count, parse_numprocesses, parse_seconds
 
 __all__ = ["add_own_options", "add_shared_options"]
 

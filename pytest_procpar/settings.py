@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import math
 import os
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,12 +14,11 @@ from pytest_procpar.core.model import Dist, RunOptions, StartMethod
 from pytest_procpar.core.order import Order
 from pytest_procpar.core.record import record
 from pytest_procpar.replayfile import REPLAY, Replay
+from pytest_procpar.values import checked, local_workers, parse_seconds
 
 __all__ = [
     "RECHECKS", "START_METHODS", "RecheckOptions", "Settings", "WorkerOptions", "count_workers",
-    "has_pytest_forked", "is_remote", "isolating_marks", "parse_count", "parse_numprocesses", "parse_seconds",
-    "read_settings", "start_method",
-    "wants_recheck",
+    "has_pytest_forked", "isolating_marks", "read_settings", "start_method", "wants_recheck",
 ]  # fmt: skip
 
 #: What can be re-checked.
@@ -122,49 +119,6 @@ class Settings:
         )
 
 
-def parse_numprocesses(text: str) -> int | str:
-    """The value of ``-n``: ``auto``, ``logical`` or a number from 0 up.
-
-    :raises argparse.ArgumentTypeError: for anything else.
-    """
-    if text in ("auto", "logical"):
-        return text
-    return _whole(text, 0, "a whole number from 0 up, 'auto' or 'logical'")
-
-
-def parse_count(least: int) -> Callable[[str], int]:
-    """A parser of option values that are whole numbers from `least` up."""
-
-    def parse(text: str) -> int:
-        return _whole(text, least, f"a whole number from {least} up")
-
-    return parse
-
-
-def parse_seconds(text: str) -> float:
-    """A number of seconds from 0 up.
-
-    :raises argparse.ArgumentTypeError: for anything else.
-    """
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"invalid value {text!r}: give a number of seconds from 0 up")
-    return seconds
-
-
-def _whole(text: str, least: int, allowed: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = least - 1
-    if number < least:
-        raise argparse.ArgumentTypeError(f"invalid value {text!r}: give {allowed}")
-    return number
-
-
 def read_settings(config: pytest.Config) -> Settings | None:
     """The settings of a parallel run; None if this run is not to be parallel.
 
@@ -207,8 +161,8 @@ def read_settings(config: pytest.Config) -> Settings | None:
         workers=workers,
         dist=Dist(option.dist),
         reorder=option.loadscopereorder,
-        max_chunk=_checked("--maxschedchunk", option.maxschedchunk, 1),
-        max_restarts=_checked("--max-worker-restart", option.maxworkerrestart, 0),
+        max_chunk=checked("--maxschedchunk", option.maxschedchunk, 1),
+        max_restarts=checked("--max-worker-restart", option.maxworkerrestart, 0),
         testrunuid=option.testrunuid or os.urandom(16).hex(),
         start_method=start_method(config),
         fork_safe=tuple(config.getini("procpar_fork_safe")),
@@ -264,9 +218,9 @@ def _workers(config: pytest.Config) -> int:
     count_workers(config)
     wanted: Any = option.numprocesses
     if wanted is None and option.tx:
-        wanted = sum(map(_local_workers, option.tx))
-    workers = _checked("-n", wanted, 0) or 0
-    limit = _checked("--maxprocesses", option.maxprocesses, 1)
+        wanted = sum(map(local_workers, option.tx))
+    workers = checked("-n", wanted, 0) or 0
+    limit = checked("--maxprocesses", option.maxprocesses, 1)
     if workers == 0:
         if option.numprocesses is not None:
             option.numprocesses, option.dist, option.tx = 0, "no", []
@@ -288,7 +242,7 @@ def count_workers(config: pytest.Config) -> None:
         wanted = config.pluginmanager.subset_hook_caller(
             "pytest_xdist_auto_num_workers", [sys.modules.get("xdist.plugin")]
         )(config=config)
-    option.numprocesses = _checked("-n", wanted, 0)
+    option.numprocesses = checked("-n", wanted, 0)
 
 
 def _workers_of_replay(config: pytest.Config, workers: int, replay: Replay) -> int:
@@ -298,51 +252,6 @@ def _workers_of_replay(config: pytest.Config, workers: int, replay: Replay) -> i
         return 0
     config.option.dist = "load"
     return sequences
-
-
-def _checked(name: str, value: object, least: int) -> int | None:
-    """A number that another plugin's option or hook may have given in another form."""
-    if value is None:
-        return None
-    try:
-        number = int(str(value))
-    except ValueError:
-        number = least - 1
-    if number < least:
-        raise pytest.UsageError(f"{name}: invalid value {value!r}: give a whole number from {least} up")
-    return number
-
-
-def is_remote(spec: str) -> bool:
-    """Whether a ``--tx`` value asks for more than workers as this process is one.
-
-    :raises pytest.UsageError: if it is malformed.
-    """
-    return _parse_tx(spec)[1]
-
-
-def _local_workers(spec: str) -> int:
-    """How many workers a ``--tx`` value asks for: ``popen`` or ``N*popen``."""
-    count, remote = _parse_tx(spec)
-    if remote:
-        raise pytest.UsageError(
-            f"--tx: {spec!r} asks for more than local workers, which is not supported yet: "
-            "give popen or N*popen, such as 4*popen"
-        )
-    return count
-
-
-def _parse_tx(spec: str) -> tuple[int, bool]:
-    """How many workers a ``--tx`` value asks for, and whether for other ones than local ones."""
-    from pytest_procpar.gateways import parse_spec
-
-    try:
-        count, parts = parse_spec(spec)
-    except ValueError as error:
-        raise pytest.UsageError(
-            f"--tx: malformed value {spec!r} ({error}): give popen or N*popen, such as 4*popen"
-        ) from None
-    return count, set(parts) != {"popen"}
 
 
 def _hang_timeout(config: pytest.Config) -> float:
@@ -368,7 +277,7 @@ def _recheck(config: pytest.Config) -> RecheckOptions:
         what=what,
         order=_order(option.recheck_order),
         budget=option.recheck_budget,
-        tests=_checked("--recheck-tests", option.recheck_tests, 1) or 1,
+        tests=checked("--recheck-tests", option.recheck_tests, 1) or 1,
         explain=option.recheck_explain,
         reported=option.procpar_report is not None,
         cleaners=option.recheck_cleaners,
