@@ -273,7 +273,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
     step = int(os.environ.get("PROCPAR_PARAMETERS_STEP", "1"))
     seen: Counter[tuple[Path, str]] = Counter()
-    kept, left = [], []
+    kept: list[pytest.Item] = []
+    left: list[pytest.Item] = []
     for item in items:
         key = item.path, item.nodeid.partition("[")[0]
         (left if seen[key] % step else kept).append(item)
