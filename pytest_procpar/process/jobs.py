@@ -23,9 +23,10 @@ __all__ = ["LATE", "Ended", "Job", "Jobs"]
 #: How long a fork may take, and whatever else is not a test's doing, in seconds.
 _FORK_SECONDS = 30.0
 
-#: A test may take so many times what it took in the run, and so many seconds on top.
+#: A test may take so many times what it took in the run, unless it hung, and so many seconds on top.
 _PATIENCE = 10.0
 _GRACE = 5.0
+_HUNG_GRACE = 1.0
 
 Job = Generator[tuple[Twig, float], object, Any]
 LATE = object()
@@ -208,7 +209,10 @@ class Jobs:
         return ""
 
     def _time_for(self, tests: Indices) -> float:
-        return _GRACE + sum(_PATIENCE * self._seconds(test) + self._limit(test) for test in tests)
+        # What has hung is waited for as long as then, and hardly longer: it may do so again in every probe.
+        limit = max((self._limit(test) for test in tests), default=0.0)
+        grace = min(_GRACE, _HUNG_GRACE + limit) if limit else _GRACE
+        return grace + sum(self._limit(test) or _PATIENCE * self._seconds(test) for test in tests)
 
     def discard(self, twig: Twig) -> None:
         """End a process that is of no use any more."""
