@@ -58,6 +58,7 @@ def _spawn(setup: Setup, order: Order, fds: list[int]) -> int:
             file_actions=_standard_streams(),
             setpgroup=0,
             setsigdef=[signal.SIGINT],  # this process ignores it
+            setsigmask=[signal.SIGINT],  # until it can deal with it
         )
     finally:
         os.close(orders)
