@@ -265,9 +265,7 @@ class Member:
             sys.stderr.write(f"{type(error).__name__}: {error}\n")
         except Exception:
             self._config.notify_exception(pytest.ExceptionInfo.from_current(), self._config.option)
-        if (
-            self._has_begun
-        ):  # else its plugins have put nothing there, and those of the controller would miss it
+        if self._has_begun:  # else plugins have put nothing there, which their other half would miss
             worker.done(output)
         self._link.flush()
         forget_fault_handler(self._config)

@@ -189,9 +189,7 @@ def test_a_file_that_is_vouched_for_may_ask_and_another_one_afterwards_not(wire:
     assert read_by(wire).file == "/there/other.py"
 
 
-@pytest.mark.parametrize(
-    "name", ["pytest_cov", "pytest_cov.engine", "syrupy.utils", "pytest_benchmark.plugin"]
-)
+@pytest.mark.parametrize("name", ["pytest_cov", "pytest_cov.engine", "syrupy.utils", "inline_snapshot"])
 def test_plugins_that_do_no_harm_by_it_may_ask(wire: Tripwire, name: str) -> None:
     run_code("os.getenv('PYTEST_XDIST_WORKER')", name=name)
     assert wire.first is None
@@ -304,7 +302,7 @@ def watched() -> tuple[WatchedInput, list[str]]:
 
 
 @pytest.mark.parametrize("ask", ASKS)
-def test_who_asks_the_workerinput_is_noted_and_told(
+def test_who_asks_the_workerinput_is_noted(
     ask: Callable[[MutableMapping[str, Any]], object],
 ) -> None:
     given, notes = watched()
