@@ -18,6 +18,7 @@ from pytest_procpar.core.model import StartMethod
 from pytest_procpar.core.wire import WireError
 from pytest_procpar.gateways import Interpreter
 from pytest_procpar.process.board import Board
+from pytest_procpar.process.covdata import pass_on_coverage
 from pytest_procpar.process.fork import fork
 from pytest_procpar.process.hazards import (
     EARLY_PLUGINS,
@@ -176,4 +177,5 @@ def recipe(config: pytest.Config, settings: Settings) -> dict[str, Any]:
         "path": [str(entry) for entry in sys.path],
         "flags": list(_interpreter_flags()),
         "options": settings.worker.as_tuple(),
+        "coverage": pass_on_coverage(config),
     }

@@ -14,6 +14,7 @@ from pytest_procpar.compat.internals import ConftestImportFailure, config_from_c
 from pytest_procpar.core.messages import Broke, Halted, Setup, decode
 from pytest_procpar.core.wire import Decoder, loads
 from pytest_procpar.process.board import Board
+from pytest_procpar.process.covdata import join_coverage
 from pytest_procpar.process.forkserver import be_process
 from pytest_procpar.process.member import Member
 from pytest_procpar.process.replay import install as install_replay
@@ -41,6 +42,8 @@ def _be_worker(file: BinaryIO) -> None:
     recipe = setup.recipe or {}
     sys.argv = list(recipe["argv"])
     os.chdir(recipe["dir"])
+    if recipe["coverage"] is not None:
+        join_coverage(recipe["coverage"])
     try:
         config = config_from_command_line(recipe["args"])
         if config.option.procpar_replay is not None:

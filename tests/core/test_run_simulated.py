@@ -81,6 +81,7 @@ def scenarios(draw: st.DrawFn, dist: Dist, pinned: bool) -> Scenario:
         endless_ends=0.0 if calm else draw(st.sampled_from([0.0, 0.0, 0.3])),
         stubborn=draw(st.sampled_from([0.0, 0.5, 1.0])),
         put_backs=0 if calm else draw(st.integers(0, 4)),
+        started=draw(st.booleans()),
         stops=() if calm else draw(st.just(()) | st.just(()) | _STOPS),
     )
 

@@ -417,6 +417,38 @@ def test_worker_that_dies_while_it_collects_ends_the_run(suite: Suite, method: s
 
 
 @each_other
+def test_server_that_dies_while_workers_collect_ends_the_run(suite: Suite, method: str) -> None:
+    suite.make_barrier()
+    suite.tests("from recorder import block, reached\nreached(open('/proc/self/stat').read().split()[3])\nblock()")
+    running = suite.start("-n2", f"--start-method={method}")
+    (server,) = {int(said.split()[1]) for said in suite.await_reached(2)}
+    os.kill(server, signal.SIGKILL)
+    finished = running.finish()
+    assert finished.ret == pytest.ExitCode.INTERNAL_ERROR
+    assert "the fork server died: killed by SIGKILL" in finished.out
+
+
+@each_other
+def test_suspended_while_workers_collect(suite: Suite, method: str) -> None:
+    suite.make_barrier()
+    suite.tests("from recorder import block, reached\nreached()\nblock()")
+    running = suite.start("-n2", f"--start-method={method}")
+    workers = [int(said.split()[0]) for said in suite.await_reached(2)]
+    running.signal(signal.SIGTSTP)
+    os.waitpid(running.pid, os.WUNTRACED)
+    assert {_state(pid) for pid in workers} == {"T"}
+    running.signal(signal.SIGCONT)
+    running.signal(signal.SIGINT)
+    assert running.finish().ret == pytest.ExitCode.INTERRUPTED
+
+
+def _state(pid: int) -> str:
+    """The kernel's letter for what a process does."""
+    with open(f"/proc/{pid}/stat") as file:
+        return file.read().rpartition(")")[2].split()[0]
+
+
+@each_other
 def test_wrong_argument_is_a_usage_error_once(suite: Suite, method: str) -> None:
     suite.trivial(1)
     finished = suite.run("-n2", f"--start-method={method}", "test_nowhere.py")
