@@ -205,7 +205,7 @@ def workers_are_numbered_in_the_order_of_their_birth(trace: Trace) -> None:
 @promise
 def no_more_workers_live_than_asked_for_and_no_more_than_tests(trace: Trace) -> None:
     options, count = trace.scenario.options, trace.scenario.tests
-    everyone = options.dist is Dist.EACH or options.pinned
+    everyone = options.dist is Dist.EACH or options.pinned or trace.scenario.started
     most = options.workers if everyone else min(options.workers, max(1, count))
     for books, _, _ in trace.walk():
         assert len([w for w in books.live() if w not in books.finishing]) <= most

@@ -419,7 +419,9 @@ def test_worker_that_dies_while_it_collects_ends_the_run(suite: Suite, method: s
 @each_other
 def test_server_that_dies_while_workers_collect_ends_the_run(suite: Suite, method: str) -> None:
     suite.make_barrier()
-    suite.tests("from recorder import block, reached\nreached(open('/proc/self/stat').read().split()[3])\nblock()")
+    suite.tests(
+        "from recorder import block, reached\nreached(open('/proc/self/stat').read().split()[3])\nblock()"
+    )
     running = suite.start("-n2", f"--start-method={method}")
     (server,) = {int(said.split()[1]) for said in suite.await_reached(2)}
     os.kill(server, signal.SIGKILL)
