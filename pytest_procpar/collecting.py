@@ -109,6 +109,8 @@ class Collecting:
         self._gathering.collected(worker, suite.ids)
         if worker == self._gathering.left[0]:
             self._first = suite
+        if self._give_up_at is not None:  # it was not to be interrupted
+            self._cluster.tell(worker, ["finish"])
         if self._ending.halted or not self._gathering.complete:
             return None
         text = self._gathering.disagreement()

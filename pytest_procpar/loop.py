@@ -281,9 +281,10 @@ class Loop:
         """The fork server is gone: without it no worker can be made or reaped."""
         self.server_gone = self._effects.barren = True
         status = self._cluster.server_status()
-        note = "" if self._collected else f" {self._cluster.server_note()}"
+        note = "" if self._collected else self._cluster.server_note()
         if not self._ending.halted:
-            reason = why or f"the fork server died{note}: {describe_status(status)}"
+            what = f"the fork server died {note}".rstrip()
+            reason = why or f"{what}: {describe_status(status)}"
             self._terminal.remember(self._ending.broken_by(reason))
         for worker in self._cluster.kill_orphans():
             self._listen_to_worker(worker)

@@ -1,7 +1,7 @@
 """Coverage's data in processes that are forked, may die, and end without Coverage's own exit handler.
 
-Coverage is never imported here: who does not measure does not pay for it. Written against the private parts
-of coverage 7 (`control.py`, `collector.py`, `sqldata.py`, `multiproc.py`).
+Coverage is imported only by an interpreter that is to measure: who does not measure does not pay for it.
+Written against the private parts of coverage 7 (`control.py`, `collector.py`, `sqldata.py`, `multiproc.py`).
 
 - The measurement that runs at a fork goes on in the child, and saves to a file of the child's own. One that
   is only waiting for another one's end is not continued: it would measure what no plain run has it measure.
@@ -29,9 +29,8 @@ from pytest_procpar.process.system import getpid
 
 __all__ = [
     "ONE_TEST", "SEVERAL_TESTS", "collect_coverage", "coverage_looks_away", "forget_coverage",
-    "keep_coverage_of_terminated",
-    "leave_coverage", "note_coverage", "own_coverage", "recover_coverage", "save_coverage",
-    "save_shared_coverage",
+    "join_coverage", "keep_coverage_of_terminated", "leave_coverage", "note_coverage", "own_coverage",
+    "pass_on_coverage", "recover_coverage", "save_coverage", "save_shared_coverage",
 ]  # fmt: skip
 
 _VARIABLES = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
@@ -165,6 +164,34 @@ def keep_coverage_of_terminated() -> None:
         with suppress(AttributeError):
             if instance.config.sigterm:
                 signal.signal(signal.SIGTERM, instance._on_sigterm)
+
+
+# --- fresh interpreters ---
+
+
+def pass_on_coverage(config: Any) -> tuple[str, str] | None:
+    """What a fresh interpreter needs to take part in the measurement that runs here; None if it knows.
+
+    Coverage itself starts there if ``patch = subprocess`` says so, and pytest-cov in each worker.
+    """
+    if not _running() or any(name in os.environ for name in _VARIABLES):
+        return None
+    instance = _running()[-1]
+    plugin = config.pluginmanager.getplugin("_cov")
+    if instance is getattr(getattr(plugin, "cov_controller", None), "cov", None):
+        return None
+    serialize = getattr(instance.config, "serialize", None)  # since 7.10
+    return None if serialize is None else (serialize(), _TOKEN)
+
+
+def join_coverage(passed: tuple[str, str]) -> None:
+    """Take part, in a fresh interpreter."""
+    global _TOKEN
+    config, _TOKEN = passed
+    from coverage import Coverage
+
+    Coverage(config_file=f":data:{config}").start()
+    own_coverage()
 
 
 # --- a process's own data ---

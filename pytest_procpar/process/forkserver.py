@@ -41,6 +41,8 @@ def be_process(body: Callable[[], None]) -> NoReturn:
     status = 0
     try:
         body()
+    except KeyboardInterrupt:  # between the places that deal with it; who has sent it knows
+        status = int(pytest.ExitCode.INTERRUPTED)
     except BaseException:
         traceback.print_exc()
         status = 3

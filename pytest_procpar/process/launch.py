@@ -166,9 +166,7 @@ class Cluster:
         return self._server.port.fileno()
 
     def interrupt_collection(self) -> None:
-        """Interrupt the collection, as Ctrl-C would."""
-        for worker in self._workers:
-            self.signal(worker, signal.SIGINT)
+        """Interrupt the fork server's collection, if there is one, as Ctrl-C would."""
         if self.method.collects_once:
             with suppress(ProcessLookupError):
                 os.kill(self._server.pid, signal.SIGINT)

@@ -265,7 +265,9 @@ class Member:
             sys.stderr.write(f"{type(error).__name__}: {error}\n")
         except Exception:
             self._config.notify_exception(pytest.ExceptionInfo.from_current(), self._config.option)
-        worker.done(output)
+        if self._has_begun:  # else plugins have put nothing there, which their other half would miss
+            worker.done(output)
+        self._link.flush()
         forget_fault_handler(self._config)
         unconfigure(self._config)
         save_coverage()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from typing import BinaryIO, cast
@@ -13,11 +14,14 @@ from pytest_procpar.compat.internals import ConftestImportFailure, config_from_c
 from pytest_procpar.core.messages import Broke, Halted, Setup, decode
 from pytest_procpar.core.wire import Decoder, loads
 from pytest_procpar.process.board import Board
+from pytest_procpar.process.covdata import join_coverage
 from pytest_procpar.process.forkserver import be_process
 from pytest_procpar.process.member import Member
+from pytest_procpar.process.replay import install as install_replay
 from pytest_procpar.process.server import Order
 from pytest_procpar.process.system import adopt_socket, out_of_reach
 from pytest_procpar.process.transport import Link
+from pytest_procpar.replayfile import read_replay
 from pytest_procpar.settings import WorkerOptions
 
 __all__ = ["main"]
@@ -29,6 +33,7 @@ def main(file: BinaryIO) -> None:
 
 
 def _be_worker(file: BinaryIO) -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     with file:
         (body,) = Decoder().feed(file.read())
     first, second, fds = cast("tuple[object, object, tuple[int, ...]]", loads(body))
@@ -37,8 +42,12 @@ def _be_worker(file: BinaryIO) -> None:
     recipe = setup.recipe or {}
     sys.argv = list(recipe["argv"])
     os.chdir(recipe["dir"])
+    if recipe["coverage"] is not None:
+        join_coverage(recipe["coverage"])
     try:
         config = config_from_command_line(recipe["args"])
+        if config.option.procpar_replay is not None:
+            install_replay(config, read_replay(config.option.procpar_replay))
     except Exception as error:
         _tell(own[0], error)
         return
@@ -49,9 +58,13 @@ def _be_worker(file: BinaryIO) -> None:
 
 def _tell(stream: int, error: Exception) -> None:
     """Tell the controller that pytest could not even read its configuration."""
-    usage = isinstance(error, (pytest.UsageError, ConftestImportFailure))
     link = Link(adopt_socket(stream))
-    link.put(Halted("usage", str(error)) if usage else Broke(traceback.format_exc()))
+    if isinstance(error, (pytest.UsageError, ConftestImportFailure)):
+        link.put(Halted("usage", str(error)))
+    elif isinstance(error, pytest.exit.Exception):
+        link.put(Halted("exit", str(error.msg), error.returncode))
+    else:
+        link.put(Broke(traceback.format_exc()))
     link.flush()
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from pytest_procpar.core.messages import Setup, encode
 from pytest_procpar.core.wire import Encoder
 from pytest_procpar.process.blackbox import in_memory
+from pytest_procpar.process.covdata import leave_coverage
 from pytest_procpar.process.descendants import set_subreaper
 from pytest_procpar.process.fork import default_signals
 from pytest_procpar.process.identity import worker_environment
@@ -32,6 +33,7 @@ def serve(sock: socket.socket) -> None:
     """Serve over this socket until told to quit, and end the process."""
     os.setpgid(0, 0)
     default_signals()
+    leave_coverage()  # which has a way into every interpreter that is started
     set_subreaper(True)
     link = Link(adopt_socket(sock.detach()))
     begun = await_setup(link)
@@ -58,6 +60,7 @@ def _spawn(setup: Setup, order: Order, fds: list[int]) -> int:
             file_actions=_standard_streams(),
             setpgroup=0,
             setsigdef=[signal.SIGINT],  # this process ignores it
+            setsigmask=[signal.SIGINT],  # until it can deal with it
         )
     finally:
         os.close(orders)

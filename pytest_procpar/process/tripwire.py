@@ -9,6 +9,7 @@ would choose the same one for every worker. So reads are noted: of the environme
 from __future__ import annotations
 
 import os
+import string
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -30,12 +31,16 @@ _BETWEEN = frozenset(
         "os",
         "_collections_abc",
         "collections.abc",
+        "posixpath",
         __name__,
         "pytest_procpar.compat.xdist_shim",
         "pytest_procpar.process.identity",
     }
 )
 _PACKAGES_BETWEEN = frozenset({"xdist", "pluggy"})
+
+#: Where the standard library is, part of which is frozen (`_BETWEEN`).
+_STDLIB = os.path.join(os.path.dirname(string.__file__), "")
 
 
 class Read:
@@ -102,7 +107,10 @@ class Tripwire:
 
 def _is_between(frame: FrameType) -> bool:
     name = str(frame.f_globals.get("__name__", ""))
-    return name in _BETWEEN or name.partition(".")[0] in _PACKAGES_BETWEEN
+    if name in _BETWEEN or name.partition(".")[0] in _PACKAGES_BETWEEN:
+        return True
+    file = frame.f_code.co_filename
+    return file.startswith(_STDLIB) and "site-packages" not in file and "dist-packages" not in file
 
 
 def _put(data: dict[Any, Any]) -> None:

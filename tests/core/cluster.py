@@ -78,6 +78,8 @@ class Scenario:
     stubborn: float = 0.0
     #: How many crashed tests a plugin puts back.
     put_backs: int = 0
+    #: Whether the workers collect for themselves: they are up when the suite is known.
+    started: bool = False
     #: After which event the run is stopped, and whether that interrupts.
     stops: tuple[tuple[int, bool], ...] = ()
 
@@ -322,7 +324,8 @@ class _Cluster:
         self._next: deque[Event] = deque()
 
     def go(self) -> Trace:
-        self.happened(Collected(self.scenario.tests, self.scenario.keys, self.scenario.limits))
+        started = self.scenario.options.workers if self.scenario.started else 0
+        self.happened(Collected(self.scenario.tests, self.scenario.keys, self.scenario.limits, started))
         while not self.run.over:
             deadline = self.run.deadline()
             if deadline is not None and (not self._agenda or deadline < self._agenda[0][0]):
@@ -380,7 +383,11 @@ class _Cluster:
         match effect:
             case Spawn(worker):
                 self._workers[worker] = _Worker(self, worker)
-                self._workers[worker].start()
+                if self.scenario.started and worker < self.scenario.options.workers:
+                    self._workers[worker].state = _State.WAITING
+                    self._next.append(Ready(worker))
+                else:
+                    self._workers[worker].start()
             case Assign(worker, tests, then):
                 self._workers[worker].tell([*tests, *([then] if then else [])])
             case Finish(worker):

@@ -81,6 +81,7 @@ def scenarios(draw: st.DrawFn, dist: Dist, pinned: bool) -> Scenario:
         endless_ends=0.0 if calm else draw(st.sampled_from([0.0, 0.0, 0.3])),
         stubborn=draw(st.sampled_from([0.0, 0.5, 1.0])),
         put_backs=0 if calm else draw(st.integers(0, 4)),
+        started=draw(st.booleans()),
         stops=() if calm else draw(st.just(()) | st.just(()) | _STOPS),
     )
 
@@ -204,7 +205,7 @@ def workers_are_numbered_in_the_order_of_their_birth(trace: Trace) -> None:
 @promise
 def no_more_workers_live_than_asked_for_and_no_more_than_tests(trace: Trace) -> None:
     options, count = trace.scenario.options, trace.scenario.tests
-    everyone = options.dist is Dist.EACH or options.pinned
+    everyone = options.dist is Dist.EACH or options.pinned or trace.scenario.started
     most = options.workers if everyone else min(options.workers, max(1, count))
     for books, _, _ in trace.walk():
         assert len([w for w in books.live() if w not in books.finishing]) <= most

@@ -17,6 +17,8 @@ pytestmark = pytest.mark.skipif(
     reason="needs pytest-cov",
 )
 
+WORKERS = ("-n2", "--dist=loadfile")
+
 #: With ``PROCPAR_COVERAGE_STEP=1`` all combinations are run, with 2 every second one, and so on.
 STEP = int(os.environ.get("PROCPAR_COVERAGE_STEP", "0"))
 
@@ -36,6 +38,23 @@ def _assert_measures_the_same(suite: Suite, cell: Cell, ret: int = 0) -> None:
     assert sorted(fact for fact in more if not (cell.sees_first_context_only and " in " in fact)) == []
     assert with_workers.err == plain.err == ""
     assert "warning" not in with_workers.out + plain.out
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        Cell("cov", workers=(*WORKERS, "--start-method=fork-early")),
+        Cell("cov", ("patch = subprocess, _exit",), workers=(*WORKERS, "--start-method=spawn")),
+        Cell("run", ("branch = true",), workers=(*WORKERS, "--start-method=fork-early")),
+        Cell("run", ("branch = true",), workers=(*WORKERS, "--start-method=spawn")),
+        Cell("run", ("parallel = true",), workers=(*WORKERS, "--start-method=spawn")),
+        Cell("run", ("dynamic_context = test_function",), workers=(*WORKERS, "--start-method=spawn")),
+    ],
+    ids=str,
+)
+def test_workers_that_collect_for_themselves_measure_it_too(suite: Suite, cell: Cell) -> None:
+    write_project(suite)
+    _assert_measures_the_same(suite, cell)
 
 
 @pytest.mark.parametrize("by", ["cov", "run"])

@@ -199,6 +199,15 @@ def test_every_test_gets_a_process(suite: Suite, method: str) -> None:
     assert len(set(finished.facts("process", "id"))) == 6
 
 
+@each_method
+def test_a_run_is_replayed(suite: Suite, method: str) -> None:
+    suite.trivial(6)
+    suite.run("-n2", "--procpar-report=run.json", "test_it.py::test[1]", "test_it.py::test[4]")
+    finished = suite.run("-n2", f"--start-method={method}", "--replay=run.json")
+    finished.assert_summary(passed=2, deselected=4)
+    assert finished.ran == {1: 1, 4: 1}
+
+
 @each_other
 def test_ctrl_c_while_tests_run(suite: Suite, method: str) -> None:
     suite.make_barrier()
@@ -234,6 +243,91 @@ def test_ctrl_c_while_workers_collect(suite: Suite, method: str) -> None:
     finished = running.finish()
     assert finished.ret == pytest.ExitCode.INTERRUPTED
     assert {"gw0", "gw1"} <= set(finished.facts("finishing", "worker"))
+
+
+@each_other
+def test_ctrl_c_that_the_collection_swallows(suite: Suite, method: str) -> None:
+    suite.make_barrier()
+    suite.conftest("""
+        from recorder import note
+        def pytest_sessionfinish(session):
+            note("finishing")
+    """)
+    suite.tests("""
+        from recorder import block, note, reached
+        try:
+            reached()
+            block()
+        except KeyboardInterrupt:
+            note("interrupted")
+        def test(): note("ran", test=0)
+    """)
+    running = suite.start("-n2", f"--start-method={method}")
+    suite.await_reached(2)
+    running.signal(signal.SIGINT)
+    finished = running.finish()
+    assert finished.ret == pytest.ExitCode.INTERRUPTED
+    assert sorted(finished.facts("interrupted", "worker")) == ["gw0", "gw1"]  # once each
+    assert {"gw0", "gw1"} <= set(finished.facts("finishing", "worker"))
+    assert not finished.ran
+
+
+def test_ctrl_c_while_interpreters_start(suite: Suite) -> None:
+    suite.make_barrier()
+    suite.conftest("import os, recorder\nif 'PYTEST_XDIST_WORKER' in os.environ:\n"
+                   "    recorder.reached()\n    recorder.block()")  # fmt: skip
+    suite.trivial(1)
+    running = suite.start("-n2", "--start-method=spawn")
+    suite.await_reached(2)
+    running.signal(signal.SIGINT)
+    finished = running.finish()
+    assert finished.ret == pytest.ExitCode.INTERRUPTED
+    assert "Traceback" not in finished.out + finished.err
+
+
+@each_other
+def test_sigterm_while_workers_collect(suite: Suite, method: str) -> None:
+    suite.make_barrier()
+    suite.tests("from recorder import block, reached\nreached()\nblock()\n")
+    running = suite.start("-n2", f"--start-method={method}")
+    suite.await_reached(2)
+    running.signal(signal.SIGTERM)
+    finished = running.finish()
+    assert finished.ret == pytest.ExitCode.INTERRUPTED
+    assert "terminated by SIGTERM" in finished.out
+    assert "Traceback" not in finished.out + finished.err
+
+
+@each_other
+@pytest.mark.parametrize(
+    ("statement", "ret", "said"),
+    [
+        ("raise pytest.UsageError('no good')", pytest.ExitCode.USAGE_ERROR, "no good"),
+        ("pytest.exit('bye', returncode=42)", 42, "Exit: bye"),
+        ("raise ValueError('on purpose')", pytest.ExitCode.INTERNAL_ERROR, "ValueError: on purpose"),
+    ],
+)
+def test_a_worker_that_cannot_be_configured_ends_the_run(
+    suite: Suite, method: str, statement: str, ret: int, said: str
+) -> None:
+    suite.conftest(f"""
+        import pytest
+        from recorder import note
+        def pytest_configure(config):
+            if getattr(config, "workerinput", {{}}).get("workerid") == "gw1":
+                {statement}
+        def pytest_testnodedown(node):
+            note("down", node=node.gateway.id, told=hasattr(node, "workeroutput"))
+        def pytest_sessionfinish(session):
+            note("finishing")
+    """)
+    suite.trivial(2)
+    finished = suite.run("-n2", f"--start-method={method}")
+    assert finished.ret == ret
+    assert said in finished.out + finished.err
+    assert not finished.ran
+    told = [fact["node"] for fact in finished.notes("down") if fact["told"]]
+    assert set(told) <= set(finished.facts("finishing", "worker")) - {"gw1"}
 
 
 @each_other
@@ -323,6 +417,40 @@ def test_worker_that_dies_while_it_collects_ends_the_run(suite: Suite, method: s
 
 
 @each_other
+def test_server_that_dies_while_workers_collect_ends_the_run(suite: Suite, method: str) -> None:
+    suite.make_barrier()
+    suite.tests(
+        "from recorder import block, reached\nreached(open('/proc/self/stat').read().split()[3])\nblock()"
+    )
+    running = suite.start("-n2", f"--start-method={method}")
+    (server,) = {int(said.split()[1]) for said in suite.await_reached(2)}
+    os.kill(server, signal.SIGKILL)
+    finished = running.finish()
+    assert finished.ret == pytest.ExitCode.INTERNAL_ERROR
+    assert "the fork server died: killed by SIGKILL" in finished.out
+
+
+@each_other
+def test_suspended_while_workers_collect(suite: Suite, method: str) -> None:
+    suite.make_barrier()
+    suite.tests("from recorder import block, reached\nreached()\nblock()")
+    running = suite.start("-n2", f"--start-method={method}")
+    workers = [int(said.split()[0]) for said in suite.await_reached(2)]
+    running.signal(signal.SIGTSTP)
+    os.waitpid(running.pid, os.WUNTRACED)
+    assert {_state(pid) for pid in workers} == {"T"}
+    running.signal(signal.SIGCONT)
+    running.signal(signal.SIGINT)
+    assert running.finish().ret == pytest.ExitCode.INTERRUPTED
+
+
+def _state(pid: int) -> str:
+    """The kernel's letter for what a process does."""
+    with open(f"/proc/{pid}/stat") as file:
+        return file.read().rpartition(")")[2].split()[0]
+
+
+@each_other
 def test_wrong_argument_is_a_usage_error_once(suite: Suite, method: str) -> None:
     suite.trivial(1)
     finished = suite.run("-n2", f"--start-method={method}", "test_nowhere.py")
@@ -386,6 +514,22 @@ def test_usual_suite_is_forked_once_collected(suite: Suite) -> None:
     finished.assert_summary(passed=4)
     assert said_method(finished) is None
     assert len(finished.notes("configuring")) == 2
+
+
+@each_method
+def test_tests_find_an_environment_and_a_workerinput_as_elsewhere(suite: Suite, method: str) -> None:
+    suite.tests("""
+        import copy, os, pickle
+        def test(request):
+            given = request.config.workerinput
+            assert type(os.environ._data) is dict
+            assert type(copy.deepcopy(given)) is type(pickle.loads(pickle.dumps(given))) is dict
+            assert pickle.loads(pickle.dumps(given)) == given
+    """)
+    if method == "spawn":  # by auto, too
+        suite.conftest("import os\nos.environ.get('PYTEST_XDIST_WORKER')")
+    for option in (f"--start-method={method}", "--start-method=auto"):
+        suite.run("-n1", option).assert_summary(passed=1)
 
 
 def test_name_from_the_variable_in_a_conftest(suite: Suite) -> None:
