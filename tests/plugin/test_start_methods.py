@@ -484,6 +484,17 @@ def test_spawned_worker_is_a_fresh_interpreter_of_the_same_kind(
     finished.assert_summary(passed=1)
 
 
+@each_other
+def test_warnings_that_are_errors_are_none_of_ours(suite: Suite, method: str) -> None:
+    suite.trivial(2)
+    suite.file("pytest.ini", "[pytest]\nfilterwarnings = error")
+    # As an installed package: pytest looks for what it has to rewrite in distributions that have entry points.
+    suite.file("procpar-9.dist-info/METADATA", "Metadata-Version: 2.1\nName: procpar\nVersion: 9\n")
+    suite.file("procpar-9.dist-info/entry_points.txt", "[pytest11]\nprocpar = pytest_procpar.plugin\n")
+    suite.file("procpar-9.dist-info/RECORD", "pytest_procpar/__init__.py,,\n")
+    suite.run("-n2", f"--start-method={method}").assert_summary(passed=2)
+
+
 def test_every_method_sees_what_the_controller_configured(suite: Suite) -> None:
     suite.conftest("""
         import os
