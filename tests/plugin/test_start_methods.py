@@ -438,10 +438,20 @@ def test_suspended_while_workers_collect(suite: Suite, method: str) -> None:
     workers = [int(said.split()[0]) for said in suite.await_reached(2)]
     running.signal(signal.SIGTSTP)
     os.waitpid(running.pid, os.WUNTRACED)
-    assert {_state(pid) for pid in workers} == {"T"}
+    are_stopped = _await_stop(workers)
     running.signal(signal.SIGCONT)
     running.signal(signal.SIGINT)
     assert running.finish().ret == pytest.ExitCode.INTERRUPTED
+    assert are_stopped
+
+
+def _await_stop(pids: list[int]) -> bool:
+    """Wait until processes that have been told to stop have done so; whether they have."""
+    for _ in range(100_000):
+        if {_state(pid) for pid in pids} == {"T"}:
+            return True
+        os.sched_yield()
+    return False
 
 
 def _state(pid: int) -> str:
