@@ -495,13 +495,14 @@ def test_spawned_worker_is_a_fresh_interpreter_of_the_same_kind(
 
 
 @each_other
-def test_warnings_that_are_errors_are_none_of_ours(suite: Suite, method: str) -> None:
+def test_warnings_that_are_errors_are_none_of_ours(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    # pytest looks for what it should rewrite among the plugins that it finds by itself.
+    monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
+    monkeypatch.setenv("PYTEST_PLUGINS", "recorder")
     suite.trivial(2)
     suite.file("pytest.ini", "[pytest]\nfilterwarnings = error")
-    # As an installed package: pytest looks for what it has to rewrite in distributions that have entry points.
-    suite.file("procpar-9.dist-info/METADATA", "Metadata-Version: 2.1\nName: procpar\nVersion: 9\n")
-    suite.file("procpar-9.dist-info/entry_points.txt", "[pytest11]\nprocpar = pytest_procpar.plugin\n")
-    suite.file("procpar-9.dist-info/RECORD", "pytest_procpar/__init__.py,,\n")
     suite.run("-n2", f"--start-method={method}").assert_summary(passed=2)
 
 
