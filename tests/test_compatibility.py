@@ -143,8 +143,8 @@ def test_a_plugin_that_writes_nothing_is_not_taken_for_equal() -> None:
 
 def test_a_view_keeps_replaces_and_sorts() -> None:
     output = Output(terminal=True, keep="ran", replace=(("[0-9.]+ s", "TIME"),), sort=True)
-    text = "\x1b[1mran b in 1.5 s  \nnoise\nran a in /work/x\n"
-    assert view(output, text, "/work/x") == ["ran a in <folder>", "ran b in TIME"]
+    text = "\x1b[1mran b in 1.5 s  \nnoise\nran a in /project/x\n"
+    assert view(output, text, "/project/x") == ["ran a in <folder>", "ran b in TIME"]
 
 
 def test_a_line_that_was_replaced_by_nothing_does_not_count() -> None:

@@ -273,7 +273,7 @@ def test_testmon_has_a_connection_of_its_own_in_every_worker(suite: Suite) -> No
 
         class Data:
             rootdir = "/root"
-            db = db.DB("/root/.testmondata")
+            db = db.DB("/project/.testmondata")
 
         def pytest_configure(config):
             config.testmon_data = Data()
@@ -284,7 +284,7 @@ def test_testmon_has_a_connection_of_its_own_in_every_worker(suite: Suite) -> No
         def test(request):
             database = request.config.testmon_data.db
             assert database.pid == os.getpid()
-            assert (database.datafile, database.readonly) == ("/root/.testmondata", True)
+            assert (database.datafile, database.readonly) == ("/project/.testmondata", True)
     """)
     suite.run("-n", "1").assert_summary(passed=1)
 
