@@ -1,18 +1,14 @@
-"""Who gets which test: the ledger, the pool and the workers of one lane.
-
-A lane is a set of tests and the workers that share them. A run has one; under ``--dist each`` every worker
-has a lane of its own, with a copy of all tests. The dealer decides who runs what and what a worker is told
-to expect; whether workers are started, replaced or let go is not its business.
-"""
+"""Who gets which test under our own ``--dist`` modes, and what a worker is told to expect."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .events import Assign, Effect, Outlook, Revoke
-from .ledger import Ledger, LedgerError, State
+from .events import Assign, Effect, Outlook
+from .lane import Lane
+from .ledger import Ledger
 from .lifecycle import Phase, WorkerState
-from .model import RunOptions, TestIndex, WorkerId
+from .model import RunOptions, TestIndex
 from .policy import Pool, Unit, share_to_steal
 
 __all__ = ["IN_HAND", "Dealer"]
@@ -26,13 +22,10 @@ IN_HAND = 128
 _HORIZON = 0.02
 
 
-class Dealer:
-    """Deals the tests of one lane out to its workers.
+class Dealer(Lane):
+    """Deals the tests of one lane out to its workers, from a pool."""
 
-    Effects are appended to `out`, which belongs to the caller.
-    """
-
-    __slots__ = ("_in_hand", "_options", "_out", "_pool", "_stopped", "_workers", "ledger")
+    __slots__ = ("_options", "_pool")
 
     def __init__(
         self,
@@ -42,29 +35,11 @@ class Dealer:
         out: list[Effect],
         in_hand: int = IN_HAND,
     ) -> None:
-        self.ledger = ledger
+        super().__init__(ledger, out, in_hand)
         self._pool = Pool(units, options)
         self._options = options
-        self._out = out
-        self._in_hand = in_hand
-        self._stopped = False
-        self._workers: dict[WorkerId, WorkerState] = {}
-
-    @property
-    def served(self) -> bool:
-        """Whether the lane has a worker that runs tests, or will."""
-        return any(worker.phase is not Phase.FINISHING for worker in self._workers.values())
-
-    @property
-    def busy(self) -> bool:
-        """Whether a test runs, or is still to run on the worker it is assigned to."""
-        return any(worker.busy for worker in self._workers.values())
 
     # --- workers come and go ---
-
-    def join(self, worker: WorkerState) -> None:
-        """Let a worker that is coming up have a part in the lane."""
-        self._workers[worker.id] = worker
 
     def reserve(self, worker: WorkerState, shares: int) -> None:
         """Assign a worker that is coming up its first batch, as one of `shares` that have none yet."""
@@ -96,27 +71,15 @@ class Dealer:
     # --- tests begin and end ---
 
     def began(self, worker: WorkerState, test: TestIndex, now: float) -> None:
-        """Note that a test runs.
-
-        :raises LedgerError: if it is not that worker's turn for that test; nothing has changed.
-        """
-        if not worker.begin(test):
-            raise LedgerError(f"test {test} began on gw{worker.id} out of turn")
-        self.ledger.begin(test, worker.id)
+        """Note that a test runs, and see to what the worker runs next."""
+        self._note_begun(worker, test)
         self._feed(worker, now)
         if not self.ledger.unbegun:
             self._tell_all()
 
     def finished(self, worker: WorkerState, test: TestIndex, now: float) -> None:
-        """Note that a test has ended.
-
-        :raises LedgerError: if the worker does not run it; nothing has changed.
-        """
-        if worker.running != test:
-            raise LedgerError(f"test {test} finished on gw{worker.id}, which runs {worker.running}")
-        self.ledger.settle(test)
-        worker.running = None
-        worker.finished += 1
+        """Note that a test has ended, and see to a worker that has no other."""
+        self._note_finished(worker, test)
         if not worker.owned:
             self._feed(worker, now)
 
@@ -139,13 +102,8 @@ class Dealer:
         self.feed_hungry(now)
         self._feed(worker, now)
 
-    def reopen(self, test: TestIndex) -> bool:
-        """Make a settled test one that is to run; False if it is not settled, and will run anyway."""
-        if self.ledger.state(test) is not State.SETTLED:
-            return False
-        self.ledger.reopen(test)
+    def _reopened(self, test: TestIndex) -> None:
         self._pool.put_back([(test,)])
-        return True
 
     def abandon(self) -> tuple[TestIndex, ...]:
         """Settle the tests nobody is left to run."""
@@ -154,19 +112,9 @@ class Dealer:
             self.ledger.drop(test)
         return left
 
-    def stop(self) -> None:
-        """Hand nothing out from now on, and take back what has not begun."""
-        if self._stopped:
-            return
-        self._stopped = True
-        for worker in self._workers.values():
-            if worker.revoking or worker.phase is Phase.CONDEMNED:
-                continue
-            if worker.in_hand:
-                self._revoke(worker)
-            else:
-                self._return(worker.disown(len(worker.units)))
-                self._tell(worker)
+    def _empty(self, worker: WorkerState) -> None:
+        self._return(worker.disown(len(worker.units)))
+        self._tell(worker)
 
     # --- tests find their workers ---
 
@@ -235,21 +183,12 @@ class Dealer:
             for test in unit:
                 self.ledger.take_back(test)
 
-    def _revoke(self, worker: WorkerState) -> None:
-        worker.revoking = True
-        self._out.append(Revoke(worker.id))
-
     def _tell(self, worker: WorkerState) -> None:
-        """Tell a worker that has no tests left what to make of that, once.
-
-        There is no way back from "last": it has torn everything down by then.
-        """
+        """Tell a worker that has no tests left what to make of that."""
         if worker.owned or worker.revoking or worker.phase is not Phase.ACTIVE:
             return
         outlook: Outlook = "hold" if self.ledger.unbegun and not self._stopped else "last"
-        if worker.told not in (outlook, "last"):
-            worker.told = outlook
-            self._out.append(Assign(worker.id, (), outlook))
+        self._say(worker, outlook)
 
     def _tell_all(self) -> None:
         for worker in self._workers.values():

@@ -1,6 +1,6 @@
 """Who gets which test, where a plugin's own scheduler decides it (`pytest_xdist_make_scheduler`).
 
-A lane like `Dealer`'s. The scheduler is an object of pytest-xdist's scheduling protocol (its
+The scheduler is an object of pytest-xdist's scheduling protocol (its
 ``scheduler/protocol.py``): it is told of workers and of tests that have ended, and answers by calling its
 nodes' methods, in the midst of that or at any other time. These calls are noted as orders and carried out
 when the scheduler has returned, since it is not made for being called from inside of its own calls.
@@ -16,8 +16,9 @@ from operator import index
 from typing import Any, Literal, Protocol, TypeAlias
 
 from .dealer import IN_HAND
-from .events import Assign, Effect, GiveUp, NotRun, Outlook, Revoke
-from .ledger import Ledger, LedgerError, State
+from .events import Assign, Effect, GiveUp, NotRun
+from .lane import Lane
+from .ledger import Ledger
 from .lifecycle import Phase, WorkerState
 from .model import TestIndex, WorkerId
 from .record import record
@@ -75,7 +76,7 @@ class Scheduler(Protocol):
 _Answer: TypeAlias = "tuple[WorkerId, int | tuple[int, ...]]"
 
 
-class ForeignDealer:
+class ForeignDealer(Lane):
     """A lane whose tests are dealt by a foreign scheduler.
 
     A test that is sent once more after it has ended, or while it is elsewhere, runs once more: as another
@@ -83,7 +84,6 @@ class ForeignDealer:
     has asked for that: pytest-xdist's grouping schedulers send all that a dead worker had, the culprit too.
 
     :param node: gives a worker's node.
-    :param out: takes the effects, and belongs to the caller.
     :param orders: takes what the scheduler's nodes are called for, and belongs to them.
     """
 
@@ -96,17 +96,13 @@ class ForeignDealer:
         orders: deque[Order],
         in_hand: int = IN_HAND,
     ) -> None:
-        self.ledger = Ledger(len(collection))
+        super().__init__(Ledger(len(collection)), out, in_hand)
         self._scheduler = scheduler
         self._name = type(scheduler).__name__
         self._node = node
         self._collection = list(collection)
-        self._out = out
-        self._in_hand = in_hand
         self._orders = orders
         self._answers: deque[_Answer] = deque()
-        self._stopped = False
-        self._workers: dict[WorkerId, WorkerState] = {}
         #: The workers that the scheduler has been told of, and those that it has shut down.
         self._known: set[WorkerId] = set()
         self._shut: set[WorkerId] = set()
@@ -130,21 +126,7 @@ class ForeignDealer:
         self._rescued: set[TestIndex] = set()
         self._unknown: set[int] = set()
 
-    @property
-    def served(self) -> bool:
-        """Whether the lane has a worker that runs tests, or will."""
-        return any(worker.phase is not Phase.FINISHING for worker in self._workers.values())
-
-    @property
-    def busy(self) -> bool:
-        """Whether a test runs, or is still to run on the worker it is assigned to."""
-        return any(worker.busy for worker in self._workers.values())
-
     # --- workers come and go ---
-
-    def join(self, worker: WorkerState) -> None:
-        """Let a worker that is coming up have a part in the lane."""
-        self._workers[worker.id] = worker
 
     def reserve(self, worker: WorkerState, shares: int) -> None:
         """Assign nothing: the scheduler will."""
@@ -184,13 +166,8 @@ class ForeignDealer:
     # --- tests begin and end ---
 
     def began(self, worker: WorkerState, test: TestIndex, now: float) -> None:
-        """Note that a test runs.
-
-        :raises LedgerError: if it is not that worker's turn for that test; nothing has changed.
-        """
-        if not worker.begin(test):
-            raise LedgerError(f"test {test} began on gw{worker.id} out of turn")
-        self.ledger.begin(test, worker.id)
+        """Note that a test runs, and when it began."""
+        self._note_begun(worker, test)
         self._begun[worker.id] = now
         if worker.id in self._refused and not worker.claimed:
             self._refuse(worker.id)
@@ -199,15 +176,8 @@ class ForeignDealer:
             self._feed(worker)
 
     def finished(self, worker: WorkerState, test: TestIndex, now: float) -> None:
-        """Note that a test has ended.
-
-        :raises LedgerError: if the worker does not run it; nothing has changed.
-        """
-        if worker.running != test:
-            raise LedgerError(f"test {test} finished on gw{worker.id}, which runs {worker.running}")
-        self.ledger.settle(test)
-        worker.running = None
-        worker.finished += 1
+        """Tell the scheduler that a test has ended, and how long it took."""
+        self._note_finished(worker, test)
         seconds = now - self._begun.pop(worker.id)
         if test in self._rescued:
             self._rescued.discard(test)
@@ -253,14 +223,9 @@ class ForeignDealer:
             self._take_back(test)
         return tuple(map(self._place, found))
 
-    def reopen(self, test: TestIndex) -> bool:
-        """Make a settled test one that is to run; False if it is not settled, and will run anyway."""
-        if self.ledger.state(test) is not State.SETTLED:
-            return False
-        self.ledger.reopen(test)
+    def _reopened(self, test: TestIndex) -> None:
         self._open[self._place(test)].append(test)
         self._crashed.discard(self._place(test))
-        return True
 
     def abandon(self) -> tuple[TestIndex, ...]:
         """Settle the tests nobody is left to run."""
@@ -271,20 +236,10 @@ class ForeignDealer:
             self._unknown.add(self._place(test))
         return left
 
-    def stop(self) -> None:
-        """Hand nothing out from now on, and take back what has not begun."""
-        if self._stopped:
-            return
-        self._stopped = True
-        for worker in self._workers.values():
-            if worker.revoking or worker.phase is Phase.CONDEMNED:
-                continue
-            if worker.in_hand:
-                self._revoke(worker)
-            else:
-                for (test,) in worker.disown(len(worker.units)):
-                    self._take_back(test)
-                self._feed(worker)
+    def _empty(self, worker: WorkerState) -> None:
+        for (test,) in worker.disown(len(worker.units)):
+            self._take_back(test)
+        self._feed(worker)
 
     # --- tests find their workers ---
 
@@ -412,15 +367,7 @@ class ForeignDealer:
             worker.told = "last" if last and not worker.units else None
             self._out.append(Assign(worker.id, tests, worker.told))
         if not worker.owned:
-            # There is no way back from "last": the worker has torn everything down by then.
-            outlook: Outlook = "last" if last else "hold"
-            if worker.told not in (outlook, "last"):
-                worker.told = outlook
-                self._out.append(Assign(worker.id, (), outlook))
-
-    def _revoke(self, worker: WorkerState) -> None:
-        worker.revoking = True
-        self._out.append(Revoke(worker.id))
+            self._say(worker, "last" if last else "hold")
 
     # --- what the scheduler has lost ---
 

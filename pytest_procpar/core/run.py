@@ -11,7 +11,6 @@ This module holds the workers' lives: start, deadline, replacement, end. Who run
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TypeAlias
 
 from .dealer import IN_HAND, Dealer
 from .events import (
@@ -37,16 +36,14 @@ from .events import (
     Tick,
 )
 from .foreign import ForeignDealer
+from .lane import Lane
 from .ledger import Ledger, LedgerError
 from .lifecycle import Phase, WorkerState
 from .model import Dist, RunOptions, TestIndex, WorkerId, assert_never
 from .policy import group_tests, split_into_lanes
 from .watchdog import Watchdog
 
-__all__ = ["Lane", "Run"]
-
-#: Tests and the workers that share them.
-Lane: TypeAlias = Dealer | ForeignDealer
+__all__ = ["Run"]
 
 #: A worker that has not reported for duty after this many seconds is killed and replaced.
 START_TIMEOUT = 60.0
