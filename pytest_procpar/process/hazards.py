@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 import pytest
 
+from pytest_procpar.process.system import monotonic, pause
 from pytest_procpar.process.tripwire import Tripwire
 
 #: Where the tripwire is, in a run that may have workers.
@@ -54,6 +55,10 @@ _OUTSIDE_THREADS = ("pydevd.*", "IPython*", "MainThread")
 
 #: Libraries whose thread pools are made anew, or not used, in a forked process.
 _FORK_SAFE_POOLS = ("openblas", "mkl", "gomp", "libomp", "libiomp", "blis", "tbb")
+
+
+#: How long a thread that has been joined may still be seen, in seconds.
+_THREAD_SECONDS = 0.05
 
 
 class UnsafeFork(Exception):
@@ -113,7 +118,7 @@ class Hazards:
 
     def _findings(self) -> Iterator[str]:
         yield from _threads(self._vouched)
-        if _native_threads() > self._tasks and not _has_fork_safe_pool():
+        if self._has_new_native_threads() and not _has_fork_safe_pool():
             yield "threads have been started that Python does not know of"
         adapted = self._adapted(self._config)
         for fd, name in _sockets().items():
@@ -121,6 +126,15 @@ class Hazards:
                 yield f"a socket was opened: {_describe_socket(fd)}"
         if _uses_cuda():
             yield "CUDA was initialised"
+
+    def _has_new_native_threads(self) -> bool:
+        """Whether there are more than before, and stay: the kernel lets go of a thread after Python has."""
+        deadline = monotonic() + _THREAD_SECONDS
+        while _native_threads() > self._tasks:
+            if monotonic() >= deadline:
+                return True
+            pause(0.001)
+        return False
 
 
 @contextmanager
