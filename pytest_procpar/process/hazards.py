@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from pytest_procpar.process.system import monotonic, pause
+from pytest_procpar.process.system import pause
 from pytest_procpar.process.tripwire import Tripwire
 
 #: Where the tripwire is, in a run that may have workers.
@@ -53,12 +53,11 @@ SPAWN_PLUGINS = {
 #: Threads of debuggers and of what runs pytest: they have no part in a test.
 _OUTSIDE_THREADS = ("pydevd.*", "IPython*", "MainThread")
 
+#: How often it is looked whether a thread stays, and at what distance, in seconds.
+_LOOKS, _LOOK_SECONDS = 20, 0.005
+
 #: Libraries whose thread pools are made anew, or not used, in a forked process.
 _FORK_SAFE_POOLS = ("openblas", "mkl", "gomp", "libomp", "libiomp", "blis", "tbb")
-
-
-#: How long a thread that has been joined may still be seen, in seconds.
-_THREAD_SECONDS = 0.05
 
 
 class UnsafeFork(Exception):
@@ -118,7 +117,7 @@ class Hazards:
 
     def _findings(self) -> Iterator[str]:
         yield from _threads(self._vouched)
-        if self._has_new_native_threads() and not _has_fork_safe_pool():
+        if _has_more_threads(self._tasks) and not _has_fork_safe_pool():
             yield "threads have been started that Python does not know of"
         adapted = self._adapted(self._config)
         for fd, name in _sockets().items():
@@ -126,15 +125,6 @@ class Hazards:
                 yield f"a socket was opened: {_describe_socket(fd)}"
         if _uses_cuda():
             yield "CUDA was initialised"
-
-    def _has_new_native_threads(self) -> bool:
-        """Whether there are more than before, and stay: the kernel lets go of a thread after Python has."""
-        deadline = monotonic() + _THREAD_SECONDS
-        while _native_threads() > self._tasks:
-            if monotonic() >= deadline:
-                return True
-            pause(0.001)
-        return False
 
 
 @contextmanager
@@ -221,6 +211,18 @@ def _threads(vouched: Iterable[str]) -> Iterator[str]:
         code = getattr(getattr(target, "__func__", target), "__code__", None)
         where = f", which runs {code.co_filename}:{code.co_firstlineno}" if code is not None else ""
         yield f"thread {thread.name!r} is running{where}"
+
+
+def _has_more_threads(count: int) -> bool:
+    """Whether there are more threads that Python did not start, and they stay.
+
+    One that Python has joined is known to the kernel for a moment more.
+    """
+    for _ in range(_LOOKS):
+        if _native_threads() <= count:
+            return False
+        pause(_LOOK_SECONDS)
+    return True
 
 
 def _native_threads() -> int:

@@ -7,7 +7,7 @@ from math import ceil, log2
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_procpar.core.model import TestIndex
@@ -58,6 +58,7 @@ def test_a_found_cause_acts_and_nothing_of_it_can_be_left_out(models: list[Model
 @pytest.mark.parametrize("bad", [True, False])
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 64, 500])
 @pytest.mark.parametrize("joint", [1, 2, 3])
+@settings(deadline=None)
 @given(data=st.data())
 def test_joint_causes_take_few_probes_and_one_pass(
     joint: int, size: int, bad: bool, data: st.DataObject

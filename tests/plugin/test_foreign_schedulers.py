@@ -237,7 +237,9 @@ def test_tests_that_have_not_begun_can_be_stolen_all_or_none(suite: Suite) -> No
     finished.assert_summary(passed=4)
     workers = {note["test"]: note["worker"] for note in finished.notes("ran")}
     assert workers == {0: "gw0", 1: "gw0", 2: "gw1", 3: "gw1"}
-    assert finished.facts("given", "tests") == [[2, 3], []]
+    given = finished.facts("given", "tests")
+    assert given[0] == [2, 3]
+    assert given[1:] in ([], [[]])  # the run may be over before the second answer
 
 
 def test_a_test_that_is_sent_twice_runs_twice(suite: Suite) -> None:

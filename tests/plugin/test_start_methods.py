@@ -494,6 +494,18 @@ def test_spawned_worker_is_a_fresh_interpreter_of_the_same_kind(
     finished.assert_summary(passed=1)
 
 
+@each_other
+def test_warnings_that_are_errors_are_none_of_ours(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    # pytest looks for what it should rewrite among the plugins that it finds by itself.
+    monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
+    monkeypatch.setenv("PYTEST_PLUGINS", "recorder")
+    suite.trivial(2)
+    suite.file("pytest.ini", "[pytest]\nfilterwarnings = error")
+    suite.run("-n2", f"--start-method={method}").assert_summary(passed=2)
+
+
 def test_every_method_sees_what_the_controller_configured(suite: Suite) -> None:
     suite.conftest("""
         import os
