@@ -29,6 +29,7 @@ from pytest_procpar.core.vitals import Death, Vitals
 from pytest_procpar.process.blackbox import BlackBox, in_memory
 from pytest_procpar.process.board import Board, Slot
 from pytest_procpar.process.children import signal_group
+from pytest_procpar.process.heap import SharedHeap
 from pytest_procpar.process.servers import ServerProcess, choose_method, recipe, start_server
 from pytest_procpar.process.system import monotonic, out_of_reach, pause, socket_pair
 from pytest_procpar.process.transport import Port
@@ -66,6 +67,7 @@ class Cluster:
         # Beside the workers that live, there may be some whose death has not been told yet.
         self.board = Board(config.getoption("maxfail", 0) or 0, 2 * settings.workers + 16, shared)
         provisional = self.method is StartMethod.FORK and settings.start_method is None
+        self._heap = SharedHeap(freeze=settings.worker.freeze_heap)
         self._recipe = recipe(config, settings) if self.method is StartMethod.SPAWN else None
         self._server = start_server(config, settings, self.board, self.method, watched=provisional)
         #: As it was before anything was configured, in case that the other one turns out to be of no use.
@@ -298,6 +300,7 @@ class Cluster:
             held.port.close()
             held.box.close()
         self._workers.clear()
+        self._heap.release()
 
     def server_status(self) -> int:
         """The wait status of a fork server that has closed its stream."""

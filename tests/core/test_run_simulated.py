@@ -232,7 +232,7 @@ def a_worker_is_spawned_at_the_start_or_for_a_dead_one_or_for_a_test_put_back(tr
 def a_dead_worker_is_replaced_if_its_lane_has_tests_that_have_not_begun(trace: Trace) -> None:
     options, in_a_row = trace.scenario.options, 0
     for books, moment, effect in trace.walk():
-        if effect is None and isinstance(moment.event, Began):
+        if effect is None and isinstance(moment.event, Began) and moment.event.worker not in books.condemned:
             in_a_row = 0
         if effect is None and isinstance(moment.event, Died) and not books.stopped:
             worker = moment.event.worker

@@ -187,6 +187,18 @@ def test_threads_that_python_does_not_know(
         assert at.reason is None  # it was there when it began to look again
 
 
+def test_a_thread_that_the_kernel_is_about_to_let_go_of_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = [0, 1, 1, 1]  # before, and while it is looked at
+
+    def native_threads() -> int:
+        return counts.pop(0) if counts else 0
+
+    monkeypatch.setattr(hazards, "_native_threads", native_threads)
+    with found() as at:
+        assert at.reason is None
+        assert not counts
+
+
 # --- sockets ---
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+import subprocess
+import sys
+
 import pytest
 
-from tests.conftest import Suite
+from pytest_procpar.process.heap import SharedHeap
+from tests.conftest import TIMEOUT, Suite
 
 
 def test_environment_beyond_the_buffer_reaches_the_workers(
@@ -40,3 +45,41 @@ def test_worker_whose_stream_is_written_to_costs_its_test_only(suite: Suite) -> 
             pass
     """)
     suite.run("-n2").assert_summary(passed=10, failed=1)
+
+
+@pytest.mark.parametrize(("setting", "is_frozen"), [("true", True), ("false", False)])
+def test_collector_lets_the_controllers_pages_alone_while_others_share_them(
+    suite: Suite, setting: str, is_frozen: bool
+) -> None:
+    suite.trivial(2)
+    suite.file(
+        "run_twice.py",
+        """
+        import gc, sys
+        import pytest
+        from recorder import note
+
+        class Controller:
+            def pytest_sessionfinish(self):
+                note("frozen", count=gc.get_freeze_count())
+
+        for _ in range(2):
+            assert pytest.main(sys.argv[1:], plugins=[Controller()]) == 0
+            note("afterwards", count=gc.get_freeze_count())
+    """,
+    )
+    args = [sys.executable, "run_twice.py", "-n2", "-o", f"procpar_freeze_heap={setting}"]
+    subprocess.run(args, cwd=suite.path, check=True, timeout=TIMEOUT, stdout=subprocess.DEVNULL)
+    notes = [record for record in suite.records() if record["kind"] in ("frozen", "afterwards")]
+    assert [note["count"] > 0 for note in notes] == [is_frozen, False, is_frozen, False]
+
+
+def test_a_heap_that_somebody_else_has_frozen_stays_so() -> None:
+    gc.freeze()
+    try:
+        count = gc.get_freeze_count()
+        heap = SharedHeap(freeze=True)
+        heap.release()
+        assert gc.get_freeze_count() == count
+    finally:
+        gc.unfreeze()
