@@ -58,10 +58,9 @@ Role = tuple[Order, list[int]]
 class Member:
     """One process's session. What is forked from a fork server comes out of `run`, too, when it has ended.
 
-    :param role: what this process is to be, if that is known before it has collected; it was forgotten
-        (`forget_exit_handlers`) what the process had from its parent.
-    :param await_role: in a fork server: waits for orders, and returns None in the server when there will be
-        no more, in a process forked meanwhile its role.
+    :param role: what this process is to be, if that is known before it has collected.
+    :param await_role: in a fork server: waits for orders. Returns None in the server when there will be no
+        more; in a process that was forked meanwhile, its role.
     :param end_server: how a fork server ends.
     :param hazards: in a fork server, what may show that forking is unsafe; None: that is not asked.
     :param stdout: see `Output`.
@@ -167,8 +166,10 @@ class Member:
             if hazards is not None:
                 hazards.finish()
         self._session = session
+        marked = list(marked_tests(session.items, self._options.isolating_marks))
+        self._alone = frozenset(range(len(session.items)) if self._options.isolate else marked)
         if not isinstance(self._order, Plant):
-            self._relay.collected(session)
+            self._relay.collected(session, marked)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -177,8 +178,6 @@ class Member:
         save_shared_coverage()
         self._heap.settle()
         remember_hook_proxies(session)
-        everything = range(len(session.items)) if self._options.isolate else None
-        self._alone = frozenset(everything or marked_tests(session.items, self._options.isolating_marks))
         if self._order is None:
             role = self._await_role()
             if role is None:

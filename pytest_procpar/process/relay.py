@@ -19,11 +19,9 @@ from pytest_procpar.process.board import Slot
 from pytest_procpar.process.fork import disregard_interrupts
 from pytest_procpar.process.grouping import grouping_keys
 from pytest_procpar.process.limits import time_limits
-from pytest_procpar.process.marks import marked_tests
 from pytest_procpar.process.offspring import SessionOver
 from pytest_procpar.process.replay import pinned_keys
 from pytest_procpar.process.transport import Link
-from pytest_procpar.settings import isolating_marks
 
 __all__ = ["Relay"]
 
@@ -56,8 +54,11 @@ class Relay:
         with suppress(OSError):  # a test has closed the connection; the worker will notice
             self._link.flush()
 
-    def collected(self, session: pytest.Session) -> None:
-        """Tell the controller the result of the collection."""
+    def collected(self, session: pytest.Session, apart: list[int]) -> None:
+        """Tell the controller the result of the collection.
+
+        :param apart: the tests that a mark gives a process of their own.
+        """
         items = session.items
         pinned = pinned_keys(session.config)
         self._link.put(
@@ -67,7 +68,7 @@ class Relay:
                 deselected=self._deselected,
                 lines=self._lines,
                 limits=time_limits(items),
-                apart=list(marked_tests(items, isolating_marks())),
+                apart=apart,
             )
         )
 
