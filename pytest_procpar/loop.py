@@ -59,10 +59,7 @@ _TERM_GRACE = 5.0
 
 
 class Loop:
-    """Hears what the fork server, the workers and signals say, and makes events of the core of it.
-
-    :param session: the controller's, once it has started.
-    """
+    """Hears what the fork server, the workers and signals say, and makes events of the core of it."""
 
     def __init__(
         self,
@@ -267,7 +264,7 @@ class Loop:
         self._run_record.collected(ids, collected.apart)
         self._results.scheduling.collected(ids, keys)
         started = self._collecting.started
-        count = started or self._run.workers_for(len(ids))
+        count = self._run.workers_for(len(ids), started)
         self._nodes.make_ready(count, ids)
         if runnable:
             dist = self._results.scheduling.name or (None if self._settings.pinned else self._settings.dist)

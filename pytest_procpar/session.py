@@ -14,7 +14,7 @@ from pytest_procpar.compat.internals import postpone_fixture_manager, shared_bas
 from pytest_procpar.compat.nodes import Nodes
 from pytest_procpar.compat.output import end_progress_line, output_in_batches
 from pytest_procpar.compat.reports import add_finding_properties
-from pytest_procpar.compat.scheduling import ForeignScheduling, OwnScheduling, make_scheduling
+from pytest_procpar.compat.scheduling import OwnScheduling, make_scheduling
 from pytest_procpar.compat.xdist import NodeManager
 from pytest_procpar.core.insights import Rechecked
 from pytest_procpar.core.run import Run
@@ -53,8 +53,7 @@ class Controller:
         self._run = Run(settings.run_options())
         self._terminal = Terminal(config)
         self._nodes = Nodes(config, settings.testrunuid)
-        self._scheduling: OwnScheduling | ForeignScheduling = OwnScheduling(config, self._nodes)
-        self._results = Results(config, self._scheduling)
+        self._results = Results(config, OwnScheduling(config, self._nodes))
         self._session: pytest.Session
         self._make_fixture_manager: Callable[[pytest.Session], None]
         self._ending = Ending()
@@ -78,7 +77,7 @@ class Controller:
     @property
     def sched(self) -> object:
         """The scheduler, as far as it shows itself."""
-        return self._scheduling.scheduler
+        return self._results.scheduling.scheduler
 
     @property
     def nodemanager(self) -> NodeManager:
@@ -126,7 +125,7 @@ class Controller:
         """Run the tests: returns, or raises what ended the run, when all processes are gone."""
         foreign = None if self._settings.pinned else make_scheduling(self._config, self._nodes)
         if foreign is not None:
-            self._scheduling = self._results.scheduling = foreign
+            self._results.scheduling = foreign
             self._run.deal_by(foreign.lane)
         with Signals() as signals, output_in_batches(self._config) as self._loop.show:
             self._cluster.listen_to(signals.fd)

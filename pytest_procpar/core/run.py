@@ -83,10 +83,14 @@ class Run:
 
     # --- what can be asked ---
 
-    def workers_for(self, tests: int) -> int:
-        """How many workers are started for a suite: a foreign scheduler gets all that it was promised."""
+    def workers_for(self, tests: int, started: int = 0) -> int:
+        """How many workers run a suite: a foreign scheduler gets all that it was promised.
+
+        :param started: how many there are already, and none of them in vain.
+        """
         options = self._options
-        return options.workers if self._foreign is not None and tests else options.workers_for(tests)
+        wanted = options.workers if self._foreign is not None and tests else options.workers_for(tests)
+        return max(started, wanted)
 
     @property
     def over(self) -> bool:
@@ -177,7 +181,7 @@ class Run:
             self._make_lanes(count, keys)
         if self._stopping:
             return
-        workers = max(started, self.workers_for(count))
+        workers = self.workers_for(count, started)
         for i in range(workers):
             worker = self._spawn(now, lane=i if len(self._lanes) > 1 else 0)
             shares = workers - i if options.dist is Dist.WORKSTEAL else workers

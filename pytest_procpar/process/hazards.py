@@ -244,14 +244,15 @@ def _has_fork_safe_pool() -> bool:
 
 def _sockets() -> dict[int, str]:
     """The open sockets: descriptor and the kernel's name (Linux; elsewhere none are seen)."""
-    found = {}
+    return {fd: target for fd, target in _open_files() if target.startswith("socket:")}
+
+
+def _open_files() -> Iterator[tuple[int, str]]:
+    """This process's descriptors, and what the kernel calls what is behind them (Linux; elsewhere none)."""
     with suppress(OSError):
         for name in os.listdir("/proc/self/fd"):
             with suppress(OSError):
-                target = os.readlink(f"/proc/self/fd/{name}")
-                if target.startswith("socket:"):
-                    found[int(name)] = target
-    return found
+                yield int(name), os.readlink(f"/proc/self/fd/{name}")
 
 
 def _describe_socket(fd: int) -> str:
@@ -281,9 +282,4 @@ def _uses_cuda() -> bool:
     with suppress(Exception):
         if torch is not None and torch.cuda.is_initialized():
             return True
-    with suppress(OSError):
-        for name in os.listdir("/proc/self/fd"):
-            with suppress(OSError):
-                if os.readlink(f"/proc/self/fd/{name}").startswith("/dev/nvidia"):
-                    return True
-    return False
+    return any(target.startswith("/dev/nvidia") for _, target in _open_files())

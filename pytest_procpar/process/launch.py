@@ -75,8 +75,6 @@ class Cluster:
         if provisional:
             early, port = StartMethod.FORK_EARLY, self._server.port
             self._standby = start_server(config, settings, self.board, early, not_theirs=port)
-        #: Servers that are not wanted any more.
-        self._dismissed: list[ServerProcess] = []
         self._setup: Setup
         #: The fingerprint of the collected suite, where every process collects itself.
         self._suite: int | None = None
@@ -177,10 +175,8 @@ class Cluster:
         """The suite is known, and the server that has led to it is the one that will be used."""
         if not self.method.collects_once:
             self._suite = fingerprint(ids)
-        if self._standby is not None:
+        if self._standby is not None:  # it ends when it sees that; `close` waits for it
             self._standby.port.close()
-            self._dismissed.append(self._standby)
-            self._standby = None
 
     def server_note(self) -> str:
         """What the fork server has noted last."""
@@ -292,8 +288,8 @@ class Cluster:
         self._closed = True
         self._selector.close()
         status = self._server.end(_QUIT_SECONDS)
-        for server in filter(None, [*self._dismissed, self._standby]):
-            server.end(_QUIT_SECONDS)
+        if self._standby is not None:
+            self._standby.end(_QUIT_SECONDS)
         for held in self._workers.values():
             if held.pid is not None and status != 0:  # the fork server could not do it
                 signal_group(held.pid, signal.SIGKILL)

@@ -68,10 +68,9 @@ def _spawn(setup: Setup, order: Order, fds: list[int]) -> int:
 
 def _write_orders(file: int, setup: Setup, order: Order, fds: list[int]) -> None:
     assert setup.recipe is not None
-    head = json.dumps(setup.recipe["path"]).encode() + b"\n"
-    data = head + Encoder().frame([encode(setup), encode(order), tuple(fds)])
-    while data:
-        data = data[os.write(file, data) :]
+    with open(file, "wb", closefd=False) as writer:
+        writer.write(json.dumps(setup.recipe["path"]).encode() + b"\n")
+        writer.write(Encoder().frame([encode(setup), encode(order), tuple(fds)]))
     os.lseek(file, 0, os.SEEK_SET)
     os.set_inheritable(file, True)
 

@@ -49,7 +49,7 @@ class Read:
     def __init__(self, frame: FrameType, what: str) -> None:
         self.file = frame.f_code.co_filename
         self.line = frame.f_lineno
-        self.module = str(frame.f_globals.get("__name__", ""))
+        self.module = _module(frame)
         self.what = what
 
     def place(self, root: Path) -> str:
@@ -98,15 +98,19 @@ class Tripwire:
         frame: FrameType | None = sys._getframe(1)
         while frame is not None and _is_between(frame):
             frame = frame.f_back
-        if frame is None or str(frame.f_globals.get("__name__", "")).partition(".")[0] in _HARMLESS:
+        if frame is None:
             return
         read = Read(frame, what)
-        if not self._is_vouched(read.file):
+        if read.module.partition(".")[0] not in _HARMLESS and not self._is_vouched(read.file):
             self.first = read
 
 
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", ""))
+
+
 def _is_between(frame: FrameType) -> bool:
-    name = str(frame.f_globals.get("__name__", ""))
+    name = _module(frame)
     if name in _BETWEEN or name.partition(".")[0] in _PACKAGES_BETWEEN:
         return True
     file = frame.f_code.co_filename
