@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from typing import Any
@@ -93,13 +92,7 @@ def is_bad(nodeid: str) -> bool:
     return nodeid.endswith("::test_bad")
 
 
-#: Of how many ways one is tried: the others differ little from one Python to the next.
-STEP = int(os.environ.get("PROCPAR_WAYS_STEP", "1"))
-
-
-@pytest.mark.parametrize(
-    "way", [pytest.param(way, id=name.replace(" ", "-")) for name, way in list(WAYS.items())[::STEP]]
-)
+@pytest.mark.parametrize("way", [pytest.param(way, id=name.replace(" ", "-")) for name, way in WAYS.items()])
 def test_nothing_else_is_lost_when(suite: Suite, way: Way) -> None:
     finished, ran = run(suite, way)
     outcomes = finished.outcomes
