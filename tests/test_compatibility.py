@@ -42,7 +42,7 @@ def test_every_case_is_valid_and_they_have_names_of_their_own() -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_case_pins_what_it_installs_and_has_tests(case: Case) -> None:
     assert all("==" in requirement for requirement in case.distributions)
-    assert list(case.folder.rglob("test_*.py"))
+    assert [file for source in case.sources for file in source.rglob("test_*.py")]
 
 
 def test_one_group_has_one_version_of_a_distribution() -> None:
@@ -64,6 +64,7 @@ def test_one_group_has_one_version_of_a_distribution() -> None:
         ),
         ("distributions = []\ngroup = 'g'\nsummary = ['1']\nstart_method = 'x'", "start_method is one of"),
         ("distributions = []\ngroup = 'g'\nsummary = ['1']\nrequires_python = '3'", "is not like"),
+        ("distributions = []\ngroup = 'g'\nsummary = ['1']\nsuite = 'none'", "there is no suite 'none'"),
         ("distributions = ", "case.toml"),
     ],
 )

@@ -2,6 +2,7 @@
 
     distributions = ["pytest-html==4.2.0"]      # the first one is what the table names
     group = "reports"                           # cases of one group share an environment
+    suite = "outcomes"                          # optional: a folder of suites/ that several cases share
     pytest = "pytest==8.4.2"                    # optional: of all cases of the group, which know no newer one
     requires_python = ">=3.11"                  # optional; also "<3.13", or both with a comma
     args = ["--html=report.html"]               # optional, as env: {NAME = "value"}
@@ -42,9 +43,10 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["FOLDER", "START_METHODS", "Case", "CaseError", "Output", "load", "load_all", "select"]
+__all__ = ["FOLDER", "SUITES", "START_METHODS", "Case", "CaseError", "Output", "load", "load_all", "select"]
 
 FOLDER = Path(__file__).with_name("cases")
+SUITES = Path(__file__).with_name("suites")
 START_METHODS = ("fork", "fork-early", "spawn")
 
 
@@ -92,6 +94,7 @@ class Case:
         summary: What plain pytest counts, in each round.
         requires_python: Bounds of the interpreter's version.
         pytest: Requirement of pytest; empty for the one that all are tried with.
+        suite: Name of a folder of files that other cases use, too; empty if it has all of its own.
         args: Arguments of pytest.
         env: Variables to set.
         needs: Programs that must be there.
@@ -110,6 +113,7 @@ class Case:
     summary: tuple[str, ...]
     requires_python: str = ""
     pytest: str = ""
+    suite: str = ""
     args: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
@@ -124,6 +128,11 @@ class Case:
     def distribution(self) -> str:
         """Name of the distribution that the table tells the version of; pytest if there is none."""
         return re.split(r"[^\w.-]", self.distributions[0])[0] if self.distributions else "pytest"
+
+    @property
+    def sources(self) -> list[Path]:
+        """The folders that the suite is copied from, one over the other."""
+        return [SUITES / self.suite, self.folder] if self.suite else [self.folder]
 
     @property
     def missing(self) -> list[str]:
@@ -215,6 +224,8 @@ def _case(folder: Path, name: str, given: Mapping[str, Any], where: str) -> Case
     made: Case = _make(Case, {"name": name, "folder": folder, **values}, where)
     if made.start_method not in START_METHODS:
         raise CaseError(f"{where}: start_method is one of {', '.join(START_METHODS)}")
+    if not all(source.is_dir() for source in made.sources):
+        raise CaseError(f"{where}: there is no suite {made.suite!r}")
     if not made.summary:
         raise CaseError(f"{where}: summary has no entry")
     try:

@@ -62,7 +62,9 @@ def run_case(case: Case, options: str, environment: Environment, folder: Path) -
     """Run all rounds of a case in ``folder``, which is made anew. ``options``: of pytest; none is plain."""
     shutil.rmtree(folder, ignore_errors=True)
     suite = folder / "suite"
-    shutil.copytree(case.folder, suite, ignore=shutil.ignore_patterns("round*", "__pycache__", "case.toml"))
+    ignore = shutil.ignore_patterns("round*", "__pycache__", "case.toml")
+    for source in case.sources:
+        shutil.copytree(source, suite, ignore=ignore, dirs_exist_ok=True)
     rounds = []
     for number in range(1, len(case.summary) + 1):
         changes = case.folder / f"round{number}"
