@@ -117,7 +117,8 @@ class Hazards:
 
     def _findings(self) -> Iterator[str]:
         yield from _threads(self._vouched)
-        if _has_more_threads(self._tasks) and not _has_fork_safe_pool():
+        more = _native_threads() > self._tasks and not _has_fork_safe_pool()
+        if more and _has_more_threads(self._tasks):  # which takes its time, so it comes last
             yield "threads have been started that Python does not know of"
         adapted = self._adapted(self._config)
         for fd, name in _sockets().items():
