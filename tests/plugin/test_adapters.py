@@ -272,7 +272,7 @@ def test_testmon_has_a_connection_of_its_own_in_every_worker(suite: Suite) -> No
         from testmon import db, testmon_core
 
         class Data:
-            rootdir = "/root"
+            rootdir = "/project"
             db = db.DB("/project/.testmondata")
 
         def pytest_configure(config):
