@@ -6,6 +6,7 @@ Knows neither environments nor cases.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 BASE = "plain"  # every ratio is to this one, so it always runs
 OURS = "procpar"
@@ -21,12 +22,20 @@ class Contender:
         package: The distribution beside pytest; empty for plain pytest.
         options: pytest's options that ask for workers, with ``{n}`` for their number.
         from_checkout: Install a wheel built from this checkout, not a release.
+        program: The command that the package installs, if it is not a plugin of pytest's.
     """
 
     name: str
     package: str
     options: tuple[str, ...]
     from_checkout: bool = False
+    program: str = ""
+
+    def launcher(self, python: str) -> list[str]:
+        """What starts it in the environment of this interpreter."""
+        if self.program:
+            return [str(Path(python).with_name(self.program)), "--python", python]
+        return [python, "-m", "pytest"]
 
     def arguments(self, workers: int) -> list[str]:
         """The options for ``workers`` workers."""
@@ -40,6 +49,7 @@ CONTENDERS = {
         Contender(INCUMBENT, "pytest-xdist", ("-n", "{n}")),
         Contender("parallex", "pytest-parallex", ("--parallel=fork", "--parallel-workers={n}")),
         Contender("zygote", "pytest-zygote", ("--workers", "{n}")),
+        Contender("rstest", "rstest", ("-n", "{n}"), program="rstest"),
         Contender(OURS, "pytest-procpar", ("-n", "{n}"), from_checkout=True),
     )
 }

@@ -112,12 +112,9 @@ class CaseRun:
     def command(self, name: str, workers: int) -> list[str]:
         """What is measured: pytest as a user starts it, with a cache folder of the contender's."""
         cache = self._plan.work / "caches" / self._case.name / name
-        common = ["-m", "pytest", "-o", f"cache_dir={cache}"]
-        return [
-            self._environments[name].python,
-            *common,
-            *CONTENDERS[name].arguments(workers),
-        ]
+        contender = CONTENDERS[name]
+        launcher = contender.launcher(self._environments[name].python)
+        return [*launcher, "-o", f"cache_dir={cache}", *contender.arguments(workers)]
 
 
 def described(measured: Measured) -> str:

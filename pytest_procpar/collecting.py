@@ -6,7 +6,7 @@ from typing import Any
 
 from pytest_procpar.compat.nodes import Nodes
 from pytest_procpar.core.gathering import Gathering, Merged, difference
-from pytest_procpar.core.messages import Collected, Reaped
+from pytest_procpar.core.messages import Collected, Halted, Reaped
 from pytest_procpar.core.model import StartMethod, WorkerId, worker_name
 from pytest_procpar.ending import Ending
 from pytest_procpar.process.clock import Clock
@@ -54,8 +54,8 @@ class Collecting:
 
     @property
     def started(self) -> int:
-        """How many workers have collected and wait."""
-        return 0 if self._gathering is None else len(self._gathering.left)
+        """How many workers have been started, up to the last one that has collected and waits."""
+        return 0 if self._gathering is None else max(self._gathering.left, default=-1) + 1
 
     def knows(self, worker: WorkerId) -> bool:
         """Whether a worker is one of those that the suite was collected by."""
@@ -81,11 +81,32 @@ class Collecting:
         self._cluster.fall_back()
         self._start_workers()
 
+    def start_over(self) -> None:
+        """Who collects will never come to an end: begin anew, as fresh interpreters.
+
+        :raises OSError: if that cannot be.
+        """
+        self._cluster.switch()
+        for worker in self._cluster.give_up_former():
+            self._cluster.release(worker)
+        self._merged.forget_sources()
+        self._finished.clear()
+        self._start_workers()
+
     def _start_workers(self) -> None:
         workers = [WorkerId(i) for i in range(len(self._inputs))]
         self._gathering = Gathering(workers)
         for worker, workerinput in zip(workers, self._inputs, strict=True):
-            self._cluster.spawn(worker, workerinput)
+            reason = self._cluster.spawn(worker, workerinput)
+            if reason is not None:
+                self._refused(self._gathering, worker, reason)
+
+    def _refused(self, gathering: Gathering, worker: WorkerId, reason: str) -> None:
+        """The system grants no process for a worker: the others go on, if there are any."""
+        gathering.gone(worker)
+        self._cluster.refusals[worker] = reason
+        if not gathering.left:
+            self._ending.halt(Halted("usage", f"no worker could be started: {reason}"))
 
     # --- what is said of it ---
 
@@ -107,11 +128,19 @@ class Collecting:
             return None
         assert self._gathering is not None
         self._gathering.collected(worker, suite.ids)
-        if worker == self._gathering.left[0]:
+        if self._first is None or worker == self._gathering.left[0]:
             self._first = suite
         if self._give_up_at is not None:  # it was not to be interrupted
             self._cluster.tell(worker, ["finish"])
-        if self._ending.halted or not self._gathering.complete:
+        return self.merged()
+
+    def known(self, suite: Collected) -> None:
+        """The suite is known, whoever has collected it."""
+        self._suite = suite
+
+    def merged(self) -> Collected | None:
+        """The suite, if all workers that are left have collected it."""
+        if self._gathering is None or self._ending.halted or not self._gathering.complete:
             return None
         text = self._gathering.disagreement()
         if text is not None:
@@ -140,6 +169,10 @@ class Collecting:
         gathering = self._gathering
         if gathering is None or self._suite is not None or worker not in gathering.left:
             return False
+        if message.reason is not None:
+            self._cluster.release(worker)
+            self._refused(gathering, worker, message.reason)
+            return True
         gathering.gone(worker)
         death = self._supervisor.death(worker, message.status, message.reason, message.peak_memory)
         self._cluster.release(worker)

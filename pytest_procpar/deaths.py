@@ -45,19 +45,52 @@ class Deaths:
         self._supervisor = supervisor
         self._happened = happened
         self._finished: set[WorkerId] = set()
+        #: Those that are killed for no fault of their own, which has been said.
+        self._excused: set[WorkerId] = set()
+        #: Why workers had to end that were in order: the system granted them no process.
+        self._starved: dict[WorkerId, str] = {}
         self._known: dict[WorkerId, Death] = {}
 
     def session_finished(self, worker: WorkerId) -> None:
         """A worker has finished its session: what follows is its regular end."""
         self._finished.add(worker)
 
+    def excuse(self, worker: WorkerId) -> None:
+        """A worker is to be killed, and nobody is to blame: that has been said."""
+        self._excused.add(worker)
+
+    def has_finished(self, worker: WorkerId) -> bool:
+        """Whether a worker has finished its session."""
+        return worker in self._finished
+
+    def is_excused(self, worker: WorkerId) -> bool:
+        """Whether a worker was killed for no fault of its own."""
+        return worker in self._excused
+
+    def starved(self, worker: WorkerId, reason: str) -> None:
+        """A worker could not get a process for its next test, and ends."""
+        self._starved[worker] = reason
+
     # --- what has died ---
+
+    def refused(self, worker: WorkerId, reason: str) -> Event:
+        """The system grants no process for a worker: the event for the core."""
+        self._nodes[worker].shutting_down = True
+        self._cluster.release(worker)
+        self._nodes.down(worker, reason)
+        return events.Refused(worker, reason)
 
     def reaped(self, message: Reaped) -> str | None:
         """A worker that has been listened to is reaped; how that breaks the run, if it does."""
         worker = message.worker
         death = self._supervisor.death(worker, message.status, message.reason, message.peak_memory)
+        reason = message.reason or self._starved.get(worker)
+        if reason is not None:
+            self._happened(self.refused(worker, reason))
+            return None
         self._died(worker, death)
+        if worker in self._excused:
+            return None
         if message.status and worker in self._finished and self._supervisor.limit_of(worker) is None:
             return f"worker {worker_name(worker)} failed at its exit: {death.cause}"
         return None
@@ -71,7 +104,7 @@ class Deaths:
         self._known[worker] = death
         node = self._nodes[worker]
         node.shutting_down = True
-        if not finished:
+        if not finished and worker not in self._excused:
             self._terminal.line(f"[{worker_name(worker)}] node down: {death.cause}")
         running = self._run.running().get(worker)
         if running is not None and self._was_over(worker, running, death):
@@ -87,7 +120,7 @@ class Deaths:
         regular = finished and self._supervisor.limit_of(worker) is None
         blameless = running is None and not regular and not self._run.stopping
         self._happened(events.Died(worker, finished))
-        if blameless:
+        if blameless and worker not in self._excused:
             self._blame_nobody(worker, death)
 
     def _was_over(self, worker: WorkerId, test: TestIndex, death: Death) -> bool:
@@ -114,6 +147,10 @@ class Deaths:
     def seconds(self, worker: WorkerId) -> float:
         """How long a dead worker had been doing what it did last."""
         return max(0.0, monotonic() - self._known[worker].vitals.since)
+
+    def was_starved(self, worker: WorkerId) -> bool:
+        """Whether memory ran out when a dead worker was killed."""
+        return self._known[worker].is_starved
 
     # --- what the core makes of it ---
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from time import time
-
 import pytest_procpar.core.events as events
 from pytest_procpar.compat.nodes import Nodes
 from pytest_procpar.core.events import Effect, Event
@@ -14,6 +12,7 @@ from pytest_procpar.core.runrecord import RunRecord
 from pytest_procpar.deaths import Deaths
 from pytest_procpar.process.launch import Cluster
 from pytest_procpar.process.signals import Signals
+from pytest_procpar.process.system import monotonic
 from pytest_procpar.report.results import Results
 from pytest_procpar.report.terminal import Terminal
 from pytest_procpar.supervision import Supervisor
@@ -59,9 +58,12 @@ class Effects:
                     return None
                 if cluster.has(worker):  # it has collected, and waited for the others
                     return events.Ready(worker)
-                if replaces is not None:
+                if worker in cluster.refusals:
+                    return self._deaths.refused(worker, cluster.refusals.pop(worker))
+                if replaces is not None and not self._deaths.is_excused(replaces):
                     self._terminal.line(f"\nreplacing crashed worker {worker_name(replaces)}")
-                cluster.spawn(worker, self._nodes.input_for(worker))
+                why = cluster.spawn(worker, self._nodes.input_for(worker))
+                return None if why is None else self._deaths.refused(worker, why)
             case events.Finish(worker):
                 self._nodes[worker].shutting_down = True
                 cluster.tell(worker, ["finish"])
@@ -85,9 +87,15 @@ class Effects:
                     self._results.not_run(test, reason)
             case events.GiveUp(reason):
                 self._terminal.remember(reason)
+            case events.Fewer(workers, reason):
+                cluster.room = workers
+                self._terminal.remember(
+                    f"only {workers} worker{' fits' if workers == 1 else 's fit'}: {reason}"
+                )
             case _:
                 assert_never(effect)
         return None
 
     def _died(self, worker: WorkerId, test: TestIndex, word: Word) -> None:
-        self._run_record.died(worker, test, word, self._deaths.seconds(worker), time())
+        seconds, starved = self._deaths.seconds(worker), self._deaths.was_starved(worker)
+        self._run_record.died(worker, test, word, seconds, monotonic(), starved=starved)

@@ -48,6 +48,14 @@ class Ending:
         self._broken = self._broken or reason
         return self._broken
 
+    def forgive(self, session: pytest.Session) -> None:
+        """The failures that were to end the run are none, and all tests have run."""
+        if self._halt is not None and self._halt.kind == "shouldfail":
+            self._halt = None
+        from pytest_procpar.compat.takingback import take_back_stop
+
+        take_back_stop(session)
+
     def tell(self, session: pytest.Session) -> None:
         """Raise in the controller what pytest would have raised; return if nothing ended the run."""
         if self._broken is not None:

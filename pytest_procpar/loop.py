@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from time import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +12,7 @@ import pytest_procpar.core.events as events
 from pytest_procpar.collecting import Collecting
 from pytest_procpar.compat.cache import learn_collection
 from pytest_procpar.compat.nodes import Nodes
+from pytest_procpar.compat.streams import forget_hung_up_terminal
 from pytest_procpar.core.events import Event
 from pytest_procpar.core.messages import (
     Began,
@@ -30,6 +30,7 @@ from pytest_procpar.core.messages import (
     Ready,
     Reaped,
     Reported,
+    Starved,
     Unsafe,
     Warned,
 )
@@ -48,13 +49,19 @@ from pytest_procpar.report.terminal import Terminal
 from pytest_procpar.settings import Settings
 from pytest_procpar.supervision import LOST_SECONDS, Supervisor
 
+if TYPE_CHECKING:
+    from pytest_procpar.deadlocks import DeadlockWatch
+
 __all__ = ["Loop"]
 
 #: How long results may pile up while every worker has enough to do, in seconds: each wake-up of the
 #: controller may take a processor away from a worker.
 _PILE_UP = 0.01
 
-#: How long workers may take to end after SIGTERM to the controller, in seconds.
+#: After how many seconds it is first looked for workers that stand still.
+_FIRST_LOOK = 1.0
+
+#: How long workers may take to end after SIGTERM or SIGHUP to the controller, in seconds.
 _TERM_GRACE = 5.0
 
 
@@ -89,9 +96,16 @@ class Loop:
         self._collecting = Collecting(
             cluster, nodes, results, terminal, self._supervisor, ending, self._clock
         )
+        #: Who looks for workers that will never go on; from `_look_at` on, since most runs are over before.
+        self._deadlocks: DeadlockWatch | None = None
+        self._look_at = self._clock.now() + _FIRST_LOOK
+        self._supervisor.hint = lambda: None if self._deadlocks is None else self._deadlocks.hint()
         self._session: pytest.Session
         self._collected = False
         self._kill_at: float | None = None
+        self._killed_by = ""
+        #: The most memory that a worker had that ended with status 0, in bytes.
+        self.worker_memory = 0
         #: Whether no worker can be made or reaped any more.
         self.server_gone = False
         #: Writes out what is held back for the terminal.
@@ -121,7 +135,7 @@ class Loop:
             self.show()
             pause(_PILE_UP)
         self._listen(self._patience())
-        caught = signals.caught()
+        caught = self._caught(signals)
         if caught:
             self._listen(0.0)  # what had begun when the signal came is interrupted, and named
         for signum in caught:
@@ -130,14 +144,41 @@ class Loop:
         deadline = self._run.deadline()
         if deadline is not None and now >= deadline:
             self._happened(events.Tick())
+        self._look_for_deadlocks(now)
         self._supervisor.look_for_stalls(self._run.awaited())
         given_up = self._supervisor.look(self._run.running(), serving=self._serving)
         if given_up is not None:
             self._cluster.kill_server()
             self._lose_server(given_up)
         if self._kill_at is not None and now >= self._kill_at:
-            raise pytest.exit.Exception("terminated by SIGTERM", returncode=pytest.ExitCode.INTERRUPTED)
+            raise pytest.exit.Exception(self._killed_by, returncode=pytest.ExitCode.INTERRUPTED)
         self._stop_if_wanted()
+
+    def heed(self, signals: Signals) -> None:
+        """End the run in order if a signal asks for it."""
+        for signum in self._caught(signals):
+            if signum in Signals.END:
+                self.interrupted(signum)
+
+    def _caught(self, signals: Signals) -> list[int]:
+        """The signals since the last call; a terminal that has hung up is written to no more."""
+        caught = signals.caught()
+        if Signals.HUP in caught:
+            forget_hung_up_terminal(self._config)
+        return caught
+
+    def _look_for_deadlocks(self, now: float) -> None:
+        if self._deadlocks is None and now >= self._look_at:
+            from pytest_procpar.deadlocks import DeadlockWatch
+
+            settings = self._settings
+            self._deadlocks = DeadlockWatch(
+                self._config, self._cluster, self._clock, self._run, self._run_record, self._results,
+                self._terminal, self._supervisor, self._deaths, self._collecting, self._happened,
+                acts=settings.start_method is None and settings.tests_a_process is None,
+            )  # fmt: skip
+        if self._deadlocks is not None:
+            self._deadlocks.look(collected=self._collected)
 
     @property
     def _serving(self) -> bool:
@@ -165,6 +206,7 @@ class Loop:
             self._kill_at,
             self._supervisor.deadline(),
             self._collecting.deadline(),
+            self._look_at if self._deadlocks is None else self._deadlocks.deadline(),
         )
         return max(0.0, min(d for d in deadlines if d is not None) - self._clock.now())
 
@@ -181,10 +223,12 @@ class Loop:
             self.interrupted(signum)
 
     def interrupted(self, signum: int) -> None:
-        """First Ctrl-C, or SIGTERM: end in order; `Signals` lets the second one through."""
-        if signum == Signals.TERM:
-            self._ending.halt(Halted("exit", "terminated by SIGTERM", pytest.ExitCode.INTERRUPTED))
+        """First Ctrl-C, SIGTERM or SIGHUP: end in order; `Signals` sees to the second one."""
+        if signum != Signals.INT:
+            self._killed_by = f"terminated by {Signals.name(signum)}"
+            self._ending.halt(Halted("exit", self._killed_by, pytest.ExitCode.INTERRUPTED))
             self._kill_at = self._clock.now() + _TERM_GRACE
+            self._cluster.hurry()
         else:
             self._ending.halt(Halted("keyboard", ""))
         if not self._collected:
@@ -230,7 +274,12 @@ class Loop:
                     self._cluster.forked(worker, pid)
                 case Reaped(worker):
                     self._listen_to_worker(worker)
+                    if not message.status:
+                        self.worker_memory = max(self.worker_memory, message.peak_memory or 0)
                     if self._collecting.reaped(message):
+                        suite = self._collecting.merged()
+                        if suite is not None:
+                            self._suite_collected(suite)
                         continue
                     broken = self._deaths.reaped(message)
                     if broken is not None:
@@ -254,6 +303,7 @@ class Loop:
         """The suite is known: make workers for it, or none if it cannot be run."""
         session, config = self._session, self._config
         self._cluster.collected(collected.ids)
+        self._collecting.known(collected)
         learn_collection(config, collected.ids, len(collected.deselected))
         self._terminal.deselected(collected.deselected)
         session.testscollected = len(collected.ids)
@@ -264,6 +314,8 @@ class Loop:
         self._run_record.collected(ids, collected.apart)
         self._results.scheduling.collected(ids, keys)
         started = self._collecting.started
+        if self._nodes.all_wanted():
+            self._run.start_all()
         count = self._run.workers_for(len(ids), started)
         self._nodes.make_ready(count, ids)
         if runnable:
@@ -313,11 +365,11 @@ class Loop:
                 if self._run.hears(worker):
                     self._happened(events.Began(worker, test))
                     self._results.began(test, location)
-            case Finished(test, passes):
+            case Finished(test, passes, began, ended):
                 if self._run.hears(worker):
                     self._happened(events.Finished(worker, test))
                     self._results.finished(node, test, passes)
-                    self._run_record.finished(worker, test, passes, time())
+                    self._run_record.finished(worker, test, began, ended)
             case Reported(test, data):
                 if self._run.hears(worker):
                     self._run_record.reported(test, data)
@@ -346,6 +398,8 @@ class Loop:
                 if self._hears(worker):
                     self._collecting.session_ends(worker)
                     self.broke(f"worker {worker_name(worker)}", text)
+            case Starved(reason):
+                self._deaths.starved(worker, reason)
             case Done(output):
                 node.workeroutput = output
                 self._collecting.session_ends(worker)

@@ -7,7 +7,6 @@ report goes to the session's hooks as if the test had run here.
 from __future__ import annotations
 
 import os
-import select
 import signal
 from contextlib import suppress
 
@@ -30,6 +29,7 @@ from pytest_procpar.core.messages import (
     Message,
     Reaped,
     Reported,
+    Starved,
     Warned,
 )
 from pytest_procpar.core.model import TestIndex
@@ -40,6 +40,9 @@ from pytest_procpar.process.board import Board
 from pytest_procpar.process.children import signal_group
 from pytest_procpar.process.covdata import collect_coverage
 from pytest_procpar.process.fork import fork
+from pytest_procpar.process.genuine import READ, make_poll, waitpid
+from pytest_procpar.process.shortage import in_words
+from pytest_procpar.process.start_method.forked_threads import tell_of_threads, thread_warning
 from pytest_procpar.process.system import describe_status, getpid, socket_pair
 from pytest_procpar.process.transport import Link, Port
 from pytest_procpar.report.casualties import Casualties
@@ -78,12 +81,16 @@ class _Processes:
         self._sections: list[tuple[str, str]] = []
         #: Whether the running test has nothing more to report, and whether its process is gone.
         self._is_over = self._is_gone = True
+        tell_of_threads(session.config, thread_warning(session.config.getini("procpar_fork_safe")))
         self._start()
 
     def _start(self) -> None:
         shared_basetemp(self._config)  # before somebody else empties it
         ours, theirs = socket_pair()
-        self._pid = fork()
+        try:
+            self._pid = fork()
+        except OSError as error:
+            raise pytest.UsageError(f"no process for tests that are isolated: {in_words(error)}") from None
         if self._pid == 0:
             from pytest_procpar.process.source import serve
 
@@ -92,9 +99,9 @@ class _Processes:
         theirs.close()
         self._box.sent()
         self._port = Port(ours)
-        self._poll = select.poll()
-        self._poll.register(self._port, select.POLLIN)
-        self._poll.register(self._box, select.POLLIN)
+        self._poll = make_poll()
+        self._poll.register(self._port, READ)
+        self._poll.register(self._box, READ)
 
     def close(self) -> None:
         """See the processes gone."""
@@ -102,7 +109,7 @@ class _Processes:
             with suppress(ProcessLookupError):
                 signal_group(self._pid, signal.SIGKILL)
             with suppress(ChildProcessError):
-                os.waitpid(self._pid, 0)
+                waitpid(self._pid, 0)
             self._port.close()
             self._box.close()
             collect_coverage(self._config)
@@ -187,6 +194,9 @@ class _Processes:
                 self._ending.broken_by(f"internal error in the process of {self._item.nodeid}:\n{text}")
             case Done():
                 self._is_gone = True
+            case Starved(reason):
+                self._is_gone = True
+                self._ending.halt(Halted("exit", reason, pytest.ExitCode.TESTS_FAILED))
             case Reaped(_, status, _, peak_memory):
                 self._is_gone = True
                 self._died(status, peak_memory)

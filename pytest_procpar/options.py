@@ -11,9 +11,9 @@ from pytest_procpar.compat.internals import add_short_option
 from pytest_procpar.core.model import Dist
 from pytest_procpar.core.order import parse_order
 from pytest_procpar.settings import RECHECKS, START_METHODS, has_pytest_forked
-from pytest_procpar.values import parse_count, parse_numprocesses, parse_seconds
+from pytest_procpar.values import parse_count, parse_leaks, parse_numprocesses, parse_seconds
 
-__all__ = ["add_own_options", "add_shared_options"]
+__all__ = ["add_own_options", "add_shared_options", "explain_unknown"]
 
 _DIST_HELP = (
     "How tests are dealt to the workers. "
@@ -81,14 +81,29 @@ def add_own_options(parser: pytest.Parser) -> None:
         "procpar_hang_timeout.",
     )  # fmt: skip
     group.addoption(
-        "--leaks", dest="leaks", nargs="?", const="report", default=None, choices=["report", "fail"],
+        "--leaks", dest="leaks", nargs="?", const="report", default=None, type=parse_leaks,
+        metavar="report|fail",
         help="Report what a test has left changed after its teardown: processes, threads, descriptors, "
         "temporary files, environment variables, the working directory, signal handlers, sys.path. With "
         "--leaks=fail these are failures.",
     )  # fmt: skip
     group.addoption(
+        "--failure-output", dest="failure_output", choices=("final", "immediate"), default="final",
+        help="When failures and errors are shown. final: after the last test, before anything is re-checked "
+        "(default); immediate: each as soon as the test has failed.",
+    )  # fmt: skip
+    group.addoption(
         "--procpar-report", dest="procpar_report", metavar="FILE", default=None,
         help="Write every test's outcome, worker, phases, attempts and flags to this JSON file.",
+    )  # fmt: skip
+    group.addoption(
+        "--procpar-try", dest="procpar_try", action="store_true", default=False,
+        help="Run the suite without workers, with them, and once more to find tests that depend on others; "
+        "then say what would change. Writes nothing.",
+    )  # fmt: skip
+    group.addoption(
+        "--procpar-try-report", dest="procpar_try_report", metavar="FILE", default=None,
+        help="The same, and write what has come of it to this JSON file.",
     )  # fmt: skip
     _add_recheck_options(parser)
     _add_replay(group)
@@ -114,7 +129,9 @@ def add_own_options(parser: pytest.Parser) -> None:
     parser.addini(
         "procpar_fork_safe",
         "What --start-method=auto is to think safe though it looks otherwise, a line each: patterns of the "
-        "files that read a worker's identity, of the names of plugins and threads, or the word sockets.",
+        "files that read a worker's identity or make names, of the names of plugins, threads, libraries and "
+        "modules, or a kind: sockets, pipes, event-loops, databases, shared-memory, children, files, "
+        "native-threads, names.",
         type="linelist",
         default=[],
     )
@@ -142,8 +159,11 @@ def _add_recheck_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--recheck", choices=RECHECKS, default=None,
         help="What to run again in throw-away processes, to tell tests that depend on others from those that "
-        "just fail. failed: what failed, crashed or hung (the default with -n); all: every test, alone and "
-        "twice in a row, too; none: nothing. Default: the ini option procpar_recheck.",
+        "just fail. failed: what failed, crashed or hung (the default with -n); known: only what earlier "
+        "runs have found, to see what still holds; all: every test, alone and twice in a row, and all in the "
+        "order of the collection, too; deep: also in the reverse order, and in one after another that bring "
+        "each test after each other one, as far as there is time; none: nothing. Default: the ini option "
+        "procpar_recheck.",
     )  # fmt: skip
     group.addoption(
         "--recheck-order", metavar="ORDER", type=parse_order, default=None,
@@ -152,15 +172,21 @@ def _add_recheck_options(parser: pytest.Parser) -> None:
     )  # fmt: skip
     group.addoption(
         "--recheck-budget", metavar="SECONDS", type=parse_seconds, default=None,
-        help="How long the re-check may take. Default: as long as the run took, but at least 10 seconds.",
+        help="How long the re-check may take. Default: little for what just fails; if there is something to "
+        "search, as long as the run took, but at least 10 seconds.",
     )  # fmt: skip
     group.addoption(
         "--recheck-tests", metavar="N", type=parse_count(1), default=20,
-        help="How many failed tests are re-checked at most (default: 20).",
+        help="How many roots of failed tests are re-checked at most (default: 20).",
     )  # fmt: skip
     group.addoption(
         "--recheck-explain", action="store_true", default=False,
         help="Find out which state a polluter has changed, and which change makes the other test fail.",
+    )  # fmt: skip
+    group.addoption(
+        "--recheck-suggest", metavar="FILE", default=None,
+        help="Write a patch to FILE: fixtures that put back what polluters change, tried, and found to help. "
+        "Implies --recheck-explain.",
     )  # fmt: skip
     group.addoption(
         "--recheck-cleaners", action="store_true", default=False,
@@ -171,9 +197,10 @@ def _add_recheck_options(parser: pytest.Parser) -> None:
         help="Let the run fail if the re-check finds a test that depends on others or is flaky.",
     )  # fmt: skip
     parser.addini(
-        "procpar_recheck", "What --recheck says when it is not given: failed (the default), all or none.",
+        "procpar_recheck",
+        "What --recheck says when it is not given: failed (the default), known, all, deep or none.",
         default="failed",
-    )  # fmt: skip
+    )
 
 
 def _add_replay(group: pytest.OptionGroup) -> None:
@@ -186,3 +213,55 @@ def _add_replay(group: pytest.OptionGroup) -> None:
         group.addoption("--replay", "--procpar-replay", **about)
     else:  # it has a --replay of its own, and pytest ends when an option is defined twice
         group.addoption("--procpar-replay", **about)
+
+
+#: Options that are common in parallel runs, by the beginning of their names, and the packages that define
+#: them.
+_OF_OTHERS = {
+    "--reruns": "pytest-rerunfailures",
+    "--only-rerun": "pytest-rerunfailures",
+    "--retries": "pytest-retry",
+    "--timeout": "pytest-timeout",
+    "--shard-id": "pytest-shard",
+    "--num-shards": "pytest-shard",
+    "--splits": "pytest-split",
+    "--group": "pytest-split",
+    "--cov": "pytest-cov",
+    "--benchmark-": "pytest-benchmark",
+    "--html": "pytest-html",
+    "--json-report": "pytest-json-report",
+    "--report-log": "pytest-reportlog",
+    "--alluredir": "allure-pytest",
+    "--random-order": "pytest-random-order",
+    "--rsyncdir": "pytest-xdist",
+    "--px": "pytest-xdist",
+    "--looponfail": "pytest-xdist",
+}
+#: Options of runners of other languages, or of plugins that are not needed, and what to take in their place.
+_OF_NOBODY = {
+    "--shard": "no option of pytest or a plugin of this run: pytest-shard has --num-shards and --shard-id, "
+    "pytest-split has --splits and --group",
+    "--instafail": "an option of pytest-instafail, which is not installed, or not loaded: "
+    "--failure-output=immediate does the same",
+}
+_PREFIXES = (*_OF_OTHERS, *_OF_NOBODY)
+
+
+def explain_unknown(parser: pytest.Parser, args: list[str], namespace: Any) -> None:
+    """Make pytest's error about unknown options say which package has them.
+
+    pytest lists the parser's extra information below the error. To be called when all plugins and initial
+    conftests are loaded.
+    """
+    if not any(arg.startswith(_PREFIXES) for arg in args):
+        return
+    for arg in parser.parse_known_and_unknown_args(args, namespace)[1]:
+        flag = arg.partition("=")[0]
+        package = next((name for start, name in _OF_OTHERS.items() if flag.startswith(start)), None)
+        if package is not None:
+            told = (
+                "an option of {}, which is not installed, or not loaded: install it, or leave the option out"
+            )
+            parser.extra_info[flag] = told.format(package)
+        elif flag in _OF_NOBODY:
+            parser.extra_info[flag] = _OF_NOBODY[flag]

@@ -9,12 +9,31 @@ import copy
 import importlib.util
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
 import pytest
 
 __all__: list[str] = []
+
+
+class _AsTheyAre:
+    """Imports this package's modules without pytest's rewriting of assertions: these tell nobody anything.
+
+    Rewritten modules have byte code of their own. Where none may be written (``PYTHONDONTWRITEBYTECODE``,
+    which is usual in containers; a folder that is read-only) every start would compile them all.
+    """
+
+    @staticmethod
+    def find_spec(
+        name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Find a module of this package, as `importlib.abc.MetaPathFinder` has it; no other one."""
+        return PathFinder.find_spec(name, path) if name.startswith("pytest_procpar.") else None
+
+
+sys.meta_path.insert(0, _AsTheyAre)
 
 
 def _xdist_is_loaded(pluginmanager: pytest.PytestPluginManager) -> bool:
@@ -48,7 +67,10 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 def pytest_load_initial_conftests(
     early_config: pytest.Config, parser: pytest.Parser, args: list[str]
 ) -> Generator[None]:
-    """Add the options late if pytest-xdist is installed but not loaded (``-p no:xdist``, no autoload)."""
+    """Add the options late if pytest-xdist is installed but not loaded (``-p no:xdist``, no autoload).
+
+    A process that runs tests again becomes so here: nobody has read the options yet.
+    """
     if not hasattr(early_config.known_args_namespace, "numprocesses"):
         from pytest_procpar.options import add_shared_options
 
@@ -57,6 +79,10 @@ def pytest_load_initial_conftests(
         early_config.known_args_namespace = parser.parse_known_args(
             args, namespace=copy.copy(early_config.option)
         )
+    if "PROCPAR_RERUN" in os.environ:
+        from pytest_procpar.process.rerun import become_inert
+
+        become_inert(early_config, parser, args)
     if _xdist_is_loaded(early_config.pluginmanager):
         from pytest_procpar.beside import EarlyCount
 
@@ -66,14 +92,26 @@ def pytest_load_initial_conftests(
         known.numprocesses = 1  # pytest-cov, for one, asks here whether there will be workers
     if not known.numprocesses and not known.tx:
         return (yield)
-    from pytest_procpar.settings import start_method
+    if hasattr(os, "fork"):
+        from pytest_procpar.process import positions
+
+        positions.begin()
+    from pytest_procpar.options import explain_unknown
+    from pytest_procpar.process.generators import note_unseeded
+    from pytest_procpar.settings import INTERPRETER, start_method
+
+    early_config.stash[INTERPRETER] = list(sys.argv), list(sys.path)
+    note_unseeded()
 
     if start_method(early_config) is not None:
-        return (yield)
-    from pytest_procpar.process.hazards import tripwire
+        result = yield
+    else:
+        from pytest_procpar.process.start_method.hazards import watch
 
-    with tripwire(early_config):
-        return (yield)
+        with watch(early_config):
+            result = yield
+    explain_unknown(parser, args, copy.copy(early_config.option))
+    return result
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -84,21 +122,29 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_cmdline_main(config: pytest.Config) -> None:
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Start a parallel run if one is asked for; pytest then goes on, in the controller."""
     from pytest_procpar.settings import read_settings
 
+    if config.option.procpar_try or config.option.procpar_try_report:
+        from pytest_procpar.tryout import try_suite
+
+        return try_suite(config)
     if config.option.procpar_report is not None:
         from pytest_procpar.report.jsonreport import check_path
 
         check_path(config.option.procpar_report)
+    if config.option.recheck_suggest is not None:
+        from pytest_procpar.report.jsonreport import check_path
+
+        check_path(config.option.recheck_suggest, "--recheck-suggest")
     if config.option.procpar_replay is not None:
         from pytest_procpar.process.replay import install as install_replay
         from pytest_procpar.replayfile import read_replay
 
         install_replay(config, read_replay(config.option.procpar_replay))
     if hasattr(config, "workerinput"):  # a worker of pytest-xdist's
-        return
+        return None
     if _xdist_is_loaded(config.pluginmanager):
         from pytest_procpar.beside import left_to_xdist, needs_own_workers
 
@@ -106,7 +152,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         if left is not None and wanted is not None:
             raise pytest.UsageError(f"{wanted}: this run is left to pytest-xdist, which alone has {left}")
         if left is not None:
-            return
+            return None
     settings = read_settings(config)
     if settings is not None:
         from pytest_procpar.beside import check_name
@@ -115,11 +161,13 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         from pytest_procpar.session import start
 
         start(config, settings)
+    return None
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marks known, parallel run or not, and start what was asked for beside running tests."""
+    from pytest_procpar.compat.cache import has_entry
     from pytest_procpar.settings import has_pytest_forked
 
     if not _xdist_is_loaded(config.pluginmanager):
@@ -148,6 +196,18 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_procpar.report.jsonreport import install as install_report
 
         install_report(config, config.option.procpar_report)
+    if config.option.recheck_suggest is not None and not in_worker:
+        from pytest_procpar.report.patchfile import install as install_patch_file
+
+        install_patch_file(config, config.option.recheck_suggest)
+    if not in_worker and has_entry(config, "procpar/findings"):
+        from pytest_procpar.report.memory import recall
+
+        recall(config)
+    if config.option.failure_output == "immediate" and not in_worker:
+        from pytest_procpar.compat.early import ShowAtOnce
+
+        config.pluginmanager.register(ShowAtOnce(config), "procpar-failures-at-once")
     if config.option.leaks is not None:
         from pytest_procpar.report.leaks import LeakSummary
 
@@ -177,12 +237,14 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
-    """Say who runs the tests if that may be in doubt, and that a re-check was asked for and cannot be had."""
+    """Say who runs the tests if that may be in doubt, and which options have no effect in this run."""
     from pytest_procpar.settings import wants_recheck
 
     lines = []
     if config.option.numprocesses == 0 and wants_recheck(config):
         lines.append("procpar: nothing is re-checked with -n 0")
+    if config.option.hang_timeout and not config.option.numprocesses:
+        lines.append("procpar: --hang-timeout does nothing without workers: nobody watches. Give -n 1")
     if _xdist_is_loaded(config.pluginmanager):
         from pytest_procpar.beside import headline
 
@@ -210,6 +272,9 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     from pytest_procpar.process.cpus import count_cpus
 
     def warn(message: str) -> None:
-        config.issue_config_time_warning(pytest.PytestWarning(message), stacklevel=2)
+        try:
+            config.issue_config_time_warning(pytest.PytestWarning(message), stacklevel=2)
+        except pytest.PytestWarning:  # by -W error
+            raise pytest.UsageError(message) from None
 
     return count_cpus(logical=config.option.numprocesses == "logical", environ=os.environ, warn=warn)

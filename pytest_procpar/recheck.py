@@ -1,36 +1,49 @@
 """What happens after the last test: suspects are run again in throw-away processes, to tell what is wrong.
 
-Imported only when there is something to look into. Nothing that is found changes an outcome.
+Imported only when there is something to look into. It changes no outcome: others do, by what is `blamed`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pytest_procpar.confirm import Confirmer
-from pytest_procpar.core.insights import Change, Insight, Rechecked
+from pytest_procpar.core.candidates import groups_of
+from pytest_procpar.core.comparing import merged
+from pytest_procpar.core.failing_alone import affordable
+from pytest_procpar.core.findings import NOT_RECHECKED
+from pytest_procpar.core.insights import Change, Insight, Rechecked, Suggestion
+from pytest_procpar.core.known_findings import KnownFinding
 from pytest_procpar.core.model import TestIndex
-from pytest_procpar.core.order import reversed_order, shuffled
-from pytest_procpar.core.probes import Confirmation, Word
+from pytest_procpar.core.probes import Confirmation
+from pytest_procpar.core.retrial import Retried, claims_of, retry
+from pytest_procpar.core.roots import Failure, Root, roots_of
 from pytest_procpar.core.runrecord import RunRecord
-from pytest_procpar.core.search import Search
-from pytest_procpar.core.survey import survey_after, survey_alone, survey_cleaners, survey_order
+from pytest_procpar.core.spending import LEAST_BUDGET, LEAST_BUDGET_ASKED_FOR, Spending
+from pytest_procpar.core.survey import survey_cleaners
 from pytest_procpar.core.suspects import Finding, Inquiry, Kind, Suspect
+from pytest_procpar.deep import DeepSurvey
+from pytest_procpar.mishaps import Mishaps
+from pytest_procpar.process.custody import Custody
+from pytest_procpar.process.keeping import PutBack
 from pytest_procpar.process.launch import Cluster
 from pytest_procpar.process.prober import Ended, Prober
 from pytest_procpar.process.system import monotonic
+from pytest_procpar.report.progress import Progress
 from pytest_procpar.settings import RecheckOptions
+from pytest_procpar.surveying import Driver, Surveys
+from pytest_procpar.trial import Blamed, Outcome, Trial
 
-__all__ = ["LEAST_BUDGET", "LEAST_BUDGET_ASKED_FOR", "Recheck"]
+if TYPE_CHECKING:
+    from pytest_procpar.suggesting import Suggester
 
-#: The least time that a re-check may take if nothing else is said, in seconds.
-LEAST_BUDGET = 10.0
-#: The same where more than failures is to be looked into: somebody waits for the answer.
-LEAST_BUDGET_ASKED_FOR = 60.0
+__all__ = ["Recheck"]
 
-#: Which part of the time is kept for trying commands in fresh processes.
-_RESERVED = 0.25
+#: What may take all the time that is left is begun only if no more than this part of it is needed.
+_CAUTION = 0.7
+#: Which part of the time that tests took in the run, beside others, they may take at the least.
+_OPTIMISM = 0.6
 
 #: The kinds of which the cause is a polluter.
 _POLLUTED = (Kind.VICTIM, Kind.CONTAMINATED_CRASH)
@@ -39,12 +52,10 @@ _POLLUTED = (Kind.VICTIM, Kind.CONTAMINATED_CRASH)
 _CHEAP = 2.0
 
 #: The kinds that have a cause whose doing can be looked into.
-_DEPENDENT = (*_POLLUTED, Kind.BRITTLE)
+_DEPENDENT = (*_POLLUTED, Kind.BRITTLE, Kind.NIO)
 
 #: A cause, and whether tests need it (or fail by it).
-_Root: TypeAlias = tuple[tuple[TestIndex, ...], bool]
-
-_T = TypeVar("_T")
+_Cause: TypeAlias = tuple[tuple[TestIndex, ...], bool]
 
 
 class Recheck:
@@ -52,36 +63,68 @@ class Recheck:
 
     :param run_record: what the run has left behind.
     :param seconds: how long the run took.
+    :param progress: is told what is being tried.
+    :param trial: finds out whether the fork is to blame; None: that is not asked.
+    :param known: what earlier runs have found, which is tried again if that is what is asked for.
     """
 
-    def __init__(self, options: RecheckOptions, run_record: RunRecord, seconds: float) -> None:
+    def __init__(
+        self,
+        options: RecheckOptions,
+        run_record: RunRecord,
+        seconds: float,
+        progress: Progress,
+        trial: Trial | None = None,
+        known: Sequence[KnownFinding] = (),
+    ) -> None:
         self._options = options
+        self._progress = progress
+        self._trial = trial
+        self._seconds = seconds
         self._run = run_record
-        asked_for = options.what == "all" or options.order is not None
-        least = LEAST_BUDGET_ASKED_FOR if asked_for else LEAST_BUDGET
-        self._budget = max(least, seconds) if options.budget is None else options.budget
-        self._deadline = 0.0
-        #: After what a test that failed in the run passed in the other order.
-        self._passed_after: dict[TestIndex, tuple[TestIndex, ...]] = {}
+        self._time = Spending(options.budget, seconds, asked_for=self._asks_for_more)
+        self._roots: tuple[Root, ...] = ()
+        self._surveys = Surveys(options, run_record, self._time)
+        self._deep: DeepSurvey | None = None
         self._findings: list[Finding] = []
         self._left_out: list[TestIndex] = []
-        self._note = ""
+        self._mishaps = Mishaps()
         #: By polluters, what undoes what they do; by cause and what it is, what it changes.
         self._cleaners: dict[tuple[TestIndex, ...], tuple[TestIndex, ...]] = {}
-        self._changes: dict[_Root, tuple[Change, ...]] = {}
-        #: What it has come to.
+        self._changes: dict[_Cause, tuple[Change, ...]] = {}
+        self._suggestions: dict[_Cause, Suggestion | None] = {}
+        self._claims = claims_of(known, run_record.ids) if options.what == "known" else []
+        #: What has come of findings of earlier runs.
+        self.retried: list[Retried] = []
+        #: What it has come to, and what of it is the fork's doing.
         self.result = Rechecked()
+        self.blamed: tuple[Blamed, ...] = ()
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it may take, in seconds, but for telling whether the fork is to blame; None: not known."""
+        is_known = self._options.budget is not None or not self._asks_for_more
+        return self._time.budget if is_known else None
+
+    @property
+    def _asks_for_more(self) -> bool:
+        """Whether more than failures is looked into."""
+        return self._options.surveys or self._options.order is not None
 
     @property
     def subject(self) -> str:
-        """What is looked into, in words."""
-        if self._options.what == "all":
+        """What is looked into, in words; empty if there is nothing."""
+        if self._options.surveys:
             return f"{len(self._run.ids)} tests"
-        count = self._run.failures
-        failed = f"{count} failed test{'' if count == 1 else 's'}"
+        if self._options.what == "known":
+            count = len(self._claims)
+            failed = f"{count} known finding{'' if count == 1 else 's'}"
+        else:
+            count = self._run.failures - len(self._run.starved())
+            failed = f"{count} failed test{'' if count == 1 else 's'}"
         order = self._options.order
         if order is None:
-            return failed
+            return failed if count else ""
         other = f"all tests in order random:{order.seed}" if order.random else "all tests in reverse order"
         return f"{failed} and {other}" if count else other
 
@@ -93,125 +136,220 @@ class Recheck:
         ended: Callable[[], bool],
         wake: int,
         confirmer: Confirmer,
+        size: int,
     ) -> None:
-        """Look into it: see `Prober` for what it takes. Leaves `result`, whatever happens."""
-        self._deadline = monotonic() + self._budget
-        prober = Prober(cluster, inputs, basetemp, self._run.seconds, self._run.limit, ended, wake)
+        """Look into it: see `Prober` for the parameters. Leaves `result`, and raises nothing."""
+        self._mishaps.interrupted = ended
+        self._time.begin(monotonic())
         tried: dict[Finding, list[Confirmation]] = {}
-        try:
+        files = PutBack()
+        custody = Custody()
+        prober: Prober | None = None
+
+        def look() -> None:
+            nonlocal prober
+            seconds, limit, kept = self._run.seconds, self._run.limit, str(custody.kept())
+            prober = Prober(cluster, inputs, basetemp, seconds, limit, ended, wake, size, kept)
+            self._look_for_dependence(prober, len(inputs))
+
+        def confirm() -> None:
+            if not ended():
+                known = size if prober is None else prober.size
+                self._progress.tries("what was found, in fresh processes", self._time.deadline)
+                found, kept = self._findings, custody.kept()
+                confirmed = confirmer.confirm(
+                    found,
+                    inputs,
+                    custody.warden,
+                    kept,
+                    self._time.deadline,
+                    ended,
+                    known,
+                    thorough=self._time.patient,
+                )
+                tried.update(confirmed)
+
+        def try_forks() -> None:
+            assert self._trial is not None
             try:
-                self._look_for_dependence(prober, len(inputs))
-            finally:
-                prober.let_go()  # fixtures of the session may hold what fresh processes need, such as a port
-                tried = confirmer.confirm(self._findings, len(inputs), self._deadline, ended)
+                folder = custody.warden().folder
+            except OSError:  # which has been told with what could not be confirmed
+                return
+            plan = groups_of(self._findings, tried, self._left_out, self._run, len(inputs), self._roots)
+
+            known = size if prober is None else prober.size
+            begin_until, deadline = self._time.deadline, self._time.deadline
+            if self._options.budget is None:
+                begin_until = max(begin_until, monotonic() + LEAST_BUDGET)
+                deadline = max(begin_until, monotonic() + max(LEAST_BUDGET_ASKED_FOR, self._seconds))
+            rounds = confirmer.rounds(inputs, custody.warden, custody.kept(), deadline, ended, known)
+            if plan.groups or plan.beside:
+                if self._options.budget is None:  # it comes on top
+                    self._progress.begins("trying whether the fork is to blame", deadline - monotonic())
+                self._progress.tries("whether the fork is to blame", deadline)
+            outcome = self._trial.run(plan, rounds, folder, begin_until)
+            self._blame(outcome, tried)
+
+        def look_further() -> None:
+            assert prober is not None
             self._look_for_cleaners(prober)
             self._explain(prober)
-        except Ended:
-            self._note = (
-                "the re-check has ended early: it was interrupted, or --recheck-budget left no time for more"
-            )
-        finally:
-            prober.close()
-            self._conclude(tried)
+
+        def suggest() -> None:
+            deadline = self._time.deadline
+            if self._options.budget is None:
+                deadline = max(deadline, monotonic() + LEAST_BUDGET_ASKED_FOR)
+            rounds = confirmer.rounds(inputs, custody.warden, custody.kept(), deadline, ended, size)
+            self._progress.tries("what would help", deadline)
+            self._suggest(confirmer.suggester(rounds, custody.warden().folder))
+
+        def clean() -> None:
+            nonlocal files
+            files = custody.close()
+
+        attempt = self._mishaps.attempt
+        has_looked = attempt(look)
+        if prober is not None:
+            attempt(prober.end_trees)  # fresh processes may need what they hold: a port, or memory
+        confirmed = attempt(confirm)
+        if self._trial is not None and not self._mishaps.is_broken and not ended():
+            attempt(try_forks)
+        if confirmed and has_looked:
+            attempt(look_further)
+        if any(change.proven for changes in self._changes.values() for change in changes):
+            if prober is not None:
+                attempt(prober.end_trees)
+            if self._options.explain and not ended():
+                attempt(suggest)
+        if prober is not None:
+            attempt(prober.close)
+        attempt(clean)
+        self._conclude(tried, files)
+
+    def _blame(self, outcome: Outcome, tried: dict[Finding, list[Confirmation]]) -> None:
+        self._findings = outcome.told(self._findings, tried)
+        self._left_out = [test for test in self._left_out if test not in outcome.tests]
+        self.blamed = outcome.blamed
 
     def _look_for_dependence(self, prober: Prober, lanes: int) -> None:
+        driver = Driver(prober, self._progress, self._time)
+        if self._options.what == "known":
+            driver.drive(retry(self._claims, self.retried.append), self._time.end_of_search)
+            self._findings += [retried.finding for retried in self.retried if retried.holds]
+            if self._options.order is None:
+                return
         try:
-            surveyed = self._surveyed(prober)
-        except Ended:
+            prober.prepare(self._time.end_of_search)
+            self._time.ready(monotonic())
+            surveyed = self._surveys.surveyed(driver)
+        except Exception:
             self._findings += self._inquiry(self._failed(), lanes).findings()
             raise
-        self._inquire(prober, self._failed() + surveyed, lanes)
+        finally:
+            self._findings += self._surveys.findings
+        self._inquire(driver, self._failed() + surveyed, lanes)
         if self._options.what == "all":
-            self._inquire(prober, self._hidden(prober), lanes)
+            hidden = self._surveys.hidden(driver, self._findings, self._polluters())
+            self._inquire(driver, hidden, lanes)
+        if self._options.what == "deep":
+            self._look_deep(driver, lanes)
 
-    def _conclude(self, tried: Mapping[Finding, Sequence[Confirmation]]) -> None:
+    def _look_deep(self, driver: Driver, lanes: int) -> None:
+        """Run the tests in other orders, and look into what shows in each, before the next ones."""
+        order = self._options.order
+        self._deep = deep = DeepSurvey(self._run, self._time, lanes, order.seed or "" if order else "")
+        for placed in self._surveys.orders:
+            deep.ran(placed)
+        while (suspects := deep.suspects(driver, self._findings)) is not None:
+            self._inquire(driver, suspects, lanes)
+
+    def _inquire(self, driver: Driver, suspects: list[Suspect], lanes: int) -> None:
+        inquiry = self._inquiry(suspects, lanes)
+        try:
+            driver.inquire(inquiry)
+        finally:
+            self._findings = merged(self._findings, inquiry.findings())
+
+    def _conclude(self, tried: Mapping[Finding, Sequence[Confirmation]], files: PutBack) -> None:
         insights = [
             Insight(
-                finding,
+                self._mishaps.told(finding),
                 self._run.word(finding.test),
                 tuple(tried.get(finding, ())),
                 self._cleaners.get(_polluters(finding)),
-                self._changes.get(_root(finding)),
+                self._changes.get(_cause(finding)),
+                self._suggestions.get(_cause(finding)),
             )
             for finding in self._findings
         ]
-        self.result = Rechecked(tuple(insights), tuple(self._left_out), self._note)
+        self.result = Rechecked(
+            tuple(insights),
+            tuple(self._left_out),
+            self._mishaps.note,
+            self._run.starved(),
+            put_back=files.changed,
+            altered=files.lost,
+            roots=self._roots,
+            budget=self._budget_that_would_do(),
+            coverage=None if self._deep is None else self._deep.coverage,
+        )
+
+    def _budget_that_would_do(self) -> int:
+        """The budget that leaves time for what there was none for, in seconds; 0 if it was not that."""
+        untried = [finding for finding in self._findings if finding.kind is Kind.FAILS_ALONE]
+        missed = [finding for finding in self._findings if finding.note == NOT_RECHECKED]
+        if self._mishaps.interrupted() or (not untried and not missed):
+            return 0
+        before = {test for finding in untried for test in self._run.preceding(finding.test)}
+        once = [finding.test for finding in (*untried, *missed)]
+        # What took so long may be a fixture of the session: then it was the first test that took longest.
+        seconds = sum(map(self._run.seconds, before)) + (2 * self._run.longest() if missed else 0.0)
+        return self._time.needed(
+            seconds + sum(2 * self._run.seconds(t) + 4 * self._run.limit(t) for t in once)
+        )
 
     def _inquiry(self, suspects: list[Suspect], lanes: int) -> Inquiry:
-        return Inquiry(suspects, self._run.preceding, self._run.file_of, lanes)
+        return Inquiry(
+            suspects,
+            self._run.preceding,
+            self._run.file_of,
+            lanes,
+            affordable=self._affordable,
+            thorough=self._options.tests if self._time.patient else 0,
+        )
 
-    def _inquire(self, prober: Prober, suspects: list[Suspect], lanes: int) -> None:
-        inquiry = self._inquiry(suspects, lanes)
-        try:
-            self._drive(prober, inquiry.steps(), self._end_of_search())
-        finally:
-            self._findings += inquiry.findings()
-
-    def _end_of_search(self) -> float:
-        return self._deadline - _RESERVED * self._budget
-
-    def _drive(self, prober: Prober, search: Search[_T], deadline: float) -> _T:
-        """Run a search to its end."""
-        try:
-            probes = next(search)
-            while True:
-                probes = search.send(prober.run(probes, deadline))
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
+    def _affordable(self, tests: tuple[TestIndex, ...]) -> tuple[TestIndex, ...]:
+        """Of tests that are to run in this order, those for which there is time."""
+        left = self._time.end_of_long - monotonic()
+        if self._time.patient and _OPTIMISM * sum(map(self._run.seconds, tests)) < left:
+            return tests
+        return affordable(tests, self._run.seconds, _CAUTION * left)
 
     # --- what there is to look into ---
 
     def _failed(self) -> list[Suspect]:
-        if self._options.what == "none":
+        if self._options.what in ("none", "known"):
             return []
         failed = self._run.failed()
-        self._left_out = [seen.test for seen in failed[self._options.tests :]]
+        failures = [(seen.test, self._run.failure(seen.test)) for seen in failed]
+        self._roots = roots_of(failure or Failure(test) for test, failure in failures)
+        looked_into = self._roots[: self._options.tests]
+        roots = {test: (number, root) for number, root in enumerate(looked_into) for test in root.tests}
+        self._left_out = [seen.test for seen in failed if seen.test not in roots]
         return [
             Suspect(
                 seen.test,
                 seen.word,
                 failed_after=seen.before,
-                passed_after=self._passed_after.get(seen.test),
+                passed_after=self._surveys.passed_after.get(seen.test),
                 beside=seen.beside,
+                root=roots[seen.test][0],
+                alike=roots[seen.test][1].alike,
+                contention=roots[seen.test][1].contention,
             )
-            for seen in failed[: self._options.tests]
+            for seen in failed
+            if seen.test in roots
         ]
-
-    def _surveyed(self, prober: Prober) -> list[Suspect]:
-        """What a run of every test alone, or of all in another order, says of tests that have not failed."""
-        unlimited = float("inf")
-        deadline = unlimited if self._options.budget is None else self._deadline
-        suspects: dict[TestIndex, Suspect] = {}
-        began = monotonic()
-        if self._options.what == "all":
-            suspects.update(self._survey_alone(prober, deadline))
-        if self._options.order is not None:
-            suspects.update(self._survey_order(prober, deadline))
-        if self._options.budget is None:
-            self._deadline += 2 * (monotonic() - began)
-        return list(suspects.values())
-
-    def _survey_alone(self, prober: Prober, deadline: float) -> dict[TestIndex, Suspect]:
-        tests = [test for test in self._run.tests() if not self._run.word(test).bad]
-        alone = self._drive(prober, survey_alone(tests), deadline)
-        twice_bad = [
-            result.test for result in alone if result.non_idempotent and not self._run.is_apart(result.test)
-        ]
-        again = self._drive(prober, survey_alone(twice_bad, rounds=(1, 2)), deadline)
-        for result in alone:
-            rounds = [other for other in again if other.test == result.test]
-            if rounds and all(other.non_idempotent for other in rounds):
-                self._findings.append(Finding(result.test, Kind.NIO, message=result.message))
-        return {
-            result.test: Suspect(
-                result.test,
-                self._run.word(result.test),
-                failed_after=(),
-                passed_after=self._run.before(result.test),
-            )
-            for result in alone
-            if result.first.bad
-        }
 
     def _look_for_cleaners(self, prober: Prober) -> None:
         """Find out what undoes each cause, by one of its victims."""
@@ -219,7 +357,9 @@ class Recheck:
             return
         for cause, victim in self._polluters().items():
             tests = [test for test in self._run.companions() if test not in (*cause, victim)]
-            found = self._drive(prober, survey_cleaners(cause, victim, tests), self._deadline)
+            found = Driver(prober, self._progress, self._time).drive(
+                survey_cleaners(cause, victim, tests), self._time.deadline
+            )
             self._cleaners[cause] = tuple(found)
 
     def _explain(self, prober: Prober) -> None:
@@ -227,62 +367,33 @@ class Recheck:
 
         For a report that is also done without being asked for, as far as it is cheap.
         """
-        options, deadline = self._options, self._deadline
+        options, deadline = self._options, self._time.deadline
         if not options.explain and not options.reported:
             return
         if not options.explain:
             deadline = min(deadline, monotonic() + _CHEAP)
         try:
-            roots = {_root(f): f.test for f in reversed(self._findings) if f.cause and f.kind in _DEPENDENT}
-            for root, test in roots.items():
-                cause, needed = root
-                self._changes[root] = prober.explain(cause, test, deadline, needed=needed)
+            self._progress.tries("what state has changed", deadline)
+            explicable = [f for f in self._findings if _cause(f)[0] and f.kind in _DEPENDENT]
+            causes = {_cause(f): f.test for f in reversed(explicable)}
+            for dependence, test in causes.items():
+                cause, needed = dependence
+                self._changes[dependence] = prober.explain(cause, test, deadline, needed=needed)
         except Ended:
             if options.explain:
                 raise
 
+    def _suggest(self, suggester: Suggester) -> None:
+        """Try what would keep the polluters from doing what was proven."""
+        for dependence in dict.fromkeys(map(_cause, self._findings)):
+            changes = self._changes.get(dependence, ())
+            victims = [f.test for f in self._findings if _cause(f) == dependence and f.kind in _POLLUTED]
+            if victims and any(change.proven for change in changes):
+                self._suggestions[dependence] = suggester.suggest(dependence[0], victims, changes)
+
     def _polluters(self) -> dict[tuple[TestIndex, ...], TestIndex]:
         """The causes that make tests fail, with a victim each."""
         return {_polluters(f): f.test for f in reversed(self._findings) if _polluters(f)}
-
-    def _hidden(self, prober: Prober) -> list[Suspect]:
-        """What fails after a polluter that is known, though it has failed nowhere yet."""
-        known = {finding.test for finding in self._findings if finding.kind is not Kind.NIO}
-        suspects: dict[TestIndex, Suspect] = {}
-        for cause in self._polluters():
-            tests = [
-                t
-                for t in self._run.companions()
-                if t not in known and t not in cause and not self._run.word(t).bad
-            ]
-            for result in self._drive(prober, survey_after(cause, tests), self._end_of_search()):
-                if result.word.bad:
-                    suspects[result.test] = Suspect(result.test, Word.PASSED, failed_after=cause)
-        return list(suspects.values())
-
-    def _survey_order(self, prober: Prober, deadline: float) -> dict[TestIndex, Suspect]:
-        wanted = self._options.order
-        assert wanted is not None
-        random = wanted.random
-        places = shuffled(self._run.ids, wanted.seed or "") if random else reversed_order(len(self._run.ids))
-        companions = set(self._run.companions())
-        order = [TestIndex(place) for place in places if place in companions]
-        placed = self._drive(prober, survey_order(order), deadline)
-        self._passed_after = {
-            result.test: result.before
-            for result in placed
-            if result.word.good and self._run.word(result.test).bad
-        }
-        return {
-            result.test: Suspect(
-                result.test,
-                result.word,
-                failed_after=result.before,
-                passed_after=self._run.before(result.test),
-            )
-            for result in placed
-            if result.word.bad and not self._run.word(result.test).bad
-        }
 
 
 def _polluters(finding: Finding) -> tuple[TestIndex, ...]:
@@ -290,6 +401,8 @@ def _polluters(finding: Finding) -> tuple[TestIndex, ...]:
     return finding.cause if finding.kind in _POLLUTED else ()
 
 
-def _root(finding: Finding) -> _Root:
+def _cause(finding: Finding) -> _Cause:
     """What the test depends on, if it does."""
+    if finding.kind is Kind.NIO:
+        return ((finding.test,), False)
     return (finding.cause, finding.kind is Kind.BRITTLE)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,10 +15,13 @@ import pytest
 
 from pytest_procpar.core.record import record
 
-__all__ = ["REPLAY", "Mention", "Replay", "read_replay", "write_replay", "write_replay_by_index"]
+__all__ = ["REPLAY", "REPLAY_FORMAT", "REPORT_FORMAT", "VERSION", "Mention", "Replay", "read_replay"]
 
 #: The formats that can be read, and which version of each.
-_REPORT, _REPLAY, _VERSION = "procpar-report", "procpar-replay", 1
+REPORT_FORMAT, REPLAY_FORMAT, VERSION = "procpar-report", "procpar-replay", 1
+
+#: A file to be read has no more bytes than this: the report of a hundred thousand tests has a fifth of it.
+_LARGEST = 1 << 28
 
 #: A nodeid, and how many tests that share it come before the one that is meant. Where no more tests share it,
 #: it is counted on from the first of them again: so is a test named that runs several times.
@@ -47,9 +49,11 @@ def read_replay(value: str) -> Replay:
 
     :raises pytest.UsageError: naming the option, the file and what is wrong with it.
     """
+    from pytest_procpar.files import read  # which a run without a replay need not import
+
     path = os.path.abspath(os.path.expanduser(os.path.expandvars(value)))
     try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
+        data = json.loads(read(Path(path), _LARGEST).decode("utf-8"))
         sequences = [tests for tests in _sequences(data) if tests]
         if not sequences:
             raise _Unusable("it names no test that ran")
@@ -63,49 +67,20 @@ def read_replay(value: str) -> Replay:
         return Replay(value, sequences)
     raise pytest.UsageError(
         f"--replay: {value!r} cannot be replayed: {reason}: give a report that --procpar-report wrote, "
-        f"or a file of the format {_REPLAY}"
+        f"or a file of the format {REPLAY_FORMAT}"
     )
-
-
-def write_replay(path: Path, sequences: Iterable[tuple[str | None, Sequence[str]]]) -> None:
-    """Write a replay file: for each process the name of its worker, if it had one, and its tests' nodeids.
-
-    Missing folders are made.
-
-    :raises OSError: if the file cannot be written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    listed = [{"worker": worker, "tests": list(tests)} for worker, tests in sequences]
-    text = json.dumps({"format": _REPLAY, "version": _VERSION, "sequences": listed}, indent=1)
-    path.write_text(f"{text}\n", encoding="utf-8")
-
-
-def write_replay_by_index(path: Path, ids: Sequence[str], sequences: Sequence[Sequence[int]]) -> None:
-    """Write a file to replay, with tests that share a nodeid told apart as a report does it.
-
-    :param ids: the nodeids of all tests, by index.
-    :param sequences: the indices of the tests of each process.
-    :raises OSError: if the file cannot be written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    named = {ids[test] for tests in sequences for test in tests}
-    listed = [{"index": index, "nodeid": nodeid} for index, nodeid in enumerate(ids) if nodeid in named]
-    report = {"format": _REPORT, "version": _VERSION, "tests": listed}
-    written = [{"worker": None, "tests": list(tests)} for tests in sequences]
-    text = json.dumps({**report, "sequences": written}, indent=1)
-    path.write_text(f"{text}\n", encoding="utf-8")
 
 
 def _sequences(data: Any) -> list[list[Mention]]:
     kind = data.get("format") if isinstance(data, dict) else None
-    if kind not in (_REPORT, _REPLAY):
+    if kind not in (REPORT_FORMAT, REPLAY_FORMAT):
         raise _Unusable(f"its format is {kind!r}")
-    if data.get("version") != _VERSION:
-        raise _Unusable(f"its version is {data.get('version')!r}, and only {_VERSION} is known here")
+    if data.get("version") != VERSION:
+        raise _Unusable(f"its version is {data.get('version')!r}, and only {VERSION} is known here")
     if "sequences" not in data:
         raise _Unusable("it has no sequences; reports of older versions of pytest-procpar have none")
     listed = [_tests_of(entry, place) for place, entry in enumerate(_list(data["sequences"], "sequences"))]
-    if kind == _REPORT:
+    if kind == REPORT_FORMAT:
         return _resolve(listed, _list(data.get("tests"), "tests"))
     return _number(listed)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
-import traceback
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from queue import Queue
 
 import pytest
@@ -15,14 +16,18 @@ from pytest_procpar.compat.nodes import Nodes
 from pytest_procpar.compat.output import end_progress_line, output_in_batches
 from pytest_procpar.compat.reports import add_finding_properties
 from pytest_procpar.compat.scheduling import OwnScheduling, make_scheduling
+from pytest_procpar.compat.streams import forget_hung_up_terminal
 from pytest_procpar.compat.xdist import NodeManager
-from pytest_procpar.core.insights import Rechecked
+from pytest_procpar.core.findings import Kind
+from pytest_procpar.core.insights import ENDED_EARLY, Rechecked
+from pytest_procpar.core.record import changed
 from pytest_procpar.core.run import Run
 from pytest_procpar.core.runrecord import RunRecord
 from pytest_procpar.ending import Ending, bug
 from pytest_procpar.loop import Loop
 from pytest_procpar.process.covdata import collect_coverage, recover_coverage
 from pytest_procpar.process.launch import Cluster
+from pytest_procpar.process.shortage import descriptor_limit, in_words, is_shortage, room_for_workers
 from pytest_procpar.process.signals import Signals
 from pytest_procpar.process.system import describe_status, monotonic
 from pytest_procpar.report.findingrecords import finding_records
@@ -37,19 +42,53 @@ _LANES = 2
 
 
 def start(config: pytest.Config, settings: Settings) -> None:
-    """Fork the fork server, and let the rest of this process's run be the controller's."""
-    controller = Controller(config, settings, Cluster(config, settings))
+    """Fork the fork server, and let the rest of this process's run be the controller's.
+
+    :raises pytest.UsageError: if that cannot be, or the system does not grant what it takes.
+    """
+    if not config.pluginmanager.hasplugin("reports"):
+        raise pytest.UsageError(
+            "-p no:reports: what a test reports cannot be carried from a worker without pytest's plugin "
+            "'reports'; leave that out, or run with -n 0 and without --isolate"
+        )
+    settings, note = _fit(config, settings)
+    try:
+        cluster = Cluster(config, settings)
+    except OSError as error:
+        if not is_shortage(error):
+            raise
+        raise pytest.UsageError(
+            f"-n {settings.workers}: no worker could be started: {in_words(error)}"
+        ) from None
+    controller = Controller(config, settings, cluster, note)
     config.add_cleanup(controller.close)
     config.pluginmanager.register(controller, "dsession")
+
+
+def _fit(config: pytest.Config, settings: Settings) -> tuple[Settings, str | None]:
+    """The settings with no more workers than there are descriptors for, and what to tell if these are fewer.
+
+    :raises pytest.UsageError: if a replay needs more.
+    """
+    wanted, fitting = settings.workers, room_for_workers(settings.workers)
+    if fitting == wanted:
+        return settings, None
+    note = f"only {fitting} of {wanted} workers fit into {descriptor_limit()} descriptors (ulimit -n)"
+    if settings.pinned:
+        raise pytest.UsageError(f"--replay: every sequence needs a worker, and {note}")
+    config.option.numprocesses, config.option.tx = fitting, ["popen"] * fitting
+    return changed(settings, workers=fitting), note
 
 
 class Controller:
     """The plugin that stands in the place of pytest's collection and test loop."""
 
-    def __init__(self, config: pytest.Config, settings: Settings, cluster: Cluster) -> None:
+    def __init__(self, config: pytest.Config, settings: Settings, cluster: Cluster, note: str | None) -> None:
         self._config = config
         self._settings = settings
         self._cluster = cluster
+        #: What to tell of the machine's limits; None if they allow what was asked for.
+        self._note = note
         self._run = Run(settings.run_options())
         self._terminal = Terminal(config)
         self._nodes = Nodes(config, settings.testrunuid)
@@ -59,6 +98,10 @@ class Controller:
         self._ending = Ending()
         self._run_record = RunRecord(settings.tests_a_process)
         self._rechecked = Rechecked()
+        #: Whether a signal other than SIGINT has ended the run.
+        self._terminated = False
+        #: Whether the fork server died during the re-check, which says so.
+        self._lost_server = False
         self._began = monotonic()
         self._loop = Loop(
             config,
@@ -85,6 +128,11 @@ class Controller:
         return self._nodes.manager
 
     @property
+    def run_record(self) -> RunRecord:
+        """What is known of the run."""
+        return self._run_record
+
+    @property
     def queue(self) -> Queue[object]:
         """Where pytest-xdist keeps what has happened and was not dealt with: here nothing."""
         return Queue()
@@ -104,12 +152,18 @@ class Controller:
         After all others, the header's `trylast` included: pytest-testmon's part of it makes entries that its
         workers cannot make.
         """
+        self._config.option.tx = ["popen"] * self._settings.workers  # an installed pytest-xdist has looked
         yield
         self._session = session
-        self._config.option.tx = ["popen"] * self._settings.workers
         self._terminal.prepare()
+        if self._note is not None:
+            self._terminal.remember(self._note)
         inputs = self._nodes.set_up(self._settings.workers)
         self._cluster.setup(inputs, dict(os.environ), os.getcwd(), shared_basetemp(self._config))
+        if self._cluster.warning is not None:
+            from pytest_procpar.process.start_method.forked_threads import tell_of_threads
+
+            tell_of_threads(self._config, self._cluster.warning, when="config")
         self._loop.begin(session, inputs)
         # There is time now: the fork server collects.
         self._make_fixture_manager(session)
@@ -127,17 +181,16 @@ class Controller:
         if foreign is not None:
             self._results.scheduling = foreign
             self._run.deal_by(foreign.lane)
-        with Signals() as signals, output_in_batches(self._config) as self._loop.show:
+        with Signals(self._cluster.kill) as signals, output_in_batches(self._config) as self._loop.show:
             self._cluster.listen_to(signals.fd)
             try:
-                while not self._loop.over:
-                    self._loop.step(signals)
-                self._look_into_failures(signals)
-                self._cluster.dismiss()
-                recover_coverage()
+                self._go_through(signals)
             except BaseException:
                 self._cluster.close()
                 raise
+            finally:
+                self._nodes.abandon()
+                self._terminated = signals.terminated_by is not None
         self._ending.tell(session)
         missing = list(self._run.unsettled())
         if missing:
@@ -147,6 +200,31 @@ class Controller:
             )
         return True
 
+    def _go_through(self, signals: Signals) -> None:
+        """Run the tests, then what has failed once more, and let the fork server end."""
+        try:
+            while not self._loop.over:
+                with self._enduring(signals):
+                    self._loop.step(signals)
+            with self._enduring(signals):
+                self._look_into_failures(signals)
+            self._cluster.dismiss()
+            recover_coverage()
+        finally:
+            if signals.asked:  # perhaps after the last test
+                self._cluster.hurry()
+
+    @contextmanager
+    def _enduring(self, signals: Signals) -> Iterator[None]:
+        """The end in order is no failure because the terminal has gone before its signal was heard."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno != errno.EIO or not signals.hung_up():
+                raise
+            forget_hung_up_terminal(self._config)
+            self._loop.heed(signals)
+
     def _look_into_failures(self, signals: Signals) -> None:
         """Run again what has failed, if the run has come to its end."""
         options, run_record = self._settings.recheck, self._run_record
@@ -154,36 +232,80 @@ class Controller:
             return
         if not run_record.ids:
             return
-        from pytest_procpar.confirm import Confirmer
-        from pytest_procpar.recheck import Recheck
+        try:
+            from pytest_procpar.confirm import Confirmer
+            from pytest_procpar.recheck import Recheck
+            from pytest_procpar.recount import make_trial, recount
+            from pytest_procpar.report.memory import known_findings, memory_of
+            from pytest_procpar.report.progress import Progress
+        except OSError as error:  # there is no descriptor left to read a module through
+            self._tell_findings(Rechecked(note=f"{ENDED_EARLY} {in_words(error)}"))
+            return
+
+        def say(line: str) -> None:
+            self._terminal.line(line)
+            self._loop.show()
+
+        progress = Progress(self._config, self._results.nodeid, monotonic, say)
 
         def ended() -> bool:
-            for signum in signals.caught():
-                if signum in (Signals.INT, Signals.TERM):
-                    self._loop.interrupted(signum)
+            self._loop.heed(signals)
+            progress.show()
             return self._ending.at_once
 
-        recheck = Recheck(options, run_record, monotonic() - self._began)
+        trial = make_trial(self._config, self._settings, self._cluster.method, run_record)
+        known = known_findings(self._config)
+        recheck = Recheck(options, run_record, monotonic() - self._began, progress, trial, known)
         end_progress_line(self._config)
-        self._terminal.line(f"\nre-checking {recheck.subject} (Ctrl-C ends it)")
-        self._loop.show()
-        base = shared_basetemp(self._config)
+        if recheck.subject:
+            self._terminal.show_failures()
+            progress.begins(f"re-checking {recheck.subject}", recheck.seconds)
+        base, inputs = shared_basetemp(self._config), self._nodes.inputs(least=_LANES)
+        if self._cluster.room is not None:  # a tree has a root, and a process that runs tests
+            inputs = inputs[: max(1, self._cluster.room // 2)]
         confirmer = Confirmer(self._config, run_record)
-        try:
-            recheck.run(self._cluster, self._nodes.inputs(least=_LANES), base, ended, signals.fd, confirmer)
-        except Exception:
-            self._loop.broke("the re-check", traceback.format_exc())
-        self._rechecked = recheck.result
-        findings = finding_records(recheck.result, self._results.nodeid)
+        size = self._loop.worker_memory
+        recheck.run(self._cluster, inputs, base, ended, signals.fd, confirmer, size)
+        progress.clear()
+        result = recheck.result
+        if not self._cluster.has_server():
+            self._lost_server = True
+            result = changed(result, note=result.note or "the fork server died during the re-check")
+        if recheck.blamed and self._settings.start_method is None:
+            left = list(self._run.unsettled())
+            say("\nas in a fresh interpreter:")
+            self._terminal.remember(recount(self._session, self._results, recheck.blamed, left))
+            if not left and not self._session.testsfailed:
+                self._ending.forgive(self._session)
+        memory_of(self._config).retried(recheck.retried)
+        self._tell_findings(result)
+
+    def _tell_findings(self, rechecked: Rechecked) -> None:
+        """Tell plugins and reports what the re-check has found; the summary follows."""
+        self._rechecked = rechecked
+        findings = finding_records(rechecked, self._results.nodeid)
+        if findings:
+            from pytest_procpar.report.memory import memory_of
+
+            memory_of(self._config).take(findings)
         self._config.hook.pytest_procpar_findings(config=self._config, findings=findings)
         add_finding_properties(self._config, findings)
+        if rechecked.coverage is not None:
+            from pytest_procpar.report.orders import tell_report
+
+            tell_report(self._config, rechecked.coverage)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Show the results so far when the machinery has broken: pytest leaves them out then."""
-        strict = self._settings.recheck.strict and self._rechecked.flagged
+        self._nodes.abandon()  # if the test loop has not been reached
+        # What is the fork's doing is no fault of the suite; where it counts as a failure it has failed.
+        kinds = {insight.finding.kind for insight in self._rechecked.flagged}
+        strict = self._settings.recheck.strict and kinds - {Kind.FORK_DEPENDENT}
         if strict and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if self._terminated:
+            self._terminal.count_not_run(map(self._results.nodeid, self._run.unsettled()))
         if self._ending.broken and session.exitstatus == pytest.ExitCode.INTERNAL_ERROR:
             self._terminal.show_summary(session.exitstatus)
 
@@ -196,7 +318,18 @@ class Controller:
         self._cluster.close()
         collect_coverage(self._config)
         status = self._cluster.server_status()
+        if self._cluster.stood_still():
+            sys.stderr.write(
+                "pytest-procpar: the fork server was killed at its exit, where it waited for a lock that "
+                "no thread could release\n"
+            )
+            return
         session: pytest.Session | None = getattr(self, "_session", None)  # none if configure failed
-        if status and session is not None and session.exitstatus in (0, pytest.ExitCode.TESTS_FAILED):
+        if (
+            status
+            and not self._lost_server
+            and session is not None
+            and session.exitstatus in (0, pytest.ExitCode.TESTS_FAILED)
+        ):
             sys.stderr.write(f"the fork server failed at its exit: {describe_status(status)}\n")
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR

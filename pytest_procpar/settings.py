@@ -17,18 +17,24 @@ from pytest_procpar.replayfile import REPLAY, Replay
 from pytest_procpar.values import checked, local_workers, parse_seconds
 
 __all__ = [
-    "RECHECKS", "START_METHODS", "RecheckOptions", "Settings", "WorkerOptions", "count_workers",
-    "has_pytest_forked", "isolating_marks", "read_settings", "start_method", "wants_recheck",
+    "INTERPRETER", "NO_RUN", "RECHECKS", "START_METHODS", "RecheckOptions", "Settings", "WorkerOptions",
+    "count_workers", "has_pytest_forked", "isolating_marks", "read_settings", "start_method", "wants_recheck",
 ]  # fmt: skip
 
+#: `sys.argv` and `sys.path` from before initial conftests have changed them.
+INTERPRETER = pytest.StashKey[tuple[list[str], list[str]]]()
+
 #: What can be re-checked.
-RECHECKS = ("failed", "all", "none")
+RECHECKS = ("failed", "known", "all", "deep", "none")
+
+#: More workers are taken for a slip: each is a process, and takes memory and descriptors of the controller.
+_MOST_WORKERS = 10_000
 
 #: How workers can be asked to be started.
 START_METHODS = ("auto", *(method.value for method in StartMethod))
 
 #: Options under which nothing is run in parallel because no test is run, or none to its end.
-_NO_RUN = (
+NO_RUN = (
     "collectonly", "help", "version", "showfixtures", "show_fixtures_per_test", "markers", "cacheshow",
     "setupplan", "setuponly",
 )  # fmt: skip
@@ -51,9 +57,15 @@ class RecheckOptions:
     cleaners: bool = False
     strict: bool = False
 
+    @property
+    def surveys(self) -> bool:
+        """Whether every test is looked into, whether or not it has failed."""
+        return self.what in ("all", "deep")
+
     def wanted(self, failures: int) -> bool:
         """Whether there is anything to run again after so many failures."""
-        return self.what == "all" or self.order is not None or (self.what == "failed" and failures > 0)
+        asked_for = self.surveys or self.what == "known" or self.order is not None
+        return asked_for or (self.what == "failed" and failures > 0)
 
 
 @record
@@ -145,14 +157,19 @@ def read_settings(config: pytest.Config) -> Settings | None:
         option.dist = "load"
     option.numprocesses = workers
     option.tx = ["popen"] * workers
-    if any(getattr(option, name, False) for name in _NO_RUN):
+    if any(getattr(option, name, False) for name in NO_RUN):
         return None
-    if getattr(option, "usepdb", False) or getattr(option, "trace", False):
+    debugging = [
+        name for name, dest in (("--trace", "trace"), ("--pdb", "usepdb")) if getattr(option, dest, 0)
+    ]
+    if debugging:
         if isolation is not None:
             raise pytest.UsageError(
-                f"{isolation}: a test in a process of its own cannot be debugged with --pdb"
+                f"{isolation}: a test in a process of its own cannot be debugged with {debugging[0]}"
             )
-        raise pytest.UsageError("--pdb is incompatible with distributing tests; try using -n0 or -nauto.")
+        raise pytest.UsageError(
+            f"{debugging[0]} is incompatible with distributing tests; try using -n0 or -nauto."
+        )
     if not hasattr(os, "fork"):
         raise pytest.UsageError(
             f"{isolation or '-n'}: this platform cannot fork, which is the only way of starting workers yet"
@@ -225,7 +242,14 @@ def _workers(config: pytest.Config) -> int:
         if option.numprocesses is not None:
             option.numprocesses, option.dist, option.tx = 0, "no", []
         return 0
-    return min(workers, limit) if limit else workers
+    workers = min(workers, limit) if limit else workers
+    if workers > _MOST_WORKERS:
+        name = "-n" if wanted is option.numprocesses else "--tx"
+        raise pytest.UsageError(
+            f"{name}: invalid value: {workers} workers: give at most {_MOST_WORKERS}; "
+            f"-n auto takes as many as there are processors"
+        )
+    return workers
 
 
 def count_workers(config: pytest.Config) -> None:
@@ -263,7 +287,8 @@ def wants_recheck(config: pytest.Config) -> bool:
     """Whether an option asks for a re-check, which takes a fork server: then there is a worker at least."""
     option = config.option
     more = (option.recheck_order, option.recheck_explain, option.recheck_cleaners, option.recheck_strict)
-    return option.recheck in ("failed", "all") or (option.recheck != "none" and any(more))
+    asked = any(more) or option.recheck_suggest is not None
+    return option.recheck != "none" and (option.recheck is not None or asked)
 
 
 def _recheck(config: pytest.Config) -> RecheckOptions:
@@ -273,12 +298,17 @@ def _recheck(config: pytest.Config) -> RecheckOptions:
         raise pytest.UsageError(
             f"procpar_recheck (ini option): invalid value {what!r}: give one of {', '.join(RECHECKS)}"
         )
+    if what == "known" and not config.pluginmanager.hasplugin("cacheprovider"):
+        raise pytest.UsageError(
+            "--recheck=known: what is known of tests is kept in pytest's cache, which is turned off: leave "
+            "-p no:cacheprovider out, or give another --recheck"
+        )
     return RecheckOptions(
         what=what,
         order=_order(option.recheck_order),
         budget=option.recheck_budget,
         tests=checked("--recheck-tests", option.recheck_tests, 1) or 1,
-        explain=option.recheck_explain,
+        explain=option.recheck_explain or option.recheck_suggest is not None,
         reported=option.procpar_report is not None,
         cleaners=option.recheck_cleaners,
         strict=option.recheck_strict,

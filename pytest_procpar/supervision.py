@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from pytest_procpar.core.model import TestIndex, WorkerId, worker_name
+from pytest_procpar.core.printable import printable_line
 from pytest_procpar.core.record import changed
 from pytest_procpar.core.vitals import Death, Stage, Vitals
 from pytest_procpar.process.clock import Clock
 from pytest_procpar.process.launch import Cluster
 from pytest_procpar.process.memory import OutOfMemory
-from pytest_procpar.process.system import DUMP_SIGNAL, describe_status, kernel_state, monotonic
+from pytest_procpar.process.system import DUMP_SIGNAL, KILLED, describe_status, kernel_state, monotonic
 from pytest_procpar.report.terminal import Terminal
 
 __all__ = ["LOST_SECONDS", "Supervisor"]
@@ -30,8 +31,6 @@ _CALM_SECONDS = 2.0
 
 #: How long a worker that cannot be understood any more may take to die by itself, in seconds.
 LOST_SECONDS = 0.5
-
-_KILLED = "killed by SIGKILL"
 
 
 class _Hang(NamedTuple):
@@ -76,6 +75,8 @@ class Supervisor:
         self._server_heard = clock.now()
         self._pinged = False
         self._memory: OutOfMemory | None = None
+        #: What is known of why nothing happens.
+        self.hint: Callable[[], str | None] = lambda: None
 
     def look_around(self) -> None:
         """See how things stand before any test runs; takes a moment."""
@@ -102,8 +103,11 @@ class Supervisor:
             self._status_at = None
             self._show_status(running, stacks=True)
         if self._quiet_at is not None and now >= self._quiet_at:
-            self._terminal.line(f"\nno test has ended for {self._next_quiet:g} s; running:")
+            self._terminal.notice(f"\nno test has ended for {self._next_quiet:g} s; running:")
             self._show_status(running, stacks=False)
+            hint = self.hint()
+            if hint is not None:
+                self._terminal.notice(f"    {hint}")
             self._quiet_at = now + self._next_quiet
             self._next_quiet *= 2
         for worker, (why, when) in list(self._lost.items()):
@@ -145,15 +149,15 @@ class Supervisor:
 
     def _show_status(self, running: Mapping[WorkerId, TestIndex], *, stacks: bool) -> None:
         if not running:
-            self._terminal.line("no test is running")
+            self._terminal.notice("no test is running")
         for worker, test in running.items():
             vitals = self._cluster.vitals(worker)
             where = f"{vitals.stage} since {max(0.0, monotonic() - vitals.since):.1f} s"
             who = f"[{worker_name(worker)}] pid {self._cluster.pid(worker)}"
-            self._terminal.line(f"{who} runs {self._nodeid(test)} ({where})")
+            self._terminal.notice(f"{who} runs {self._nodeid(test)} ({where})")
             text = self._cluster.stacks(worker).strip("\n") if stacks else ""
             for line in text.splitlines():
-                self._terminal.line(f"    {line}")
+                self._terminal.notice(f"    {line}")
 
     # --- hangs and deaths ---
 
@@ -192,6 +196,19 @@ class Supervisor:
         """
         self._lost[worker] = (why, self._clock.now() + grace)
 
+    def has_killed(self, worker: WorkerId, why: str) -> None:
+        """A worker is being killed, for no fault of what it runs."""
+        self._killed[worker] = why
+
+    def stood_still(self, worker: WorkerId, seconds: float) -> None:
+        """A worker is killed that has done nothing for so long, and will not; its stacks are written."""
+        self._hung[worker] = _Hang(seconds, "", self._cluster.vitals(worker))
+
+    @property
+    def silent_since(self) -> float:
+        """When a test has ended last, or the tests have become known, in seconds of the run's clock."""
+        return self._ended_at
+
     def had_lost(self, worker: WorkerId) -> bool:
         """Whether a dead worker was killed since its connection was ruined."""
         return worker in self._killed
@@ -204,21 +221,23 @@ class Supervisor:
         """All there is to know of a worker that is dead and has been listened to."""
         cause = reason or describe_status(status)
         self._lost.pop(worker, None)
-        out_of_memory = ""
+        out_of_memory, which = "", ""
         if worker in self._killed:
             cause = f"{cause}: {self._killed[worker]}"
-        elif cause == _KILLED and worker not in self._hung:
+        elif cause == KILLED and worker not in self._hung:
             which = self._memory.seen() if self._memory is not None else ""
             out_of_memory = (
-                f"the kernel has killed a process meanwhile, for want of {which}"
+                f"the kernel has killed a process meanwhile: {which} was exhausted"
                 if which
-                else "no kill for want of memory shows in the kernel's counters"
+                else "the kernel's counters show no out-of-memory kill"
             )
-        death = self._cluster.death(worker, cause, peak_memory, out_of_memory)
+        death = changed(
+            self._cluster.death(worker, cause, peak_memory, out_of_memory), is_starved=bool(which)
+        )
         hang = self._hung.get(worker)
         if hang is not None:
             stacks = death.stacks or f"no stacks: it did not take the signal. {hang.kernel}"
             return changed(death, vitals=hang.vitals, stacks=stacks)
         if death.vitals.note:
-            return changed(death, cause=f"{cause} ({death.vitals.note})")
+            return changed(death, cause=f"{cause} ({printable_line(death.vitals.note)})")
         return death

@@ -11,7 +11,8 @@ import pytest
 from pytest_procpar.gateways import parse_spec
 
 __all__ = [
-    "checked", "is_remote", "local_workers", "parse_count", "parse_numprocesses", "parse_seconds",
+    "checked", "is_remote", "local_workers", "parse_count", "parse_leaks", "parse_numprocesses",
+    "parse_seconds",
 ]  # fmt: skip
 
 
@@ -46,6 +47,18 @@ def parse_seconds(text: str) -> float:
     if not 0 <= seconds < math.inf:
         raise argparse.ArgumentTypeError(f"invalid value {text!r}: give a number of seconds from 0 up")
     return seconds
+
+
+def parse_leaks(text: str) -> str:
+    """The value of ``--leaks``: ``report`` or ``fail``.
+
+    :raises argparse.ArgumentTypeError: for anything else, such as the path after a bare ``--leaks``.
+    """
+    if text not in ("report", "fail"):
+        raise argparse.ArgumentTypeError(
+            f"invalid value {text!r}: give report or fail; before a path, write --leaks=report {text}"
+        )
+    return text
 
 
 def _whole(text: str, least: int, allowed: str) -> int:

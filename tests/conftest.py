@@ -9,9 +9,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
@@ -25,6 +26,10 @@ pytest_plugins = ["pytester"]
 TIMEOUT = 300.0
 #: Seconds that processes have for going away after the controller.
 GONE = 20.0
+#: Where the interpreter is one file with all that it links, threads of C code are taken for its own.
+unless_in_one_file = pytest.mark.skipif(
+    sys.version_info >= (3, 14), reason="an interpreter in one file is taken for the owner of such threads"
+)
 
 _MARKER = "PROCPAR_END_TO_END"
 _START = (
@@ -87,10 +92,13 @@ class Suite:
         self.give_basetemp = True
         self._mark = uuid.uuid4().hex
         self._reached: int | None = None
+        #: Not in the suite's folder, where what a re-check changes is put back.
+        self._records = self.path.with_name(f"{self.path.name}-records.jsonl")
         shutil.copy(Path(__file__).with_name("recorder.py"), self.path)
         for name in [name for name in os.environ if name.startswith(("PYTEST_", "COVERAGE_", "COV_CORE_"))]:
             monkeypatch.delenv(name)
         monkeypatch.setenv(_MARKER, self._mark)
+        monkeypatch.setenv("RECORDS", str(self._records))
         monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
         monkeypatch.setenv("PYTEST_PLUGINS", "pytest_procpar.plugin,recorder")
         monkeypatch.setenv("COLUMNS", "100")
@@ -134,23 +142,33 @@ class Suite:
         """Run pytest to its end."""
         return self.start(*args).finish(timeout)
 
-    def start(self, *args: str, process_group: int | None = None) -> Running:
-        """Start pytest; with `process_group` 0, in a process group of its own, as a shell does."""
+    def start(
+        self,
+        *args: str,
+        process_group: int | None = None,
+        by: Sequence[str] = (),
+        prepare: Callable[[], object] | None = None,
+    ) -> Running:
+        """Start pytest; with `process_group` 0, in a process group of its own, as a shell does.
+
+        :param by: a command that starts it.
+        :param prepare: called in the process before it becomes that program.
+        """
         with suppress(FileNotFoundError):
-            (self.path / "records.jsonl").unlink()
+            self._records.unlink()
         basetemp = [f"--basetemp={self.path / 'basetemp'}"] if self.give_basetemp else []
         process = self.pytester.popen(
-            [sys.executable, "-c", _START, *basetemp, *args],
+            [*by, sys.executable, "-c", _START, *basetemp, *args],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            preexec_fn=None if process_group is None else lambda: os.setpgid(0, process_group),
+            preexec_fn=prepare if process_group is None else lambda: os.setpgid(0, process_group),
         )
         return Running(self, process)
 
     def records(self) -> list[dict[str, Any]]:
         """What has been noted in the latest run."""
-        path = self.path / "records.jsonl"
+        path = self._records
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     # --- barriers and processes ---
@@ -184,12 +202,14 @@ class Suite:
 
     def await_gone(self, seconds: float = GONE) -> list[int]:
         """Wait until no such process is left; those that are."""
-        for pid in self.processes():
-            with suppress(ProcessLookupError):
-                fd = os.pidfd_open(pid)
-                select.select([fd], [], [], seconds)
-                os.close(fd)
-        return self.processes()
+        deadline = time.monotonic() + seconds
+        while (left := self.processes()) and time.monotonic() < deadline:
+            for pid in left:  # meanwhile one of them may start another one, which sees to its end
+                with suppress(ProcessLookupError):
+                    fd = os.pidfd_open(pid)
+                    select.select([fd], [], [], max(0.0, deadline - time.monotonic()))
+                    os.close(fd)
+        return left
 
     def close(self) -> None:
         """See everything gone, or kill it and say so."""

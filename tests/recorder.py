@@ -20,7 +20,9 @@ _HERE = Path(__file__).parent
 def note(kind: str, **facts: object) -> None:
     """Write a line: whole, whoever else writes."""
     line = json.dumps({"kind": kind, "pid": os.getpid(), "worker": worker(), **facts}) + "\n"
-    fd = os.open(_HERE / "records.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    fd = os.open(
+        os.environ.get("RECORDS") or _HERE / "records.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600
+    )
     try:
         os.write(fd, line.encode())
     finally:

@@ -340,6 +340,14 @@ class TestEnvironment:
     def test_every_contender_is_told_the_number_of_workers(self, name: str) -> None:
         assert "7" in " ".join(CONTENDERS[name].arguments(7))
 
+    def test_a_runner_of_its_own_is_told_the_interpreter_of_its_environment(self) -> None:
+        assert CONTENDERS[OURS].launcher("/env/bin/python") == ["/env/bin/python", "-m", "pytest"]
+        assert CONTENDERS["rstest"].launcher("/env/bin/python") == [
+            "/env/bin/rstest",
+            "--python",
+            "/env/bin/python",
+        ]
+
     def test_the_machine_is_described_without_its_vendor_suffix(self) -> None:
         assert machine.kernel("6.1.44-secret-host") == "6.1"
         assert machine.processor("x: y\nmodel name\t: Some  CPU\n") == "Some CPU"

@@ -142,6 +142,13 @@ def test_a_plugin_that_writes_nothing_is_not_taken_for_equal() -> None:
     assert "nothing to compare" in verdict.text()
 
 
+def test_a_view_can_keep_the_order_of_lines_that_have_something_in_common() -> None:
+    output = Output(terminal=True, by="t[0-9]")
+    assert view(output, "end\nt2 begins\nt1 begins\nt2 ends\nt1 ends", "/f") == [
+        "end", "t1 begins", "t1 ends", "t2 begins", "t2 ends",
+    ]  # fmt: skip
+
+
 def test_a_view_keeps_replaces_and_sorts() -> None:
     output = Output(terminal=True, keep="ran", replace=(("[0-9.]+ s", "TIME"),), sort=True)
     text = "\x1b[1mran b in 1.5 s  \nnoise\nran a in /project/x\n"

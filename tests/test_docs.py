@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
 
 import pytest_procpar
+from pytest_procpar.process.start_method.native_libraries import NATIVE_LIBRARIES
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = Path(pytest_procpar.__file__).parent
@@ -109,7 +111,28 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert not anchor or anchor in anchors(path), target
 
 
+def test_the_package_index_shows_the_readme_with_links_that_lead_out_of_a_checkout() -> None:
+    shown = distribution("pytest-procpar").read_text("METADATA")
+    links = re.findall(r"\]\(([^)]+)\)", str(shown))
+    assert any(link.endswith("docs/options.md") for link in links)
+    assert [link for link in links if not link.startswith(("https://", "#"))] == []
+
+
 @pytest.mark.parametrize("command", [".ci/example", ".ci/test"])
 def test_commands_of_the_readme_exist_and_can_be_started(command: str) -> None:
     assert f"`{command}`" in (ROOT / "README.md").read_text(encoding="utf-8")
     assert (ROOT / command).stat().st_mode & 0o111
+
+
+def test_the_table_of_native_libraries_is_that_of_the_code() -> None:
+    page = (ROOT / "docs" / "start-methods.md").read_text(encoding="utf-8")
+    _, _, rest = page.partition("| library | recognised by its file |")
+    shown = rest.partition("\n\n")[0].splitlines()[2:]
+    rows = []
+    for library in NATIVE_LIBRARIES:
+        marks = [f"`{pattern}`" for pattern in library.files]
+        marks += [f"threads `{library.threads}`"] if library.threads != "*" else []
+        marks[-1] += f" beside `{library.beside}`" if library.beside else ""
+        verdict = f"{'yes' if library.survives else 'no'}: {library.note}"
+        rows.append(f"| {library.name} | {', '.join(marks)} | {verdict} | {library.tried} |")
+    assert shown == rows

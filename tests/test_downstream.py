@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,12 +22,16 @@ from benchmarks.downstream.compare import (
     fold,
     parse_records,
     run_of,
+    start_method,
     summary_counts,
+    without_warnings,
 )
-from benchmarks.downstream.prepare import plugin_name
+from benchmarks.downstream.kept import key_of, load, save
+from benchmarks.downstream.prepare import plugin_name, tree_of
 from benchmarks.downstream.report import Result, Times
-from benchmarks.downstream.run import Cost, is_parallel
-from benchmarks.downstream.suites import SUITES, select
+from benchmarks.downstream.run import Cost, is_parallel, limit_of, logs_of
+from benchmarks.downstream.suites import SUITES, Suite, select
+from benchmarks.downstream.table import BEGIN, END, Head, updated
 
 
 def run_with(*outcomes: tuple[str, str], status: int = 0, **summary: int) -> Run:
@@ -157,6 +166,13 @@ def test_warnings_are_told_apart_from_other_totals() -> None:
     assert not found.equal
 
 
+def test_warnings_of_a_compiler_can_be_left_out_and_nothing_else() -> None:
+    both = run_with(("t", "passed"), passed=1, warning=1), run_with(("t", "failed"), failed=1)
+    found = without_warnings(compare(*both))
+    assert not found.warnings
+    assert (found.tests, found.totals) == (compare(*both).tests, compare(*both).totals)
+
+
 WARNED = Comparison((), (), (Difference("summary: warning", "1", "3"),))
 FAILED = Comparison((Difference("t", "passed", "failed", "boom"),), (), WARNED.warnings)
 
@@ -263,3 +279,174 @@ def test_each_suite_is_pinned_and_named_once() -> None:
 
 def test_each_deselection_has_a_reason() -> None:
     assert all(reason for suite in SUITES for _, reason in suite.deselect)
+
+
+def test_each_requirement_of_a_suite_is_pinned() -> None:
+    assert not [word for suite in SUITES for word in suite.requirements if "==" not in word]
+
+
+def test_extras_are_installed_but_not_downloaded() -> None:
+    suite = Suite("some", "1.2", extras=("a", "b"))
+    assert (suite.requirement, suite.full_requirement) == ("some==1.2", "some[a,b]==1.2")
+
+
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        ("2 workers [3 items]\n", ("fork", "")),
+        (
+            "x\nprocpar: start method spawn, since a.py:1 reads (it) "
+            "(ini: procpar_start_method pins a method, procpar_fork_safe vouches for what is safe)\ny",
+            ("spawn", "a.py:1 reads (it)"),
+        ),
+        (
+            "procpar: start method fork-early, since /w/lib/python3/site-packages/a/b.py:1 reads it\n",
+            ("fork-early", "a/b.py:1 reads it"),
+        ),
+    ],
+)
+def test_start_method_is_told_by_the_line_that_gives_the_reason(
+    output: str, expected: tuple[str, str]
+) -> None:
+    assert start_method(output) == expected
+    run = run_of([], 0, output)
+    assert (run.start_method, run.start_reason) == expected
+
+
+def test_a_parallel_run_may_take_longer_than_plain_but_not_for_ever() -> None:
+    assert Cost(1.0, 1.0, 0).wall < limit_of(Cost(1.0, 1.0, 0)) < limit_of(Cost(20.0, 20.0, 0))
+    assert limit_of(Cost(1e6, 1.0, 0)) < 1e6
+
+
+def test_what_would_shadow_the_installed_project_is_removed_from_its_sdist(tmp_path: Path) -> None:
+    sdists = tmp_path / "sdists"
+    sdists.mkdir()
+    with tarfile.open(sdists / "some-1.tar.gz", "w:gz") as archive:
+        for name in ("some/native.py", "tests/test_it.py", "pyproject.toml"):
+            file = tarfile.TarInfo(f"some-1/{name}")
+            archive.addfile(file, io.BytesIO())
+    for _ in range(2):
+        tree = tree_of(Suite("some", "1", drop=("some", "pyproject.toml")), tmp_path)
+        assert [path.name for path in tree.iterdir()] == ["tests"]
+
+
+def test_suite_that_is_installed_needs_no_sdist(tmp_path: Path) -> None:
+    assert list(tree_of(Suite("some", "1", installed=True), tmp_path).iterdir()) == []
+
+
+# --- what is kept ---
+
+
+def test_a_kept_run_is_found_again_by_its_key_alone(tmp_path: Path) -> None:
+    suite, cost = Suite("some", "1"), Cost(1.5, 0.5, 1)
+    logs = logs_of("some", "-n 2", tmp_path)
+    key = key_of(suite, "-n 2", "pytest==9", "procpar")
+    assert load(logs, key) is None
+    save(logs, key, cost)
+    assert load(logs, key) == cost
+    assert load(logs, key_of(suite, "-n 2", "pytest==9", "procpar==2")) is None
+
+
+def test_a_torn_note_of_a_run_is_none(tmp_path: Path) -> None:
+    logs = logs_of("some", "-n 2", tmp_path)
+    key = key_of(Suite("some", "1"), "-n 2", "pytest==9", "procpar")
+    save(logs, key, Cost(1.5, 0.5, 1))
+    logs.kept.write_text(logs.kept.read_text()[:-3])
+    assert load(logs, key) is None
+
+
+@pytest.mark.parametrize("changed", [{"version": "2"}, {"args": ("t",)}, {"requirements": ("x==1",)}])
+def test_a_run_of_a_changed_suite_is_another(changed: dict[str, Any]) -> None:
+    one, two = Suite("some", "1"), replace(Suite("some", "1"), **changed)
+    assert key_of(one, "-n 2", "p", "q") != key_of(two, "-n 2", "p", "q")
+
+
+def test_a_remark_about_a_suite_changes_no_run() -> None:
+    one, two = Suite("some", "1"), Suite("some", "1", notes="n", differs="d", quick=True)
+    assert key_of(one, "-n 2", "p", "q") == key_of(two, "-n 2", "p", "q")
+
+
+def test_a_wheel_is_known_by_its_content_and_plain_runs_do_not_ask_for_it(tmp_path: Path) -> None:
+    suite, wheel = Suite("some", "1"), tmp_path / "some.whl"
+    keys = []
+    for content in (b"one", b"two"):
+        wheel.write_bytes(content)
+        keys.append([key_of(suite, options, "p", str(wheel)) for options in ("", "-n 2")])
+    assert keys[0][0] == keys[1][0]
+    assert keys[0][1] != keys[1][1]
+
+
+def test_files_of_different_runs_are_different(tmp_path: Path) -> None:
+    runs = [("", False), ("", True), ("-n 2", False), ("-n 4 --dist loadfile", False), ("-n 4", False)]
+    assert len({logs_of("some", options, tmp_path, again).output for options, again in runs}) == len(runs)
+
+
+# --- the table in the documentation ---
+
+PAGE = f"before\n{BEGIN}\n{END}\nafter\n"
+HEAD = Head("CPython 3.11, pytest 9", "median of 3 rounds")
+TABLE_RUNS = ("", "-n 2", "-n 4")
+
+
+def result_of(suite: Suite, **comparisons: Comparison) -> Result:
+    plain = run_with(("t", "passed"), passed=1, deselected=7)
+    found = {
+        options: comparisons.get(name, Comparison((), (), ()))
+        for name, options in zip("ab", ("-n 2", "-n 4"), strict=True)
+    }
+    return Result(suite.name, plain=plain, comparisons=found, start_method="fork", explained=suite.differs)
+
+
+def line_of(text: str, name: str) -> str:
+    return next(line for line in text.splitlines() if line.startswith(f"| {name} |"))
+
+
+def test_row_tells_version_tests_start_method_and_what_differs() -> None:
+    suite = Suite("some", "1.2", notes="A | B.")
+    text = updated(PAGE, [(suite, result_of(suite, b=FAILED))], [suite], TABLE_RUNS, HEAD)
+    expected = "| some | 1.2 | 1 passed | fork | equal | 1 tests; warnings 1/3 | - | A \\| B. |"
+    assert line_of(text, "some") == expected
+    assert text.startswith("before\n")
+    assert text.endswith("\nafter\n")
+
+
+def test_row_tells_why_the_start_method_is_not_fork() -> None:
+    suite = Suite("some", "1.2")
+    result = result_of(suite)
+    result.start_method, result.start_reason = "spawn", "a.py:1 reads it"
+    assert "| spawn: a.py:1 reads it |" in updated(PAGE, [(suite, result)], [suite], TABLE_RUNS, HEAD)
+
+
+def test_known_difference_is_told_in_the_notes_if_it_was_seen() -> None:
+    suite = Suite("some", "1.2", differs="It counts processes.")
+    rows = [
+        line_of(updated(PAGE, [(suite, result)], [suite], TABLE_RUNS, HEAD), "some")
+        for result in (result_of(suite, a=FAILED), result_of(suite))
+    ]
+    assert "| see notes | equal | - | It counts processes. |" in rows[0]
+    assert "It counts" not in rows[1]
+
+
+def test_what_was_not_run_keeps_its_row_and_what_is_no_suite_any_more_goes() -> None:
+    one, two, gone = (Suite(name, "1") for name in ("one", "two", "gone"))
+    text = updated(PAGE, [(s, result_of(s)) for s in (one, gone)], [one, gone], TABLE_RUNS, HEAD)
+    text = updated(text, [(two, result_of(two))], [two, one], TABLE_RUNS, HEAD)
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    assert [line.split(" | ")[0] for line in lines] == ["| suite", "| two", "| one"]
+
+
+def test_wall_ratio_stays_until_it_is_measured_again() -> None:
+    suite = Suite("some", "1.2", notes="x | y")
+    result = result_of(suite)
+    result.times = times([2.0], [1.0])
+    text = updated(PAGE, [(suite, result)], [suite], TABLE_RUNS, HEAD)
+    assert "by that of a plain run: median of 3 rounds." in text
+    text = updated(text, [(suite, result_of(suite))], [suite], TABLE_RUNS, Head("CPython 3.12", "never"))
+    assert "| 0.50 | x" in line_of(text, "some")
+    assert "Latest run: CPython 3.12." in text
+    assert "median of 3 rounds" in text
+
+
+def test_the_page_has_a_place_for_the_table() -> None:
+    page = Path(__file__).parents[1].joinpath("docs", "compatibility.md").read_text(encoding="utf-8")
+    assert updated(page, [], SUITES, TABLE_RUNS, HEAD)

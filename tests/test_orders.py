@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,8 @@ from benchmarks.orders.planting import suite_of
 from benchmarks.orders.real import CASES, Case, Known
 from benchmarks.orders.real import judge as judge_real
 from benchmarks.orders.writing import nodeid, write
+from pytest_procpar.core.covering import orders_by_test
+from pytest_procpar.core.model import TestIndex
 
 A, B = frozenset({"environ:A"}), frozenset({"module:B"})
 POLLUTER, VICTIM, CLEANER = Behaviour(sets=A), Behaviour(victim_of=A), Behaviour(clears=A)
@@ -93,6 +97,26 @@ def test_all_that_is_planted_in_a_small_suite_is_found_and_named_rightly(seed: i
     assert (verdict.found["brittle"], verdict.found["nio"], verdict.found["plain"]) == (2, 1, 2)
 
 
+@pytest.mark.parametrize(("tests", "seed"), [(100, 0), (100, 1), (200, 2), (300, 3)])
+def test_few_orders_show_all_that_neither_the_order_of_the_tests_nor_its_reverse_does(
+    tests: int, seed: int
+) -> None:
+    suite = suite_of(tests, seed, hidden=True)
+    places = [TestIndex(at) for at, one in enumerate(suite) if not (one.wrong and one.crashes)]
+    left = {at for at in places if suite[at].needs or not suite[at].victim_of <= suite[at].sets}
+    left -= _shown(suite, places) | _shown(suite, places[::-1])
+    assert len(left) >= 7
+    for order in islice(orders_by_test(places, list(map(str, places)), ""), 50):
+        left -= _shown(suite, order)
+    assert not left
+
+
+def _shown(suite: Sequence[Behaviour], order: Sequence[TestIndex]) -> set[int]:
+    """The victims that fail, and the brittle tests that pass."""
+    ended = in_fresh_processes(suite, order)
+    return {at for at, (word, _) in ended.items() if (word == "passed") == bool(suite[at].needs)}
+
+
 class TestTheJudge:
     SUITE = (POLLUTER, HEALTHY, VICTIM)
     WORDS = ("passed", "passed", "failed")
@@ -121,6 +145,14 @@ class TestTheJudge:
         verdict = judge(suite, report(["passed"] * 3))
         assert verdict.deviations == []
         assert verdict.missed == {"victim": 1}
+
+    def test_of_a_deep_search_it_is_demanded_and_that_nearly_all_was_tried(self) -> None:
+        suite = (POLLUTER, CLEANER, VICTIM)
+        orders = {"orders": {"tried": 1.0}}
+        right = report(["passed"] * 3, finding(2, "victim", 0))
+        assert judge(suite, right | orders, deep=True).deviations == []
+        assert judge(suite, report(["passed"] * 3) | orders, deep=True).deviations
+        assert judge(suite, right | {"orders": {"tried": 0.9}}, deep=True).deviations
 
     def test_a_run_that_was_not_as_the_model_says_is_a_deviation(self) -> None:
         assert judge(self.SUITE, report(["passed"] * 3)).deviations

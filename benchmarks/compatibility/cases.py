@@ -19,6 +19,7 @@
     keep = "passed|failed"                      # only lines in which this is found
     replace = [["[0-9.]+ s", "TIME"]]           # what may differ, in the order given
     sort = true                                 # the order of lines may differ
+    by = "test_\\w+"                             # it may not between lines in which this finds the same
     explained = "why they differ"               # a difference is known and is not a failure
 
 Paths are those in the folder that the suite runs in. A ``script`` is run there by the environment's Python
@@ -65,6 +66,8 @@ class Output:
         keep: A regular expression: only lines in which it is found count.
         replace: (regular expression, replacement), applied in this order.
         sort: Whether the order of lines does not count.
+        by: A regular expression: the order counts only between lines in which it finds the same; empty if it
+            counts between all.
         explained: Why a difference is none; empty if it is one.
     """
 
@@ -74,6 +77,7 @@ class Output:
     keep: str = ""
     replace: tuple[tuple[str, str], ...] = ()
     sort: bool = False
+    by: str = ""
     explained: str = ""
 
     @property
@@ -182,7 +186,7 @@ def _output(given: Mapping[str, Any], folder: Path, where: str) -> Output:
         raise CaseError(f"{where}: it takes one of file, terminal and script")
     if made.script and not (folder / made.script).is_file():
         raise CaseError(f"{where}: {made.script} is not there")
-    for pattern in (made.keep, *(pair[0] for pair in made.replace)):
+    for pattern in (made.keep, made.by, *(pair[0] for pair in made.replace)):
         if not _compiles(pattern):
             raise CaseError(f"{where}: {pattern!r} is no regular expression")
     if any(len(pair) != 2 for pair in made.replace):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import platform
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from benchmarks.compatibility.cases import Case
 from benchmarks.compatibility.judge import Verdict
+from benchmarks.page_table import between, escaped, rows_of
 
 __all__ = ["BEGIN", "END", "update"]
 
@@ -18,7 +18,6 @@ _HEAD = (
     "| case | version | start method | outcomes | output | notes |",
     "|---|---|---|---|---|---|",
 )
-_ROW = re.compile(r"^\| ([^|]+?) \|")
 
 
 def _word(different: bool, explained: bool) -> str:
@@ -36,8 +35,7 @@ def row(verdict: Verdict) -> str:
         output = _word(bool(verdict.outputs), verdict.outputs_explained)
         cells = [methods, outcomes, output if case.output else "-"]
     notes = " ".join(filter(None, [case.notes, *verdict.explained]))
-    words = [case.name, verdict.version or "-", *cells, " ".join(notes.split()).replace("|", r"\|")]
-    return f"| {' | '.join(words)} |"
+    return escaped([case.name, verdict.version or "-", *cells, notes])
 
 
 def updated(text: str, verdicts: Iterable[Verdict], cases: Sequence[Case], pytest: str) -> str:
@@ -46,16 +44,12 @@ def updated(text: str, verdicts: Iterable[Verdict], cases: Sequence[Case], pytes
     Raises:
         ValueError: One of the markers is missing.
     """
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise ValueError(f"there must be one line {BEGIN!r} and one {END!r}")
-    before, rest = text.split(BEGIN)
-    old, after = rest.split(END)
-    rows = {found[1]: line for line in old.splitlines() if (found := _ROW.match(line))}
+    rows = rows_of(text, BEGIN, END)
     rows.update((verdict.case.name, row(verdict)) for verdict in verdicts)
     known = [rows[case.name] for case in cases if case.name in rows]
     python = ".".join(platform.python_version_tuple()[:2])
     head = f"Latest run: {platform.python_implementation()} {python}, {pytest.replace('==', ' ')}."
-    return "\n".join([before + BEGIN, "", head, "", *_HEAD, *known, "", END]) + after
+    return between(text, BEGIN, END, [head, "", *_HEAD, *known])
 
 
 def update(path: Path, verdicts: Iterable[Verdict], cases: Sequence[Case], pytest: str) -> None:

@@ -25,7 +25,14 @@ def view(output: Output, text: str, folder: str) -> list[str]:
         lines = [line for line in lines if re.search(output.keep, line)]
     for pattern, by in (*_ALWAYS, *output.replace):
         lines = [changed for line in lines if (changed := re.sub(pattern, by, line)) or not line]
+    if output.by:
+        return sorted(lines, key=lambda line: _found(output.by, line))
     return sorted(lines) if output.sort else lines
+
+
+def _found(pattern: str, line: str) -> str:
+    found = re.search(pattern, line)
+    return found[0] if found else ""
 
 
 def difference(plain: list[str], parallel: list[str]) -> str:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
+import os
+import platform
 import signal
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.downstream import report
-from benchmarks.downstream.compare import compare
+from benchmarks.downstream.compare import Comparison, Run, compare, without_warnings
+from benchmarks.downstream.kept import key_of, load, save
 from benchmarks.downstream.prepare import (
     Prepared,
     PrepareError,
@@ -20,12 +25,23 @@ from benchmarks.downstream.prepare import (
     recorder_folder,
 )
 from benchmarks.downstream.report import Result, Times
-from benchmarks.downstream.run import PLAIN, measure, record
+from benchmarks.downstream.run import (
+    PLAIN,
+    Cost,
+    is_parallel,
+    limit_of,
+    logs_of,
+    measure,
+    read,
+    record,
+)
 from benchmarks.downstream.suites import SUITES, Suite, select
+from benchmarks.downstream.table import Head, updated
 
-RUNS = ("-n 2", "-n 4", "-n 2 --dist loadfile", "-n 4 --dist loadfile")
+RUNS = (PLAIN, "-n 2", "-n 4 --dist loadfile", "-n 2 --start-method=spawn")
 TIMED = "-n 2"
 _CHECKOUT = Path(__file__).resolve().parents[2]
+_TABLE = _CHECKOUT / "docs" / "compatibility.md"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -37,9 +53,15 @@ def parser() -> argparse.ArgumentParser:
         "--runs", nargs="*", default=list(RUNS), metavar="OPTIONS", help='"" is plain once more'
     )
     made.add_argument("--work", type=Path, help="cache of downloads and environments")
-    made.add_argument("--time", type=int, default=0, metavar="ROUNDS", help="time plain and -n 2")
+    made.add_argument(
+        "--measure", type=int, nargs="?", const=3, default=0, metavar="ROUNDS", help="time plain and -n 2"
+    )
+    made.add_argument("--fresh", action="store_true", help="run again what the work folder has results of")
     made.add_argument("--plugin", default=str(_CHECKOUT), help="requirement, wheel or checkout")
     made.add_argument("--pytest", default="pytest==9.2.0", help="requirement of pytest")
+    made.add_argument(
+        "--table", action="store_true", help="write rows in docs/compatibility.md; a run of all does"
+    )
     made.add_argument("--output", type=Path, help="write the tables to this file, too")
     made.add_argument("--json", type=Path, help="write everything found to this file")
     return made
@@ -49,20 +71,62 @@ def _say(text: str) -> None:
     print(text, flush=True)
 
 
-def check(prepared: Prepared, runs: Sequence[str], work: Path, result: Result) -> None:
+@dataclass(frozen=True)
+class Recording:
+    """Runs suites, unless a run of the same is kept.
+
+    Attributes:
+        work: Folder of what is kept.
+        pytest: Requirement.
+        plugin: Requirement, or a wheel's path.
+        fresh: Whether what is kept is not used.
+    """
+
+    work: Path
+    pytest: str
+    plugin: str
+    fresh: bool
+
+    def run(self, prepared: Prepared, options: str, before: Cost | None = None) -> tuple[Run, Cost]:
+        """The run, and what it cost. ``before``: of the plain run that it is compared with."""
+        again = before is not None and not is_parallel(options)
+        logs = logs_of(prepared.suite.name, options, self.work, again)
+        key = key_of(prepared.suite, options, self.pytest, self.plugin, again)
+        cost = None if self.fresh else load(logs, key)
+        if cost is None:
+            limit = (limit_of(before),) if before else ()
+            cost = record(prepared, options, logs, recorder_folder(self.work), *limit)
+            save(logs, key, cost)
+        return read(logs, cost), cost
+
+
+def check(prepared: Prepared, runs: Sequence[str], recording: Recording, result: Result) -> None:
     """Run the suite plainly and in each of ``runs``, say and store what differs."""
-    recorder = recorder_folder(work)
-    plain, cost = record(prepared, PLAIN, work, recorder)
+    plain, cost = recording.run(prepared, PLAIN)
     result.plain = plain
     counts = report.counts_text(plain.summary)
     _say(f"{result.suite}: plain exits {plain.status} after {cost.wall:.1f} s: {counts}")
     if plain.status not in (0, 1) or not plain.outcomes:
         result.error = f"plain pytest exits {plain.status}, which is no base to compare with"
         return
-    for options in runs:
-        found = compare(plain, record(prepared, options, work, recorder)[0])
-        result.comparisons[options] = found
-        _say(report.comparison_text(options, found, result.waived))
+    if PLAIN in runs:
+        first, plain = plain, recording.run(prepared, PLAIN, cost)[0]
+        result.plain = plain
+        _tell_run(result, PLAIN, without_warnings(compare(first, plain)))
+    for options in filter(is_parallel, runs):
+        if prepared.suite.no_spawn and "spawn" in options:
+            continue
+        run, spent = recording.run(prepared, options, cost)
+        _tell_run(result, options, compare(plain, run))
+        if "--start-method" not in options and not result.start_method:
+            result.start_method, result.start_reason = run.start_method, run.start_reason
+            why = f": {run.start_reason}" if run.start_reason else ""
+            _say(f"    {cost.cpu:.1f} s and {spent.cpu:.1f} s of processor time, {run.start_method}{why}")
+
+
+def _tell_run(result: Result, options: str, found: Comparison) -> None:
+    result.comparisons[options] = found
+    _say(report.comparison_text(options, found, result.waived))
 
 
 def timed(prepared: Prepared, rounds: int, work: Path) -> Times:
@@ -73,18 +137,26 @@ def timed(prepared: Prepared, rounds: int, work: Path) -> Times:
 
 def examine(suite: Suite, args: argparse.Namespace, plugin: str, work: Path) -> Result:
     """All that was asked for of one suite; never raises for what a suite does."""
-    result = Result(f"{suite.name} {suite.version}", waived=suite.varying_warnings)
+    result = Result(f"{suite.name} {suite.version}", waived=suite.varying_warnings, explained=suite.differs)
     try:
         prepared = prepare(suite, args.pytest, plugin, work)
-        if args.runs or not args.time:
-            check(prepared, args.runs, work, result)
-        if args.time and not result.error:
-            result.times = timed(prepared, args.time, work)
+        if args.runs or not args.measure:
+            recording = Recording(work, args.pytest, plugin, args.fresh)
+            check(prepared, args.runs, recording, result)
+        if args.measure and not result.error:
+            result.times = timed(prepared, args.measure, work)
     except PrepareError as error:
         result.error = str(error)
     if result.error:
         _say(f"{result.suite}: {result.error}")
     return result
+
+
+def _head(args: argparse.Namespace) -> Head:
+    python = ".".join(platform.python_version_tuple()[:2])
+    run = f"{platform.python_implementation()} {python}, {args.pytest.replace('==', ' ')}"
+    today = datetime.date.today().isoformat()
+    return Head(run, f"median of {args.measure} rounds in turns, {today}, {os.cpu_count()} processors")
 
 
 def _tables(results: Sequence[Result], runs: Sequence[str]) -> str:
@@ -112,11 +184,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     except PrepareError as error:
         _say(str(error))
         return 2
-    results = [examine(suite, args, plugin, work) for suite in suites if suite not in old]
+    results = [(suite, examine(suite, args, plugin, work)) for suite in suites if suite not in old]
+    return _tell(results, args)
+
+
+def _tell(found: Sequence[tuple[Suite, Result]], args: argparse.Namespace) -> int:
+    """Print and write what was found; the exit status."""
+    results = [result for _, result in found]
     text = _tables(results, args.runs)
     _say(f"\n{text}")
     if args.output:
         args.output.write_text(text + "\n", encoding="utf-8")
+    if args.table or (args.suites == "all" and args.plugin == str(_CHECKOUT) and tuple(args.runs) == RUNS):
+        page = _TABLE.read_text(encoding="utf-8")
+        _TABLE.write_text(updated(page, found, SUITES, args.runs, _head(args)), encoding="utf-8")
     if args.json:
         args.json.write_text(json.dumps(report.as_json(results), indent=1) + "\n", encoding="utf-8")
     return 2 if any(r.error for r in results) else int(not all(r.good for r in results))

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, replace
 
 _SUMMARY = re.compile(r"^(?:=+ )?((?:no tests ran|\d+ [a-z]+(?: [a-z]+)*)(?:, \d+ .*)?) in [\d.]+s")
 _COUNT = re.compile(r"(\d+) ([a-z]+(?: [a-z]+)*)")
+_START = re.compile(r"^procpar: start method (fork-early|spawn), since (.+?)(?: \(ini: .*)?$", re.MULTILINE)
+_INSTALLED = re.compile(r"\S*/site-packages/")
 _SINGULAR = {"warnings": "warning", "errors": "error"}
 
 
@@ -78,12 +80,22 @@ class Run:
         status: Exit status; negative for a signal.
         summary: Counts of the closing line, see `summary_counts`.
         reasons: The last reason given for a test.
+        start_method: How workers were started, by the line that says so: "fork" if there is none.
+        start_reason: Why it was not "fork"; empty if it was.
     """
 
     outcomes: Counter[tuple[str, str]]
     status: int
     summary: Mapping[str, int]
     reasons: Mapping[str, str] = field(default_factory=dict)
+    start_method: str = "fork"
+    start_reason: str = ""
+
+
+def start_method(output: str) -> tuple[str, str]:
+    """How the workers of the run that printed ``output`` were started, and why if it is not "fork"."""
+    found = _START.search(output)
+    return (found[1], _INSTALLED.sub("", found[2])) if found else ("fork", "")
 
 
 def run_of(reports: Iterable[Report], status: int, output: str) -> Run:
@@ -96,7 +108,7 @@ def run_of(reports: Iterable[Report], status: int, output: str) -> Run:
             outcomes[report.nodeid, outcome] += 1
             if report.reason:
                 reasons[report.nodeid] = report.reason
-    return Run(outcomes, status, summary_counts(output), reasons)
+    return Run(outcomes, status, summary_counts(output), reasons, *start_method(output))
 
 
 @dataclass(frozen=True)
@@ -164,3 +176,8 @@ def compare(plain: Run, parallel: Run) -> Comparison:
             kind = warnings if word == "warning" else totals
             kind.append(Difference(f"summary: {word}", str(before), str(after)))
     return Comparison(_different_tests(plain, parallel), tuple(totals), tuple(warnings))
+
+
+def without_warnings(found: Comparison) -> Comparison:
+    """``found`` but for warnings: compilers warn once, where no compiled file is yet."""
+    return replace(found, warnings=())

@@ -18,6 +18,8 @@ from pathlib import Path
 from benchmarks.downstream.suites import Suite
 
 RECORDER = "downstream_recorder"
+#: What is not imported need not be compiled.
+_QUIET = ("--quiet", "--disable-pip-version-check", "--no-compile")
 
 
 class PrepareError(RuntimeError):
@@ -123,10 +125,9 @@ def _fingerprint(words: list[str]) -> str:
     return digest.hexdigest()
 
 
-def environment(suite: Suite, sdist: Path, pytest: str, plugin: str, folder: Path) -> None:
+def environment(suite: Suite, pytest: str, plugin: str, folder: Path) -> None:
     """Make ``folder`` a virtual environment with the project, its requirements, pytest and plugin."""
-    extras = f"[{','.join(suite.extras)}]" if suite.extras else ""
-    install([f"{sdist}{extras}", *suite.requirements, pytest], plugin, folder)
+    install([suite.full_requirement, *suite.requirements, pytest], plugin, folder)
 
 
 def install(base: list[str], plugin: str, folder: Path) -> None:
@@ -137,10 +138,10 @@ def install(base: list[str], plugin: str, folder: Path) -> None:
     """
     stamp, plugin_stamp = folder / "stamp", folder / "plugin-stamp"
     python = folder / "bin" / "python"
-    pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    pip = (sys.executable, "-m", "pip", "--python", python, "install", *_QUIET)
     if not stamp.exists() or stamp.read_text() != _fingerprint(base):
         shutil.rmtree(folder, ignore_errors=True)
-        call("making an environment", sys.executable, "-m", "venv", folder)
+        call("making an environment", sys.executable, "-m", "venv", "--without-pip", folder)
         call(f"installing into {folder.name}", *pip, *base)
         stamp.write_text(_fingerprint(base))
     fingerprint = _fingerprint([plugin])
@@ -160,10 +161,24 @@ def recorder_folder(work: Path) -> Path:
     return folder
 
 
+def tree_of(suite: Suite, work: Path) -> Path:
+    """The suite's sdist unpacked, or an empty folder where its tests are those that are installed."""
+    if suite.installed:
+        tree = work / "trees" / f"{suite.name}-{suite.version}-installed"
+        tree.mkdir(parents=True, exist_ok=True)
+        return tree
+    tree = unpack(download(suite, work / "sdists"), work / "trees")
+    for path in suite.drop:
+        if (tree / path).is_file():
+            (tree / path).unlink()
+        else:
+            shutil.rmtree(tree / path, ignore_errors=True)
+    return tree
+
+
 def prepare(suite: Suite, pytest: str, plugin: str, work: Path) -> Prepared:
     """Everything that must be there before ``suite`` can run. Raises `PrepareError`."""
-    sdist = download(suite, work / "sdists")
-    tree = unpack(sdist, work / "trees")
+    tree = tree_of(suite, work)
     venv = work / "venvs" / f"{suite.name}-{plugin_name(plugin)}"
-    environment(suite, sdist, pytest, plugin, venv)
+    environment(suite, pytest, plugin, venv)
     return Prepared(suite, venv / "bin" / "pytest", tree / suite.cwd)

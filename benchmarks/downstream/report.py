@@ -55,6 +55,9 @@ class Result:
         plain: The plain run, once there was one.
         comparisons: By the options of the run that was compared with it.
         waived: Why differing numbers of warnings do not count; else empty.
+        explained: Why other differences do not count; else empty.
+        start_method: The one of a run that could choose; empty if there was none.
+        start_reason: Why that is not "fork"; else empty.
         times: When asked for.
     """
 
@@ -63,15 +66,21 @@ class Result:
     plain: Run | None = None
     comparisons: dict[str, Comparison] = field(default_factory=dict)
     waived: str = ""
+    explained: str = ""
+    start_method: str = ""
+    start_reason: str = ""
     times: Times | None = None
 
     @property
     def good(self) -> bool:
         """Whether it ran and every run equalled the plain one."""
-        return not self.error and all(map(self._same, self.comparisons.values()))
+        return not self.error and all(map(self.same, self.comparisons.values()))
 
-    def _same(self, comparison: Comparison) -> bool:
-        return comparison.equal or bool(self.waived and not comparison.tests and not comparison.totals)
+    def same(self, comparison: Comparison) -> bool:
+        """Whether a run counts as equal to the plain one."""
+        if comparison.equal or self.explained:
+            return True
+        return bool(self.waived and not comparison.tests and not comparison.totals)
 
 
 def counts_text(summary: Mapping[str, int]) -> str:
@@ -133,12 +142,13 @@ def outcome_table(results: Sequence[Result], runs: Sequence[str]) -> str:
     lines = [f"| suite | plain | {heads} |", "|---|---" + "|---" * len(runs) + "|"]
     for result in results:
         counts = counts_text(result.plain.summary) if result.plain else "could not run"
-        cells = " | ".join(_cell(result.comparisons.get(options)) for options in runs)
+        cells = " | ".join(cell(result.comparisons.get(options)) for options in runs)
         lines.append(f"| {result.suite} | {counts} | {cells} |")
     return "\n".join(lines)
 
 
-def _cell(comparison: Comparison | None) -> str:
+def cell(comparison: Comparison | None) -> str:
+    """What differs in one run, in few words; "equal" if nothing does."""
     if comparison is None:
         return "-"
     parts = [f"{len(comparison.tests)} tests"] if comparison.tests else []
@@ -156,6 +166,8 @@ def as_json(results: Sequence[Result]) -> list[dict[str, object]]:
             "error": result.error,
             "status": result.plain.status if result.plain else None,
             "summary": dict(result.plain.summary) if result.plain else None,
+            "start_method": result.start_method,
+            "start_reason": result.start_reason,
             "runs": {options: asdict(found) for options, found in result.comparisons.items()},
             "times": asdict(result.times) if result.times else None,
         }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from benchmarks.downstream.recorder import PATH_VARIABLE
 
 PLAIN = ""
 _TIMEOUT = 600.0  # seconds; the longest suite takes a tenth of it
+_SLACK = 60.0, 10.0  # seconds, and times of the plain run: what a parallel run may take
 _FOREIGN = ("PYTEST", "PYTHON", "COV", "COVERAGE", "VIRTUAL_ENV", "PROCPAR", "TOX", "FORCE_COLOR")
 _WITHOUT_PLUGINS = ("-p", "no:procpar", "-p", "no:xdist", "-p", "no:xdist.looponfail")
 
@@ -73,8 +75,15 @@ def _kill(group: int) -> None:
         os.killpg(group, signal.SIGKILL)
 
 
-def execute(words: list[str], cwd: Path, variables: dict[str, str], output: Path) -> Cost:
-    """Run to the end, or kill after `_TIMEOUT`; both streams go to ``output``.
+def limit_of(plain: Cost) -> float:
+    """Seconds after which a parallel run hangs, beside this plain one."""
+    return min(_TIMEOUT, _SLACK[0] + _SLACK[1] * plain.wall)
+
+
+def execute(
+    words: list[str], cwd: Path, variables: dict[str, str], output: Path, limit: float = _TIMEOUT
+) -> Cost:
+    """Run to the end, or kill after ``limit`` seconds; both streams go to ``output``.
 
     Whatever of its session is left then is killed as well: a server that a test forgot, or all of
     it when we are interrupted ourselves.
@@ -90,7 +99,7 @@ def execute(words: list[str], cwd: Path, variables: dict[str, str], output: Path
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        timer = Timer(_TIMEOUT, _kill, (process.pid,))
+        timer = Timer(limit, _kill, (process.pid,))
         timer.start()
         try:
             # Not reaped yet, so that the id cannot be another session's when it is killed below.
@@ -104,27 +113,40 @@ def execute(words: list[str], cwd: Path, variables: dict[str, str], output: Path
     return Cost(wall, usage.ru_utime + usage.ru_stime, process.returncode)
 
 
-def _log(work: Path, prepared: Prepared, options: str, suffix: str) -> Path:
-    words = "".join(c if c.isalnum() else "-" for c in options or "plain").strip("-")
-    folder = work / "logs"
+@dataclass(frozen=True)
+class Logs:
+    """The files of a run: what it printed, what the recorder wrote, and what `kept` notes of it."""
+
+    output: Path
+    records: Path
+    kept: Path
+
+
+def logs_of(suite: str, options: str, work: Path, again: bool = False) -> Logs:
+    """Where the run of a suite with these options has its files. ``again``: the second plain run."""
+    words = "-".join(filter(None, re.split(r"\W+", options))) or ("again" if again else "plain")
+    folder = work / "logs" / suite
     folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{prepared.suite.name}-{words}.{suffix}"
+    return Logs(*(folder / f"{words}.{kind}" for kind in ("txt", "jsonl", "json")))
 
 
-def record(prepared: Prepared, options: str, work: Path, recorder: Path) -> tuple[Run, Cost]:
-    """Run with the recorder: what it said of every test, and what it cost with it."""
-    output, records = (_log(work, prepared, options, kind) for kind in ("txt", "jsonl"))
-    records.write_text("")
-    added = {"PYTHONPATH": str(recorder), PATH_VARIABLE: str(records)}
+def record(prepared: Prepared, options: str, logs: Logs, recorder: Path, limit: float = _TIMEOUT) -> Cost:
+    """Run with the recorder; what it says of every test is in ``logs`` then, see `read`."""
+    logs.kept.unlink(missing_ok=True)
+    logs.records.write_text("")
+    added = {"PYTHONPATH": str(recorder), PATH_VARIABLE: str(logs.records)}
     words = [*command(prepared, options), "-p", RECORDER]
-    cost = execute(words, prepared.cwd, {**environ(prepared, os.environ), **added}, output)
-    reports = parse_records(records.read_text(encoding="utf-8").splitlines())
-    text = output.read_text(encoding="utf-8", errors="replace")
-    return run_of(reports, cost.status, text), cost
+    return execute(words, prepared.cwd, {**environ(prepared, os.environ), **added}, logs.output, limit)
+
+
+def read(logs: Logs, cost: Cost) -> Run:
+    """The run whose ``logs`` these are. Raises ValueError for a torn record."""
+    reports = parse_records(logs.records.read_text(encoding="utf-8").splitlines())
+    return run_of(reports, cost.status, logs.output.read_text(encoding="utf-8", errors="replace"))
 
 
 def measure(prepared: Prepared, options: str, work: Path) -> Cost:
     """Run without the recorder."""
-    output = _log(work, prepared, options, "timed.txt")
+    output = logs_of(prepared.suite.name, options, work).output.with_suffix(".timed.txt")
     variables = environ(prepared, os.environ)
     return execute(command(prepared, options), prepared.cwd, variables, output)

@@ -24,6 +24,9 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--tests", type=int, default=500, help="of a made suite (default: 500)")
     parser.add_argument("--seeds", type=int, default=20, help="how many suites are made (default: 20)")
     parser.add_argument("--first", type=int, default=0, help="the first seed (default: 0)")
+    parser.add_argument(
+        "--deep", action="store_true", help="let made suites hide more, and find it by --recheck=deep"
+    )
     parser.add_argument("--real", action="store_true", help="run real suites, downloaded once, not made ones")
     names = ",".join(case.suite.name for case in real.CASES)
     parser.add_argument("--suites", default=names, help=f"only these real suites (default: {names})")
@@ -65,7 +68,7 @@ def _run_made(options: argparse.Namespace, work: Path) -> int:
     rounds = []
     print(made.head(), flush=True)
     for seed in range(options.first, options.first + options.seeds):
-        rounds.append(made.run_made(options.tests, seed, work, options.rest))
+        rounds.append(made.run_made(options.tests, seed, work, options.rest, deep=options.deep))
         print(made.line(rounds[-1]), flush=True)
         for deviation in rounds[-1].verdict.deviations:
             print(f"seed {seed}: {deviation}", file=sys.stderr, flush=True)

@@ -22,6 +22,8 @@ from benchmarks.orders.model import (
 
 #: The kinds of findings that name a cause, and whether it makes the test fail.
 _CAUSED = {"victim": True, "contaminated-crash": True, "brittle": False}
+#: Which part of all ordered pairs a deep search has to try.
+_TRIED = 0.99
 
 
 @dataclass
@@ -47,13 +49,20 @@ class _Ran:
     before: Mapping[int, Tests]
 
 
-def judge(suite: Sequence[Behaviour], report: Mapping[str, Any]) -> Verdict:
-    """Judge a run with ``--recheck all --recheck-order reverse`` by its report."""
+def judge(suite: Sequence[Behaviour], report: Mapping[str, Any], *, deep: bool = False) -> Verdict:
+    """Judge a run with ``--recheck all --recheck-order reverse`` by its report.
+
+    Of a `deep` one all is demanded that any order shows, and that nearly every pair has been tried.
+    """
     ran = _ran(report)
     verdict = Verdict(deviations=_unexpected(suite, ran))
     if len(ran.words) != len(suite):
         return verdict
     wanted = _demanded(suite, ran)
+    if deep:
+        wanted.update((test, _in_any_order(one)) for test, one in enumerate(suite) if _in_any_order(one))
+        if report["orders"]["tried"] < _TRIED:
+            verdict.deviations.append(f"few pairs were tried: {report['orders']}")
     kinds: dict[int, set[str]] = {}
     for finding in report["findings"]:
         test, kind = finding["test"]["index"], finding["kind"]
@@ -110,6 +119,13 @@ def _demanded(suite: Sequence[Behaviour], ran: _Ran) -> dict[int, str]:
         if kind:
             wanted[test] = kind
     return wanted
+
+
+def _in_any_order(one: Behaviour) -> str:
+    """What a planted test is, if some order shows it: there are tests that do all that it depends on."""
+    if one.victim_of and not one.victim_of <= one.sets:
+        return "contaminated-crash" if one.crashes else "victim"
+    return "brittle" if one.needs else ""
 
 
 def _last_that_gets_there(suite: Sequence[Behaviour], order: Tests) -> str:

@@ -63,8 +63,8 @@ def environ() -> dict[str, str]:
     return {**clean_environ(os.environ), **own}
 
 
-def run_made(tests: int, seed: int, work: Path, options: Iterable[str]) -> Round:
-    """Make a suite, run it once, and judge.
+def run_made(tests: int, seed: int, work: Path, options: Iterable[str], *, deep: bool = False) -> Round:
+    """Make a suite, run it once, and judge; a `deep` search has more to find.
 
     Raises:
         ProbeError: It could not be measured, or wrote no report.
@@ -72,16 +72,16 @@ def run_made(tests: int, seed: int, work: Path, options: Iterable[str]) -> Round
     folder = work / f"made-{tests}-{seed}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    suite = suite_of(tests, seed)
+    suite = suite_of(tests, seed, hidden=deep)
     write(suite, folder)
     log, path = folder.with_suffix(".txt"), folder.with_suffix(".json")
     path.unlink(missing_ok=True)
-    words = [*_OPTIONS, f"--procpar-report={path}", *options]
+    words = [*_OPTIONS, *(["--recheck=deep"] if deep else []), f"--procpar-report={path}", *options]
     measured = measure(pytest_command(*words), cwd=folder, env=environ(), log=log, timeout=_TIMEOUT)
     if not path.exists():
         raise ProbeError(f"seed {seed}: no report was written: see {log}")
     report = json.loads(path.read_text(encoding="utf-8"))
-    verdict = judge(suite, report)
+    verdict = judge(suite, report, deep=deep)
     if "ended early" in log.read_text(encoding="utf-8", errors="replace"):
         verdict.deviations.append("the re-check has ended early")
     if measured.left_behind:

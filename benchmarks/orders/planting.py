@@ -19,17 +19,22 @@ _ROOM_FOR_ALL = 100
 _PLACES = ("environ", "attribute", "module")
 
 
-def suite_of(tests: int, seed: int) -> list[Behaviour]:
+def suite_of(tests: int, seed: int, *, hidden: bool = False) -> list[Behaviour]:
     """The behaviour of each test. The same seed gives the same suite; the more tests, the more is planted.
 
-    In less than a hundred tests there is only what can be judged without a doubt.
+    In less than a hundred tests there is only what can be judged without a doubt. What is `hidden` comes on
+    top: neither the order of the tests nor its reverse shows it.
     """
     garden = _Garden(tests, random.Random(f"orders-{tests}-{seed}"))
     if tests < _ROOM_FOR_ALL:
         garden.plant_little()
+        if hidden:
+            garden.plant_hidden()
         return garden.suite
     for _ in range(max(1, round((tests / 500) ** 0.5))):
         garden.plant()
+    if hidden:
+        garden.plant_hidden()
     return garden.suite
 
 
@@ -81,6 +86,24 @@ class _Garden:
         own = self._flag()
         self._put([Behaviour(victim_of=own, sets=own), Behaviour(wrong=True)])
         self._put([Behaviour(wrong=True, crashes=True)])
+
+    def plant_hidden(self) -> None:
+        """What is between undoes it, in both directions."""
+        for cleaners in (1, 1, 2, 4):
+            flag = self._flag()
+            self._put_between(
+                Behaviour(sets=flag), Behaviour(clears=flag), cleaners, Behaviour(victim_of=flag)
+            )
+        one, other = self._flag(), self._flag()
+        self._put_between(
+            Behaviour(sets=one), Behaviour(sets=other, clears=one), 1, Behaviour(victim_of=one | other)
+        )
+        flag = self._flag()
+        self._put_between(Behaviour(sets=flag), Behaviour(clears=flag), 1, Behaviour(needs=flag))
+        self._put_between(Behaviour(needs=flag), Behaviour(clears=flag), 1, Behaviour(sets=flag))
+
+    def _put_between(self, first: Behaviour, between: Behaviour, count: int, last: Behaviour) -> None:
+        self._put([first, *[between] * count, last], ordered=True)
 
     def _flag(self) -> Flags:
         self._flags += 1

@@ -14,9 +14,9 @@ from _pytest.config import ConftestImportFailure, _prepareconfig
 from _pytest.config.argparsing import OptionGroup
 
 __all__ = [
-    "ConftestImportFailure", "add_short_option", "config_from_command_line", "configure",
-    "postpone_fixture_manager", "raise_interrupt", "session_from_config", "set_basetemp", "shared_basetemp",
-    "tear_down_all", "unconfigure",
+    "ConftestImportFailure", "add_short_option", "config_from_command_line", "configure", "unusable_basetemp",
+    "postpone_fixture_manager", "raise_interrupt", "run_main", "session_from_config", "set_basetemp",
+    "set_ini", "shared_basetemp", "tear_down_all", "unconfigure",
 ]  # fmt: skip
 
 
@@ -31,6 +31,37 @@ def add_short_option(group: OptionGroup, *names: str, **attributes: Any) -> None
 def config_from_command_line(args: list[str]) -> pytest.Config:
     """What pytest's `main` makes of a command line: plugins and initial conftests are loaded."""
     return _prepareconfig(args)
+
+
+def run_main(config: pytest.Config, run: Callable[[], None], own: object, *, forked: bool) -> None:
+    """Let plugins do in a worker what they do once the command line is read, and `run` it where pytest would.
+
+    :param own: our plugin. A process that was `forked` in its part of `pytest_cmdline_main` has what comes
+        before that behind itself.
+    """
+    caller = config.hook.pytest_cmdline_main
+    main = config.pluginmanager.getplugin("main")
+    calls = [impl for impl in reversed(caller.get_hookimpls()) if not (impl.wrapper or impl.hookwrapper)]
+    plugins = [impl.plugin for impl in calls]
+    last = plugins.index(main)
+    if forked:
+        first = plugins.index(own) + 1 if own in plugins else 0
+        for impl in calls[first:last]:
+            impl.function(*[config for _ in impl.argnames])
+        run()
+        return
+    for plugin in [own, *plugins[last:]]:
+        if plugin in plugins:
+            caller._remove_plugin(plugin)
+
+    class Run:
+        @pytest.hookimpl(trylast=True)
+        def pytest_cmdline_main(self) -> int:
+            run()
+            return 0
+
+    config.pluginmanager.register(Run(), "procpar-main")
+    caller(config=config)
 
 
 def session_from_config(config: pytest.Config) -> pytest.Session:
@@ -52,6 +83,11 @@ def postpone_fixture_manager(config: pytest.Config) -> Callable[[pytest.Session]
     caller._remove_plugin(fixtures)
     start: Callable[[pytest.Session], None] = fixtures.pytest_sessionstart
     return start
+
+
+def set_ini(config: pytest.Config, name: str, value: object) -> None:
+    """Let an ini option have a value, whether anybody knows it or not: ``-o`` may be refused then."""
+    config._inicache[name] = value
 
 
 def configure(config: pytest.Config) -> None:
@@ -93,6 +129,26 @@ def set_basetemp(config: pytest.Config, basetemp: Path) -> None:
 
 
 def shared_basetemp(config: pytest.Config) -> str | None:
-    """The controller's base temporary directory, made if need be; workers have theirs inside it."""
+    """The controller's base temporary directory, made if need be; workers have theirs inside it.
+
+    If it cannot be made that is an error of the tests that ask for such a directory, as under plain pytest.
+    """
     factory = getattr(config, "_tmp_path_factory", None)
-    return None if factory is None else str(factory.getbasetemp())
+    if factory is None:
+        return None
+    try:
+        return str(factory.getbasetemp())
+    except OSError:
+        return None if factory._given_basetemp is None else str(factory._given_basetemp)
+
+
+def unusable_basetemp(config: pytest.Config) -> str | None:
+    """The base temporary directory if it cannot be made, "" for the default one; None if it can be made."""
+    factory = getattr(config, "_tmp_path_factory", None)
+    if factory is None:
+        return None
+    try:
+        factory.getbasetemp()
+    except OSError:
+        return str(factory._given_basetemp or "")
+    return None

@@ -8,11 +8,14 @@ from __future__ import annotations
 import copy
 import types
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import ExitStack, suppress
+from functools import partial
 from typing import Any
 
 import pytest
 from _pytest.capture import CaptureManager
+
+from pytest_procpar.compat.frames import hide_frames_in_reports
 
 __all__ = [
     "Locations", "alive_nodes", "copy_item", "late_teardown", "refresh", "remember_hook_proxies",
@@ -155,7 +158,12 @@ def watch_teardown(
     teardown = type(state).teardown_exact
 
     def teardown_exact(nextitem: pytest.Item | None) -> None:
-        teardown(state, decide(nextitem))  # type: ignore[arg-type]
+        __tracebackhide__ = True
+        try:
+            teardown(state, decide(nextitem))  # type: ignore[arg-type]
+        except BaseException:
+            hide_frames_in_reports(session.config)
+            raise
 
     state.teardown_exact = teardown_exact  # type: ignore[method-assign]
 
@@ -167,14 +175,20 @@ def late_teardown(item: pytest.Item, keep: pytest.Item | pytest.Session | None) 
     called for this item, and plugins undo things in it that they can undo once only.
     """
     capture = item.config.pluginmanager.getplugin("capturemanager")
-    context = capture.item_capture("teardown", item) if isinstance(capture, CaptureManager) else nullcontext()
-    teardown = type(item.session._setupstate).teardown_exact
-    with context:
+    state = item.session._setupstate
+    captured = ExitStack()
+    if isinstance(capture, CaptureManager):
+        with suppress(Exception):  # a test has closed what captures, which was its own error
+            captured.enter_context(capture.item_capture("teardown", item))
+    try:
         call = pytest.CallInfo.from_call(
-            lambda: teardown(item.session._setupstate, keep),  # type: ignore[arg-type]
+            partial(type(state).teardown_exact, state, keep),  # type: ignore[arg-type]
             when="teardown",
             reraise=(pytest.exit.Exception, KeyboardInterrupt),
         )
+    finally:
+        ended = pytest.CallInfo.from_call(captured.close, when="teardown")
+    call = call if call.excinfo is not None else ended
     if call.excinfo is None:
         return None
     report: pytest.TestReport = item.ihook.pytest_runtest_makereport(item=item, call=call)

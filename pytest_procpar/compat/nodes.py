@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pytest_procpar.compat.passes import module_of
 from pytest_procpar.compat.reporters import tell_reporters
+from pytest_procpar.compat.warnings import tell_warning
 from pytest_procpar.compat.xdist import Node, NodeManager
 from pytest_procpar.core.foreign import Order
 from pytest_procpar.core.model import WorkerId, worker_name
 
 __all__ = ["Nodes"]
+
+#: Packages of plugins that have hooks for nodes, and need no node beyond those that run tests.
+_CONTENT = frozenset(
+    {
+        "flaky", "pytest_cov", "pytest_metadata", "pytest_procpar", "pytest_randomly", "pytest_rerunfailures",
+        "pytest_retry", "syrupy", "testmon",
+    }
+)  # fmt: skip
 
 
 class Nodes:
@@ -33,6 +44,13 @@ class Nodes:
     def alive(self) -> list[Node]:
         """The nodes of the workers that are not gone."""
         return [node for worker, node in self._nodes.items() if worker not in self._down]
+
+    def all_wanted(self) -> bool:
+        """Whether a plugin may have prepared something for each node, and wait for what each returns."""
+        hook = self._config.hook
+        callers = (hook.pytest_configure_node, hook.pytest_testnodeready, hook.pytest_testnodedown)
+        plugins = [impl.plugin for caller in callers for impl in caller.get_hookimpls()]
+        return any(module_of(plugin).partition(".")[0] not in _CONTENT for plugin in plugins)
 
     def connect(self, orders: Callable[[Order], None]) -> None:
         """Let a scheduler command the workers through their nodes: where what it wants goes."""
@@ -58,7 +76,7 @@ class Nodes:
         self._config.hook.pytest_configure_node(node=node)
 
     def make_ready(self, count: int, ids: list[str]) -> None:
-        """The suite is known and `count` workers will run it: the rest of the nodes never existed."""
+        """The suite is known and `count` workers will run it: the rest of the nodes is not wanted."""
         self._count, self._ids = count, ids
         self._config.option.numprocesses = count
         self._config.option.tx = ["popen"] * count
@@ -83,8 +101,12 @@ class Nodes:
         return self._nodes[worker].workerinput
 
     def inputs(self, least: int) -> list[dict[str, Any]]:
-        """The workerinput of the workers that the run has begun with, and of more if these are too few."""
-        return [self.input_for(WorkerId(i)) for i in range(max(self._count, least))]
+        """The workerinput of the workers that the run has begun with, and of more up to `least`.
+
+        Of no more if the project itself prepares nodes: what it prepared was for the run.
+        """
+        count = self._count if _prepares_nodes(self._config) else max(self._count, least)
+        return [self.input_for(WorkerId(i)) for i in range(count)]
 
     def down(self, worker: WorkerId, error: object | None) -> None:
         """A worker is gone."""
@@ -92,6 +114,32 @@ class Nodes:
         node = self._nodes[worker]
         self._config.hook.pytest_testnodedown(node=node, error=error)
         _has_returned_coverage(self._config, node)
+
+    def abandon(self) -> None:
+        """The run is over: tell plugins that each node is gone that they know of and that is not gone yet.
+
+        It has returned nothing. An error that a plugin raises for that is a warning, so that it does not hide
+        how the run ended.
+        """
+        for worker, node in self._nodes.items():
+            if worker in self._down:
+                continue
+            node.shutting_down = True
+            try:
+                self.down(worker, "its session was never finished")
+            except Exception as error:
+                name = f"pytest_testnodedown of {node.gateway.id}"
+                text = f"{name}, whose session was never finished: {type(error).__name__}: {error}"
+                tell_warning(self._config, text, "pytest_testnodedown")
+
+
+def _prepares_nodes(config: pytest.Config) -> bool:
+    """Whether a conftest or a plugin of the project itself has a hook that prepares nodes."""
+    codes = [
+        getattr(impl.function, "__code__", None) for impl in config.hook.pytest_configure_node.get_hookimpls()
+    ]
+    paths = [Path(code.co_filename) for code in codes if code is not None]
+    return any(path.is_relative_to(config.rootpath) and "site-packages" not in path.parts for path in paths)
 
 
 def _has_returned_coverage(config: pytest.Config, node: Node) -> None:

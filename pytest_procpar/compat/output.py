@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TextIO
@@ -15,9 +16,15 @@ import pytest
 from _pytest.capture import CaptureManager, FDCapture, FDCaptureBinary
 from _pytest.faulthandler import fault_handler_stderr_fd_key
 
+# Not what gevent puts in the place of `os.close`, which closes later.
+if sys.platform == "win32":
+    from os import close as _close
+else:
+    from posix import close as _close
+
 __all__ = [
-    "captured_kept", "end_progress_line", "forget_fault_handler", "move_open_files", "mute_log_file",
-    "mute_plugins", "mute_reporter", "output_in_batches", "own_capture", "redirect_stdio",
+    "capture_files", "captured_kept", "end_progress_line", "forget_fault_handler", "move_open_files",
+    "mute_log_file", "mute_reporter", "output_in_batches", "own_capture", "redirect_stdio", "terminal_stream",
 ]  # fmt: skip
 
 
@@ -31,10 +38,20 @@ def _fd_captures(config: pytest.Config) -> Iterable[FDCapture | FDCaptureBinary]
             yield capture
 
 
-def redirect_stdio(config: pytest.Config, source: int, targets: Iterable[int]) -> None:
+def capture_files(config: pytest.Config) -> frozenset[int]:
+    """The descriptors of what pytest captures into."""
+    return frozenset(capture.tmpfile.fileno() for capture in _fd_captures(config))
+
+
+def redirect_stdio(
+    config: pytest.Config, source: int, targets: Iterable[int], far: Callable[[int], int]
+) -> None:
     """Let the standard descriptors in `targets` be copies of `source`, while captured and after.
 
-    What pytest's capture goes back to when suspended is a saved copy, so that is replaced too.
+    What pytest's capture goes back to when suspended is a saved copy, so that is replaced too: by one with
+    another number, since nothing can be put onto a number above the soft limit.
+
+    :param far: see `own_capture`.
     """
     wanted = set(targets)
     captured = {c.targetfd: c for c in _fd_captures(config)}
@@ -43,7 +60,8 @@ def redirect_stdio(config: pytest.Config, source: int, targets: Iterable[int]) -
         if capture is None or capture._state != "started":
             os.dup2(source, target)
         if capture is not None:
-            os.dup2(source, capture.targetfd_save, inheritable=False)
+            saved, capture.targetfd_save = capture.targetfd_save, far(os.dup(source))
+            _close(saved)
 
 
 def own_capture(config: pytest.Config, files: Mapping[int, int], far: Callable[[int], int]) -> None:
@@ -58,7 +76,7 @@ def own_capture(config: pytest.Config, files: Mapping[int, int], far: Callable[[
     for capture in _fd_captures(config):
         saved = capture.targetfd_save
         capture.targetfd_save = far(os.dup(saved))
-        os.close(saved)
+        _close(saved)
         if capture.targetfd == 0:
             capture.tmpfile.close()
             null = far(os.open(os.devnull, os.O_RDONLY))
@@ -70,7 +88,7 @@ def own_capture(config: pytest.Config, files: Mapping[int, int], far: Callable[[
             raw.__init__(descriptor, "rb+")  # type: ignore[misc]  # closes the old one, keeps the object
         else:
             os.dup2(descriptor, capture.tmpfile.fileno(), inheritable=False)
-            os.close(descriptor)
+            _close(descriptor)
         if capture._state == "started":
             os.dup2(capture.tmpfile.fileno(), capture.targetfd)
 
@@ -136,14 +154,14 @@ class _Held:
     """
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+        self.stream = stream
         self._held: list[str] = []
 
     def write(self, text: str) -> int:
         """Keep text for later."""
         if not text.isascii():
             self.release()
-            return self._stream.write(text)
+            return self.stream.write(text)
         self._held.append(text)
         return len(text)
 
@@ -155,11 +173,11 @@ class _Held:
         if self._held:
             text = "".join(self._held)
             self._held.clear()
-            self._stream.write(text)
-            self._stream.flush()
+            self.stream.write(text)
+            self.stream.flush()
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+        return getattr(self.stream, name)
 
 
 @contextmanager
@@ -197,32 +215,30 @@ def end_progress_line(config: pytest.Config) -> None:
         reporter._show_progress_info = False
 
 
+def terminal_stream(config: pytest.Config) -> TextIO | None:
+    """What the terminal reporter writes to, if that is a terminal; not held back by `output_in_batches`."""
+    writer = getattr(config.pluginmanager.getplugin("terminalreporter"), "_tw", None)
+    stream = getattr(writer, "_file", None)
+    if isinstance(stream, _Held):
+        stream.release()
+        stream = stream.stream
+    try:
+        return stream if stream is not None and os.isatty(stream.fileno()) else None
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
 def mute_reporter(config: pytest.Config, sink: TextIO) -> None:
-    """Let the terminal reporter of a process that owns no terminal write to `sink`, and run no test hooks.
+    """Let the terminal reporter of a process that owns no terminal write to `sink`, and show no test.
 
     Plugins expect the reporter to be there; nobody sees what it would format for every test, nor its part of
-    the header.
+    the header. Whether it hears of reports is decided when it is known who listens to it (see `Statuses`).
     """
     reporter = config.pluginmanager.getplugin("terminalreporter")
     if reporter is None:
         return
     reporter._tw._file = sink
-    for name in (
-        "pytest_report_header",
-        "pytest_runtest_logstart",
-        "pytest_runtest_logreport",
-        "pytest_runtest_logfinish",
-    ):
+    for name in ("pytest_report_header", "pytest_runtest_logstart", "pytest_runtest_logfinish"):
         caller = getattr(config.pluginmanager.hook, name)
         if any(impl.plugin is reporter for impl in caller.get_hookimpls()):
             caller._remove_plugin(reporter)
-
-
-def mute_plugins(config: pytest.Config) -> None:
-    """Let nobody but pytest's own plugins hear of tests in this process: the others do in another one."""
-    for name in ("pytest_runtest_logstart", "pytest_runtest_logreport", "pytest_runtest_logfinish"):
-        caller = getattr(config.pluginmanager.hook, name)
-        for impl in caller.get_hookimpls():
-            module = getattr(impl.plugin, "__name__", type(impl.plugin).__module__)
-            if not module.startswith("_pytest."):
-                caller._remove_plugin(impl.plugin)

@@ -12,7 +12,7 @@ from _pytest.cacheprovider import LFPlugin
 from _pytest.logging import LoggingPlugin, _LiveLoggingNullHandler
 from _pytest.terminal import TerminalReporter
 
-__all__ = ["QuietPhases"]
+__all__ = ["QuietPhases", "is_observed", "is_pytests_own", "module_of"]
 
 
 class QuietPhases:
@@ -43,8 +43,7 @@ class QuietPhases:
             [impl.plugin for impl in caller.get_hookimpls()] for caller in self._callers
         )
         reporter = self._config.pluginmanager.getplugin("terminalreporter")
-        # A recorder of hook calls (pytester's, --debug) has put itself in the place of pluggy's function.
-        unobserved = getattr(execute, "__name__", "") == "_multicall"
+        unobserved = not is_observed(self._config)
         self._reporter = reporter if type(reporter) is TerminalReporter else None
         self.reports = (
             unobserved
@@ -52,7 +51,7 @@ class QuietPhases:
             and self._reporter in reports
             and getattr(self._reporter, "_show_progress_info", None) != "times"
             and all(map(_ignores_passed_phases, reports))
-            and all(map(_is_pytests_own, statuses))
+            and all(map(is_pytests_own, statuses))
         )
         self.starts = unobserved and all(map(_ignores_starts, starts))
         self.ends = unobserved and all(map(_logs_nothing, ends))
@@ -68,9 +67,21 @@ def _ignores_passed_phases(plugin: object) -> bool:
     return type(plugin) in (TerminalReporter, pytest.Session, LFPlugin) or _logs_nothing(plugin)
 
 
-def _is_pytests_own(plugin: object) -> bool:
-    name = getattr(plugin, "__name__", type(plugin).__module__)
-    return isinstance(name, str) and name.startswith("_pytest.")
+def is_observed(config: pytest.Config) -> bool:
+    """Whether a recorder of hook calls (pytester's, ``--debug``) has taken the place of pluggy's function."""
+    execute = getattr(config.pluginmanager, "_inner_hookexec", None)
+    return getattr(execute, "__name__", "") != "_multicall"
+
+
+def module_of(plugin: object) -> str:
+    """The name of the module that a plugin is, or is an object of."""
+    name = getattr(plugin, "__name__", None)
+    return name if isinstance(name, str) else type(plugin).__module__
+
+
+def is_pytests_own(plugin: object) -> bool:
+    """Whether a plugin is a part of pytest."""
+    return module_of(plugin).startswith("_pytest.")
 
 
 def _ignores_starts(plugin: object) -> bool:

@@ -11,6 +11,8 @@ from _pytest._code.code import ReprFileLocation, TerminalRepr
 from _pytest._io import TerminalWriter
 from _pytest.junitxml import mangle_test_address, xml_key
 
+from pytest_procpar.compat.shown import from_shown, to_shown
+
 try:
     from _pytest.nodeid import NodeId
 except ImportError:  # before pytest 9.2 a nodeid is a string everywhere
@@ -102,6 +104,8 @@ class _Text(TerminalRepr):
 def report_to_data(config: pytest.Config, report: pytest.TestReport | pytest.CollectReport) -> dict[str, Any]:
     """A report in builtin types, by whoever knows its kind."""
     data: dict[str, Any] = config.hook.pytest_report_to_serializable(config=config, report=report)
+    if data.get("user_properties"):
+        data["user_properties"] = to_shown(data["user_properties"])
     if hasattr(report.longrepr, "toterminal") and isinstance(data.get("longrepr"), str):
         data["procpar_text"] = True
     return data
@@ -111,6 +115,8 @@ def report_from_data(config: pytest.Config, data: dict[str, Any]) -> Any:
     """The report that `report_to_data` was given."""
     is_text = data.pop("procpar_text", False)
     subtest = data.get("_subtest.context")
+    if data.get("user_properties"):
+        data["user_properties"] = from_shown(data["user_properties"])
     report = config.hook.pytest_report_from_serializable(config=config, data=data)
     if is_text:
         report.longrepr = _Text(report.longrepr)

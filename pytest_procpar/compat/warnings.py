@@ -8,17 +8,52 @@ import warnings
 from typing import Any
 
 import pytest
+from _pytest.config import apply_warning_filters, parse_warning_filter
 
 __all__ = ["tell_warning", "warning_from_data", "warning_to_data"]
 
 
-def tell_warning(config: pytest.Config, text: str, filename: str) -> None:
-    """Show a warning of ours with the others. It is not raised, whatever ``-W`` says: it is no test's."""
-    message = warnings.WarningMessage(pytest.PytestWarning(text), pytest.PytestWarning, filename, 0)
-    recorded = config.hook.pytest_warning_recorded
-    recorded.call_historic(
-        kwargs={"warning_message": message, "when": "runtest", "nodeid": "", "location": None}
-    )
+def tell_warning(
+    config: pytest.Config,
+    text: str,
+    filename: str,
+    item: pytest.Item | None = None,
+    category: type[Warning] = pytest.PytestWarning,
+    when: str = "runtest",
+) -> None:
+    """Show a warning of ours among the others, subject to ``-W`` and ``filterwarnings``.
+
+    If these turn it into an error, it is not raised, since the code that runs now did not cause it, but
+    reported as an error of the run.
+
+    :param filename: where the warning is said to be.
+    :param item: the test that it is about, whose ``filterwarnings`` marks count, too.
+    """
+    if config.pluginmanager.is_blocked("warnings"):
+        return
+    nodeid = "" if item is None else item.nodeid
+    try:
+        with warnings.catch_warnings(record=True) as shown:
+            _apply_filters(config, item, category)
+            warnings.warn_explicit(text, category, filename, 0, "pytest_procpar", registry={})
+    except category:
+        report = pytest.CollectReport(nodeid or "procpar", "failed", f"{category.__name__}: {text}", [])
+        report.when = "run"  # else it is said that something could not be collected
+        config.hook.pytest_collectreport(report=report)
+        return
+    for message in shown:
+        config.hook.pytest_warning_recorded.call_historic(
+            kwargs={"warning_message": message, "when": when, "nodeid": nodeid, "location": None}
+        )
+
+
+def _apply_filters(config: pytest.Config, item: pytest.Item | None, category: type[Warning]) -> None:
+    if not sys.warnoptions:
+        warnings.simplefilter("always", category)
+    apply_warning_filters(config.getini("filterwarnings"), config.known_args_namespace.pythonwarnings or [])
+    for mark in reversed(list(item.iter_markers("filterwarnings")) if item is not None else []):
+        for argument in mark.args:
+            warnings.filterwarnings(*parse_warning_filter(argument, escape=False))
 
 
 def warning_to_data(

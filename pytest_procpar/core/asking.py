@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from .findings import Case
 from .model import TestIndex
 from .probes import Outcome, Probe, Word
-from .search import Search
+from .search import Search, put
 
 __all__ = [
-    "AFTER", "AFTER_SOME", "ALONE", "BESIDE", "BESIDE_SOME", "BESIDE_SUSPECTS", "REPEATS", "ROUNDS", "ask",
-    "ask_often", "failed_elsewhere", "note",
+    "AFTER", "AFTER_MOST", "AFTER_SOME", "ALONE", "BESIDE", "BESIDE_SOME", "BESIDE_SUSPECTS", "REPEATS",
+    "ROUNDS", "ask", "ask_often", "failed_elsewhere", "note",
 ]  # fmt: skip
 
 #: How often a cause is tried before it is believed, and the test without it too.
@@ -22,6 +22,7 @@ ROUNDS = 5
 ALONE = "alone"
 AFTER = "after the tests before it"
 AFTER_SOME = "after some of the tests before it"
+AFTER_MOST = "after most of the tests before it"
 BESIDE = "beside others"
 BESIDE_SOME = "beside these"
 BESIDE_SUSPECTS = "beside other suspects"
@@ -38,8 +39,7 @@ def ask(
 ) -> Search[Word]:
     """How the suspect ends after these tests, with nothing else running but what is asked for."""
     probe = Probe((*tests, case.test), beside, number, fresh)
-    (outcome,) = yield [probe]
-    return note(case, under, probe, outcome)
+    return note(case, under, probe, (yield from put(probe)))
 
 
 def note(case: Case, under: str, probe: Probe, outcome: Outcome) -> Word:
@@ -64,4 +64,4 @@ def ask_often(case: Case, order: tuple[TestIndex, ...], rounds: Iterable[int]) -
 
 def failed_elsewhere(case: Case) -> bool:
     """Whether it has failed with nothing beside it."""
-    return any(case.counted(ALONE) + case.counted(AFTER) + case.counted(AFTER_SOME))
+    return any(bad for under in (ALONE, AFTER, AFTER_SOME, AFTER_MOST) for bad in case.counted(under))

@@ -26,7 +26,12 @@ def look_beside(case: Case, order: tuple[TestIndex, ...]) -> Search[bool]:
     :param order: what its worker had run before it: that is tried, too.
     """
     case.note = "the time was over before it was tried beside other tests"
-    yield from _ask_beside(case, BESIDE, case.suspect.beside)
+    if case.suspect.contention:  # its message says what it fails by: it need not be seen often
+        yield from _ask_beside(case, BESIDE, case.suspect.beside, enough=1)
+        if any(case.counted(BESIDE)):
+            return not failed_elsewhere(case)
+    else:
+        yield from _ask_beside(case, BESIDE, case.suspect.beside)
     case.note = "the time was over before it was repeated often enough"
     yield from ask_often(case, (), range(6, 6 + ROUNDS))
     if order:
@@ -42,7 +47,7 @@ def look_beside(case: Case, order: tuple[TestIndex, ...]) -> Search[bool]:
 def narrow(case: Case) -> Search[None]:
     """Find out by which of what ran beside it a parallel-only test fails; what is known stays known."""
     search = _PartnerSearch(case)
-    if len(search.candidates()) < 2:
+    if len(search.candidates()) < 2 or case.suspect.contention:
         return
     case.settle(Kind.PARALLEL_ONLY, "the time was over before it was found out which of these matter")
     if (yield from search.steps()):
@@ -55,11 +60,11 @@ def narrow(case: Case) -> Search[None]:
     case.settle(Kind.PARALLEL_ONLY, "which of these matter could not be found out")
 
 
-def _ask_beside(case: Case, under: str, sides: _Sides) -> Search[None]:
+def _ask_beside(case: Case, under: str, sides: _Sides, enough: int = _FAILURES) -> Search[None]:
     """Run a suspect beside others until it has failed often enough, or does not seem to."""
     for i in range(2 * ROUNDS if sides else 0):
         failed = sum(case.counted(under))
-        if failed >= _FAILURES or (i >= ROUNDS and not failed):
+        if failed >= enough or (i >= ROUNDS and not failed):
             break
         yield from ask(case, under, number=i, beside=sides)
 

@@ -25,7 +25,7 @@ _HORIZON = 0.02
 class Dealer(Lane):
     """Deals the tests of one lane out to its workers, from a pool."""
 
-    __slots__ = ("_options", "_pool")
+    __slots__ = ("_options", "_pool", "_rescued", "_saved")
 
     def __init__(
         self,
@@ -38,6 +38,9 @@ class Dealer(Lane):
         super().__init__(ledger, out, in_hand)
         self._pool = Pool(units, options)
         self._options = options
+        #: What stuck workers had begun: for fresh ones, as long as there are any.
+        self._rescued: list[Unit] = []
+        self._saved: set[TestIndex] = set()
 
     # --- workers come and go ---
 
@@ -61,12 +64,23 @@ class Dealer(Lane):
             self.feed_hungry(now)
 
     def leave(self, worker: WorkerState) -> TestIndex | None:
-        """Take the tests of a dead worker back; the one it died of, which is thereby settled, if any."""
+        """Take the tests of a dead worker back; the one it died of, which is thereby settled, if any.
+
+        What an excused worker ran goes back with the rest of its unit, which must not be split.
+        """
         del self._workers[worker.id]
-        self._return(worker.surrender())
-        if worker.running is not None:
-            self.ledger.settle(worker.running)
-        return worker.running
+        running, rest = worker.running, tuple(worker.current)
+        units = worker.surrender()
+        self._take_back(units)
+        if running is not None:
+            self.ledger.settle(running)
+        if running is not None and worker.excused:
+            self.ledger.reopen(running)
+            self._rescued.append((running, *rest))
+            self._saved.update((running, *rest))
+            units = units[bool(rest) :]
+        self._pool.put_back(units)
+        return None if worker.excused else running
 
     # --- tests begin and end ---
 
@@ -107,7 +121,8 @@ class Dealer(Lane):
 
     def abandon(self) -> tuple[TestIndex, ...]:
         """Settle the tests nobody is left to run."""
-        left = tuple(test for unit in self._pool.take_all() for test in unit)
+        left = tuple(test for unit in [*self._rescued, *self._pool.take_all()] for test in unit)
+        self._rescued.clear()
         for test in left:
             self.ledger.drop(test)
         return left
@@ -129,6 +144,8 @@ class Dealer(Lane):
         if worker.phase is not Phase.ACTIVE or worker.revoking:
             return
         if not self._stopped:
+            if self._rescued and not worker.owned and self._may_rescue(worker):
+                self._own(worker, [self._rescued.pop(0)])
             if self._pool and self._runs_low(worker, now):
                 self._own(worker, self._pool.take_batch(self._options.workers))
             if not worker.owned:
@@ -137,6 +154,9 @@ class Dealer(Lane):
                 self._hand_out(worker)
         if not worker.owned:
             self._tell(worker)
+
+    def _may_rescue(self, worker: WorkerState) -> bool:
+        return worker.fresh or not any(other.fresh for other in self._workers.values())
 
     def _runs_low(self, worker: WorkerState, now: float) -> bool:
         """Whether what a worker owns will end before the next batch can be with it."""
@@ -157,6 +177,9 @@ class Dealer(Lane):
         """
         victim, share = thief, 0
         for worker in self._workers.values():
+            held = (*worker.handed, *worker.units) if self._saved and not thief.fresh else ()
+            if any(not self._saved.isdisjoint(unit) for unit in held):
+                continue
             if worker is not thief and worker.phase is Phase.ACTIVE and not worker.revoking:
                 count = share_to_steal(worker.spare, thief_idle=thief.idle, victim_free=worker.free)
                 if count > share:

@@ -21,6 +21,7 @@ __all__ = [
     "Dump",
     "Effect",
     "Event",
+    "Fewer",
     "Finish",
     "Finished",
     "GiveUp",
@@ -31,10 +32,12 @@ __all__ = [
     "Outlook",
     "PutBack",
     "Ready",
+    "Refused",
     "Revoke",
     "Revoked",
     "Spawn",
     "Stop",
+    "Stuck",
     "Terminate",
     "Tick",
 ]
@@ -107,6 +110,14 @@ class Died:
 
 
 @record
+class Refused:
+    """The system grants a worker no process, or not what that needs: it begins no test."""
+
+    worker: WorkerId
+    reason: str
+
+
+@record
 class PutBack:
     """A plugin wants a test that was settled as crashed to run again (`pytest_handlecrashitem`).
 
@@ -129,7 +140,21 @@ class Stop:
     interrupt: bool = False
 
 
-Event: TypeAlias = Collected | Ready | Began | Finished | Revoked | Died | PutBack | Tick | Stop
+@record
+class Stuck:
+    """A worker will never go on, since it was forked: it is to be killed, and others do what it had to do.
+
+    Its death is no crash, and its test runs again, unless it is ``told``: what has been reported of it cannot
+    be taken back. From now on a worker may take as long as a collection to come up.
+    """
+
+    worker: WorkerId
+    told: bool = False
+
+
+Event: TypeAlias = (
+    Collected | Ready | Began | Finished | Revoked | Died | Refused | PutBack | Stuck | Tick | Stop
+)
 
 
 # --- effects --------------------------------------------------------------------------------------
@@ -229,14 +254,34 @@ class NotRun:
 
 @record
 class GiveUp:
-    """Tests are left and nobody to run them, for this reason; they are settled by the `NotRun` that follows.
+    """No worker is replaced any more. The same reason is given once.
 
-    Under ``--dist each`` the other copies go on. The same reason is given once, however many copies it ends.
+    The other workers go on. Tests that none is left to run are settled by the `NotRun` that follows.
     """
 
     reason: str
 
 
+@record
+class Fewer:
+    """The run goes on with so many workers, for this reason."""
+
+    workers: int
+    reason: str
+
+
 Effect: TypeAlias = (
-    Spawn | Assign | Revoke | Interrupt | Dump | Terminate | Kill | Finish | Crashed | Hung | NotRun | GiveUp
+    Spawn
+    | Assign
+    | Revoke
+    | Interrupt
+    | Dump
+    | Terminate
+    | Kill
+    | Finish
+    | Crashed
+    | Hung
+    | NotRun
+    | GiveUp
+    | Fewer
 )

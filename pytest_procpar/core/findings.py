@@ -12,7 +12,23 @@ from .probes import Word
 from .record import record
 from .search import CauseSearch
 
-__all__ = ["Case", "Finding", "Kind", "Suspect", "Tally"]
+__all__ = [
+    "MISSED",
+    "NOTHING_KNOWN",
+    "NOT_RECHECKED",
+    "PLAINLY",
+    "Case",
+    "Finding",
+    "Kind",
+    "Suspect",
+    "Tally",
+]
+
+#: How the note on a suspect begins that was not run again, and the whole note if there was no time for it.
+MISSED = "it was not re-checked: "
+NOT_RECHECKED = f"{MISSED}the time was over"
+#: How the note ends on a suspect that has passed the run, and whatever it was put to since by itself.
+NOTHING_KNOWN = "nothing is known against it"
 
 
 class Kind(str, Enum):
@@ -30,10 +46,18 @@ class Kind(str, Enum):
     PARALLEL_ONLY = "parallel-only"
     #: Passes and fails under the same conditions.
     FLAKY = "flaky"
+    #: Fails in processes that were forked from the one that has loaded the suite, and in no other.
+    FORK_DEPENDENT = "fork-dependent"
     #: Fails alone and in company: nothing but a failure.
     PLAIN = "plain"
+    #: Fails alone. There are tests before it after which it was not tried: see the note.
+    FAILS_ALONE = "fails-alone"
     #: It is not known (yet): see the note.
     UNKNOWN = "unknown"
+
+
+#: The kinds of what fails alone, and depends on nothing that shows.
+PLAINLY = (Kind.PLAIN, Kind.FAILS_ALONE)
 
 
 @record
@@ -43,6 +67,10 @@ class Suspect:
     ``word`` is how it ended in the run. ``failed_after`` and ``passed_after`` are what one process had run
     before it when it failed, or passed: nothing (an empty tuple) if it was the first; None if that has not
     been seen. ``beside`` ran at the same time.
+
+    Suspects with the same ``root`` (see `roots`) have failed in the same way. They are ``alike`` if what has
+    failed is the same fixture: if one fails alone, all do. They are in ``contention`` if they could not have
+    something that one process at a time can have, such as a port.
     """
 
     test: TestIndex
@@ -50,6 +78,9 @@ class Suspect:
     failed_after: tuple[TestIndex, ...] | None = None
     passed_after: tuple[TestIndex, ...] | None = None
     beside: tuple[tuple[TestIndex, ...], ...] = ()
+    root: int | None = None
+    alike: bool = False
+    contention: bool = False
 
 
 @record
@@ -99,8 +130,13 @@ class Case:
         self.search: CauseSearch | None = None
         #: The test that ended the process of the last probe before the suspect could run.
         self.ended_by: TestIndex | None = None
+        #: What fails alone: the tests after which it has failed, the order after which it has passed (and the
+        #: conditions that this is counted under), and whether it could not be reached after others.
+        self.failed_after = set(suspect.failed_after or ()) if suspect.word.bad else set()
+        self.worth: tuple[tuple[TestIndex, ...], str] | None = None
+        self.cut_off = False
         self.message = ""
-        self.note = "it was not re-checked: the time was over"
+        self.note = NOT_RECHECKED
         self._tallies: dict[str, list[bool]] = {}
 
     def count(self, under: str, word: Word) -> None:

@@ -161,6 +161,9 @@ class ForeignDealer(Lane):
                 # though the worker has died between two tests: that test is found among the lost ones.
                 self._scheduler.remove_node(node)
         self._known.discard(worker.id)
+        if crashed is not None and worker.excused:
+            self.reopen(crashed)
+            return None
         return crashed
 
     # --- tests begin and end ---

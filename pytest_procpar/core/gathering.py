@@ -10,6 +10,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from difflib import unified_diff
 
 from .model import WorkerId, worker_name
+from .printable import printable_line
 
 __all__ = ["Gathering", "Merged", "difference"]
 
@@ -69,7 +70,7 @@ def difference(one: WorkerId, ids: Sequence[str], other: WorkerId, other_ids: Se
     return "\n".join(
         [
             f"Different tests were collected between {names[0]} and {names[1]}. The difference is:",
-            *lines,
+            *map(printable_line, lines),
             "Each worker has collected the suite for itself. Parameters that come from a set, from random "
             "numbers or from the clock differ between processes: sort them, or fix what they come from.",
         ]
@@ -82,6 +83,10 @@ class Merged:
     def __init__(self) -> None:
         self._said: dict[Hashable, Counter[Hashable]] = {}
         self._heard: Counter[Hashable] = Counter()
+
+    def forget_sources(self) -> None:
+        """All sources begin anew, under whatever names: what they say again is no news."""
+        self._said.clear()
 
     def is_new(self, source: Hashable, what: Hashable) -> bool:
         """Note that `source` says `what`; whether nobody has said it as often before."""

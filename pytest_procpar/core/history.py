@@ -51,12 +51,21 @@ class History:
         worker, place = self._last[test]
         return self._runs[worker][place]
 
+    def has_ended(self, test: TestIndex) -> bool:
+        """Whether a test has run, and come to an end."""
+        return test in self._last and self._run(test).end != inf
+
     def duration(self, test: TestIndex) -> float:
         """How long a test took, in seconds; 0 if it did not run, or has not ended."""
         if test not in self._last:
             return 0.0
         run = self._run(test)
         return 0.0 if run.end == inf else run.end - run.begin
+
+    def longest(self) -> float:
+        """How long the longest test took that has ended, in seconds; 0 if there is none."""
+        took = (run.end - run.begin for runs in self._runs.values() for run in runs if run.end != inf)
+        return max(took, default=0.0)
 
     def before(self, test: TestIndex) -> tuple[TestIndex, ...]:
         """The tests that the same process had run before this one, in order."""
@@ -82,6 +91,15 @@ class History:
                 longest = sorted(meanwhile, key=lambda r: r.begin - r.end)[:_BESIDE]
                 found.append(tuple(r.test for r in sorted(longest, key=lambda r: r.begin)))
         return tuple(found)
+
+    def company(self, test: TestIndex) -> tuple[tuple[TestIndex, ...], ...]:
+        """What each of the other workers had begun when a test ended, in order."""
+        if test not in self._last:
+            return ()
+        own, _ = self._last[test]
+        end = self._run(test).end
+        sides = [runs for worker, runs in self._runs.items() if worker != own]
+        return tuple(tuple(run.test for run in runs if run.begin <= end) for runs in sides)
 
     def sequences(self) -> list[tuple[WorkerId, tuple[TestIndex, ...]]]:
         """What every worker ran, in order."""

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from .findings import Finding, Kind
+from typing import TYPE_CHECKING
+
+from .findings import PLAINLY, Finding, Kind
 from .model import TestIndex
 from .probes import Confirmation, Word
 from .record import record
 
-__all__ = ["Change", "Insight", "Rechecked"]
+if TYPE_CHECKING:
+    from .pairs import Coverage
+    from .roots import Root
+
+__all__ = ["ENDED_EARLY", "Change", "Insight", "Rechecked", "Suggestion"]
+
+#: How the note of a re-check begins that did not come to its end.
+ENDED_EARLY = "the re-check has ended early:"
 
 #: The kinds that go with a command, which has to do what they say before they are told.
 _TRIED = (Kind.VICTIM, Kind.CONTAMINATED_CRASH, Kind.BRITTLE, Kind.NIO)
@@ -18,12 +27,23 @@ class Change:
     """State that a polluter has changed: a name, and short representations of before and after.
 
     ``proven`` says that the other test passes once this one is put back, together with the other proven ones.
+    ``way`` and ``module`` tell what it is: see `remedies.Slot`.
     """
 
     slot: str
     before: str
     after: str
     proven: bool
+    way: str = ""
+    module: str = ""
+
+
+@record
+class Suggestion:
+    """A fixture that was tried, and helps: the file it is for, from the rootdir, and the diff."""
+
+    file: str
+    diff: str
 
 
 @record
@@ -31,6 +51,7 @@ class Insight:
     """A finding, how its test ended in the run, and the commands that show it.
 
     ``cleaners`` undo what its causes do, ``changes`` are how they do it: None if that was not asked for.
+    With ``suggestion`` the test passes.
     """
 
     finding: Finding
@@ -38,6 +59,7 @@ class Insight:
     confirmations: tuple[Confirmation, ...] = ()
     cleaners: tuple[TestIndex, ...] | None = None
     changes: tuple[Change, ...] | None = None
+    suggestion: Suggestion | None = None
 
     @property
     def collection_dependent(self) -> bool:
@@ -55,7 +77,7 @@ class Insight:
     def flagged(self) -> bool:
         """Whether the test is flagged: something is known of it, beyond that it fails."""
         kind = self.finding.kind
-        if kind is Kind.PLAIN:
+        if kind in PLAINLY:
             return self.collection_dependent
         return kind is not Kind.UNKNOWN and self.confirmed
 
@@ -64,12 +86,23 @@ class Insight:
 class Rechecked:
     """All that a re-check has come to.
 
-    ``left_out`` are the failed tests that were not looked into, ``note`` says why it ended early, if it did.
+    ``left_out`` are the failed tests that were not looked into, ``starved`` those that the kernel seems to
+    have killed because memory ran out. ``note`` says why the re-check ended early, if it did.
+    ``put_back`` are the files that were changed by what was run again and have been restored, ``altered``
+    those that could not be. ``roots`` are those of all failures. With a ``budget`` of so many seconds more
+    could be said; 0: nothing was left out for want of time. ``coverage`` says how much was tried to find what
+    hides, if that was asked for.
     """
 
     insights: tuple[Insight, ...] = ()
     left_out: tuple[TestIndex, ...] = ()
     note: str = ""
+    starved: tuple[TestIndex, ...] = ()
+    put_back: tuple[str, ...] = ()
+    altered: tuple[str, ...] = ()
+    roots: tuple[Root, ...] = ()
+    budget: int = 0
+    coverage: Coverage | None = None
 
     @property
     def flagged(self) -> list[Insight]:

@@ -62,7 +62,10 @@ class Lane(ABC):
 
     @abstractmethod
     def leave(self, worker: WorkerState) -> TestIndex | None:
-        """Take the tests of a dead worker back; the one it died of, which is thereby settled, if any."""
+        """Take the tests of a dead worker back; the one it died of, which is thereby settled, if any.
+
+        An excused worker died of none: the one that it ran is taken back, too.
+        """
 
     # --- tests begin and end ---
 

@@ -18,7 +18,7 @@ class Phase(Enum):
 
     STARTING = auto()
     ACTIVE = auto()
-    #: It runs a test that has taken too long, and is being ended.
+    #: It is being ended: it runs a test that has taken too long, or will never go on.
     CONDEMNED = auto()
     FINISHING = auto()
 
@@ -34,12 +34,14 @@ class WorkerState:
     """
 
     __slots__ = (
-        "claimed", "current", "finished", "handed", "id", "in_hand", "lane", "owned", "phase",
-        "revoking", "running", "since", "told", "units",
+        "claimed", "current", "excused", "finished", "fresh", "handed", "id", "in_hand", "lane", "owned",
+        "phase", "revoking", "running", "since", "told", "units",
     )  # fmt: skip
 
-    def __init__(self, worker: WorkerId, now: float, lane: int = 0) -> None:
+    def __init__(self, worker: WorkerId, now: float, lane: int = 0, *, fresh: bool = False) -> None:
         self.id = worker
+        #: Whether it was started after a worker had got stuck, and so in another way.
+        self.fresh = fresh
         self.phase = Phase.STARTING
         #: When the present phase began, in seconds of the caller's clock.
         self.since = now
@@ -58,6 +60,8 @@ class WorkerState:
         self.finished = 0
         #: What the worker knows of the time after its last test: "hold", "last" or not yet.
         self.told: Outlook | None = None
+        #: Whether it is killed for no fault of what it runs, which is to run again.
+        self.excused = False
         #: Whether the answer to a Revoke is outstanding.
         self.revoking = False
 

@@ -23,8 +23,8 @@ __all__ = [
     "Finished", "Fork", "Forked", "FromBranch", "FromServer", "FromWorker", "Gone", "Halted", "Here",
     "JunitNoted", "Location", "Logged", "Message", "PassedPhases", "Perform", "Performed", "Phases", "Ping",
     "Plant", "Pong", "Quit", "Ready", "Reap", "Reaped", "Record", "Reported", "Rested", "Restore", "Setup",
-    "Signal", "Sprout", "Suspend", "ToBranch", "ToServer", "Unsafe", "Warned", "Watch", "decode", "encode",
-    "fingerprint", "pack_record", "unpack_record", "unpack_records",
+    "Signal", "Sprout", "Starved", "Suspend", "ToBranch", "ToServer", "Unsafe", "Warned", "Watch", "decode",
+    "encode", "fingerprint", "pack_record", "unpack_record", "unpack_records",
 ]  # fmt: skip
 
 #: What pytest calls an item's location: file (relative to the rootdir), line (0-based), name.
@@ -65,10 +65,16 @@ class Reported:
 
 @record
 class Finished:
-    """A test has run to its end. ``passes`` stands for the three reports of a plain pass."""
+    """A test has run to its end. ``passes`` stands for the three reports of a plain pass.
+
+    ``began`` and ``ended`` say when, in seconds of the machine's monotonic clock: what pytest has noted is of
+    a clock that tests set.
+    """
 
     test: TestIndex
     passes: PassedPhases | None
+    began: float = 0.0
+    ended: float = 0.0
 
 
 @record
@@ -76,6 +82,13 @@ class Done:
     """The worker has finished its session."""
 
     output: dict[str, Any]
+
+
+@record
+class Starved:
+    """The worker has no process for the next test, for this reason, and ends."""
+
+    reason: str
 
 
 @record
@@ -134,7 +147,8 @@ class Forked:
 class Reaped:
     """A worker's process is gone, with this wait status (see `os.waitstatus_to_exitcode`).
 
-    ``peak_memory`` is the most that it had in memory at once, in bytes.
+    Or there never was one, for this ``reason``. ``peak_memory`` is the most that it had in memory at once, in
+    bytes.
     """
 
     worker: WorkerId
@@ -204,6 +218,7 @@ FromWorker: TypeAlias = (
     | Reported
     | Finished
     | Done
+    | Starved
     | JunitNoted
     | Logged
     | Warned
@@ -273,13 +288,14 @@ class Quit:
 class Plant:
     """Fork the root of a tree of throw-away processes (see `Branch`); one descriptor comes along, its stream.
 
-    ``basetemp`` is the folder for its temporary files, ``suite`` the fingerprint of what it must have
-    collected (see `fingerprint`), if it collects itself.
+    ``basetemp`` is the folder for its temporary files, ``kept`` that for copies of the files that it changes,
+    ``suite`` the fingerprint of what it must have collected (see `fingerprint`), if it collects itself.
     """
 
     worker: WorkerId
     workerinput: dict[str, Any]
     basetemp: str | None
+    kept: str
     suite: int | None = None
 
 
@@ -369,9 +385,12 @@ class Gone:
 
 @record
 class Changed:
-    """The slots that have changed, likely causes first: name, before, after, whether it can be put back."""
+    """The slots that have changed, likely causes first.
 
-    slots: tuple[tuple[str, str, str, bool], ...]
+    Of each: name, before, after, whether it can be put back, and way and module (see `remedies.Slot`).
+    """
+
+    slots: tuple[tuple[str, str, str, bool, str, str], ...]
 
 
 FromBranch: TypeAlias = Here | Performed | Rested | Gone | Changed
@@ -380,7 +399,7 @@ FromBranch: TypeAlias = Here | Performed | Rested | Gone | Changed
 _KINDS: tuple[type, ...] = (
     Ready, Began, Reported, Finished, Done, CollectReported, Collected, Forked, Reaped, Warned, Halted, Broke,
     Setup, Fork, Signal, Quit, Ping, Pong, Suspend, Plant, Sprout, Perform, Reap, Here, Performed, Rested,
-    Gone, Watch, Compare, Restore, Changed, Unsafe, JunitNoted, Logged,
+    Gone, Watch, Compare, Restore, Changed, Unsafe, JunitNoted, Logged, Starved,
 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from hashlib import blake2b
 
 from .record import record
 
-__all__ = ["Order", "parse_order", "reversed_order", "shuffled"]
+__all__ = ["Order", "parse_order", "shuffled"]
 
 
 @record
@@ -38,11 +38,6 @@ def parse_order(text: str) -> Order:
     raise argparse.ArgumentTypeError(
         f"invalid value {text!r}: give reverse, random or random:SEED, such as random:7"
     )
-
-
-def reversed_order(count: int) -> list[int]:
-    """The places of `count` tests, the last one first."""
-    return list(range(count))[::-1]
 
 
 def shuffled(nodeids: Iterable[str], seed: int | str) -> list[int]:

@@ -65,10 +65,14 @@ class Probe:
 
 @record
 class Outcome:
-    """How each test of a probe ended, as far as they ran, and the first line of the last one's failure."""
+    """How each test of a probe ended, as far as they ran, and the first line of the last one's failure.
+
+    One that was not begun, or not brought to its end, since there was no time for it is not `in_time`.
+    """
 
     words: tuple[Word, ...]
     message: str = ""
+    in_time: bool = True
 
     def of(self, probe: Probe) -> Word:
         """How the judged test ended."""
@@ -81,7 +85,8 @@ class Confirmation:
 
     ``word`` is how the judged test ended, None if that could not be found out; ``expected`` whether a failure
     was expected. One that lets tests run at the same time depends `by_chance` on who is faster: of so many
-    `runs` the last one is told, which is the first that came as expected, if any did.
+    `runs` the last one is told, which is the first that came as expected, if any did. ``reason`` says what
+    has kept it from being found out, if anything has but the time.
     """
 
     command: str
@@ -89,6 +94,7 @@ class Confirmation:
     word: Word | None
     by_chance: bool = False
     runs: int = 1
+    reason: str = ""
 
     @property
     def holds(self) -> bool:

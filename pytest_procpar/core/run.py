@@ -21,6 +21,7 @@ from .events import (
     Dump,
     Effect,
     Event,
+    Fewer,
     Finish,
     Finished,
     GiveUp,
@@ -30,9 +31,11 @@ from .events import (
     NotRun,
     PutBack,
     Ready,
+    Refused,
     Revoked,
     Spawn,
     Stop,
+    Stuck,
     Tick,
 )
 from .foreign import ForeignDealer
@@ -63,16 +66,27 @@ class Run:
         self._collected_tests = 0
         self._workers: dict[WorkerId, WorkerState] = {}
         self._next_worker = 0
-        self._restarts = 0
+        #: How many workers have died before they were told to finish.
+        self._crashes = 0
         #: How many workers in a row died before their first test.
         self._stillborn = 0
         self._last_dead = WorkerId(0)
         self._given_up: str | None = None
+        #: Why there are fewer workers than wanted, until that is said.
+        self._refused: str | None = None
         self._stopping = False
         self._watchdog = Watchdog(options.hang_timeout)
         #: Whether a worker has nothing to do before it reports for duty but to take its identity.
         self._quick_starts = True
+        #: Whether a worker has got stuck, and others are started in another way.
+        self._stuck_once = False
+        #: Whether as many workers are started as were asked for, however few the tests.
+        self._all_wanted = False
         self._out: list[Effect] = []
+
+    def start_all(self) -> None:
+        """Start every worker that was asked for, though it may get no test."""
+        self._all_wanted = True
 
     def deal_by(self, foreign: Callable[[list[Effect]], ForeignDealer]) -> None:
         """Let a plugin's scheduler decide who runs what; to be said before the tests are known.
@@ -86,11 +100,11 @@ class Run:
     def workers_for(self, tests: int, started: int = 0) -> int:
         """How many workers run a suite: a foreign scheduler gets all that it was promised.
 
-        :param started: how many there are already, and none of them in vain.
+        :param started: how many have been started already: all of these are used.
         """
         options = self._options
-        wanted = options.workers if self._foreign is not None and tests else options.workers_for(tests)
-        return max(started, wanted)
+        promised = self._all_wanted or (self._foreign is not None and tests)
+        return max(started, options.workers if promised else options.workers_for(tests))
 
     @property
     def over(self) -> bool:
@@ -158,8 +172,12 @@ class Run:
                 self._watchdog = Watchdog(self._options.hang_timeout, dict(limits))
                 self._quick_starts = not started
                 self._collected(count, keys, started, now)
+            case Refused(worker, reason):
+                self._refuse(worker, reason, now)
             case PutBack(test):
                 self._put_back(test, now)
+            case Stuck(worker, told):
+                self._stuck(worker, told, now)
             case Stop(interrupt):
                 self._stop(interrupt, now)
             case Tick():
@@ -202,6 +220,7 @@ class Run:
         worker.phase = Phase.ACTIVE
         worker.since = now
         self._lanes[worker.lane].ready(worker, now)
+        self._tell_refusals()
         self._finish_when_done(now)
 
     def _began(self, worker_id: WorkerId, test: TestIndex, now: float) -> None:
@@ -240,12 +259,40 @@ class Run:
         if crashed is not None:
             verdict = Hung if worker.phase is Phase.CONDEMNED else Crashed
             self._out.append(verdict(worker_id, crashed))
-        elif wanted and not worker.finished:
+        elif wanted and not worker.finished and not worker.excused:
             self._stillborn += 1
-        if wanted and lane.ledger.unbegun and not self._stopping:
+        if wanted and not self._stopping:
+            self._crashes += not worker.excused
             self._replace(worker, now)
         lane.feed_hungry(now)
+        self._tell_refusals()
         self._finish_when_done(now)
+
+    def _refuse(self, worker_id: WorkerId, reason: str, now: float) -> None:
+        """The system grants no process for a worker: the others have to run its tests."""
+        worker = self._worker(worker_id)
+        if worker.running is not None:  # it was being ended, and the end of its test has not been heard
+            self._died(worker_id, now)
+            return
+        del self._workers[worker_id]
+        self._watchdog.forget(worker_id)
+        lane = self._lanes[worker.lane]
+        lane.leave(worker)
+        if lane.served or not lane.ledger.unbegun:
+            self._refused = reason
+        elif not self._stopping:
+            self._say_once(reason)
+            self._out.append(NotRun(lane.abandon(), reason))
+        lane.feed_hungry(now)
+        self._tell_refusals()
+        self._finish_when_done(now)
+
+    def _tell_refusals(self) -> None:
+        """Say how many workers there are, once none is starting any more."""
+        phases = [worker.phase for worker in self._workers.values()]
+        if self._refused is not None and phases and Phase.STARTING not in phases:
+            self._out.append(Fewer(len(phases), self._refused))
+            self._refused = None
 
     def _put_back(self, test: TestIndex, now: float) -> None:
         number = next(i for i, lane in enumerate(self._lanes) if test in lane.ledger)
@@ -256,9 +303,9 @@ class Run:
         # Its last worker died of that test, or was let go since there was nothing left to do.
         refusal = self._refusal()
         if refusal is not None:
-            self._give_up(lane, refusal)
+            self._say_once(refusal)
+            self._out.append(NotRun(lane.abandon(), refusal))
         else:
-            self._restarts += 1
             self._spawn(now, number)
 
     def _stop(self, interrupt: bool, now: float) -> None:
@@ -281,6 +328,18 @@ class Run:
                 self._condemn(self._workers[effect.worker], now)
             self._out.append(effect)
 
+    def _stuck(self, worker_id: WorkerId, told: bool, now: float) -> None:
+        worker = self._worker(worker_id)
+        if worker.phase is Phase.CONDEMNED:
+            return
+        self._quick_starts = False
+        self._stuck_once = True
+        self._watchdog.forget(worker_id)
+        if worker.phase is not Phase.FINISHING:
+            worker.excused = not told
+            self._condemn(worker, now)
+        self._out.append(Kill(worker_id))
+
     def _condemn(self, worker: WorkerState, now: float) -> None:
         if worker.phase is Phase.ACTIVE:
             worker.phase = Phase.CONDEMNED
@@ -295,7 +354,7 @@ class Run:
             raise LedgerError(f"there is no gw{worker_id}, or not any more") from None
 
     def _spawn(self, now: float, lane: int, replaces: WorkerId | None = None) -> WorkerState:
-        worker = WorkerState(WorkerId(self._next_worker), now, lane)
+        worker = WorkerState(WorkerId(self._next_worker), now, lane, fresh=self._stuck_once)
         self._next_worker += 1
         self._workers[worker.id] = worker
         self._lanes[lane].join(worker)
@@ -303,31 +362,36 @@ class Run:
         return worker
 
     def _replace(self, dead: WorkerState, now: float) -> None:
-        """Fork a worker in the place of a dead one; if that may not be, the others have to do."""
+        """Fork a worker in the place of a dead one, or leave its tests to the others if that is not allowed.
+
+        That it is not allowed is said even if no tests are left, or others can run them.
+        """
         refusal = self._refusal()
         lane = self._lanes[dead.lane]
+        if refusal is not None:
+            self._say_once(refusal)
+        if not lane.ledger.unbegun:
+            return
         if refusal is None:
-            self._restarts += 1
             self._spawn(now, dead.lane, dead.id)
         elif not lane.served:
-            self._give_up(lane, refusal)
+            self._out.append(NotRun(lane.abandon(), refusal))
 
     def _refusal(self) -> str | None:
         """Why the worker that died last is not replaced; None if it is."""
         limit = self._options.max_restarts
         if self._stillborn > 2 + self._options.workers:
             return f"{self._stillborn} workers in a row died before their first test"
-        if limit is None or self._restarts < limit:
+        if limit is None or self._crashes <= limit:
             return None
         if limit == 0:
             return f"worker gw{self._last_dead} crashed and worker restarting disabled"
         return f"maximum crashed workers reached: {limit}"
 
-    def _give_up(self, lane: Lane, why: str) -> None:
+    def _say_once(self, why: str) -> None:
         if why != self._given_up:
             self._given_up = why
             self._out.append(GiveUp(why))
-        self._out.append(NotRun(lane.abandon(), why))
 
     def _finish_when_done(self, now: float) -> None:
         """Once no test runs or will run anywhere, and not before, let the workers finish."""

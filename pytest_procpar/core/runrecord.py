@@ -6,16 +6,31 @@ there are several tests of a kind; what is told is told of the kind.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .history import History
-from .messages import PassedPhases
 from .model import TestIndex, WorkerId
 from .probes import Word
 from .record import record
 
-__all__ = ["RunRecord", "Seen"]
+if TYPE_CHECKING:
+    from .roots import Failure
+
+__all__ = ["Manner", "RunRecord", "Seen", "manner_of"]
+
+#: In which phase a test has failed, and in which line of which file, as far as that is known.
+Manner: TypeAlias = tuple[str, str, int]
+
+
+def manner_of(data: Mapping[str, Any]) -> Manner | None:
+    """How a test has failed, by a report as pytest serializes it; None if it is of no failure."""
+    if data.get("outcome") != "failed":
+        return None
+    longrepr = data.get("longrepr")
+    crash = longrepr.get("reprcrash") if isinstance(longrepr, dict) else None
+    place = crash if isinstance(crash, dict) else {}
+    return str(data.get("when")), str(place.get("path", "")), int(place.get("lineno") or 0)
 
 
 @record
@@ -29,7 +44,7 @@ class Seen:
 
 
 class RunRecord:
-    """The record of one run. Times are in seconds since the epoch.
+    """The record of one run. Times are in seconds of the machine's monotonic clock.
 
     :param tests_a_process: after how many tests a worker runs on in a fresh process; None: never.
     """
@@ -40,7 +55,12 @@ class RunRecord:
         self._apart: frozenset[int] = frozenset()
         #: What did not end as passed.
         self._words: dict[TestIndex, Word] = {}
-        self._times: dict[TestIndex, tuple[float, float]] = {}
+        #: In which manner a test has failed first.
+        self._manners: dict[TestIndex, Manner] = {}
+        #: What the first report of a failure tells.
+        self._failures: dict[TestIndex, Failure] = {}
+        #: What the kernel seems to have killed because memory ran out.
+        self._starved: list[TestIndex] = []
 
     # --- what happens ---
 
@@ -54,26 +74,36 @@ class RunRecord:
         outcome = data.get("outcome")
         if outcome == "failed":
             self._words[test] = Word.FAILED
+            self._manners.setdefault(test, manner_of(data) or ("", "", 0))
+            self._note_failure(self._kind(test), data)
         elif outcome == "skipped" and "wasxfail" not in data:
             self._words.setdefault(test, Word.SKIPPED)
-        start, stop = data.get("start"), data.get("stop")
-        if isinstance(start, float) and isinstance(stop, float):
-            first, last = self._times.get(test, (start, stop))
-            self._times[test] = (min(first, start), max(last, stop))
 
-    def finished(self, worker: WorkerId, test: TestIndex, passes: PassedPhases | None, now: float) -> None:
-        """A worker has run a test; `passes` are the phases of a plain pass."""
-        if passes is not None:
-            phases = passes[1]
-            start, stop = phases[0][0], phases[2][1]
-        else:
-            start, stop = self._times.pop(test, (now, now))
-        self._history.began(worker, test, start, apart=self.is_apart(self._kind(test)))
-        self._history.ended(test, stop)
+    def _note_failure(self, test: TestIndex, data: dict[str, Any]) -> None:
+        from .roots import failure_of  # only red runs need it
 
-    def died(self, worker: WorkerId, test: TestIndex, word: Word, seconds: float, now: float) -> None:
-        """A test has ended its process, or was ended, after so many seconds."""
+        if test not in self._failures:
+            self._failures[test] = failure_of(test, data)
+
+    def finished(self, worker: WorkerId, test: TestIndex, began: float, ended: float) -> None:
+        """A worker has run a test, between these two moments."""
+        self._history.began(worker, test, began, apart=self.is_apart(self._kind(test)))
+        self._history.ended(test, ended)
+
+    def died(
+        self,
+        worker: WorkerId,
+        test: TestIndex,
+        word: Word,
+        seconds: float,
+        now: float,
+        *,
+        starved: bool = False,
+    ) -> None:
+        """A test has ended its process, or was ended, after so many seconds; `starved`: of memory."""
         self._words[test] = word
+        if starved:
+            self._starved.append(self._kind(test))
         self._history.began(worker, test, now - seconds, apart=self.is_apart(self._kind(test)))
         self._history.ended(test, now)
 
@@ -85,7 +115,10 @@ class RunRecord:
         return sum(word.bad for word in self._words.values())
 
     def failed(self) -> list[Seen]:
-        """What has failed, crashed or hung, in the order in which that was heard."""
+        """What has failed, crashed or hung, in the order in which that was heard.
+
+        Without what was killed because memory ran out: it would be again, and might take others with it.
+        """
         return [
             Seen(
                 self._kind(test),
@@ -94,8 +127,12 @@ class RunRecord:
                 self._beside(test),
             )
             for test, word in self._words.items()
-            if word.bad
+            if word.bad and self._kind(test) not in self._starved
         ]
+
+    def starved(self) -> tuple[TestIndex, ...]:
+        """What the kernel seems to have killed because memory ran out."""
+        return tuple(dict.fromkeys(self._starved))
 
     def tests(self) -> list[TestIndex]:
         """All tests."""
@@ -104,6 +141,24 @@ class RunRecord:
     def word(self, test: TestIndex) -> Word:
         """How a test ended."""
         return self._words.get(test, Word.PASSED)
+
+    def has_ended(self, test: TestIndex) -> bool:
+        """Whether a test has run, and come to an end."""
+        return self._history.has_ended(test)
+
+    def manner(self, test: TestIndex) -> Manner | None:
+        """In which manner a test has failed; None if it has not."""
+        return self._manners.get(test) if self.word(test) is Word.FAILED else None
+
+    def failure(self, test: TestIndex) -> Failure | None:
+        """What a report tells of how a test has failed; None if there is none."""
+        return None if self.ends_its_process(test) else self._failures.get(test)
+
+    def company(self, test: TestIndex) -> tuple[tuple[TestIndex, ...], ...]:
+        """What each of the other workers had begun when a test ended, without what ended its process."""
+        sides = self._history.company(test)
+        alive = [tuple(other for other in side if not self.ends_its_process(other)) for side in sides]
+        return tuple(self._kinds(side) for side in alive if side)
 
     def before(self, test: TestIndex) -> tuple[TestIndex, ...]:
         """What the same process had run before a test, in order."""
@@ -132,6 +187,10 @@ class RunRecord:
     def seconds(self, test: TestIndex) -> float:
         """How long a test took; 0 if it hung."""
         return 0.0 if self.word(test) is Word.HUNG else self._history.duration(test)
+
+    def longest(self) -> float:
+        """How long the longest test took so far, in seconds."""
+        return self._history.longest()
 
     def limit(self, test: TestIndex) -> float:
         """How long a test may take that has hung, in seconds; 0 for others."""

@@ -16,7 +16,7 @@ from typing import TypeVar
 from .model import TestIndex
 from .probes import Outcome, Probe, Word
 
-__all__ = ["MOST", "CauseSearch", "Search"]
+__all__ = ["MOST", "CauseSearch", "OutOfTime", "Search", "put"]
 
 _T = TypeVar("_T")
 
@@ -25,6 +25,21 @@ Search = Generator[list[Probe], list[Outcome], _T]
 
 #: A search that needs more tests than this together is given up.
 MOST = 8
+
+
+class OutOfTime(Exception):
+    """There was no time for a probe: nothing follows from it."""
+
+
+def put(probe: Probe) -> Search[Outcome]:
+    """What comes of one probe.
+
+    :raises OutOfTime: if there was no time for it.
+    """
+    (outcome,) = yield [probe]
+    if not outcome.in_time:
+        raise OutOfTime
+    return outcome
 
 
 class CauseSearch:
@@ -111,7 +126,7 @@ class CauseSearch:
     def shows_after(self, tests: tuple[TestIndex, ...]) -> Search[bool]:
         """Whether it shows after these tests."""
         probe = Probe((*tests, self._victim))
-        (outcome,) = yield [probe]
+        outcome = yield from put(probe)
         word = outcome.of(probe)
         self.lost = self.lost or word is Word.LOST
         return self.shows(word)

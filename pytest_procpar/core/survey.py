@@ -9,7 +9,10 @@ from .probes import Outcome, Probe, Word
 from .record import record
 from .search import Search
 
-__all__ = ["Alone", "Placed", "survey_after", "survey_alone", "survey_cleaners", "survey_order"]
+__all__ = [
+    "Alone", "Placed", "survey_after", "survey_alone", "survey_cleaners", "survey_order", "survey_orders",
+    "together",
+]  # fmt: skip
 
 #: How many probes are asked for at once: a batch is answered as a whole.
 _BATCH = 64
@@ -91,15 +94,32 @@ def survey_cleaners(
 
 def survey_order(order: Sequence[TestIndex]) -> Search[list[Placed]]:
     """Run tests in this order in one process; in a fresh one after a test that has ended the process."""
+    return (yield from survey_orders([order]))
+
+
+def survey_orders(orders: Iterable[Sequence[TestIndex]]) -> Search[list[Placed]]:
+    """Run tests in each of these orders, several at once, each in one process.
+
+    After a test that has ended the process the rest is run in a fresh one. What there was no time for is left
+    out.
+    """
     found = []
-    rest = tuple(order)
-    while rest:
-        (outcome,) = yield [Probe(rest)]
-        words = outcome.words
-        for at, word in enumerate(words):
-            message = outcome.message if at == len(words) - 1 else ""
-            found.append(Placed(rest[at], word, rest, at, message))
-        if not words:  # nothing can be run any more
-            break
-        rest = rest[len(words) :]
+    rests = [tuple(order) for order in orders if order]
+    while rests:
+        outcomes = yield [Probe(rest) for rest in rests]
+        left = []
+        for rest, outcome in zip(rests, outcomes, strict=True):
+            words = outcome.words
+            for at, word in enumerate(words):
+                message = outcome.message if at == len(words) - 1 else ""
+                found.append(Placed(rest[at], word, rest, at, message))
+            if words and len(words) < len(rest):  # else nothing can be run any more
+                left.append(rest[len(words) :])
+        rests = left
     return found
+
+
+def together(placed: Iterable[Placed]) -> list[tuple[TestIndex, ...]]:
+    """What each process of a survey of orders has run, in order."""
+    last: dict[int, Placed] = {id(result.order): result for result in placed}
+    return [result.order[: result.place + 1] for result in last.values()]

@@ -6,6 +6,10 @@ steps; what it knows by then is in its findings.
 Only probes of different tests share a batch, since batches may run at once, and a test that uses a port or a
 file fails beside a second run of itself. A failure in a batch is therefore believed only when the test has
 failed again with nothing beside it.
+
+Cheap probes come first, for all: each suspect alone, and what fails then after the tests that precede it. Of
+suspects with the same root one is looked into, if the others do the same alone. What has hung comes last,
+since each of its probes may take as long again.
 """
 
 from __future__ import annotations
@@ -23,10 +27,12 @@ from .asking import (
     note,
 )
 from .company import look_beside, narrow
-from .findings import Case, Finding, Kind, Suspect, Tally
+from .failing_alone import CANNOT_BE_REACHED, FailingAlone
+from .findings import NOTHING_KNOWN, Case, Finding, Kind, Suspect, Tally
+from .leaders import Leaders
 from .model import TestIndex
 from .probes import Probe, Word
-from .search import MOST, CauseSearch, Search
+from .search import MOST, CauseSearch, OutOfTime, Search
 
 __all__ = ["Finding", "Inquiry", "Kind", "Suspect", "Tally"]
 
@@ -35,10 +41,7 @@ _Tests = tuple[TestIndex, ...]
 #: From this many tests on parts of an order are tried before the whole, several at once, so many times.
 _WORTH_PARTING = 32
 _WAVES = 4
-#: How many tests that end their process are left out of an order, to get to its end, a suspect.
-_DETOURS = 8
-
-_IN_A_CROWD = "it failed beside other probes only: nothing is known against it"
+_IN_A_CROWD = f"it failed beside other probes only: {NOTHING_KNOWN}"
 
 
 class Inquiry:
@@ -48,61 +51,108 @@ class Inquiry:
         their process.
     :param file_of: gives something that tests of the same file have in common.
     :param lanes: how many probes run at the same time.
+    :param affordable: gives, of tests that are to run in this order, those for which there is time.
+    :param thorough: so many suspects, the first ones, are looked into by themselves, whatever their roots.
     """
 
     def __init__(
         self,
         suspects: Sequence[Suspect],
-        preceding: Callable[[TestIndex], tuple[TestIndex, ...]],
+        preceding: Callable[[TestIndex], _Tests],
         file_of: Callable[[TestIndex], object],
         lanes: int = 1,
+        *,
+        affordable: Callable[[_Tests], _Tests] = lambda tests: tests,
+        thorough: int = 0,
     ) -> None:
         self._cases = [Case(suspect) for suspect in suspects]
-        self._preceding = preceding
-        self._file_of = file_of
+        self._alone = FailingAlone(preceding, file_of, affordable)
         self._lanes = lanes
-        #: Tests that have ended a process which was to get further.
-        self._deadly: set[TestIndex] = set()
+        self._thorough = thorough > 0
+        self._leaders = Leaders(self._cases, thorough)
+        #: Whether there is something to find: what is asked now may take the time of a search.
+        self.searching = False
 
     def findings(self) -> list[Finding]:
         """What is known by now, a finding a suspect."""
-        return [case.finding() for case in self._cases]
+        return [self._alone.standing(case) for case in self._cases]
 
     def steps(self) -> Search[None]:
-        """Look into all suspects, one thing after another."""
-        if not self._cases:
-            return
-        yield from self._try_alone()
-        passing = [case for case in self._cases if not case.settled and case.alone.good]
+        """Look into all suspects, one thing after another, as far as there is time."""
+        for hung in (False, True):
+            cases = [case for case in self._cases if (case.suspect.word is Word.HUNG) == hung]
+            leaders = [case for case in cases if self._leaders.of(case) is case]
+            followers = [case for case in cases if self._leaders.of(case) is not case]
+            self.searching = hung
+            yield from self._try_alone(leaders)
+            yield from self._try_after_others(leaders)
+            yield from self._try_alone([case for case in followers if not self._leaders.know(case)])
+            self.searching = True
+            yield from self._look_into(leaders)
+            followers = [case for case in followers if not self._leaders.settle(case)]
+            yield from self._try_alone([case for case in followers if self._leaders.leave_open(case)])
+            yield from self._try_after_others(followers)
+            yield from self._look_into(followers)
+
+    def _try_after_others(self, cases: Sequence[Case]) -> Search[None]:
+        """Try what fails alone after the tests that precede it; what hangs only if there is time for all."""
+        failing = [case for case in cases if not case.settled and case.alone.bad]
+        if not self._thorough:
+            failing = [case for case in failing if case.suspect.word is not Word.HUNG]
+        yield from self._alone.look(failing)
+
+    def _look_into(self, cases: Sequence[Case]) -> Search[None]:
+        """Look into suspects that were tried alone, and what fails then after others."""
+        passing = [case for case in cases if not case.settled and case.alone.good]
         for case in sorted(passing, key=lambda case: len(case.suspect.failed_after or ())):
-            if not case.settled:
-                yield from self._look_for_polluters(case)
+            yield from self._in_time(case, self._look_for_polluters)
         for case in passing:
-            if not case.settled:
-                yield from self._repeat(case)
-        yield from self._look_for_setters()
-        for case in self._cases:
+            yield from self._in_time(case, self._repeat)
+        for case in cases:
+            yield from self._in_time(case, self._look_for_setter)
+        for case in cases:
+            if not case.settled and case.alone.bad and case.search is None:
+                self._alone.conclude(case)
+        for case in cases:
             if case.kind is Kind.PARALLEL_ONLY:
-                yield from narrow(case)
+                yield from self._in_time(case, narrow, settled=True)
+
+    def _in_time(
+        self, case: Case, look: Callable[[Case], Search[None]], *, settled: bool = False
+    ) -> Search[None]:
+        """Go on with a suspect, unless it is `settled`, as far as there is time."""
+        if case.settled == settled:
+            try:
+                yield from look(case)
+            except OutOfTime:
+                return
 
     # --- alone ---
 
-    def _try_alone(self) -> Search[None]:
-        probes = [Probe((case.test,)) for case in self._cases]
+    def _try_alone(self, cases: Sequence[Case]) -> Search[None]:
+        if not cases:
+            return
+        probes = [Probe((case.test,)) for case in cases]
         crowded = self._lanes > 1 and len(probes) > 1
         outcomes = yield probes
-        for case, probe, outcome in zip(self._cases, probes, outcomes, strict=True):
-            doubtful = crowded and outcome.of(probe).bad
-            case.alone = note(case, BESIDE_SUSPECTS if doubtful else ALONE, probe, outcome)
-            case.note = "the time was over before it was tried after other tests"
-        for case in self._cases:
-            if crowded and case.alone.bad:
-                again = yield from ask(case, ALONE, (), number=1)
-                case.alone = case.alone if again is Word.LOST else again
+        tried = []
+        for case, probe, outcome in zip(cases, probes, outcomes, strict=True):
+            if outcome.in_time:
+                tried.append(case)
+                doubtful = crowded and outcome.of(probe).bad and not self._leaders.of(case).alone.bad
+                case.alone = note(case, BESIDE_SUSPECTS if doubtful else ALONE, probe, outcome)
+                case.note = "the time was over before it was tried after other tests"
+        for case in tried:
+            if case.counted(BESIDE_SUSPECTS):
+                yield from self._in_time(case, self._try_alone_again)
             if case.alone is Word.LOST:
                 case.settle(Kind.UNKNOWN, "it could not be run alone")
             elif case.alone.good and case.suspect.word.good and case.suspect.failed_after is None:
-                case.settle(Kind.UNKNOWN, "it passes alone too: nothing is known against it")
+                case.settle(Kind.UNKNOWN, f"it passes alone too: {NOTHING_KNOWN}")
+
+    def _try_alone_again(self, case: Case) -> Search[None]:
+        again = yield from ask(case, ALONE, (), number=1)
+        case.alone = case.alone if again is Word.LOST else again
 
     # --- passes alone ---
 
@@ -136,15 +186,22 @@ class Inquiry:
             some = parts[at : at + self._lanes]
             probes = [Probe((*part, case.test)) for part in some]
             outcomes = yield probes
+            if not any(outcome.in_time for outcome in outcomes):
+                raise OutOfTime
             words = [outcome.of(probe) for probe, outcome in zip(probes, outcomes, strict=True)]
             showing = [part for part, word in zip(some, words, strict=True) if word.bad]
             if showing:
                 return [*showing, order]
         return [order]
 
-    def _shows_always(self, case: Case, order: _Tests, under: str, *, bad: bool) -> Search[bool]:
-        """Whether the suspect fails (or, if not `bad`, passes) after these tests, however often."""
-        for i in range(1, 1 + REPEATS):
+    def _shows_always(
+        self, case: Case, order: _Tests, under: str, *, bad: bool, first: int = 1
+    ) -> Search[bool]:
+        """Whether the suspect fails (or, if not `bad`, passes) after these tests, however often.
+
+        :param first: the number of the first of the runs; those before were made.
+        """
+        for i in range(first, 1 + REPEATS):
             word = yield from ask(case, under, order, number=i)
             if not (word.bad if bad else word.good):
                 return False
@@ -202,9 +259,9 @@ class Inquiry:
                 yield from self._confirm(case, search, bad=bad)
 
     def _may_share(self, case: Case, cause: _Tests, *, bad: bool) -> bool:
-        if case.settled or (case.alone.bad if bad else not case.alone.bad):
+        if case.settled or not (case.alone.good if bad else case.alone.bad):
             return False
-        after = case.suspect.failed_after or () if bad else self._may_pass_after(case)
+        after = case.suspect.failed_after or () if bad else self._alone.order(case)
         return set(cause) <= set(after)
 
     # --- passes alone, and in company ---
@@ -228,52 +285,18 @@ class Inquiry:
 
     # --- fails alone ---
 
-    def _may_pass_after(self, case: Case) -> _Tests:
-        seen = case.suspect.passed_after
-        order = self._preceding(case.test) if seen is None else seen
-        return tuple(test for test in order if test not in self._deadly)
-
-    def _look_for_setters(self) -> Search[None]:
-        """Try what fails alone after the tests before it: first those of its file, then all."""
-        cases = [case for case in self._cases if not case.settled and case.alone.bad]
-        for case in cases:
-            near = self._of_the_same_file(case)
-            if near and not case.settled:
-                yield from self._look_for_setter(case, near, AFTER_SOME)
-        for case in sorted(cases, key=lambda case: case.test):
-            if not case.settled:
-                case.note = "the time was over before it was tried after all tests that precede it"
-                yield from self._look_further(case)
-                if not case.settled:
-                    self._fails_anyway(case)
-
-    def _look_further(self, case: Case) -> Search[None]:
-        for _ in range(1 + _DETOURS):
-            order = self._may_pass_after(case)
-            yield from self._look_for_setter(case, order, AFTER if order else ALONE)
-            if case.settled or case.ended_by is None:
-                break
-            self._deadly.add(case.ended_by)
-
-    def _look_for_setter(self, case: Case, order: _Tests, under: str) -> Search[None]:
-        if (yield from self._shows_always(case, order, under, bad=False)) and order:
+    def _look_for_setter(self, case: Case) -> Search[None]:
+        """Search for what it passes after, if it has passed after anything, and does so again."""
+        if case.worth is None:
+            return
+        order, under = case.worth
+        case.note = "the time was over before its state-setter was found"
+        if (yield from self._shows_always(case, order, under, bad=False, first=2)):
             yield from self._find_cause(case, order, bad=False)
         elif case.wavers:
             case.settle(Kind.FLAKY)
-
-    def _of_the_same_file(self, case: Case) -> _Tests:
-        order = self._may_pass_after(case)
-        file = self._file_of(case.test)
-        near = tuple(test for test in order if self._file_of(test) == file)
-        return () if near == order else near
-
-    def _fails_anyway(self, case: Case) -> None:
-        if not case.counted(AFTER) and self._may_pass_after(case):
-            case.settle(Kind.UNKNOWN, "it fails alone; what precedes it could not be run to its end")
-        elif case.suspect.word.good:  # it has passed in the run
-            case.settle(Kind.FLAKY)
         else:
-            case.settle(Kind.PLAIN)
+            case.settle(Kind.UNKNOWN, CANNOT_BE_REACHED)
 
 
 def _parts(order: _Tests, most: int) -> list[_Tests]:

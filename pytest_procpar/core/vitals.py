@@ -68,7 +68,8 @@ class Death:
     """What is known of a worker's end.
 
     ``peak_memory`` is in bytes; ``out`` and ``err`` are what was captured of the running phase, ``stderr``
-    the last that came on the real standard error.
+    the last that came on the real standard error. ``is_starved`` says that the kernel killed a process at
+    that time because memory ran out; its counters do not say which.
     """
 
     cause: str
@@ -79,3 +80,4 @@ class Death:
     stderr: str = ""
     peak_memory: int | None = None
     out_of_memory: str = ""
+    is_starved: bool = False

@@ -13,14 +13,20 @@ import pickle
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from io import BytesIO
 from typing import NoReturn
+
+from .shorten import measures, shortened
+from .vetting import has_excess
 
 __all__ = ["Decoder", "Encoder", "WireError", "loads"]
 
 _HEADER = struct.Struct("<HII")
 #: A frame longer than this is taken for garbage. A report's size is bounded by what a test prints.
 MAX_BODY = 1 << 30
+#: A text with more characters than this is shortened, if its body has more bytes than this.
+_PLENTY = 1 << 26
 #: Values nested deeper than this are not copied, but go as their repr.
 _DEEPEST = 100
 
@@ -39,6 +45,20 @@ class WireError(Exception):
 
 class _Foreign(Exception):
     """A value that is not an exact builtin turned up."""
+
+
+class _TooLong(Exception):
+    """A body is too long."""
+
+
+class _Sink:
+    """Collects what a pickler writes, without copying it."""
+
+    __slots__ = ("parts", "write")
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+        self.write = self.parts.append
 
 
 class _Pickler(pickle.Pickler):
@@ -60,38 +80,68 @@ class Encoder:
 
     ``lost`` collects a description of every value that could not be carried and went as its repr;
     whoever owns the encoder reports and clears it.
+
+    :param plenty: if a body has more bytes than this, texts in it that are longer than this are shortened,
+        and say so (see `core.shorten`).
+    :param most: how long a body may be at all, in bytes.
     """
 
-    __slots__ = ("_pickler", "_sink", "lost")
+    __slots__ = ("_most", "_parts", "_pickler", "_plenty", "lost")
 
-    def __init__(self) -> None:
+    def __init__(self, plenty: int = _PLENTY, most: int = MAX_BODY) -> None:
         self.lost: list[str] = []
-        self._sink = BytesIO()
-        self._pickler = _Pickler(self._sink, protocol=5)
+        self._plenty = plenty
+        self._most = most
+        sink = _Sink()
+        self._parts = sink.parts
+        self._pickler = _Pickler(sink, protocol=5)
 
     def frame(self, value: object) -> bytes:
-        """One frame that holds `value`. Never fails for a value's sake: see ``lost``."""
+        """One frame that holds `value`. Values that tests have made never make it fail: see ``lost``.
+
+        :raises WireError: if our own part, such as nodeids, is more than can be carried.
+        """
         body = self._body(value)
         return _HEADER.pack(_mark(len(body)), len(body), zlib.crc32(body)) + body
 
     def _body(self, value: object) -> bytes:
         try:
-            return self._dump(value)
-        except Exception:  # a foreign value, too deep, or changed by another thread meanwhile
+            return self._dump(value, self._plenty)
+        except Exception:  # a foreign value, too deep, too long, or changed by another thread meanwhile
             pass
+        copy = value
         try:
-            return self._dump(_Copy(self.lost).of(value))
+            copy = _Copy(self.lost).of(value)
+            return self._dump(copy, self._plenty)
+        except _TooLong:
+            return self._shortened(copy)
         except Exception:
-            return self._dump(_repr(value, self.lost))
+            return self._shortened(_repr(value, self.lost))
 
-    def _dump(self, value: object) -> bytes:
+    def _shortened(self, value: object) -> bytes:
+        """The body of a value of exact builtins, shortened until it can be carried."""
+        for measure in measures(self._plenty):
+            lost: list[str] = []
+            short = shortened(value, measure, lost)
+            with suppress(_TooLong):
+                body = self._dump(short, self._most)
+                self.lost += lost
+                return body
+        raise WireError(f"a message of more than {self._most} bytes cannot be carried")
+
+    def _dump(self, value: object, limit: int) -> bytes:
+        parts = self._parts
         try:
             self._pickler.dump(value)
-            return self._sink.getvalue()
+            if len(parts) > 1 and sum(map(len, parts)) > limit:
+                raise _TooLong  # before it is copied
+            body = parts[0] if len(parts) == 1 else b"".join(parts)
+            if len(body) > limit:
+                raise _TooLong
+            return body
         finally:
             self._pickler.clear_memo()
-            self._sink.seek(0)
-            self._sink.truncate()
+            parts.clear()
 
 
 class _Copy:
@@ -103,6 +153,8 @@ class _Copy:
     def __init__(self, lost: list[str]) -> None:
         self._lost = lost
         self._depth = 0
+        #: The key, in the innermost dict, of the value that is being copied, as it is shown in `lost`.
+        self._place = ""
         #: The copies of the containers that were met, by their id, and the repr of those being copied.
         #: What is met twice is copied once: a tree with links to the parents has no end of paths.
         self._known: dict[int, object] = {}
@@ -116,23 +168,23 @@ class _Copy:
             return _exact(value)
         if issubclass(kind, (tuple, list, dict, set, frozenset)):
             return self._of_container(value)
-        return _repr(value, self._lost)
+        return _repr(value, self._lost, self._place)
 
     def _of_container(self, value: object) -> object:
         if id(value) not in self._known:
             if self._depth >= _DEEPEST:
-                return _repr(value, self._lost)
+                return _repr(value, self._lost, self._place)
             self._known[id(value)] = _Cycle
             self._depth += 1
             self._known[id(value)] = self._fill(value)
             self._depth -= 1
         copy = self._known[id(value)]
-        return _repr(value, self._lost) if copy is _Cycle else copy
+        return _repr(value, self._lost, self._place) if copy is _Cycle else copy
 
     def _fill(self, value: object) -> object:
         # The base classes' own iterators: a subclass's may give anything.
         if isinstance(value, dict):
-            return {self._hashable(k): self.of(v) for k, v in list(dict.items(value))}
+            return {self._hashable(k): self._entry(k, v) for k, v in list(dict.items(value))}
         if isinstance(value, list):
             return [self.of(v) for v in list.__iter__(value)]
         if isinstance(value, tuple):
@@ -142,12 +194,21 @@ class _Copy:
         assert isinstance(value, frozenset)
         return frozenset([self._hashable(v) for v in frozenset.__iter__(value)])
 
+    def _entry(self, key: object, value: object) -> object:
+        """The copy of a value in a dict."""
+        outer = self._place
+        if type(key) is str:
+            self._place = f" ({key!r})"
+        copy = self.of(value)
+        self._place = outer
+        return copy
+
     def _hashable(self, value: object) -> object:
         copy = self.of(value)
         try:
             hash(copy)
         except TypeError:
-            return _repr(value, self._lost)
+            return _repr(value, self._lost, self._place)
         return copy
 
 
@@ -169,10 +230,10 @@ def _exact(value: object) -> object:
     return bytearray.__getitem__(value, slice(None))
 
 
-def _repr(value: object, lost: list[str]) -> str:
+def _repr(value: object, lost: list[str], place: str = "") -> str:
     """What goes in the place of a value that cannot be carried, which is noted in `lost`."""
     name = _type_name(value)
-    lost.append(f"a value of type {name}")
+    lost.append(f"a value of type {name}{place}")
     try:
         return str.__str__(repr(value))
     except (KeyboardInterrupt, SystemExit):
@@ -191,6 +252,8 @@ def loads(body: bytes) -> object:
 
     :raises WireError: if the body is not one of ours.
     """
+    if has_excess(body):
+        raise WireError("a frame's body is none of ours: reading it would cost too much")
     try:
         return _Unpickler(BytesIO(body)).load()
     except WireError:

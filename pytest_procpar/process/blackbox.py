@@ -6,11 +6,15 @@ to through faulthandler and pytest's capture.
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 
 from pytest_procpar.core.vitals import Death, Vitals
+from pytest_procpar.process.genuine import close, read, write
+from pytest_procpar.process.system import out_of_reach
 
 __all__ = ["BlackBox", "in_memory"]
 
@@ -28,9 +32,16 @@ class BlackBox:
     """
 
     def __init__(self) -> None:
-        self._stacks = in_memory()
-        self._out, self._err = _on_disk(), _on_disk()
-        ours, theirs = os.pipe()
+        opened: list[int] = []
+        try:
+            opened.extend(out_of_reach(make()) for make in (in_memory, _on_disk, _on_disk))
+            ours, theirs = os.pipe()
+        except OSError:
+            for fd in opened:
+                close(fd)
+            raise
+        self._stacks, self._out, self._err = opened
+        ours = out_of_reach(ours)
         self._stderr: int | None = ours
         os.set_blocking(ours, False)
         self.theirs = [self._stacks, theirs, self._out, self._err]
@@ -44,13 +55,13 @@ class BlackBox:
 
     def sent(self) -> None:
         """The descriptors are with the worker."""
-        os.close(self.theirs[1])
+        close(self.theirs[1])
 
     def relay(self, target: int = 2) -> bool:
         """Pass on to `target` what has come on the worker's standard error; False at its end."""
         while self._stderr is not None:
             try:
-                data = os.read(self._stderr, _CHUNK)
+                data = read(self._stderr, _CHUNK)
             except BlockingIOError:
                 return True
             if not data:
@@ -92,24 +103,35 @@ class BlackBox:
         """Close everything."""
         for fd in (self._stacks, self._out, self._err, self._stderr):
             if fd is not None:
-                os.close(fd)
+                close(fd)
         self._stderr = None
 
 
 def in_memory() -> int:
     """A file without a name, in memory where the system can have it there."""
-    return os.memfd_create("procpar") if hasattr(os, "memfd_create") else _on_disk()
+    with suppress(OSError):  # not known to the kernel, or not allowed in a container
+        return _memfd()
+    return _without_a_name()
 
 
 def _on_disk() -> int:
     """A file without a name: what a test prints may be large. In memory if the disk is full."""
     try:
-        with tempfile.TemporaryFile(buffering=0) as file:
-            return os.dup(file.fileno())
+        return _without_a_name()
     except OSError:
-        if hasattr(os, "memfd_create"):
-            return in_memory()
-        raise
+        return _memfd()
+
+
+def _memfd() -> int:
+    create: Callable[[str], int] | None = getattr(os, "memfd_create", None)
+    if create is None:
+        raise OSError(errno.ENOSYS, "this system has no files in memory")
+    return create("procpar")
+
+
+def _without_a_name() -> int:
+    with tempfile.TemporaryFile(buffering=0) as file:
+        return os.dup(file.fileno())
 
 
 def _read(fd: int, start: int = 0) -> bytes:
@@ -128,4 +150,4 @@ def _write_all(fd: int, data: bytes) -> None:
     """Write to a descriptor that may be closed, full or non-blocking: what cannot be written is lost."""
     with suppress(OSError):
         while data:
-            data = data[os.write(fd, data) :]
+            data = data[write(fd, data) :]

@@ -10,9 +10,12 @@ from __future__ import annotations
 import mmap
 import os
 import struct
+from contextlib import suppress
 
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.vitals import Stage, Vitals
+from pytest_procpar.process.descendants import list_names
+from pytest_procpar.process.genuine import close
 from pytest_procpar.process.system import monotonic
 
 __all__ = ["Board", "Slot"]
@@ -48,6 +51,11 @@ class Board:
         if descriptor != -1:
             os.ftruncate(descriptor, _HEAD + slots * _SLOT)
         self._descriptor = descriptor
+        #: Device and inode of the file, as long as it can be reached by a descriptor.
+        self._file: tuple[int, int] | None = None
+        if descriptor != -1:
+            status = os.fstat(descriptor)
+            self._file = status.st_dev, status.st_ino
         self._memory = mmap.mmap(descriptor, _HEAD + slots * _SLOT)
         self._maxfail = maxfail
         self._slots = slots
@@ -57,9 +65,25 @@ class Board:
     def from_descriptor(cls, descriptor: int, maxfail: int) -> Board:
         """The board that another process has made; the descriptor is taken."""
         board = cls(maxfail, (os.fstat(descriptor).st_size - _HEAD) // _SLOT, descriptor)
-        os.close(descriptor)
-        board._descriptor = -1
+        board.let_go_of_descriptors()
         return board
+
+    def let_go_of_descriptors(self) -> None:
+        """Let this process reach the memory as memory only: a test may write to every descriptor there is.
+
+        Python's map has a descriptor of its own, whose number stays taken.
+        """
+        if self._file is None:
+            return
+        null = os.open(os.devnull, os.O_RDWR)
+        for name in list_names("/proc/self/fd"):
+            with suppress(OSError):
+                status = os.fstat(int(name))
+                if (status.st_dev, status.st_ino) == self._file:
+                    os.dup2(null, int(name), inheritable=False)
+        close(null)
+        close(self._descriptor)
+        self._descriptor, self._file = -1, None
 
     def fileno(self) -> int:
         """The descriptor by which other processes find the memory; -1 if there is none."""

@@ -17,6 +17,7 @@ import pytest
 
 from pytest_procpar.compat.items import alive_nodes, holds_resources, late_teardown, refresh, watch_teardown
 from pytest_procpar.core.messages import (
+    Broke,
     Changed,
     Compare,
     Gone,
@@ -31,8 +32,11 @@ from pytest_procpar.core.messages import (
 )
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.probes import Word
+from pytest_procpar.process import positions
 from pytest_procpar.process.covdata import forget_coverage
 from pytest_procpar.process.fork import default_signals, fork, let_setsid_work, let_setsid_work_again
+from pytest_procpar.process.genuine import close, waitpid
+from pytest_procpar.process.shortage import in_words
 from pytest_procpar.process.system import adopt_socket, end_process, getpid
 from pytest_procpar.process.transport import Link
 
@@ -42,7 +46,7 @@ if TYPE_CHECKING:
 __all__ = ["Branch"]
 
 # Tests replace them, and forget to put them back.
-_close, _setpgid, _waitpid = os.close, os.setpgid, os.waitpid
+_close, _setpgid, _waitpid = close, os.setpgid, waitpid
 _get_random_state, _set_random_state = random.getstate, random.setstate
 
 #: How much is told of a failure, in characters.
@@ -114,13 +118,18 @@ class Branch:
     # --- the tree ---
 
     def _sprout(self) -> None:
-        (stream,) = self._link.take_fds(1)
+        fds = self._link.take_fds(1)
+        if not fds:
+            return  # this process has no descriptor for it: the controller sees the stream closed
+        (stream,) = fds
         # Python seeds anew after a fork; but what tests have left is state like any other.
         numbers = None if self._latest is None else _get_random_state()
+        positions.note()
         try:
             pid = fork()
-        except OSError:
-            pid = -1  # the controller sees the stream closed
+        except OSError as error:
+            self._tell_instead(stream, f"a process could not be forked: {in_words(error)}")
+            return
         if pid == 0:
             self._link.close()
             self._link = Link(adopt_socket(stream))
@@ -130,9 +139,16 @@ class Branch:
             self._begin()
         else:
             _close(stream)
-            if pid > 0:  # as the child itself does, but before anything can end this process and its group
-                with suppress(OSError):
-                    _setpgid(pid, pid)
+            # The child does it too, but it must be done before this process and its group can be killed.
+            with suppress(OSError):
+                _setpgid(pid, pid)
+
+    def _tell_instead(self, stream: int, problem: str) -> None:
+        """Answer on a child's stream why there is no child."""
+        link = Link(adopt_socket(stream))
+        link.put(Broke(problem))
+        link.flush()
+        link.close()
 
     def _reap(self, pid: int) -> None:
         try:
@@ -151,7 +167,7 @@ class Branch:
     def _compare(self) -> None:
         assert self._snapshot is not None
         changes = self._snapshot.compare(imports=True)[:_SLOTS]
-        slots = tuple((c.name, c.before, c.after, c.restorable) for c in changes)
+        slots = tuple((c.name, c.before, c.after, c.restorable, c.way, c.module) for c in changes)
         self._link.put(Changed(slots))
 
     # --- tests ---

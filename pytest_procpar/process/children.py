@@ -6,14 +6,15 @@ import os
 import signal
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from pytest_procpar.core.model import WorkerId
-from pytest_procpar.process.descendants import descendants, is_childless
+from pytest_procpar.process.descendants import descendants, is_childless, open_pidfd
+from pytest_procpar.process.genuine import close, wait4
 from pytest_procpar.process.system import monotonic, pause
 
-__all__ = ["RSS_UNIT", "Children", "signal_group"]
+__all__ = ["RSS_UNIT", "Children", "kill_with_descendants", "nobody_else_waits", "signal_group"]
 
 #: How often to look for dead children where the kernel cannot tell (no pidfd), in seconds.
 _POLL_SECONDS = 0.05
@@ -24,6 +25,24 @@ _GRACE = 1.0
 
 #: In which unit the peak of a process's memory is told, in bytes (getrusage(2)).
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+
+
+@contextmanager
+def nobody_else_waits() -> Iterator[None]:
+    """Until the end of the block, only we wait for the children of this process, and of its forks.
+
+    A handler for SIGCHLD may wait for every child, and the kernel does if the signal is ignored: how ours
+    ended would be lost.
+    """
+    previous = signal.getsignal(signal.SIGCHLD)
+    if previous in (signal.SIG_DFL, None):
+        yield
+        return
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGCHLD, previous)
 
 
 class Dead(NamedTuple):
@@ -47,6 +66,11 @@ class Children:
         """After how many seconds `reap` is due though nothing was signalled; None if never."""
         return _POLL_SECONDS if any(fd is None for fd in self._fds.values()) else None
 
+    @property
+    def pids(self) -> frozenset[int]:
+        """Those that have not been reaped."""
+        return frozenset(self._pids.values())
+
     def add(self, worker: WorkerId, pid: int) -> int | None:
         """Note a new child, and give it a process group of its own.
 
@@ -54,10 +78,7 @@ class Children:
         """
         with suppress(OSError):  # the child does it too: whoever comes first
             os.setpgid(pid, pid)
-        fd: int | None = None
-        if hasattr(os, "pidfd_open"):
-            with suppress(OSError):
-                fd = os.pidfd_open(pid)
+        fd = open_pidfd(pid)
         self._pids[worker] = pid
         self._fds[worker] = fd
         return fd
@@ -67,7 +88,7 @@ class Children:
         for worker, pid in list(self._pids.items()):
             peak: int | None = None
             try:
-                done, status, usage = os.wait4(pid, os.WNOHANG)
+                done, status, usage = wait4(pid, os.WNOHANG)
                 peak = usage.ru_maxrss * RSS_UNIT
             except ChildProcessError:  # somebody waited for all children; how it died is lost
                 done, status = pid, 0
@@ -135,13 +156,13 @@ class Children:
     def _reap_and_close(self) -> None:
         for dead in self.reap():
             if dead.fd is not None:
-                os.close(dead.fd)
+                close(dead.fd)
 
     def forget(self) -> None:
         """In a forked child: its parent's children are none of its."""
         for fd in self._fds.values():
             if fd is not None:
-                os.close(fd)
+                close(fd)
         self._pids.clear()
         self._fds.clear()
 
@@ -157,6 +178,26 @@ def signal_group(pid: int, signum: int) -> None:
             os.kill(pid, signum)
         else:
             os.killpg(group, signum)
+
+
+def kill_with_descendants(pid: int) -> None:
+    """Kill a process and its descendants, as far as this process can see them; itself it spares.
+
+    They are stopped first, so that none forks while others are killed.
+    """
+    me = os.getpid()
+    stopped: list[int] = []
+    found = [pid]
+    while found:
+        for one in found:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(one, signal.SIGSTOP)
+        stopped += found
+        below = descendants(pid).values()
+        found = [process.pid for process in below if not process.ended and process.pid not in (me, *stopped)]
+    for one in reversed(stopped):
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(one, signal.SIGKILL)
 
 
 def _group_of(pid: int) -> int | None:

@@ -24,6 +24,7 @@ __all__ = [
     "PLAIN",
     "Family",
     "Pairs",
+    "base_of",
     "differences",
     "family_of",
     "mro_of",
@@ -110,6 +111,12 @@ _EXACT: Final = frozenset({dict, list, set, deque, bytearray, OrderedDict, defau
 def family_of(kind: type, order: Callable[[type], Iterable[type]] = mro_of) -> Family | None:
     """How a type's content is kept, if it is or inherits from a builtin container."""
     return next((_FAMILIES[base] for base in order(kind) if base in _FAMILIES), None)
+
+
+def base_of(kind: type, order: Callable[[type], Iterable[type]] = mro_of) -> str:
+    """The name of the builtin container that a type is or inherits from; empty if it is none."""
+    base = next((base for base in order(kind) if base in _FAMILIES), None)
+    return "" if base is None else "dict" if base is OrderedDict else base.__name__
 
 
 def same(old: object, new: object, content: Callable[[object], Any], depth: int = 0) -> bool:

@@ -28,9 +28,9 @@ from pytest_procpar.process.journal import Journal
 from pytest_procpar.process.system import getpid
 
 __all__ = [
-    "ONE_TEST", "SEVERAL_TESTS", "collect_coverage", "coverage_looks_away", "forget_coverage",
-    "join_coverage", "keep_coverage_of_terminated", "leave_coverage", "note_coverage", "own_coverage",
-    "pass_on_coverage", "recover_coverage", "save_coverage", "save_shared_coverage",
+    "ONE_TEST", "SEVERAL_TESTS", "begin_beside", "collect_coverage", "coverage_looks_away",
+    "forget_coverage", "join_coverage", "keep_coverage_of_terminated", "leave_coverage", "note_coverage",
+    "own_coverage", "pass_on_coverage", "recover_coverage", "save_coverage", "save_shared_coverage",
 ]  # fmt: skip
 
 _VARIABLES = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
@@ -182,6 +182,15 @@ def pass_on_coverage(config: Any) -> tuple[str, str] | None:
         return None
     serialize = getattr(instance.config, "serialize", None)  # since 7.10
     return None if serialize is None else (serialize(), _TOKEN)
+
+
+def begin_beside(config: Any) -> list[str]:
+    """The options with which a fresh interpreter leaves alone what other processes of the run have saved.
+
+    pytest-cov begins there as it does in the first process, before it knows of a worker: it erases all data.
+    """
+    measures = config.pluginmanager.hasplugin("_cov") and hasattr(config.option, "cov_append")
+    return ["--cov-append"] if measures else []
 
 
 def join_coverage(passed: tuple[str, str]) -> None:

@@ -10,11 +10,12 @@ import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from pytest_procpar.process.system import end_process
+from pytest_procpar.process import genuine
+from pytest_procpar.process.system import end_process, is_foreign, out_of_reach
 
 __all__ = [
-    "Process", "bind_death", "descendants", "is_childless", "line_of", "list_names", "read_bytes", "reap",
-    "set_subreaper",
+    "Process", "bind_death", "descendants", "is_childless", "line_of", "list_names", "open_pidfd",
+    "read_bytes", "reap", "set_subreaper", "wake_with_parent",
 ]  # fmt: skip
 
 _PR_SET_PDEATHSIG = 1
@@ -53,8 +54,8 @@ list_names = _bind_list()
 
 def _bind_read(
     open_file: Callable[[str, int], int] = os.open,
-    read: Callable[[int, int], bytes] = os.read,
-    close: Callable[[int], None] = os.close,
+    read: Callable[[int, int], bytes] = genuine.read,
+    close: Callable[[int], None] = genuine.close,
     readable: int = os.O_RDONLY,
 ) -> Callable[[str], bytes]:
     def read_bytes(path: str) -> bytes:
@@ -95,11 +96,11 @@ def _bind_childless(waitid: Callable[..., object] | None, system: Any = os) -> C
 
 
 #: Whether this process surely has no child, ended or not.
-is_childless = _bind_childless(getattr(os, "waitid", None))
+is_childless = _bind_childless(genuine.waitid)
 
 
 def _bind_reap(
-    waitpid: Callable[[int, int], object] = os.waitpid, how: int = os.WNOHANG
+    waitpid: Callable[[int, int], object] = genuine.waitpid, how: int = os.WNOHANG
 ) -> Callable[[int], None]:
     def reap(pid: int) -> None:
         try:
@@ -112,6 +113,22 @@ def _bind_reap(
 
 #: Wait for a child that has ended.
 reap = _bind_reap()
+
+
+def _bind_pidfd(pidfd_open: Callable[[int], int] | None) -> Callable[[int], int | None]:
+    def open_pidfd(pid: int) -> int | None:
+        if pidfd_open is None:
+            return None
+        try:
+            return out_of_reach(pidfd_open(pid))
+        except OSError:
+            return None
+
+    return open_pidfd
+
+
+#: A descriptor, out of reach, that becomes readable when a process ends; None where the kernel gives none.
+open_pidfd = _bind_pidfd(getattr(os, "pidfd_open", None))
 
 
 def _read_process(proc: str, pid: str | int, *, command: bool = True) -> Process | None:
@@ -136,8 +153,11 @@ def _read_process(proc: str, pid: str | int, *, command: bool = True) -> Process
 def descendants(ancestor: int, proc: str = "/proc") -> dict[int, Process]:
     """The processes below `ancestor`, by pid, those that have ended and are not waited for included.
 
-    Those whose parents have ended are among them as far as an ancestor here is a subreaper.
+    Those whose parents have ended are among them as far as an ancestor here is a subreaper. None are seen
+    where ``/proc`` is that of another name space.
     """
+    if is_foreign(proc):
+        return {}
     tasks = list_names(f"{proc}/{ancestor}/task")
     listed = any("children" in list_names(f"{proc}/{ancestor}/task/{task}") for task in tasks)
     pids = _listed_below(ancestor, proc) if listed else _found_below(ancestor, proc)
@@ -181,27 +201,41 @@ def line_of(process: Process, below: Mapping[int, Process]) -> Iterator[int]:
         member = below.get(member.parent)
 
 
-def set_subreaper(wanted: bool) -> bool:
-    """Whether processes below this one whose parents end become its children (Linux); what it was before."""
+def _load_prctl() -> Callable[..., int] | None:
+    """The system call prctl(2); None where there is none."""
     try:
         import ctypes
 
-        prctl = ctypes.CDLL(None, use_errno=True).prctl
-        before = ctypes.c_int(0)
-        prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(before), 0, 0, 0)
-        prctl(_PR_SET_CHILD_SUBREAPER, int(wanted), 0, 0, 0)
+        prctl: Callable[..., int] = ctypes.CDLL(None, use_errno=True).prctl
     except (ImportError, AttributeError, OSError):
+        return None
+    return prctl
+
+
+def set_subreaper(wanted: bool) -> bool:
+    """Whether processes below this one whose parents end become its children (Linux); what it was before."""
+    prctl = _load_prctl()
+    if prctl is None:
         return False
+    import ctypes
+
+    before = ctypes.c_int(0)
+    prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(before), 0, 0, 0)
+    prctl(_PR_SET_CHILD_SUBREAPER, int(wanted), 0, 0, 0)
     return bool(before.value)
+
+
+def wake_with_parent() -> None:
+    """Have the kernel continue this process, if it is stopped, when its parent dies (Linux; else nothing)."""
+    prctl = _load_prctl()
+    if prctl is not None:
+        prctl(_PR_SET_PDEATHSIG, int(signal.SIGCONT), 0, 0, 0)
 
 
 def bind_death() -> Callable[[int], None]:
     """What a child calls, with its parent's pid, to be killed when its parent dies (Linux; else nothing)."""
-    try:
-        import ctypes
-
-        prctl = ctypes.CDLL(None, use_errno=True).prctl
-    except (ImportError, AttributeError, OSError):
+    prctl = _load_prctl()
+    if prctl is None:
         return lambda parent: None
 
     def die_with(parent: int, getppid: Callable[[], int] = os.getppid) -> None:

@@ -30,9 +30,12 @@ def explain(jobs: Jobs, twig: Twig, cause: Indices, test: TestIndex, *, needed: 
     if len(twig.tests) < len(cause):
         return []
     slots = yield from _changed(jobs, twig, test)
-    names = [name for name, _, _, restorable in slots if restorable]
+    names = [name for name, _, _, restorable, *_ in slots if restorable]
     proven = yield from _prove(jobs, twig, test, names, needed=needed)
-    return [Change(name, before, after, name in proven) for name, before, after, _ in slots]
+    return [
+        Change(name, before, after, name in proven, way, module)
+        for name, before, after, _, way, module in slots
+    ]
 
 
 def _changed(jobs: Jobs, twig: Twig, test: TestIndex) -> Job:

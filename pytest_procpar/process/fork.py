@@ -18,7 +18,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from pytest_procpar.compat.greens import renew_loops
+from pytest_procpar.compat.locks import carry_locks
+from pytest_procpar.process import genuine, positions
 from pytest_procpar.process.covdata import coverage_looks_away, keep_coverage_of_terminated, own_coverage
+from pytest_procpar.process.generators import carry_generator
 
 __all__ = [
     "default_signals", "disregard_interrupts", "flush_stdio", "fork", "forget_exit_handlers",
@@ -26,20 +30,42 @@ __all__ = [
 ]  # fmt: skip
 
 
-def fork(do_fork: Callable[[], int] = os.fork) -> int:
-    """`os.fork`, without Python 3.12's warning about threads (where that matters, we look ourselves)."""
+def fork(do_fork: Callable[[], int] = genuine.fork) -> int:
+    """`os.fork`, without Python 3.12's warning about threads.
+
+    Before workers are forked, we count and judge the threads, and warn of those that nobody knows to be
+    harmless (`thread_warning`). As an error, the warning would hide the child.
+    """
     flush_stdio()
+    carried = (carry_locks(), carry_generator())
     with coverage_looks_away(), warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = do_fork()
     if pid == 0:
+        positions.renew()
+        renew_loops()
         own_coverage()
+        for carry in carried:
+            carry()
+        _forget_fork_server_of_multiprocessing()
     return pid
+
+
+def _forget_fork_server_of_multiprocessing() -> None:
+    """Let `multiprocessing` start another process that it forks from (its default since Python 3.14).
+
+    Before it uses the one that it has, it asks whether that has ended, which only the parent can.
+    """
+    server = getattr(sys.modules.get("multiprocessing.forkserver"), "_forkserver", None)
+    if getattr(server, "_forkserver_pid", None) is not None:
+        for name in ("pid", "alive_fd", "address", "authkey"):
+            setattr(server, f"_forkserver_{name}", None)
 
 
 def flush_stdio() -> None:
     """Write out what is buffered: a fork would copy it, and both sides would write it."""
-    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+    for name in ("stdout", "stderr", "__stdout__", "__stderr__"):
+        stream = getattr(sys, name, None)  # a test may have deleted it
         if stream is not None:
             with suppress(Exception):
                 stream.flush()
@@ -89,16 +115,16 @@ class _Setsid:
         reader, writer = os.pipe()
         child = fork()
         if child == 0:
-            os.close(writer)
+            genuine.close(writer)
             os.setpgid(0, 0)
-            os.read(reader, 1)
+            genuine.read(reader, 1)
             os._exit(0)
-        os.close(reader)
+        genuine.close(reader)
         with suppress(OSError):  # the child does it too: whoever comes first
             os.setpgid(child, child)
         os.setpgid(0, child)
-        os.close(writer)
-        os.waitpid(child, 0)
+        genuine.close(writer)
+        genuine.waitpid(child, 0)
 
 
 def disregard_interrupts(set_handler: Callable[..., object] = signal.signal) -> None:
@@ -129,8 +155,11 @@ def forget_exit_handlers(*, configures: bool = False) -> None:
     inherited = list(logging._handlerList)  # type: ignore[attr-defined]
     atexit.register(_close_log_handlers, inherited)
     registry: dict[weakref.finalize[..., Any], Any] = weakref.finalize._registry  # type: ignore[attr-defined]
-    for finalizer in list(registry):
-        finalizer.detach()
+    for finalizer, info in list(registry.items()):
+        finalizer.atexit = False
+        thing = info.weakref()
+        if thing is not None:  # whoever holds the finalizer can still call it
+            info.weakref = weakref.ref(thing)
     atexit.register(weakref.finalize._exitfunc)  # type: ignore[attr-defined]
     util = sys.modules.get("multiprocessing.util")
     if util is not None:

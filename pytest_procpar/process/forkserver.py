@@ -18,7 +18,7 @@ from pytest_procpar.compat.internals import unconfigure
 from pytest_procpar.core.messages import Setup, ToServer
 from pytest_procpar.process.board import Board
 from pytest_procpar.process.covdata import leave_coverage
-from pytest_procpar.process.descendants import descendants, is_childless, set_subreaper
+from pytest_procpar.process.descendants import descendants, is_childless, set_subreaper, wake_with_parent
 from pytest_procpar.process.fork import (
     default_signals,
     flush_stdio,
@@ -26,9 +26,12 @@ from pytest_procpar.process.fork import (
     fork,
     run_exit_handlers,
 )
-from pytest_procpar.process.hazards import Hazards
+from pytest_procpar.process.headroom import SECOND_TO_LAST, be_expendable
 from pytest_procpar.process.member import Member
+from pytest_procpar.process.orphan import ending_with
 from pytest_procpar.process.server import Order, Server, await_setup
+from pytest_procpar.process.start_method.forked_threads import tell_of_threads, thread_warning
+from pytest_procpar.process.start_method.hazards import Hazards
 from pytest_procpar.process.system import end_process
 from pytest_procpar.process.transport import Link
 from pytest_procpar.settings import WorkerOptions
@@ -54,8 +57,10 @@ def be_process(body: Callable[[], None]) -> NoReturn:
 def _begin(link: Link) -> tuple[Setup, list[ToServer]] | None:
     os.setpgid(0, 0)
     default_signals()
+    be_expendable(SECOND_TO_LAST)
     forget_exit_handlers(configures=True)
     set_subreaper(True)  # what a test's daemon leaves behind comes to us
+    wake_with_parent()  # suspended as it may be, it has to see that the controller is gone
     return await_setup(link)
 
 
@@ -72,9 +77,14 @@ def serve_early(config: pytest.Config, options: WorkerOptions, link: Link, board
 
 
 def serve_collected(
-    config: pytest.Config, options: WorkerOptions, link: Link, board: Board, hazards: Hazards | None
+    config: pytest.Config,
+    options: WorkerOptions,
+    link: Link,
+    board: Board,
+    hazards: Hazards | None,
+    controller: int,
 ) -> None:
-    """Configure and collect once, and serve from there.
+    """Configure and collect once, and serve from there, for the controller of this pid.
 
     :param hazards: what may show that forking from the collected suite is unsafe; None: that is not asked.
     """
@@ -84,8 +94,16 @@ def serve_collected(
     setup, told = begun
     server: Server | None = None
 
+    is_told = False
+
     def start(order: Order, fds: list[int]) -> int | None:
-        return fork() if member.has_collected else None
+        nonlocal is_told
+        if not member.has_collected:
+            return None
+        if not is_told:
+            warning = thread_warning(config.getini("procpar_fork_safe"), member.known_threads)
+            is_told = tell_of_threads(config, warning, when="collect")
+        return fork()
 
     def await_role() -> tuple[Order, list[int]] | None:
         nonlocal server
@@ -95,6 +113,8 @@ def serve_collected(
         return server.serve()
 
     def end() -> NoReturn:
+        # Before plugins and exit handlers run, which may take as long as they like.
+        ending_with(controller, dismissed=server is not None and server.dismissed)
         be_process(lambda: _let_go(config))
 
     member = Member(config, options, board, link, await_role=await_role, end_server=end, hazards=hazards)

@@ -1,176 +1,225 @@
-"""Runs pytest in fresh processes, as a user would, and reads how tests ended there."""
+"""Runs pytest in fresh processes, as a user would, and reads how tests ended there (see `rerun`)."""
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
-import subprocess
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any, cast
 
 from pytest_procpar.core.probes import Word
 from pytest_procpar.core.record import record
-from pytest_procpar.process.descendants import descendants, line_of, reap, set_subreaper
-from pytest_procpar.process.system import monotonic, pause
+from pytest_procpar.core.wire import Decoder, loads
+from pytest_procpar.process.memory import OutOfMemory
+from pytest_procpar.process.system import monotonic
+from pytest_procpar.process.warden import Warden
 
-__all__ = ["FreshRun", "run_fresh"]
+__all__ = ["Command", "FreshRun", "NotSeen", "run_fresh"]
 
 _PREFIXES = ("PYTEST_XDIST_", "COVERAGE_", "COV_CORE_")
-_NAMES = ("PYTEST_CURRENT_TEST", "PYTEST_VERSION")
+#: The last one names the pipe by which VS Code hears of tests.
+_NAMES = ("PYTEST_CURRENT_TEST", "PYTEST_VERSION", "TEST_RUN_PIPE")
 _POLL_SECONDS = 0.05
 #: How long a run may take to exit after it has told its results, in seconds.
 _EXIT_SECONDS = 2.0
-#: How long the kernel may take to let go of processes that were killed, in seconds.
-_LEFTOVER_SECONDS = 2.0
-_WORDS = {
-    "passed": Word.PASSED, "xfailed": Word.PASSED, "xpassed": Word.PASSED, "skipped": Word.SKIPPED,
-    "failed": Word.FAILED, "error": Word.FAILED, "crashed": Word.CRASHED, "hung": Word.HUNG,
-}  # fmt: skip
+#: How much of the end of standard error is read, in bytes, and how much of a line is kept, in characters.
+_TAIL = 1 << 16
+_TROUBLE = 300
+
+
+@record
+class Command:
+    """What to run: a program that writes its lines to `report` (see `rerun`).
+
+    A test that takes longer than `limit` seconds hangs (0: none does). Commands that run at the same time
+    have different places, numbered from 0; `environ` gives the environment variables for a place.
+    """
+
+    words: Sequence[str]
+    report: Path
+    limit: float = 0.0
+    environ: Callable[[int], Mapping[str, str]] = lambda place: {}
 
 
 @record
 class FreshRun:
-    """How the tests of a fresh run ended: nodeid and word of each, in the order in which they began."""
+    """How the tests of a fresh run ended: nodeid and word of each, in the order in which they began.
 
-    tests: tuple[tuple[str, Word], ...]
+    ``trouble`` says what kept other tests from running; empty if nothing did. ``reports`` are those of each
+    test that came to its end, as pytest serializes them, if they were asked for; ``likely`` is what was
+    inherited that a test touches, by its nodeid.
+    """
+
+    tests: tuple[tuple[str, Word], ...] = ()
+    trouble: str = ""
+    reports: tuple[list[dict[str, Any]], ...] = ()
+    likely: Mapping[str, str] = MappingProxyType({})
+
+
+@record
+class NotSeen:
+    """A fresh run without a result; ``why`` is empty if it was ended, or not begun, on purpose."""
+
+    why: str = ""
 
 
 def run_fresh(
-    commands: Sequence[tuple[Sequence[str], Path]],
+    warden: Warden,
+    commands: Sequence[Command],
     folder: Path,
     lanes: int,
     deadline: float,
     ended: Callable[[], bool],
-) -> list[FreshRun | None]:
-    """Run commands, `lanes` at a time, each of which writes a report to the path given with it.
+    *,
+    gate: Path | None = None,
+) -> list[FreshRun | NotSeen]:
+    """Run commands in `folder`, `lanes` at a time.
 
-    None stands for a run that has written none, or was ended: at `deadline` (of `monotonic`), or when `ended`
-    says so.
+    What is still running at `deadline` (on the clock of `monotonic`), or when `ended` says so, is ended.
+
+    :param gate: a fifo, if all are to begin their tests at the same time: each says that it is ready and
+        opens it for reading, which returns when all are ready.
+    :raises OSError: if a command's files cannot be written.
     """
-    with _nothing_left_running():
-        return _run_all(commands, folder, lanes, deadline, ended)
-
-
-def _run_all(
-    commands: Sequence[tuple[Sequence[str], Path]],
-    folder: Path,
-    lanes: int,
-    deadline: float,
-    ended: Callable[[], bool],
-) -> list[FreshRun | None]:
+    memory = OutOfMemory()
     waiting = list(enumerate(commands))
     running: dict[int, _Run] = {}
-    results: list[FreshRun | None] = [None] * len(commands)
-    try:
-        while waiting or running:
-            while waiting and len(running) < lanes:
-                number, (command, report) = waiting.pop(0)
-                running[number] = _Run(_start(command, folder), report)
-            with suppress(subprocess.TimeoutExpired):
-                next(iter(running.values())).process.wait(_POLL_SECONDS)
-            for number in [number for number, run in running.items() if run.over]:
-                run = running.pop(number)
-                _end(run.process)
-                results[number] = _read(run.report)
-            if ended() or monotonic() >= deadline:
-                break
-    finally:
-        for run in running.values():
-            _end(run.process)
+    results: list[FreshRun | NotSeen] = [NotSeen()] * len(commands)
+    opened = None
+    while (waiting or running) and not ended() and monotonic() < deadline:
+        while waiting and len(running) < lanes:
+            at, command = waiting.pop(0)
+            place = min(set(range(lanes)) - {run.place for run in running.values()})
+            environ = {**_environment(), **command.environ(place)}
+            number = warden.start(command.words, folder, environ, _errors(command))
+            running[number] = _Run(command, at, place)
+        for number, how in warden.hear(_POLL_SECONDS):
+            run = running.pop(number)
+            results[run.at] = run.result(how, memory)
+        over = [number for number, run in running.items() if run.over]
+        warden.end(over)
+        for number in over:
+            run = running.pop(number)
+            results[run.at] = run.result(None, memory)
+        if gate is not None and opened is None and all(run.ready for run in running.values()):
+            with suppress(OSError):  # the last one is about to open it
+                opened = os.open(gate, os.O_WRONLY | os.O_NONBLOCK)
+    if opened is not None:
+        os.close(opened)
+    warden.end(list(running))
+    warden.sweep()
     return results
 
 
 class _Run:
-    """A run in progress."""
+    """A run in progress, and what it has reported so far.
 
-    def __init__(self, process: subprocess.Popen[bytes], report: Path) -> None:
-        self.process = process
-        self.report = report
-        self._reported_at: float | None = None
+    :param at: the number of its command.
+    :param place: its place among those that run.
+    """
+
+    def __init__(self, command: Command, at: int, place: int) -> None:
+        self.at = at
+        self.place = place
+        #: Whether it waits for the others.
+        self.ready = False
+        self._command = command
+        self._read = 0
+        self._tests: list[tuple[str, Word]] = []
+        self._reports: list[list[dict[str, Any]]] = []
+        self._likely: dict[str, str] = {}
+        #: The test that is running, and when that was learnt.
+        self._running: str | None = None
+        self._since = 0.0
+        self._trouble = ""
+        self._told_at: float | None = None
 
     @property
     def over(self) -> bool:
-        """Whether it has ended, or has told its results and does not end: a test may have left a thread."""
-        if self.process.poll() is not None:
-            return True
-        if self._reported_at is None and _read(self.report) is not None:
-            self._reported_at = monotonic()
-        return self._reported_at is not None and monotonic() - self._reported_at > _EXIT_SECONDS
+        """Whether a test hangs, or all is reported and the process does not end: it may have a thread."""
+        self._listen()
+        if self._told_at is not None:
+            return monotonic() - self._told_at > _EXIT_SECONDS
+        return self._hangs
+
+    @property
+    def _hangs(self) -> bool:
+        limit = self._command.limit
+        return bool(limit) and self._running is not None and monotonic() - self._since > limit
+
+    def result(self, how: int | str | None, memory: OutOfMemory) -> FreshRun | NotSeen:
+        """How its tests ended, once the process has: a test that was still running has crashed or hung.
+
+        :param how: its exit code (negative: a signal), or why it never ran; None if it was ended.
+        """
+        hangs = self._hangs
+        self._listen()
+        if self._told_at is None and how is not None:
+            which = memory.seen() if how == -signal.SIGKILL else ""
+            if which:
+                return NotSeen(f"the kernel has killed it: {which} was exhausted")
+            if isinstance(how, str):
+                return NotSeen(f"it could not be run: {how}")
+            if self._running is None and not self._trouble:
+                by = f"with exit status {how}" if how >= 0 else f"by signal {-how}"
+                self._trouble = f"it ended {by}{self._last_words()}"
+        if self._told_at is None and self._running is not None and not self._trouble:
+            self._tests.append((self._running, Word.HUNG if hangs else Word.CRASHED))
+        if not self._tests and self._trouble:
+            return NotSeen(self._trouble)
+        return FreshRun(tuple(self._tests), self._trouble, tuple(self._reports), self._likely)
+
+    def _listen(self) -> None:
+        with suppress(OSError), self._command.report.open("rb") as file:
+            file.seek(self._read)
+            *lines, _ = file.read().split(b"\n")
+            for line in lines:
+                self._read += len(line) + 1
+                with suppress(ValueError, TypeError):
+                    self._heed(*json.loads(line))
+
+    def _heed(self, kind: str, text: str = "", word: str = "") -> None:
+        if kind == "began":
+            self._running, self._since = text, monotonic()
+        elif kind == "ended":
+            self._tests.append((text, Word(word)))
+            self._running = None
+        elif kind == "reported":
+            (body,) = Decoder().feed(base64.b64decode(word))
+            self._reports.append(cast("list[dict[str, Any]]", loads(body)))
+        elif kind == "likely":
+            self._likely[text] = word
+        elif kind == "trouble":
+            self._trouble = self._trouble or text
+        elif kind == "ready":
+            self.ready = True
+        elif kind == "told":
+            self._told_at = monotonic()
+
+    def _last_words(self) -> str:
+        """The last line of its standard error with an error in it, where pytest says why it cannot begin."""
+        with suppress(OSError), _errors(self._command).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
+            lines = [
+                line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()
+            ]
+            told = [line for line in lines if line.startswith(("ERROR", "Error", "E  "))] or lines
+            return f": {told[-1][:_TROUBLE]}" if told else ""
+        return ""
 
 
-def _start(command: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
-    environ = {
+def _errors(command: Command) -> Path:
+    return command.report.with_suffix(".stderr")
+
+
+def _environment() -> dict[str, str]:
+    return {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(_PREFIXES) and name not in _NAMES
     }
-    return subprocess.Popen(
-        command, cwd=folder, env=environ, start_new_session=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a run, if it has not ended, and what it has left running."""
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(2.0)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-    _end_leftovers(process)
-
-
-def _end_leftovers(process: subprocess.Popen[bytes]) -> None:
-    """End what tests have left running: the run had a session, and so a process group, of its own."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-
-
-@contextmanager
-def _nothing_left_running() -> Iterator[None]:
-    """End what processes that were started meanwhile have left running, in whatever group or session.
-
-    Where the kernel tells: what loses its parent comes to this process.
-    """
-    older = set(descendants(os.getpid()))
-    before = set_subreaper(True)
-    try:
-        yield
-    finally:
-        deadline = monotonic() + _LEFTOVER_SECONDS
-        while (left := _newer(older)) and monotonic() < deadline:
-            for pid in left:
-                with suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL)
-                reap(pid)
-            pause(0.001)
-        set_subreaper(before)
-
-
-def _newer(older: set[int]) -> list[int]:
-    """The processes below this one that none of the `older` ones has started."""
-    below = descendants(os.getpid())
-    return [pid for pid, process in below.items() if older.isdisjoint(line_of(process, below))]
-
-
-def _read(path: Path) -> FreshRun | None:
-    try:
-        report = json.loads(path.read_text(encoding="utf-8"))
-        return FreshRun(tuple(_tests(report)))
-    except (OSError, ValueError, LookupError, TypeError):
-        return None
-
-
-def _tests(report: dict[str, object]) -> list[tuple[str, Word]]:
-    found = []
-    for test in report["tests"]:  # type: ignore[attr-defined]
-        for attempt in test["attempts"]:
-            if attempt["outcome"] == "rerun":  # the next attempt counts
-                continue
-            start = attempt["phases"].get("setup", {}).get("start", float("inf"))
-            found.append((start, test["nodeid"], _WORDS.get(attempt["outcome"], Word.LOST)))
-    return [(nodeid, word) for _, nodeid, word in sorted(found, key=lambda entry: entry[0])]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gc
 
+from pytest_procpar.compat.adapters import unfreeze
+from pytest_procpar.process import frozen
+
 __all__ = ["Heap", "SharedHeap"]
 
 #: While a suite is imported and collected, nearly everything that is made stays: looking through it after
@@ -14,7 +17,8 @@ _RARELY = (50_000, 20, 20)
 class Heap:
     """A process's heap from the start of a collection until workers are forked from it.
 
-    What is frozen is never looked at again: a collection neither spends time on it nor copies its pages.
+    What is frozen is not looked at again: a collection neither spends time on it nor copies its pages. When a
+    suite looks for objects through `gc`, it thaws.
     """
 
     def __init__(self, *, freeze: bool) -> None:
@@ -24,16 +28,20 @@ class Heap:
     def grow(self) -> None:
         """From here on the heap grows, and what is there already stays."""
         if self._freeze:
-            gc.freeze()
+            frozen.freeze()
         gc.set_threshold(*_RARELY)
 
     def settle(self) -> None:
         """The heap is what workers start with: no garbage, and the usual attention to what comes."""
         if gc.get_threshold() == _RARELY:  # else somebody has an opinion
             gc.set_threshold(*self._usual)
-        gc.collect()
+        frozen.collect()
         if self._freeze:
-            gc.freeze()
+            frozen.freeze()
+            if frozen.is_seen_elsewhere():
+                frozen.thaw()
+            else:
+                unfreeze()
 
 
 class SharedHeap:
@@ -44,12 +52,12 @@ class SharedHeap:
     """
 
     def __init__(self, *, freeze: bool) -> None:
-        self._is_frozen = freeze and not gc.get_freeze_count()
+        self._is_frozen = freeze and not frozen.is_frozen()
         if self._is_frozen:
-            gc.freeze()
+            frozen.freeze()
 
     def release(self) -> None:
         """The others are gone."""
         if self._is_frozen:
-            gc.unfreeze()
+            frozen.thaw()
         self._is_frozen = False

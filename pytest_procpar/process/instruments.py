@@ -10,6 +10,7 @@ import pytest
 
 from pytest_procpar.compat.output import move_open_files, mute_log_file, own_capture, redirect_stdio
 from pytest_procpar.process.blackbox import in_memory
+from pytest_procpar.process.genuine import close
 from pytest_procpar.process.system import DUMP_SIGNAL, out_of_reach
 
 __all__ = ["install_instruments", "silence"]
@@ -23,9 +24,9 @@ def install_instruments(config: pytest.Config, fds: Sequence[int]) -> int:
     """
     stacks, stderr, out, err = fds
     own_capture(config, {1: out, 2: err}, out_of_reach)
-    redirect_stdio(config, stderr, (2,))
+    redirect_stdio(config, stderr, (2,), out_of_reach)
     for fd in (stderr, out, err):
-        os.close(fd)
+        close(fd)
     stacks = out_of_reach(stacks)
     move_open_files(config, out_of_reach)
     if config.pluginmanager.hasplugin("faulthandler"):
@@ -39,10 +40,10 @@ def silence(config: pytest.Config) -> None:
     files = {1: in_memory(), 2: in_memory()}
     own_capture(config, files, out_of_reach)
     null = out_of_reach(os.open(os.devnull, os.O_RDWR))
-    redirect_stdio(config, null, (1, 2))
+    redirect_stdio(config, null, (1, 2), out_of_reach)
     mute_log_file(config, null)
     for fd in files.values():
-        os.close(fd)
+        close(fd)
     move_open_files(config, out_of_reach)
     if config.pluginmanager.hasplugin("faulthandler"):
         faulthandler.enable(file=null, all_threads=True)

@@ -11,17 +11,21 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from pytest_procpar.core.messages import Gone, Here, Perform, Performed, Rested
+from pytest_procpar.core.messages import Broke, Gone, Here, Perform, Performed, Reaped, Rested
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.probes import Word
 from pytest_procpar.process.launch import Cluster
-from pytest_procpar.process.system import describe_status, monotonic
+from pytest_procpar.process.memory import OutOfMemory
+from pytest_procpar.process.system import KILLED, describe_status, monotonic
 from pytest_procpar.process.trees import Indices, Twig
 
-__all__ = ["LATE", "Ended", "Job", "Jobs"]
+__all__ = ["LATE", "Ended", "Job", "Jobs", "TimeOver", "hung_grace"]
 
 #: How long a fork may take, and whatever else is not a test's doing, in seconds.
 _FORK_SECONDS = 30.0
+
+#: After how many seconds at the latest it is asked whether to end, though nothing has happened.
+_BEAT = 1.0
 
 #: A test may take so many times what it took in the run, unless it hung, and so many seconds on top.
 _PATIENCE = 10.0
@@ -32,8 +36,17 @@ Job = Generator[tuple[Twig, float], object, Any]
 LATE = object()
 
 
+def hung_grace(limit: float) -> float:
+    """How much longer than its limit a test is waited for that has hung, in seconds."""
+    return _HUNG_GRACE + min(limit, _HUNG_GRACE)
+
+
 class Ended(Exception):
-    """The time was over, or somebody has asked for an end."""
+    """The time is over, or the user has asked for the end; with an argument: what went wrong."""
+
+
+class TimeOver(Ended):
+    """The time that was given is over."""
 
 
 class Jobs:
@@ -41,7 +54,7 @@ class Jobs:
 
     :param seconds: how long a test took in the run.
     :param limit: how long a test may take that has hung in the run; 0 for others.
-    :param ended: asked whenever something happens: whether to end at once.
+    :param ended: asked whenever something happens, and every second: whether to end at once.
     :param wake: a descriptor that becomes readable when that changes.
     :param lost: told of a process that has ended while no job waited for it.
     """
@@ -64,6 +77,7 @@ class Jobs:
         self._selector.register(cluster.fileno(), selectors.EVENT_READ, None)
         self._selector.register(wake, selectors.EVENT_READ, None)
         self._jobs: dict[Twig, tuple[Job, float]] = {}
+        self._memory = OutOfMemory()
         #: When to give up, on the clock of `monotonic`.
         self.deadline = 0.0
 
@@ -75,19 +89,30 @@ class Jobs:
             self._resume(job, None)
         while self._jobs:
             now = monotonic()
-            if (not insist and self._ended()) or now >= self.deadline:
+            if not insist and self._ended():
                 raise Ended
+            if now >= self.deadline:
+                raise TimeOver
             for twig, (_, until) in list(self._jobs.items()):
                 if now >= until:
                     self._tell(twig, LATE)
             if not self._jobs:  # or the next select would wait for nothing, until the deadline
                 break
-            until = min([self.deadline, *(until for _, until in self._jobs.values())])
-            for key, _ in self._selector.select(max(0.0, until - now)):
+            until = min([self.deadline, now + _BEAT, *(until for _, until in self._jobs.values())])
+            ready = [key for key, _ in self._selector.select(max(0.0, until - now))]
+            if any(key.fd == self._cluster.fileno() for key in ready):
+                self._listen_to_server()  # first: it knows why a stream has ended
+            for key in ready:
                 if key.data is not None:
                     self._listen(key.data, at_its_end=key.fileobj is not key.data.port)
-                elif key.fd == self._cluster.fileno() and not self._cluster.from_server()[1]:
-                    raise Ended
+
+    def _listen_to_server(self) -> None:
+        messages, is_open = self._cluster.from_server()
+        for message in messages:
+            if isinstance(message, Reaped) and message.reason is not None:
+                raise Ended(f"a process could not be started: {message.reason}")
+        if not is_open:
+            raise Ended("the process that others are forked from has died")
 
     def _resume(self, job: Job, message: object) -> None:
         try:
@@ -110,13 +135,23 @@ class Jobs:
             if isinstance(message, Here):
                 twig.found(message.pid)
                 self._watch_end(twig)
+            elif isinstance(message, Broke):
+                if twig in self._jobs:
+                    raise Ended(message.text)
+                break  # a check-point that could not be left: it is done without
             self._tell(twig, message)
         if at_its_end or not is_open or twig.port.garbled:
             self._unwatch(twig)
+            self._end_if_short_of_memory(killed=False)
             if twig in self._jobs:
                 self._tell(twig, None)
             else:
                 self._lost(twig)
+
+    def _end_if_short_of_memory(self, *, killed: bool) -> None:
+        """An out-of-memory kill says nothing about a test, and would happen again: nothing more is run."""
+        if which := self._memory.seen(killed=killed):
+            raise Ended(f"the kernel has killed a process meanwhile: {which} was exhausted")
 
     def watch(self, twig: Twig) -> None:
         """Listen to a process."""
@@ -141,7 +176,10 @@ class Jobs:
         return waited
 
     def close(self) -> None:
-        """No job will be run any more."""
+        """No job will run any more: end the processes that only a given-up job knew."""
+        watched = {key.data for key in self._selector.get_map().values()}
+        for twig in watched - {None}:
+            self.discard(twig)
         self._selector.close()
 
     # --- what is said to processes, and heard ---
@@ -183,7 +221,10 @@ class Jobs:
                 message = answer.message
             else:
                 twig.words += (Word.HUNG if answer is LATE else Word.CRASHED,)
-                return "" if answer is LATE else (yield from self._status(twig))
+                status = "" if answer is LATE else (yield from self._status(twig))
+                if status == KILLED:
+                    self._end_if_short_of_memory(killed=True)
+                return status
         rested = yield from self._answer(twig, until)  # if it dies now that is not the test's doing
         if isinstance(rested, Rested):
             twig.holding = rested.holding
@@ -211,7 +252,7 @@ class Jobs:
     def _time_for(self, tests: Indices) -> float:
         # What has hung is waited for as long as then, and hardly longer: it may do so again in every probe.
         limit = max((self._limit(test) for test in tests), default=0.0)
-        grace = min(_GRACE, _HUNG_GRACE + limit) if limit else _GRACE
+        grace = hung_grace(limit) if limit else _GRACE
         return grace + sum(self._limit(test) or _PATIENCE * self._seconds(test) for test in tests)
 
     def discard(self, twig: Twig) -> None:

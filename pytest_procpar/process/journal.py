@@ -15,6 +15,7 @@ import zlib
 from typing import Any
 
 from pytest_procpar.process.blackbox import in_memory
+from pytest_procpar.process.genuine import close, write
 from pytest_procpar.process.system import out_of_reach
 
 __all__ = ["Journal"]
@@ -22,7 +23,7 @@ __all__ = ["Journal"]
 _HEAD = struct.Struct("<8sII")
 
 # Tests replace them.
-_write, _dumps, _crc = os.write, marshal.dumps, zlib.crc32
+_write, _dumps, _crc = write, marshal.dumps, zlib.crc32
 
 
 class Journal:
@@ -59,7 +60,7 @@ class Journal:
 
     def close(self) -> None:
         """Close this process's descriptor."""
-        os.close(self._fd)
+        close(self._fd)
 
     def _read(self) -> bytes:
         parts = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import selectors
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -15,13 +15,9 @@ from pytest_procpar.core.messages import (
     Fork,
     FromServer,
     FromWorker,
-    Ping,
     Plant,
-    Quit,
     Record,
-    Setup,
     Signal,
-    Suspend,
     fingerprint,
 )
 from pytest_procpar.core.model import StartMethod, WorkerId
@@ -30,24 +26,23 @@ from pytest_procpar.process.blackbox import BlackBox, in_memory
 from pytest_procpar.process.board import Board, Slot
 from pytest_procpar.process.children import signal_group
 from pytest_procpar.process.heap import SharedHeap
-from pytest_procpar.process.servers import ServerProcess, choose_method, recipe, start_server
-from pytest_procpar.process.system import monotonic, out_of_reach, pause, socket_pair
+from pytest_procpar.process.server_group import ServerGroup
+from pytest_procpar.process.servers import ServerProcess
+from pytest_procpar.process.shortage import in_words
+from pytest_procpar.process.start_method.choose import choose_method
+from pytest_procpar.process.system import out_of_reach, socket_pair
 from pytest_procpar.process.transport import Port
 from pytest_procpar.settings import Settings
 
 __all__ = ["Cluster"]
 
-#: How long the fork server may take for what plugins do at unconfigure and exit, in seconds.
-_QUIT_SECONDS = 60.0
-
-#: How long the processes may take to stop when the run is suspended, in seconds.
-_STOP_SECONDS = 2.0
-
 
 class _Worker:
     """What the controller holds of a worker."""
 
-    def __init__(self, port: Port, box: BlackBox, slot: Slot) -> None:
+    def __init__(self, server: ServerProcess, port: Port, box: BlackBox, slot: Slot) -> None:
+        #: The process that it is started from.
+        self.server = server
         self.port = port
         self.box = box
         self.slot = slot
@@ -62,31 +57,44 @@ class Cluster:
     def __init__(self, config: pytest.Config, settings: Settings) -> None:
         self._owner = os.getpid()
         self._closed = False
-        self.method, self.reason = choose_method(config, settings)
-        shared = out_of_reach(in_memory()) if self.method is StartMethod.SPAWN else -1
+        method, self.reason = choose_method(config, settings)
+        #: What to warn of, since this process is forked as it is.
+        self.warning: str | None = None
+        if settings.start_method not in (None, StartMethod.SPAWN):
+            from pytest_procpar.process.start_method.forked_threads import thread_warning
+
+            self.warning = thread_warning(settings.fork_safe)
+        shared = -1
+        if method is StartMethod.SPAWN:
+            shared = out_of_reach(in_memory())
+        elif settings.start_method is None:  # for `switch`; without it there is none
+            with suppress(OSError):
+                shared = out_of_reach(in_memory())
         # Beside the workers that live, there may be some whose death has not been told yet.
         self.board = Board(config.getoption("maxfail", 0) or 0, 2 * settings.workers + 16, shared)
-        provisional = self.method is StartMethod.FORK and settings.start_method is None
         self._heap = SharedHeap(freeze=settings.worker.freeze_heap)
-        self._recipe = recipe(config, settings) if self.method is StartMethod.SPAWN else None
-        self._server = start_server(config, settings, self.board, self.method, watched=provisional)
-        #: As it was before anything was configured, in case that the other one turns out to be of no use.
-        self._standby: ServerProcess | None = None
-        if provisional:
-            early, port = StartMethod.FORK_EARLY, self._server.port
-            self._standby = start_server(config, settings, self.board, early, not_theirs=port)
-        self._setup: Setup
-        #: The fingerprint of the collected suite, where every process collects itself.
-        self._suite: int | None = None
+        self._servers = ServerGroup(config, settings, self.board, method)
+        self._ids: list[str] | None = None
         self._workers: dict[WorkerId, _Worker] = {}
+        #: Why workers that were to collect could not be started.
+        self.refusals: dict[WorkerId, str] = {}
+        #: How many workers the system has granted; None if all.
+        self.room: int | None = None
+        # The module's current class: gevent's, in its place, lets greenlets of plugins run while we wait.
         self._selector = selectors.DefaultSelector()
-        self._selector.register(self._server.port, selectors.EVENT_READ, None)
+        self._servers.heard_by(self._selector)
+
+    @property
+    def method(self) -> StartMethod:
+        """How workers are started."""
+        return self._servers.method
 
     # --- waiting ---
 
     def wait(self, seconds: float | None) -> list[WorkerId | None]:
         """Wait until somebody has something to say: those workers, None standing for the fork server."""
-        self._watch(self._server.port, None)
+        for server in self._servers.every:
+            self._watch(server.port, None)
         for worker, held in self._workers.items():
             if not held.lost:
                 self._watch(held.port, worker)
@@ -119,64 +127,106 @@ class Cluster:
 
         :raises WireError: if somebody else wrote to its stream.
         """
-        return self._server.receive()
+        return self._servers.receive()
 
     def setup(
         self, inputs: list[dict[str, Any]], environ: dict[str, str], cwd: str, basetemp: str | None
     ) -> None:
         """Give the fork server what it waits for."""
-        self._setup = Setup(inputs, environ, cwd, basetemp, self._recipe)
-        self._server.set_up(self._setup, self.board)
+        self._servers.set_up(inputs, environ, cwd, basetemp)
 
     def fall_back(self) -> None:
         """The suite must not be run in forks of the fork server: end it, and use the one that has none."""
-        assert self._standby is not None
-        self._selector.unregister(self._server.port)
-        self._server.port.send(Quit())
-        self._server.end(_QUIT_SECONDS)
-        self._server, self._standby = self._standby, None
-        self._selector.register(self._server.port, selectors.EVENT_READ, None)
-        self.method = StartMethod.FORK_EARLY
-        self._server.set_up(self._setup, self.board)
+        self._servers.fall_back()
+
+    def switch(self) -> None:
+        """Start workers as fresh interpreters from now on. The others go on as they are.
+
+        :raises OSError: if no interpreter can be started, or there is no memory to share with it.
+        """
+        self._servers.switch()
+
+    def give_up_former(self) -> list[WorkerId]:
+        """Kill the processes that workers were started from before `switch`; the workers that die with them.
+
+        What these have said can still be read.
+        """
+        former = self._servers.former
+        workers = [worker for worker, held in self._workers.items() if held.server in former]
+        self._servers.give_up_former()
+        return workers
+
+    def forked_workers(self) -> dict[WorkerId, int]:
+        """The workers that were forked and live, with their pids."""
+        former = self._servers.former
+        return {
+            worker: held.pid
+            for worker, held in self._workers.items()
+            if held.pid is not None and (held.server in former or self.method is not StartMethod.SPAWN)
+        }
+
+    def fork_server(self) -> int | None:
+        """The pid of the process that workers are, or were, forked from; None if there is none."""
+        return self._servers.forking()
 
     def has(self, worker: WorkerId) -> bool:
         """Whether a worker has been started, and is not known to be dead."""
         return worker in self._workers
 
-    def spawn(self, worker: WorkerId, workerinput: dict[str, Any]) -> None:
-        """Have a worker started."""
-        ours, theirs = socket_pair()
-        held = _Worker(Port(ours, theirs), BlackBox(), self.board.slot(self.board.take_slot()))
+    def spawn(self, worker: WorkerId, workerinput: dict[str, Any]) -> str | None:
+        """Have a worker started; why not, if this process has no descriptors for it."""
+        try:
+            ours, theirs = socket_pair()
+            port = Port(ours, theirs)
+            try:
+                box = BlackBox()
+            except OSError:
+                port.close()
+                raise
+        except OSError as error:
+            return in_words(error)
+        held = _Worker(self._servers.current, port, box, self.board.slot(self.board.take_slot()))
         order = Fork(worker, workerinput, held.slot.number)
-        self._server.port.send(order, [theirs.fileno(), *held.box.theirs])
-        held.box.sent()
         self._workers[worker] = held
+        try:
+            self._servers.current.port.send(order, [theirs.fileno(), *box.theirs])
+        except OSError as error:
+            self.release(worker)
+            return in_words(error)
+        finally:
+            box.sent()
         self._selector.register(held.port, selectors.EVENT_READ, worker)
         self._selector.register(held.box, selectors.EVENT_READ, worker)
+        return None
 
-    def plant(self, worker: WorkerId, workerinput: dict[str, Any], basetemp: str | None) -> Port:
-        """Have the root of a tree of throw-away processes started; the stream to it is the caller's."""
+    def plant(self, worker: WorkerId, workerinput: dict[str, Any], basetemp: str | None, kept: str) -> Port:
+        """Have the root of a tree of throw-away processes started; the stream to it is the caller's.
+
+        :param kept: the folder for copies of files that they change, see `keeping`.
+        """
         ours, theirs = socket_pair()
-        self._server.port.send(Plant(worker, workerinput, basetemp, self._suite), [theirs.fileno()])
+        own = self._ids is not None and not self.method.collects_once
+        suite = fingerprint(self._ids or ()) if own else None
+        self._servers.current.port.send(Plant(worker, workerinput, basetemp, kept, suite), [theirs.fileno()])
         theirs.close()
         return Port(ours)
 
     def fileno(self) -> int:
         """The descriptor on which the fork server is heard."""
-        return self._server.port.fileno()
+        return self._servers.current.port.fileno()
 
     def interrupt_collection(self) -> None:
         """Interrupt the fork server's collection, if there is one, as Ctrl-C would."""
-        if self.method.collects_once:
-            with suppress(ProcessLookupError):
-                os.kill(self._server.pid, signal.SIGINT)
+        self._servers.interrupt_collection()
 
     def collected(self, ids: list[str]) -> None:
         """The suite is known, and the server that has led to it is the one that will be used."""
-        if not self.method.collects_once:
-            self._suite = fingerprint(ids)
-        if self._standby is not None:  # it ends when it sees that; `close` waits for it
-            self._standby.port.close()
+        self._ids = ids
+        self._servers.collected()
+
+    def has_server(self) -> bool:
+        """Whether the fork server is still alive. Messages that have come from it are dropped."""
+        return self._servers.is_up()
 
     def server_note(self) -> str:
         """What the fork server has noted last."""
@@ -220,7 +270,9 @@ class Cluster:
 
     def signal(self, worker: WorkerId, signum: int, *, group: bool = False) -> None:
         """Send a signal to a worker."""
-        self._server.port.send(Signal(worker, signum, group))
+        held = self._workers.get(worker)
+        if held is not None:
+            held.server.port.send(Signal(worker, signum, group))
 
     def vitals(self, worker: WorkerId) -> Vitals:
         """How far a worker has come."""
@@ -254,32 +306,33 @@ class Cluster:
 
     def suspend(self, *, serving: bool) -> None:
         """Stop all processes but this one; `serving` says that the fork server is past the collection."""
-        pid = self._server.pid
-        if serving:
-            self._server.port.send(Suspend())
-        else:
-            signal_group(pid, signal.SIGSTOP)
-        deadline = monotonic() + _STOP_SECONDS
-        while monotonic() < deadline and not _has_stopped(pid):
-            pause(0.002)
+        self._servers.suspend(serving=serving)
 
     def resume(self) -> None:
         """Let all go on."""
-        signal_group(self._server.pid, signal.SIGCONT)
+        self._servers.resume()
 
     # --- the end ---
 
     def dismiss(self) -> None:
         """Let the fork server end, without waiting for it."""
-        self._server.port.send(Quit())
+        self._servers.dismiss()
 
     def kill_server(self) -> None:
         """End a fork server that does not answer."""
-        self._server.kill()
+        self._servers.kill(standby=False)
+
+    def hurry(self) -> None:
+        """Give the processes only a few seconds for their end: a signal has asked for it."""
+        self._servers.hurry()
+
+    def kill(self) -> None:
+        """Kill every process. Any thread may call it, at any moment."""
+        self._servers.kill(standby=True)
 
     def ping(self) -> None:
         """Ask the fork server for a sign of life: `Pong`."""
-        self._server.port.send(Ping())
+        self._servers.ping()
 
     def close(self) -> None:
         """Close everything, and see the fork server and all workers gone. Repeating it does nothing."""
@@ -287,9 +340,12 @@ class Cluster:
             return
         self._closed = True
         self._selector.close()
-        status = self._server.end(_QUIT_SECONDS)
-        if self._standby is not None:
-            self._standby.end(_QUIT_SECONDS)
+        self.dismiss()
+        try:
+            status = self._servers.end()
+        except BaseException:  # a signal
+            self.kill()
+            raise
         for held in self._workers.values():
             if held.pid is not None and status != 0:  # the fork server could not do it
                 signal_group(held.pid, signal.SIGKILL)
@@ -300,7 +356,11 @@ class Cluster:
 
     def server_status(self) -> int:
         """The wait status of a fork server that has closed its stream."""
-        return self._server.status()
+        return self._servers.status()
+
+    def stood_still(self) -> bool:
+        """Whether a server was killed at its end, where it waited for a lock that nobody could release."""
+        return self._servers.stood_still()
 
     def kill_orphans(self) -> Iterator[WorkerId]:
         """Kill the workers of a dead fork server; those that had been running."""
@@ -308,14 +368,3 @@ class Cluster:
             if held.pid is not None:
                 signal_group(held.pid, signal.SIGKILL)
             yield worker
-
-
-def _has_stopped(pid: int) -> bool:
-    """Whether a child is stopped, or gone; True where that cannot be asked without reaping it (macOS)."""
-    wait: Callable[..., object] | None = getattr(os, "waitid", None)
-    if wait is None:
-        return True
-    try:
-        return wait(os.P_PID, pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
-    except ChildProcessError:
-        return True

@@ -8,7 +8,6 @@ by whom.
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Callable, Generator, Iterable
 from functools import partial
 from types import ModuleType
@@ -16,8 +15,11 @@ from typing import Any, TypeVar
 
 import pytest
 
+from pytest_procpar.compat.frames import hide_frames
 from pytest_procpar.compat.internals import shared_basetemp
 from pytest_procpar.compat.items import alive_nodes
+from pytest_procpar.compat.warnings import tell_warning
+from pytest_procpar.core.printable import printable_line
 from pytest_procpar.process.descendants import set_subreaper
 from pytest_procpar.process.notes import left_paths, take_notes
 from pytest_procpar.process.resources import Change, Snapshot, adopt, compare, describe
@@ -106,6 +108,7 @@ class LeakCheck:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
         """Begin."""
+        __tracebackhide__ = True
         self._try(self._begin, item)
         try:
             return (yield)
@@ -115,6 +118,7 @@ class LeakCheck:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
         """Note what the fixture changes, unless it is one of the test's own."""
+        __tracebackhide__ = True
         self._try(self._watch_teardown)
         if fixturedef.scope == "function":
             return (yield)
@@ -134,6 +138,7 @@ class LeakCheck:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
         """Compare, and report."""
+        __tracebackhide__ = True
         try:
             result = yield
         except (KeyboardInterrupt, SystemExit, pytest.exit.Exception):
@@ -152,6 +157,7 @@ class LeakCheck:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Show the leaks of a test that does not fail because of them."""
+        hide_frames(self._config, call)
         report = yield
         lines = item.stash.get(_LINES, None)
         if call.when == "teardown" and lines:
@@ -175,22 +181,12 @@ class LeakCheck:
         try:
             return step(*arguments)
         except Exception as error:
-            self._test = None
+            test, self._test = self._test, None
             if not self._has_complained:
                 self._has_complained = True
-                self._complain(error)
+                text = f"--leaks: leaks cannot be looked for: {error!r}"
+                tell_warning(self._config, text, __file__, None if test is None else test.item)
             return None
-
-    def _complain(self, error: Exception) -> None:
-        warning = pytest.PytestWarning(f"--leaks: leaks cannot be looked for: {error!r}")
-        self._config.hook.pytest_warning_recorded.call_historic(
-            kwargs={
-                "warning_message": warnings.WarningMessage(warning, type(warning), __file__, 0),
-                "when": "runtest",
-                "nodeid": "",
-                "location": None,
-            }
-        )
 
     def _begin(self, item: pytest.Item) -> None:
         self._notes.clear()
@@ -222,7 +218,7 @@ class LeakCheck:
         test, self._test = self._test, None
         if test is None:
             return []
-        lines = describe(self._settled(test))
+        lines = list(map(printable_line, describe(self._settled(test))))
         item.user_properties += [(PROPERTY, line) for line in lines]
         if lines:
             item.stash[_LINES] = lines

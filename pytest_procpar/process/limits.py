@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 import pytest
 
+from pytest_procpar.core.printable import printable_line
+
 __all__ = ["time_limits"]
 
 
@@ -31,6 +33,7 @@ def _seconds(mark: pytest.Mark, nodeid: str) -> float:
     if not 0 <= value < math.inf:
         shown = ", ".join([*map(repr, mark.args), *(f"{k}={v!r}" for k, v in mark.kwargs.items())])
         raise pytest.UsageError(
-            f"{nodeid}: hang_timeout({shown}): give the seconds that the test may take, or 0 for no limit"
+            f"{printable_line(nodeid)}: hang_timeout({shown}): give the seconds that the test may take, "
+            "or 0 for no limit"
         )
     return float(value)

@@ -17,6 +17,7 @@ import pytest
 
 from pytest_procpar.compat.internals import (
     configure,
+    run_main,
     session_from_config,
     set_basetemp,
     shared_basetemp,
@@ -24,8 +25,11 @@ from pytest_procpar.compat.internals import (
 )
 from pytest_procpar.compat.items import remember_hook_proxies
 from pytest_procpar.compat.output import forget_fault_handler
+from pytest_procpar.compat.statuses import tell_no_statuses
+from pytest_procpar.compat.streams import mend_capture
 from pytest_procpar.core.messages import Fork, Plant, Setup, Unsafe, fingerprint
 from pytest_procpar.core.model import worker_name
+from pytest_procpar.process import positions
 from pytest_procpar.process.board import Board
 from pytest_procpar.process.covdata import save_coverage, save_shared_coverage
 from pytest_procpar.process.fork import (
@@ -35,14 +39,16 @@ from pytest_procpar.process.fork import (
     let_setsid_work,
     run_exit_handlers,
 )
-from pytest_procpar.process.hazards import Hazards, UnsafeFork
+from pytest_procpar.process.headroom import FIRST_TO_GO, REPLACEABLE, be_expendable
 from pytest_procpar.process.heap import Heap
-from pytest_procpar.process.identity import Output, become_worker, identify
+from pytest_procpar.process.identity import Folder, Output, become_worker, identify
 from pytest_procpar.process.instruments import install_instruments, silence
 from pytest_procpar.process.marks import marked_tests
 from pytest_procpar.process.orphan import interrupted_without_peer
 from pytest_procpar.process.relay import Relay
 from pytest_procpar.process.server import Order
+from pytest_procpar.process.start_method.forked_threads import count_threads
+from pytest_procpar.process.start_method.hazards import Hazards, UnsafeFork
 from pytest_procpar.process.stem import Stem
 from pytest_procpar.process.system import adopt_socket, change_directory, end_process
 from pytest_procpar.process.transport import Link
@@ -85,6 +91,8 @@ class Member:
         self._await_role = await_role
         self._end_server = end_server
         self._hazards = hazards
+        #: How many threads this process has that are known to be no reason not to fork it.
+        self.known_threads = 1
         self._output = Output(config, stdout)
         self._heap = Heap(freeze=options.freeze_heap)
         #: Whether the session has started and is to be finished; the session, once it has collected.
@@ -97,6 +105,8 @@ class Member:
         self._order: Order | None = None
         self._fds: list[int] = []
         self._worker: Worker | None = None
+        #: Whether it knows what it is before it configures: what its plugins choose then is their last word.
+        self._is_early = role is not None
         if role is not None:
             link = self._take(role)
         assert link is not None
@@ -111,6 +121,7 @@ class Member:
     def _take(self, role: Role) -> Link:
         """Take a role; the stream that comes with it."""
         self._order, (stream, *self._fds) = role
+        be_expendable(REPLACEABLE if isinstance(self._order, Fork) else FIRST_TO_GO)
         if isinstance(self._order, Fork):
             self._slot = self._board.slot(self._order.slot)
             self._slot.belong_to_this_process()
@@ -121,11 +132,14 @@ class Member:
         config = self._config
         self._heap.grow()
         workerinput = self._order.workerinput if self._order is not None else setup.inputs[0]
+        folder = Folder(config, setup)
+        become_worker(config, setup, workerinput, self._options.dist, self._hazards)
         if self._hazards is not None:
             self._hazards.begin()
-        become_worker(config, setup, workerinput, self._options.dist, self._hazards)
         self._basetemp = Path(setup.basetemp) if setup.basetemp is not None else None
         self._output.hide()
+        if isinstance(self._order, Plant):
+            self._be_inert(self._order)
         session = session_from_config(config)
         if not isinstance(self._order, Plant):
             config.pluginmanager.register(self._relay, "procpar-relay")
@@ -133,14 +147,17 @@ class Member:
         status: int = pytest.ExitCode.OK
         try:
             try:
-                self._collect(session)
-                config.hook.pytest_runtestloop(session=session)
+                plugin = sys.modules["pytest_procpar.plugin"]
+                run_main(
+                    config, lambda: self._go_through(session, folder), plugin, forked=setup.recipe is None
+                )
                 status = self._exit_status(session)
             except UnsafeFork as unsafe:
                 self._finish_unused(session, str(unsafe))
             except BaseException as error:
                 if isinstance(self._order, Plant):
-                    traceback.print_exc()
+                    if not isinstance(error, KeyboardInterrupt):  # else nobody wants it any more
+                        traceback.print_exc()
                     end_process(1)
                 status = self._relay.ended_by(session, error)
         finally:
@@ -151,7 +168,11 @@ class Member:
                 self._await_role()
                 self._end_server()
 
-    def _collect(self, session: pytest.Session) -> None:
+    def _go_through(self, session: pytest.Session, folder: Folder) -> None:
+        self._collect(session, folder)
+        self._config.hook.pytest_runtestloop(session=session)
+
+    def _collect(self, session: pytest.Session, folder: Folder) -> None:
         config, hazards = self._config, self._hazards
         with interrupted_without_peer(self._link.fileno()):
             configure(config)
@@ -160,11 +181,13 @@ class Member:
                 hazards.check()
             config.hook.pytest_sessionstart(session=session)
             self._has_begun = True
+            folder.follow()
             if hazards is not None:
                 hazards.check()
             config.hook.pytest_collection(session=session)
             if hazards is not None:
-                hazards.finish()
+                hazards.finish(item.nodeid for item in session.items)
+                self.known_threads = count_threads()
         self._session = session
         marked = list(marked_tests(session.items, self._options.isolating_marks))
         self._alone = frozenset(range(len(session.items)) if self._options.isolate else marked)
@@ -179,6 +202,7 @@ class Member:
         self._heap.settle()
         remember_hook_proxies(session)
         if self._order is None:
+            positions.note()
             role = self._await_role()
             if role is None:
                 self._end_server()
@@ -199,6 +223,8 @@ class Member:
                 self._config.hook.pytest_sessionfinish(session=session, exitstatus=pytest.ExitCode.OK)
         except Exception:
             traceback.print_exc()
+        if self._hazards is not None:
+            self._hazards.abandon()
         self._link.put(Unsafe(reason))
 
     def _be_a_branch(self, session: pytest.Session, order: Plant) -> NoReturn:
@@ -213,6 +239,8 @@ class Member:
             config.pluginmanager.unregister(self._relay)
         config.option.maxfail = 0
         silence(config)
+        tell_no_statuses(config)
+        self._be_inert(order)
         if order.basetemp is not None:
             set_basetemp(config, Path(order.basetemp))
             shared_basetemp(config)  # else every child would empty the folder first
@@ -220,6 +248,16 @@ class Member:
         config.pluginmanager.register(branch, "procpar-branch")
         config.hook.pytest_procpar_worker_forked(config=config, session=session)
         branch.serve()
+
+    def _be_inert(self, order: Plant) -> None:
+        """Silence plugins, and copy files before they are changed; again, silence plugins that are new."""
+        from pytest_procpar.compat.listeners import silence_plugins
+        from pytest_procpar.process.keeping import keep_files
+
+        config = self._config
+        silence_plugins(config)
+        spared = [] if self._basetemp is None else [self._basetemp]
+        keep_files(order.kept, [config.rootpath, config.invocation_params.dir], spared)
 
     # --- a worker ---
 
@@ -231,7 +269,7 @@ class Member:
         default_signals()
         let_setsid_work()
         stacks = install_instruments(config, self._fds)
-        if self._basetemp is not None:
+        if self._basetemp is not None and not self._is_early:
             set_basetemp(config, self._basetemp / f"popen-{worker_name(order.worker)}")
         held = (session, self._link, self._board, self._slot)
         limit = self._options.max_tests_per_worker
@@ -253,6 +291,7 @@ class Member:
         disregard_interrupts()
         worker = self._worker or Worker(session, self._link, self._board, self._slot)
         worker.wait_for_finish()
+        mend_capture(self._config)
         session.exitstatus = status
         output: dict[str, Any] = self._config.workeroutput  # type: ignore[attr-defined]
         output.update(exitstatus=int(status), shouldfail=session.shouldfail, shouldstop=session.shouldstop)

@@ -11,19 +11,19 @@ import json
 import mmap
 import os
 import resource
-import select
 import signal
 import struct
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from pytest_procpar.core.record import fields, record
-from pytest_procpar.process.children import RSS_UNIT
-from pytest_procpar.process.descendants import bind_death
+from pytest_procpar.process.children import RSS_UNIT, nobody_else_waits
+from pytest_procpar.process.descendants import bind_death, open_pidfd
 from pytest_procpar.process.fork import forget_exit_handlers, fork
+from pytest_procpar.process.genuine import READ, close, make_poll, wait4
 from pytest_procpar.process.system import DUMP_SIGNAL, end_process, getpid
 
 __all__ = ["Child", "Nursery", "SessionOver", "Word", "die_of"]
@@ -103,22 +103,33 @@ class Nursery:
         self._living: list[int] = []
         self._forking = False
         self._pending: list[int] = []
+        #: The handler for SIGCHLD in children; here only we wait (see `nobody_else_waits`).
+        self._on_child: Any = signal.SIG_DFL
         #: The most memory that the latest child that was waited for had, in bytes.
         self.peak_memory = 0
 
     # --- children ---
 
     def fork(self, work: Callable[[], Word]) -> Child:
-        """Fork a child that does `work`, and nothing else; what that returns is its word."""
+        """Fork a child that does `work`, and nothing else; what that returns is its word.
+
+        :raises OSError: if the system grants no process.
+        """
         child = Child()
         self._forking, parent = True, getpid()
-        child.pid = fork()
-        if child.pid == 0:
-            self._be_child(child, parent, work)
-        self._living.append(child.pid)
-        self._forking = False
-        while self._pending:
-            self._pass_on(self._pending.pop(0))
+        try:
+            child.pid = fork()
+            if child.pid == 0:
+                self._be_child(child, parent, work)
+            self._living.append(child.pid)
+        except OSError:
+            child.close()
+            raise
+        finally:
+            self._forking = False
+            while self._pending:
+                signum = self._pending.pop(0)
+                self._caught(signum, None)
         return child
 
     def _be_child(self, child: Child, parent: int, work: Callable[[], Word]) -> NoReturn:
@@ -127,6 +138,7 @@ class Nursery:
             self._die_with(parent)
             signal.signal(signal.SIGINT, signal.default_int_handler)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGCHLD, self._on_child)
             with suppress(ValueError, RuntimeError):  # no descriptor to write to
                 faulthandler.register(DUMP_SIGNAL, file=self._stacks, all_threads=True, chain=False)
             forget_exit_handlers()
@@ -149,34 +161,34 @@ class Nursery:
         return (word if status == 0 else None), status
 
     def _reap(self, child: Child, options: int) -> None:
-        pid, status, usage = os.wait4(child.pid, options)
+        try:
+            pid, status, usage = wait4(child.pid, options)
+        except ChildProcessError:  # somebody has waited for all children; how it ended is lost
+            pid, status, usage = child.pid, 0, None
         if pid:
             child.status = status
-            self.peak_memory = usage.ru_maxrss * RSS_UNIT
+            self.peak_memory = usage.ru_maxrss * RSS_UNIT if usage is not None else 0
             self._living.remove(child.pid)
 
     def wait_or_read(self, child: Child, fd: int) -> bool:
         """Wait until `fd` is readable, then return True, or until the child is dead: False."""
-        pidfd = -1
-        if hasattr(os, "pidfd_open"):
-            with suppress(OSError):
-                pidfd = os.pidfd_open(child.pid)
-        poll = select.poll()
+        pidfd = open_pidfd(child.pid)
+        poll = make_poll()
         for watched in (fd, pidfd):
-            if watched >= 0:
-                poll.register(watched, select.POLLIN)
+            if watched is not None:
+                poll.register(watched, READ)
         try:
             while True:
-                ready = [found for found, _ in poll.poll(_LOOK_MS if pidfd < 0 else None)]
+                ready = [found for found, _ in poll.poll(_LOOK_MS if pidfd is None else None)]
                 if fd in ready:
                     return True
-                if pidfd < 0:
+                if pidfd is None:
                     self._reap(child, os.WNOHANG)
                 if pidfd in ready or child.status is not None:
                     return False
         finally:
-            if pidfd >= 0:
-                os.close(pidfd)
+            if pidfd is not None:
+                close(pidfd)
 
     # --- signals ---
 
@@ -188,10 +200,12 @@ class Nursery:
         parent stays until the child is gone: else nobody would say how it ended.
         """
         faulthandler.unregister(DUMP_SIGNAL)
+        self._on_child = signal.getsignal(signal.SIGCHLD) or signal.SIG_DFL
         for signum in (signal.SIGINT, signal.SIGTERM, DUMP_SIGNAL):
             signal.signal(signum, self._caught)
         try:
-            yield
+            with nobody_else_waits():
+                yield
         finally:
             signal.signal(signal.SIGINT, signal.default_int_handler)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)

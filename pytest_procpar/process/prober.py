@@ -7,31 +7,45 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pytest_procpar.core.insights import Change
+from pytest_procpar.core.messages import Here
 from pytest_procpar.core.model import TestIndex, WorkerId
 from pytest_procpar.core.probes import Outcome, Probe
 from pytest_procpar.process.explaining import explain
-from pytest_procpar.process.jobs import Ended, Job, Jobs
+from pytest_procpar.process.headroom import fitting, headroom, no_room, resident
+from pytest_procpar.process.jobs import Ended, Job, Jobs, TimeOver, hung_grace
 from pytest_procpar.process.launch import Cluster
 from pytest_procpar.process.system import monotonic
-from pytest_procpar.process.trees import Indices, Tree, Twig, check_points, memory_cap
+from pytest_procpar.process.trees import Indices, Tree, Twig, check_point_cap, check_points, memory_cap
 
 __all__ = ["Ended", "Prober"]
 
 #: The workers of the run have smaller numbers.
 _FIRST_ROOT = 1_000_000
 
-#: How long fixtures may take at the end of it all, in seconds.
+#: How much memory a process takes of its own that shares the suite with others, in bytes.
+_SHARING = 16 << 20
+
+#: How long the teardown of fixtures may take, and if the run is to end at once, in seconds.
 _TEARDOWN_SECONDS = 10.0
+_HURRIED_SECONDS = 2.0
+
+#: How long a killed process may take to be gone, in seconds.
+_END_SECONDS = 2.0
 
 #: Which part of the time that tests took in the run, beside others, they may take at the least.
 _OPTIMISM = 0.6
+
+#: Of what there was no time for.
+_NO_TIME = Outcome((), in_time=False)
 
 #: From so many seconds on it is not run again what several probes begin with.
 _WORTH_SHARING = 0.05
 
 
 class Prober:
-    """Owns the trees: one an identity that may be used at the same time as the others.
+    """Owns the trees: one an identity, and no more than there is memory for at the same time.
+
+    They are started when they are needed, and again after `end_trees`.
 
     :param inputs: the ``workerinput`` of each identity.
     :param basetemp: the run's folder for temporary files.
@@ -39,6 +53,8 @@ class Prober:
     :param limit: how long a test may take that has hung in the run; 0 for others.
     :param ended: asked whenever something happens: whether to end at once.
     :param wake: a descriptor that becomes readable when that changes.
+    :param size: how much memory a worker took, in bytes.
+    :param kept: a folder for copies of the files that they change, see `keeping`.
     """
 
     def __init__(
@@ -50,45 +66,94 @@ class Prober:
         limit: Callable[[TestIndex], float],
         ended: Callable[[], bool],
         wake: int,
+        size: int,
+        kept: str,
     ) -> None:
+        self._cluster = cluster
+        self._inputs = inputs
+        self._basetemp = basetemp
+        self._kept = kept
         self._seconds = seconds
+        self._limit = limit
+        self._ended = ended
         self._jobs = Jobs(cluster, seconds, limit, ended, wake, self._lost)
         self._idle_sides = False
-        cap = memory_cap() // max(1, len(inputs))
         self._trees: list[Tree] = []
-        for number, workerinput in enumerate(inputs):
-            folder = (
-                None if basetemp is None else os.path.join(basetemp, f"recheck-{workerinput['workerid']}")
-            )
-            port = cluster.plant(WorkerId(_FIRST_ROOT + number), workerinput, folder)
+        self._planted = 0
+        #: How much memory a process takes that has collected the suite, as far as that is known, in bytes.
+        self.size = size
+
+    def _plant(self, most: int | None = None) -> None:
+        """Start the roots if there are none: one an identity, `most` of them, as many as there is memory for.
+
+        :raises Ended: if there is no memory for one.
+        """
+        if self._trees:
+            return
+        room = headroom()
+        size = _SHARING if self._cluster.method.collects_once else max(self.size, resident())
+        inputs = self._inputs[: fitting(len(self._inputs[:most]), room, size)]
+        if not inputs:
+            raise Ended(no_room(room, size))
+        cap, kept = memory_cap() // len(inputs), check_point_cap(len(inputs))
+        for workerinput in inputs:
+            name = f"recheck-{workerinput['workerid']}"
+            folder = None if self._basetemp is None else os.path.join(self._basetemp, name)
+            port = self._cluster.plant(WorkerId(_FIRST_ROOT + self._planted), workerinput, folder, self._kept)
+            self._planted += 1
             root = Twig(port, None)
             self._jobs.watch(root)
-            self._trees.append(Tree(root, cap))
+            self._trees.append(Tree(root, cap, kept))
 
     # --- what is asked ---
+
+    def prepare(self, deadline: float) -> None:
+        """Start the roots, and see each of them able to fork, until `deadline` (of `monotonic`) at most.
+
+        :raises Ended: if the run is to end, or there is no memory for one.
+        """
+        self._jobs.deadline = deadline
+        self._plant()
+        try:
+            self._jobs.drive([self._await(tree) for tree in self._trees])
+        except TimeOver:
+            self._forget_jobs()
+
+    def _await(self, tree: Tree) -> Job:
+        if tree.root.pid is None:
+            yield from self._jobs.expect(tree.root, Here)
 
     def run(self, probes: Sequence[Probe], deadline: float) -> list[Outcome]:
         """Run probes until `deadline` (of `monotonic`) at most; their outcomes.
 
-        :raises Ended: if not all could be run.
+        What cannot be done by then is not begun: see `Outcome.in_time`.
+
+        :raises Ended: if the run is to end.
         """
         self._jobs.deadline = deadline
+        self._plant()
         outcomes: dict[int, Outcome] = {}
-        together = [i for i, probe in enumerate(probes) if not probe.beside]
         try:
-            shares = self._deal(together, probes)
-            if any(self._is_hopeless(probes[i], tree) for tree, share in shares for i in share):
-                raise Ended
-            if len(probes) == 1 and self._begins_anew(probes[0]):  # nothing is to be beside it
-                self._jobs.drive([self._free(tree) for tree in self._trees])
-            self._jobs.drive([self._work(tree, share, probes, outcomes) for tree, share in shares])
-            for i, probe in enumerate(probes):
-                if probe.beside:
-                    outcomes[i] = self._run_beside(probe)
+            self._run(probes, outcomes)
+        except TimeOver:
+            self._forget_jobs()
         except BaseException:
             self._forget_jobs()
             raise
-        return [outcomes[i] for i in range(len(probes))]
+        return [outcomes.get(i, _NO_TIME) for i in range(len(probes))]
+
+    def _run(self, probes: Sequence[Probe], outcomes: dict[int, Outcome]) -> None:
+        together = [i for i, probe in enumerate(probes) if not probe.beside]
+        shares = [
+            (tree, [i for i in share if not self._is_hopeless(probes[i], tree)])
+            for tree, share in self._deal(together, probes)
+        ]
+        if len(probes) == 1 and shares and shares[0][1] and self._begins_anew(probes[0]):
+            self._jobs.drive([self._free(tree) for tree in self._trees])  # nothing is to be beside it
+        self._jobs.drive([self._work(tree, share, probes, outcomes) for tree, share in shares])
+        for i, probe in enumerate(probes):
+            if probe.beside and not self._is_hopeless(probe, self._trees[0]):
+                outcomes[i] = self._run_beside(probe)
 
     def explain(
         self, cause: Indices, test: TestIndex, deadline: float, *, needed: bool
@@ -101,6 +166,7 @@ class Prober:
         :raises Ended: if there was no time to find out.
         """
         self._jobs.deadline = deadline
+        self._plant(1)
         found: list[Change] = []
 
         def work(tree: Tree) -> Job:
@@ -135,8 +201,10 @@ class Prober:
     def _is_hopeless(self, probe: Probe, tree: Tree) -> bool:
         """Whether a probe would take far longer than there is time: then it is not begun."""
         known = len(tree.closest(probe.tests[:-1]).tests)
-        seconds = sum(map(self._seconds, probe.tests[known:]))
-        return _OPTIMISM * seconds > self._jobs.deadline - monotonic()
+        rest = probe.tests[known:]
+        seconds = _OPTIMISM * sum(map(self._seconds, rest))
+        seconds += sum(limit + hung_grace(limit) for limit in map(self._limit, rest) if limit)
+        return seconds >= self._jobs.deadline - monotonic()
 
     def _work(
         self, tree: Tree, numbers: list[int], probes: Sequence[Probe], outcomes: dict[int, Outcome]
@@ -218,6 +286,8 @@ class Prober:
     def _run_beside(self, probe: Probe) -> Outcome:
         """Run a probe while others run again and again: it has all trees for itself."""
         judged, *rest = self._trees
+        if not rest:  # there is memory for one only
+            return Outcome(())
         outcomes: dict[int, Outcome] = {}
         self._idle_sides = False
         sides = [self._side(*side) for side in zip(rest, probe.sides(len(rest)), strict=False)]
@@ -262,13 +332,20 @@ class Prober:
 
     # --- the end ---
 
-    def let_go(self) -> None:
-        """Tear down what is alive, with the check-points that share it: somebody else may need it now."""
-        self._jobs.deadline = monotonic() + _TEARDOWN_SECONDS
+    def end_trees(self) -> None:
+        """Tear down all fixtures and end every process: others may need their resources and memory now."""
+        self._jobs.deadline = monotonic() + (_HURRIED_SECONDS if self._ended() else _TEARDOWN_SECONDS)
         try:
             self._jobs.drive([self._retire_all(tree) for tree in self._trees], insist=True)
         except Ended:
             self._forget_jobs()
+        for tree in self._trees:
+            self.size = max(self.size, tree.root.size)
+            tree.root.kill()
+            tree.root.await_end(_END_SECONDS)
+            for twig in tree.twigs():
+                self._discard(tree, twig)
+        self._trees.clear()
 
     def _retire_all(self, tree: Tree) -> Job:
         while tree.trunks:
@@ -276,10 +353,7 @@ class Prober:
 
     def close(self) -> None:
         """Tear down what is alive, and see every process ended."""
-        self.let_go()
-        for tree in self._trees:
-            for twig in tree.twigs():
-                self._discard(tree, twig)
+        self.end_trees()
         self._jobs.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 import warnings
 from collections.abc import Generator, Sequence
 from contextlib import suppress
@@ -34,7 +35,7 @@ class Relay:
         self._slot = slot
         self._dist = dist
         self._link = link
-        self._phase = "collect"
+        self._is_worker = False
         self._deselected: list[str] = []
         self._lines: list[str] = []
         self._failed_before: frozenset[str] = frozenset()
@@ -44,7 +45,7 @@ class Relay:
     def speak_for_worker(self, link: Link) -> None:
         """From here on this is a worker's plugin: what belongs to the collection has been told."""
         self._link = link
-        self._phase = "runtest"
+        self._is_worker = True
         if self._config.getoption("xmlpath", None):
             JunitStandIn(self._config, self._tell).install()
 
@@ -99,7 +100,11 @@ class Relay:
             self._config.hook.pytest_keyboard_interrupt(excinfo=pytest.ExceptionInfo.from_current())
             return getattr(error, "returncode", None) or pytest.ExitCode.INTERRUPTED
         disregard_interrupts()
-        self._config.notify_exception(pytest.ExceptionInfo.from_current(), self._config.option)
+        try:
+            self._config.notify_exception(pytest.ExceptionInfo.from_current(), self._config.option)
+        except Exception:  # a test has closed what capture needs, for instance: the controller has to know
+            self._link.put(Broke(traceback.format_exc()))
+            self._link.flush()
         return pytest.ExitCode.INTERNAL_ERROR
 
     def _tell_plugins_of_interrupt(self) -> None:
@@ -159,8 +164,8 @@ class Relay:
         nodeid: str,
         location: tuple[str, int, str] | None,
     ) -> None:
-        """Relay the warnings of this process's own phase; the controller's own come from itself."""
-        if when == self._phase:
+        """Relay the warnings of the collection. A test's come from `Worker`, the controller's from itself."""
+        if when == "collect" and not self._is_worker:
             self._link.put(Warned(warning_to_data(warning_message, when, nodeid, location)))
 
     @pytest.hookimpl

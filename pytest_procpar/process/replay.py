@@ -12,6 +12,7 @@ from collections.abc import Generator, Iterable
 import pytest
 
 from pytest_procpar.compat.items import copy_item
+from pytest_procpar.core.printable import listed, printable_line
 from pytest_procpar.replayfile import REPLAY, Replay
 
 __all__ = ["install", "pinned_keys"]
@@ -70,7 +71,7 @@ class _Replayer:
         sequences = self._replay.sequences
         tests = sum(map(len, sequences))
         head = f"{self._replay.path}: {_count(len(sequences), 'sequence')}, {_count(tests, 'test')}"
-        return [f"replay: {line}" for line in (head, *self._notes)]
+        return [printable_line(f"replay: {line}") for line in (head, *self._notes)]
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None]:
@@ -145,5 +146,4 @@ def _count(number: int, what: str) -> str:
 
 
 def _named(nodeids: list[str]) -> str:
-    more = len(nodeids) - _NAMED
-    return ", ".join(nodeids[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return printable_line(listed(nodeids, _NAMED))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import selectors
 import signal
 from collections.abc import Callable, Iterable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from pytest_procpar.core.messages import (
     Fork,
@@ -22,10 +22,19 @@ from pytest_procpar.core.messages import (
     ToServer,
 )
 from pytest_procpar.core.model import assert_never
-from pytest_procpar.process.children import Children
+from pytest_procpar.process.children import Children, nobody_else_waits
+from pytest_procpar.process.genuine import READ, close, make_poll
+from pytest_procpar.process.inherited import Woken, reap_inherited
+from pytest_procpar.process.shortage import in_words, is_shortage
+from pytest_procpar.process.system import monotonic, pause
 from pytest_procpar.process.transport import Link
 
 __all__ = ["Order", "Server", "await_setup", "descriptors_of"]
+
+#: How long to wait for the system to grant a process, since others may be about to end, and how long between
+#: two attempts, in seconds. After a refusal there is one attempt for each process, until one succeeds.
+_PATIENCE = 0.5
+_PAUSE = 0.01
 
 #: What has a process started.
 Order: TypeAlias = Fork | Plant
@@ -77,8 +86,12 @@ class Server:
         self._start = start
         self._spare = frozenset(spare)
         self._children = Children()
+        self._woken = Woken()
+        self._patience = _PATIENCE
         #: In a process that was forked here: what it is to be.
         self._born: tuple[Order, list[int]] | None = None
+        #: Whether it was told to quit. If not, the controller is gone when `serve` returns.
+        self.dismissed = False
 
     def serve(self) -> tuple[Order, list[int]] | None:
         """Start, signal and reap as told. None in the server, at its end; in a forked process, its order.
@@ -87,31 +100,42 @@ class Server:
         with the order are open.
         """
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._link, selectors.EVENT_READ)
-            go_on = self._obey(self._told, selector)
-            while go_on:
-                ready = [key.fileobj for key, _ in selector.select(self._children.poll_seconds)]
-                if self._link in ready:
-                    messages, is_open = self._link.receive()
-                    go_on = self._obey(messages, selector) and is_open
-                for dead in self._children.reap() if go_on else ():
-                    if dead.fd is not None:
-                        selector.unregister(dead.fd)
-                        os.close(dead.fd)
-                    self._link.put(Reaped(dead.worker, dead.status, None, dead.peak_memory))
-                self._link.flush()
-        if self._born is None:
-            self._children.kill_all()
-            self._children.end_leftovers(self._spare)
+        with nobody_else_waits(), self._woken:
+            self._loop()
+            if self._born is None:
+                self._children.kill_all()
+                self._children.end_leftovers(self._spare)
         return self._born
 
-    def _obey(self, messages: list[ToServer], selector: selectors.BaseSelector) -> bool:
+    def _loop(self) -> None:
+        poll = make_poll()
+        poll.register(self._link, READ)
+        woken = self._woken
+        if woken.fd is not None:
+            poll.register(woken.fd, READ)
+        go_on = self._obey(self._told, poll)
+        while go_on:
+            seconds = min(filter(None, (self._children.poll_seconds, woken.look_seconds)), default=None)
+            ready = [fd for fd, _ in poll.poll(None if seconds is None else 1000 * seconds)]
+            if self._link.fileno() in ready:
+                messages, is_open = self._link.receive()
+                go_on = self._obey(messages, poll) and is_open
+            for dead in self._children.reap() if go_on else ():
+                if dead.fd is not None:
+                    poll.unregister(dead.fd)
+                    close(dead.fd)
+                self._link.put(Reaped(dead.worker, dead.status, None, dead.peak_memory))
+            if go_on and (woken.fd is None or woken.fd in ready):
+                woken.drain()
+                reap_inherited(self._spare | self._children.pids)
+            self._link.flush()
+
+    def _obey(self, messages: list[ToServer], poll: Any) -> bool:
         """Do what is said; False at once in a process that was forked, and when told to quit."""
         for message in messages:
             match message:
                 case Fork() | Plant():
-                    self._start_process(message, selector)
+                    self._start_process(message, poll)
                     if self._born is not None:
                         return False
                 case Signal(worker, signum, group):
@@ -121,6 +145,7 @@ class Server:
                 case Suspend():
                     self._suspend()
                 case Quit():
+                    self.dismissed = True
                     return False
                 case Setup():
                     raise AssertionError("the server has been set up already")
@@ -133,23 +158,39 @@ class Server:
         os.kill(os.getpid(), signal.SIGSTOP)
         self._children.signal_all(signal.SIGCONT)
 
-    def _start_process(self, order: Order, selector: selectors.BaseSelector) -> None:
+    def _start_patiently(self, order: Order, fds: list[int]) -> int | None:
+        until = monotonic() + self._patience
+        self._patience = 0.0
+        while True:
+            try:
+                pid = self._start(order, fds)
+                break
+            except OSError as error:
+                if not is_shortage(error) or monotonic() >= until:
+                    raise
+            pause(_PAUSE)
+        self._patience = _PATIENCE
+        return pid
+
+    def _start_process(self, order: Order, poll: Any) -> None:
         fds = self._link.take_fds(descriptors_of(order))
         try:
-            pid = self._start(order, fds)
+            if len(fds) < descriptors_of(order):
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            pid = self._start_patiently(order, fds)
         except OSError as error:
             pid = None
-            self._link.put(Reaped(order.worker, 0, f"could not be started: {error}"))
+            self._link.put(Reaped(order.worker, 0, in_words(error)))
+            self._link.flush()  # before its stream ends, which is taken for a death
         if pid == 0:
-            selector.close()
             self._children.forget()
             self._link.close()
             self._born = (order, fds)
             return
         for fd in fds:
-            os.close(fd)
+            close(fd)
         if pid is not None:
             pidfd = self._children.add(order.worker, pid)
             if pidfd is not None:
-                selector.register(pidfd, selectors.EVENT_READ)
+                poll.register(pidfd, READ)
             self._link.put(Forked(order.worker, pid))

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import select
-import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
-from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,35 +16,38 @@ from pytest_procpar.compat.adapters import adapted_sockets
 from pytest_procpar.core.messages import FromServer, Setup
 from pytest_procpar.core.model import StartMethod
 from pytest_procpar.core.wire import WireError
-from pytest_procpar.gateways import Interpreter
+from pytest_procpar.process import positions
 from pytest_procpar.process.board import Board
-from pytest_procpar.process.covdata import pass_on_coverage
+from pytest_procpar.process.children import kill_with_descendants
+from pytest_procpar.process.covdata import begin_beside, pass_on_coverage
 from pytest_procpar.process.fork import fork
-from pytest_procpar.process.hazards import (
-    EARLY_PLUGINS,
-    WIRE,
-    Hazards,
-    hazard_before_configure,
-    known_plugin,
-)
-from pytest_procpar.process.system import end_process, monotonic, pause, socket_pair
+from pytest_procpar.process.genuine import HANGUP, READ, make_poll, waitpid
+from pytest_procpar.process.shortage import in_words
+from pytest_procpar.process.start_method.hazards import HAZARDS
+from pytest_procpar.process.system import Socket, end_process, monotonic, socket_pair
 from pytest_procpar.process.transport import Link, Port
-from pytest_procpar.settings import Settings
+from pytest_procpar.replayfile import REPLAY
+from pytest_procpar.settings import INTERPRETER, Settings
 
-__all__ = ["ServerProcess", "choose_method", "recipe", "start_server"]
+if TYPE_CHECKING:
+    from pytest_procpar.process.standing import Exit
+
+__all__ = ["ServerProcess", "recipe", "start_server"]
+
+
+#: After how many seconds it is looked whether a process that is to end stands still.
+_FIRST_LOOK = 1.0
 
 
 class ServerProcess:
-    """A process that workers are started from.
+    """A process that workers are started from."""
 
-    :param interpreter: what the process was started by, if it was not forked.
-    """
-
-    def __init__(self, pid: int, port: Port, interpreter: Interpreter | None = None) -> None:
+    def __init__(self, pid: int, port: Port) -> None:
         self.pid = pid
         self.port = port
-        self._interpreter = interpreter
         self._status: int | None = None
+        #: Whether it was killed at its end, where it waited for a lock that no thread could release.
+        self.stood_still = False
 
     def receive(self) -> tuple[list[FromServer], bool]:
         """What the process has said, and whether it is still there.
@@ -66,9 +67,9 @@ class ServerProcess:
         self.port.send(setup, fds)
 
     def kill(self) -> None:
-        """End a process that does not answer."""
-        with suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
+        """Kill the process and its descendants; nothing if it has been waited for."""
+        if self._status is None:
+            kill_with_descendants(self.pid)
 
     def status(self, seconds: float = 1.0) -> int:
         """The wait status of a process that is to end, in at most so many seconds; then it is killed."""
@@ -79,39 +80,38 @@ class ServerProcess:
     def end(self, seconds: float) -> int:
         """Close the stream, which ends the process, and see it gone; its wait status."""
         self.port.close()
+        return self.status(seconds)
+
+    def let_go(self, seconds: float) -> int:
+        """See a process gone that stood by and is not wanted; its wait status."""
+        self.port.shut()  # closed, it would mean that this process is gone
         status = self.status(seconds)
-        if self._interpreter is not None:
-            self._interpreter.close()
+        self.port.close()
         return status
 
     def _reap(self, seconds: float) -> int:
         deadline = monotonic() + seconds
         delay = 0.0005
+        watch: Exit | None = None
+        look_at = monotonic() + _FIRST_LOOK
         while True:
             try:
-                pid, status = os.waitpid(self.pid, os.WNOHANG)
+                pid, status = waitpid(self.pid, os.WNOHANG)
             except ChildProcessError:
                 return 0
             if pid:
                 return status
             if monotonic() >= deadline:
                 self.kill()
-            pause(delay)
+            elif watch is None and monotonic() >= look_at:
+                from pytest_procpar.process.standing import Exit
+
+                watch = Exit(self.pid)
+            elif watch is not None and not self.stood_still and watch.is_hopeless():
+                self.stood_still = True
+                self.kill()
+            time.sleep(delay)  # the current function: gevent's lets greenlets of plugins run meanwhile
             delay = min(delay * 2, 0.02)
-
-
-def choose_method(config: pytest.Config, settings: Settings) -> tuple[StartMethod, str | None]:
-    """How workers are to be started and, if that is not as usual and nobody has asked for it, why."""
-    if settings.start_method is not None:
-        return settings.start_method, None
-    if not hasattr(os, "fork"):
-        return StartMethod.SPAWN, "this platform cannot fork"
-    vouched = settings.fork_safe
-    hazard = hazard_before_configure(config, config.stash.get(WIRE, None), vouched)
-    if hazard is not None:
-        return StartMethod.SPAWN, hazard
-    plugin = known_plugin(config, EARLY_PLUGINS, vouched)
-    return (StartMethod.FORK, None) if plugin is None else (StartMethod.FORK_EARLY, plugin)
 
 
 def start_server(
@@ -121,40 +121,69 @@ def start_server(
     method: StartMethod,
     *,
     watched: bool = False,
-    not_theirs: Port | None = None,
+    beside: ServerProcess | None = None,
 ) -> ServerProcess:
     """Start the process that workers are started from.
 
     :param watched: whether it is to find out if it is safe to fork from it.
-    :param not_theirs: for one that stands by: the stream to the other one, which it must not keep open.
+    :param beside: for one that stands by: the fork server beside which it does.
+    :raises pytest.UsageError: if a fresh interpreter cannot be started.
+    :raises OSError: if a process cannot be forked.
     """
-    if method is StartMethod.SPAWN:
-        interpreter = Interpreter("pytest_procpar.process.spawnserver", "serve")
-        return ServerProcess(interpreter.pid, Port(interpreter.socket), interpreter)
     ours, theirs = socket_pair()
+    if method is StartMethod.SPAWN:
+        try:
+            pid = _spawn_server(theirs.fileno())
+        except OSError as error:
+            raise pytest.UsageError(f"no fresh interpreter could be started: {in_words(error)}") from None
+        theirs.close()
+        return ServerProcess(pid, Port(ours))
+    controller = os.getpid()
+    positions.note()
     pid = fork()
     if pid == 0:
         ours.close()
-        if not_theirs is not None:
-            not_theirs.close()
-            _stand_by(theirs)
+        if beside is not None:
+            beside.port.close()
+            _stand_by(theirs, controller, beside.pid)
         from pytest_procpar.process.forkserver import be_process
 
-        body = _body(config, settings, board, method, Link(theirs), watched=watched)
+        board.let_go_of_descriptors()
+        body = _body(config, settings, board, method, Link(theirs), controller, watched=watched)
         be_process(body)
     theirs.close()
     return ServerProcess(pid, Port(ours))
 
 
-def _stand_by(stream: socket.socket) -> None:
-    """Wait until this process is wanted, and end it if it never is. Till then it loads nothing: that would
-    take 10 ms of a processor which the other server could have.
+def _spawn_server(stream: int) -> int:
+    from pytest_procpar.process.interpreter import start_interpreter
+
+    return start_interpreter(
+        "pytest_procpar.process.spawnserver",
+        str(stream).encode(),
+        [stream],
+        flags=_interpreter_flags(),
+        path=[str(entry) for entry in sys.path],
+        environ=os.environ,
+    )
+
+
+def _stand_by(stream: Socket, controller: int, server: int) -> None:
+    """Wait until this process is wanted, and end it if it never is. Until then it imports nothing: that would
+    take 10 ms of a processor that the other server could use.
+
+    If the controller dies, this process ends the other server, which may be stuck in code that is not ours.
     """
     os.setpgid(0, 0)
-    poll = select.poll()
-    poll.register(stream, select.POLLIN)
-    poll.poll()
+    poll = make_poll()
+    poll.register(stream, READ)
+    ((_, event),) = poll.poll()
     if not stream.recv(1, socket.MSG_PEEK):
+        if event & HANGUP:  # else the controller has shut one direction: it does not want this process
+            from pytest_procpar.process.orphan import end_orphan, is_orphaned
+
+            if is_orphaned(controller):
+                end_orphan(server)
         end_process(0)
 
 
@@ -164,18 +193,18 @@ def _body(
     board: Board,
     method: StartMethod,
     link: Link,
+    controller: int,
     *,
     watched: bool,
 ) -> Callable[[], None]:
     from pytest_procpar.process.forkserver import serve_collected, serve_early
 
-    wire = config.stash.get(WIRE, None)
     if method is StartMethod.FORK_EARLY:
         return lambda: serve_early(config, settings.worker, link, board)
-    hazards = (
-        Hazards(config, wire, settings.fork_safe, adapted_sockets) if watched and wire is not None else None
-    )
-    return lambda: serve_collected(config, settings.worker, link, board, hazards)
+    hazards = config.stash.get(HAZARDS, None) if watched else None
+    if hazards is not None:
+        hazards.excuse(lambda: adapted_sockets(config))
+    return lambda: serve_collected(config, settings.worker, link, board, hazards, controller)
 
 
 #: The options of this process's interpreter, such as ``-O`` and ``-W`` (`multiprocessing` asks there, too).
@@ -184,13 +213,17 @@ _interpreter_flags: Callable[[], list[str]] = getattr(subprocess, "_args_from_in
 
 def recipe(config: pytest.Config, settings: Settings) -> dict[str, Any]:
     """What a fresh interpreter needs to become a worker of this run."""
-    params = config.invocation_params
+    params, replay = config.invocation_params, config.stash.get(REPLAY, None)
+    argv, path = config.stash.get(INTERPRETER, (sys.argv, sys.path))
     return {
-        "args": [str(arg) for arg in params.args],
+        "args": [*begin_beside(config), *map(str, params.args)],
+        "roots": [str(config.rootpath), str(params.dir)],
         "dir": str(params.dir),
-        "argv": list(sys.argv),
-        "path": [str(entry) for entry in sys.path],
+        "argv": list(argv),
+        "path": [str(entry) for entry in path],
         "flags": list(_interpreter_flags()),
         "options": settings.worker.as_tuple(),
         "coverage": pass_on_coverage(config),
+        # Not by its name: from a pipe it can be read once.
+        "replay": None if replay is None else (replay.path, replay.sequences),
     }

@@ -5,10 +5,8 @@ By functions bound against mocks like those of `process/system.py`.
 
 from __future__ import annotations
 
-import gc
 import os
 import resource
-import select
 import signal
 import subprocess
 import sys
@@ -16,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from pytest_procpar.process import frozen
 from pytest_procpar.process.descendants import (
     Process,
     descendants,
@@ -25,6 +24,7 @@ from pytest_procpar.process.descendants import (
     read_bytes,
     reap,
 )
+from pytest_procpar.process.genuine import READ, close, make_poll
 from pytest_procpar.process.resources import Change, Descriptor, Snapshot
 from pytest_procpar.process.system import getpid, pause
 
@@ -99,14 +99,17 @@ def _bind_descriptors(
     unlimited: int = resource.RLIM_INFINITY,
     modules: Mapping[str, Any] = sys.modules,
 ) -> Callable[[], dict[int, Descriptor]]:
+    known: list[int] = []
+
     def take_descriptors() -> dict[int, Descriptor]:
-        """All but the runner's own, which are out of reach."""
-        soft, _ = limits(which)
+        """All but the runner's own, which are out of reach: also where a test has raised the limit."""
+        known[1:] = [limits(which)[0]]  # the first one stays
+        end = min((soft for soft in known if soft != unlimited), default=unlimited)
         _, own = _multiprocessings_own(modules)
         found = {}
         for name in list_names("/proc/self/fd"):
             fd = int(name)
-            if (soft != unlimited and fd >= soft) or fd in own:
+            if (end != unlimited and fd >= end) or fd in own:
                 continue
             try:
                 target, about = readlink(f"/proc/self/fd/{fd}"), fstat(fd)
@@ -163,7 +166,7 @@ def take() -> Snapshot:
 
 
 def _bind_children_by_objects(
-    get_objects: Callable[[], list[Any]] = gc.get_objects,
+    get_objects: Callable[[], list[Any]] = frozen.get_objects,
     popen: type = subprocess.Popen,
     modules: Mapping[str, Any] = sys.modules,
 ) -> Callable[[], set[int]]:
@@ -185,9 +188,9 @@ children_by_objects = _bind_children_by_objects()
 
 def _bind_await_end(
     pidfd_open: Callable[[int], int] | None,
-    close: Callable[[int], None] = os.close,
-    poll: Callable[[], select.poll] = select.poll,
-    readable: int = select.POLLIN,
+    close: Callable[[int], None] = close,
+    poll: Callable[[], Any] = make_poll,
+    readable: int = READ,
     thread: type[threading.Thread] = threading.Thread,
     join: Callable[[threading.Thread, float], None] = threading.Thread.join,
 ) -> Callable[[Change, float], None]:
@@ -225,7 +228,7 @@ def _bind_await_end(
 await_end = _bind_await_end(getattr(os, "pidfd_open", None))
 
 
-def _bind_collect(collect: Callable[[], int] = gc.collect) -> Callable[[], int]:
+def _bind_collect(collect: Callable[[], int] = frozen.collect) -> Callable[[], int]:
     return lambda: collect()
 
 

@@ -15,7 +15,9 @@ import pytest
 
 from pytest_procpar.compat.internals import shared_basetemp
 from pytest_procpar.compat.items import watch_teardown
-from pytest_procpar.compat.output import mute_plugins, mute_reporter
+from pytest_procpar.compat.listeners import mute_plugins
+from pytest_procpar.compat.output import mute_reporter
+from pytest_procpar.compat.statuses import tell_no_statuses
 from pytest_procpar.core.messages import Done, Reaped
 from pytest_procpar.core.model import Dist, TestIndex, WorkerId
 from pytest_procpar.process.board import Board
@@ -75,6 +77,7 @@ def serve(
         shared_basetemp(config)
         mute_reporter(config, open(os.devnull, "w"))  # noqa: SIM115 (lives as long as the process)
         mute_plugins(config)
+        tell_no_statuses(config)
         stacks = install_instruments(config, instruments)
         slot = board.slot(0)
         slot.belong_to_this_process()

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final, NamedTuple
 
+from pytest_procpar.core.installed import is_installed
 from pytest_procpar.process.containers import mro_of
 
 __all__ = [
@@ -61,6 +62,8 @@ class Access(NamedTuple):
     erase: Callable[[Any, Any], object] | None
     #: The name of a value, from the owner's name and the key.
     name: Callable[[str, Any], str]
+    #: What such a value is, for those who write code that puts it back: see `remedies.Slot`.
+    way: str = ""
 
 
 @dataclass(slots=True)
@@ -107,7 +110,7 @@ def _joined(place: str, key: object) -> str:
 # --- dictionaries of modules and instances ----------------------------------------------------------
 
 #: The owner is the dictionary itself.
-DICT: Final = Access(lambda owner: owner, dict.__setitem__, dict.__delitem__, _dotted)
+DICT: Final = Access(lambda owner: owner, dict.__setitem__, dict.__delitem__, _dotted, "attribute")
 
 
 # --- classes --------------------------------------------------------------------------------------
@@ -131,7 +134,7 @@ def _delete_on_class(owner: type, key: str, delete: Callable[[type, str], None] 
         delattr(owner, key)
 
 
-CLASS: Final = Access(class_dict, _set_on_class, _delete_on_class, _dotted)
+CLASS: Final = Access(class_dict, _set_on_class, _delete_on_class, _dotted, "class attribute")
 
 
 # --- instances ------------------------------------------------------------------------------------
@@ -176,6 +179,7 @@ SLOTS: Final = Access(
     lambda owner, key, value: owner[1][key].__set__(owner[0], value),
     lambda owner, key: owner[1][key].__delete__(owner[0]),
     _dotted,
+    "attribute",
 )
 
 
@@ -217,7 +221,7 @@ def _delete_on_function(function: types.FunctionType, key: str) -> None:
         function.__dict__.pop(key, None)
 
 
-FUNCTION: Final = Access(_read_function, _set_on_function, _delete_on_function, _joined)
+FUNCTION: Final = Access(_read_function, _set_on_function, _delete_on_function, _joined, "attribute")
 
 
 # --- modules --------------------------------------------------------------------------------------
@@ -235,8 +239,7 @@ def origin_of(name: str, values: dict[str, Any]) -> Origin:
     if name.partition(".")[0] in sys.stdlib_module_names:
         return Origin.STDLIB
     file = values.get("__file__")
-    installed = isinstance(file, str) and ("site-packages" in file or "dist-packages" in file)
-    return Origin.INSTALLED if installed else Origin.OURS
+    return Origin.INSTALLED if isinstance(file, str) and is_installed(file) else Origin.OURS
 
 
 def is_of_tests(name: str) -> bool:

@@ -6,22 +6,25 @@ import os
 import signal
 import sys
 import traceback
+from pathlib import Path
 from typing import BinaryIO, cast
 
 import pytest
 
 from pytest_procpar.compat.internals import ConftestImportFailure, config_from_command_line
-from pytest_procpar.core.messages import Broke, Halted, Setup, decode
+from pytest_procpar.core.messages import Broke, Halted, Plant, Setup, decode
 from pytest_procpar.core.wire import Decoder, loads
+from pytest_procpar.process import positions
 from pytest_procpar.process.board import Board
 from pytest_procpar.process.covdata import join_coverage
 from pytest_procpar.process.forkserver import be_process
+from pytest_procpar.process.keeping import keep_files
 from pytest_procpar.process.member import Member
 from pytest_procpar.process.replay import install as install_replay
 from pytest_procpar.process.server import Order
 from pytest_procpar.process.system import adopt_socket, out_of_reach
 from pytest_procpar.process.transport import Link
-from pytest_procpar.replayfile import read_replay
+from pytest_procpar.replayfile import Replay
 from pytest_procpar.settings import WorkerOptions
 
 __all__ = ["main"]
@@ -39,15 +42,19 @@ def _be_worker(file: BinaryIO) -> None:
     first, second, fds = cast("tuple[object, object, tuple[int, ...]]", loads(body))
     setup, order = cast("Setup", decode(first)), cast("Order", decode(second))
     *own, board, stdout = map(_adopt, fds)
+    positions.begin()
     recipe = setup.recipe or {}
     sys.argv = list(recipe["argv"])
     os.chdir(recipe["dir"])
     if recipe["coverage"] is not None:
         join_coverage(recipe["coverage"])
+    if isinstance(order, Plant):  # what it imports from here on may write already
+        spared = [] if setup.basetemp is None else [setup.basetemp]
+        keep_files(order.kept, list(map(Path, recipe["roots"])), spared)
     try:
         config = config_from_command_line(recipe["args"])
-        if config.option.procpar_replay is not None:
-            install_replay(config, read_replay(config.option.procpar_replay))
+        if recipe["replay"] is not None:
+            install_replay(config, Replay(*recipe["replay"]))
     except Exception as error:
         _tell(own[0], error)
         return

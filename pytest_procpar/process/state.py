@@ -16,12 +16,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, Literal
 
-from pytest_procpar.process.containers import MOST, same, same_content, untouched
+from pytest_procpar.core.remedies import NEW, module_of
+from pytest_procpar.process.containers import MOST, base_of, same, same_content, untouched
 from pytest_procpar.process.held import Cache, Counter, Held
 from pytest_procpar.process.noise import is_noise
 from pytest_procpar.process.showing import ABSENT, show, show_change
 from pytest_procpar.process.spaces import MISSING, Origin, Space
-from pytest_procpar.process.switches import RANDOM, process_spaces, settle
+from pytest_procpar.process.switches import RANDOM, RANDOM_OF_NUMPY, process_spaces, settle
 from pytest_procpar.process.walk import Walk
 
 __all__ = ["Change", "Snapshot"]
@@ -48,6 +49,9 @@ class Change:
     restorable: bool = True
     #: What putting it back does beyond that, or why it cannot be done.
     note: str = ""
+    #: What it is, and the module that its name begins with: see `remedies.Slot`.
+    way: str = ""
+    module: str = ""
 
 
 @dataclass(slots=True)
@@ -88,7 +92,7 @@ class Snapshot:
         """
         found = [slot for slot in self._find().values() if imports or slot.change.kind != "import"]
         found.sort(key=lambda slot: (_ORDER.index(slot.change.kind), slot.origin))
-        return [slot.change for slot in found]
+        return [replace(slot.change, module=module_of(slot.change.name, _is_module)) for slot in found]
 
     def restore(self, names: Iterable[str]) -> list[str]:
         """Put back the slots of these names, and no other. Returns the names for which that failed.
@@ -156,7 +160,7 @@ class Snapshot:
             before, after = show_change(held.copy, held.now(), self._content)
         if held.copy is None:
             return Change(name, _kind_of(name), before, after, False, "it has too many entries to be copied")
-        return Change(name, _kind_of(name), before, after)
+        return Change(name, _kind_of(name), before, after, way=base_of(type(held.obj)))
 
     def _revive(self, value: object, hidden: dict[int, Held], seen: frozenset[int] = frozenset()) -> None:
         """Give the hidden containers that `value` leads to what was in them."""
@@ -192,7 +196,8 @@ class Snapshot:
             kind = "import"
         if not space.can_put_back(key):
             return Change(name, kind, before, after, False, "it cannot be taken away again")
-        return Change(name, kind, before, after)
+        way = f"{NEW if old is MISSING else ''}{space.access.way}" if space.access.way else ""
+        return Change(name, kind, before, after, way=way)
 
     def _show_both(self, old: object, new: object) -> tuple[str, str]:
         held = self._walk.held.get(id(old))
@@ -201,6 +206,10 @@ class Snapshot:
         if held.family.size(new) <= MOST:
             return show_change(held.copy, held.family.copy(new), self._content)
         return _show_value(old), _show_value(new)
+
+
+def _is_module(name: str) -> bool:
+    return name in sys.modules
 
 
 def _show_value(value: object) -> str:
@@ -216,7 +225,7 @@ def _slot_of_counter(counter: Counter, now: object) -> _Slot:
 
 def _slot_of_cache(cache: Cache) -> _Slot:
     before, after = (f"misses={misses}, currsize={size}" for misses, size in (cache.info, cache.now()))
-    change = Change(cache.name, "cache", before, after, note="put back by emptying it")
+    change = Change(cache.name, "cache", before, after, note="put back by emptying it", way="cache")
     return _Slot(change, cache.origin, [cache.clear])
 
 
@@ -232,7 +241,8 @@ def _differing(before: Any, now: Any) -> Iterator[tuple[Any, Any, Any]]:
 
 def _kind_of(name: str) -> Kind:
     # What is called a cache is one, as a rule; and whatever draws a number moves the generator on.
-    return "cache" if name == RANDOM or "cache" in name.rpartition(".")[2].lower() else "value"
+    is_random = name in (RANDOM, RANDOM_OF_NUMPY)
+    return "cache" if is_random or "cache" in name.rpartition(".")[2].lower() else "value"
 
 
 def _perform(undo: Sequence[Callable[[], object]]) -> bool:

@@ -7,25 +7,28 @@ the same way, so that all that is known and done about a worker's death goes for
 
 from __future__ import annotations
 
-import socket
 import struct
 from collections.abc import Callable
 from contextlib import suppress
+from typing import NoReturn
 
 import pytest
 
 from pytest_procpar.compat.internals import shared_basetemp, tear_down_all
 from pytest_procpar.compat.items import watch_teardown
 from pytest_procpar.compat.output import captured_kept
-from pytest_procpar.core.messages import Ready, Record
+from pytest_procpar.core.messages import Ready, Record, Starved
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.vitals import Stage
+from pytest_procpar.process import positions
 from pytest_procpar.process.board import Board, Slot
 from pytest_procpar.process.covdata import ONE_TEST, SEVERAL_TESTS, own_coverage, save_coverage
 from pytest_procpar.process.fork import run_exit_handlers
 from pytest_procpar.process.offspring import Child, Nursery, SessionOver, Word, die_of
 from pytest_procpar.process.relay import Relay
-from pytest_procpar.process.system import getpid, socket_pair
+from pytest_procpar.process.shortage import in_words, is_shortage
+from pytest_procpar.process.start_method.forked_threads import tell_of_threads, thread_warning
+from pytest_procpar.process.system import Socket, end_process, getpid, monotonic, pause, socket_pair
 from pytest_procpar.process.transport import Link
 from pytest_procpar.process.worker import Worker
 
@@ -35,6 +38,16 @@ __all__ = ["Stem"]
 _NOTE = struct.Struct("<ii")
 _GO_ON = 0
 _STOP = 1
+#: How long to wait before asking the system again for a process, in seconds.
+_PAUSE = 0.02
+
+
+def patience(slot: int) -> float:
+    """How long the worker in this slot waits for the system to grant it another process, in seconds.
+
+    The worker in the first slot waits longest: if all wait, some must end so that others get their processes.
+    """
+    return 10.0 if slot <= 1 else max(0.5, 3.0 - slot / 2)
 
 
 class Stem(Worker):
@@ -64,7 +77,7 @@ class Stem(Worker):
         #: Whether this process ends with the running test.
         self._is_last = False
         #: Between stem and runner, where there are tests that the runner must not run.
-        self._to_runner: socket.socket | None = None
+        self._to_runner: Socket | None = None
         if 0 < len(alone) < len(session.items):
             self._to_runner, self._to_stem = socket_pair()
             # Bound here, where no test has patched them.
@@ -77,7 +90,9 @@ class Stem(Worker):
         watch_teardown(self._session, self._decide_kept)
         shared_basetemp(self._config)  # the first to ask for it empties it
         own_coverage()  # it may have begun after the fork
+        tell_of_threads(self._config, thread_warning(self._config.getini("procpar_fork_safe")))
         self._awaits_finish = True
+        positions.note()  # it runs no test, so there will be no others
         self._link.put(Ready(getpid()))
         with self._nursery.passing_on_signals():
             while (record := self._next_record()) != "finish":
@@ -91,11 +106,37 @@ class Stem(Worker):
         if self._needs_own(test):
             word, status = self._run_child(test)
         else:
-            word, status = self._attend(self._nursery.fork(lambda: self._work(self._run_several, test)))
+            word, status = self._attend(self._fork(lambda: self._work(self._run_several, test)))
         return self._settle(word, status)
 
-    def _run_child(self, test: TestIndex) -> tuple[Word | None, int]:
-        return self._nursery.wait(self._nursery.fork(lambda: self._work(self._run_last, test)))
+    def _run_child(self, test: TestIndex, beside: Child | None = None) -> tuple[Word | None, int]:
+        return self._nursery.wait(self._fork(lambda: self._work(self._run_last, test), beside))
+
+    def _fork(self, work: Callable[[], Word], beside: Child | None = None) -> Child:
+        """Fork a child as soon as the system grants it, since other processes may end; else end this worker.
+
+        Other workers then run the tests that it has claimed.
+
+        :param beside: the runner, if one is waiting: it ends first.
+        """
+        deadline = None
+        while True:
+            try:
+                return self._nursery.fork(work)
+            except OSError as error:
+                if deadline is None:
+                    deadline = monotonic() + patience(self._slot.number)
+                    self._slot.enter(Stage.PREPARING, self._current)
+                if not is_shortage(error) or monotonic() >= deadline:
+                    self._starve(in_words(error), beside)
+            pause(_PAUSE)
+
+    def _starve(self, reason: str, beside: Child | None) -> NoReturn:
+        self._link.put(Starved(f"there was no process for a test that needs its own: {reason}"))
+        self._flush()
+        if beside is not None:
+            self._dismiss(beside)
+        end_process(0)
 
     def _settle(self, word: Word | None, status: int) -> Word:
         """Take over what a child has come to."""
@@ -121,7 +162,7 @@ class Stem(Worker):
         while near is not None and self._nursery.wait_or_read(runner, near.fileno()):
             test, failed = _NOTE.unpack(near.recv(_NOTE.size))
             self._session.testsfailed = self._failures = failed
-            word, status = self._run_child(TestIndex(test))
+            word, status = self._run_child(TestIndex(test), runner)
             if word is None:
                 self._dismiss(runner)
                 die_of(status)
@@ -213,6 +254,9 @@ class Stem(Worker):
 
     def _look_ahead(self) -> Record | None:
         return None if self._is_last else super()._look_ahead()
+
+    def _await_hint(self) -> Record:
+        return "last" if self._is_last else super()._await_hint()
 
     def _decide_kept(self, nextitem: pytest.Item | None) -> pytest.Item | pytest.Session | None:
         return nextitem if self._is_last else super()._decide_kept(nextitem)

@@ -25,10 +25,12 @@ from typing import Any, Final, NamedTuple
 from pytest_procpar.process.noise import is_framework
 from pytest_procpar.process.spaces import DICT, Access, Origin, Space, dict_of
 
-__all__ = ["RANDOM", "process_spaces", "settle"]
+__all__ = ["RANDOM", "RANDOM_OF_NUMPY", "process_spaces", "settle"]
 
 #: The name of the state that nearly everything changes that makes use of it.
 RANDOM: Final = "random.getstate()"
+#: The same of NumPy's global generator.
+RANDOM_OF_NUMPY: Final = "numpy.random.get_state()"
 
 
 class _Switch(NamedTuple):
@@ -133,6 +135,24 @@ def _thresholds(put: Callable[[int, int, int], None] = gc.set_threshold) -> _Swi
     return _Switch("gc.get_threshold()", gc.get_threshold, lambda values: put(*values))
 
 
+def _numpy_random() -> Iterator[_Switch]:
+    """NumPy's global generator, if somebody has imported it: its numbers as bytes, to be compared."""
+    numpy, generators = sys.modules.get("numpy"), sys.modules.get("numpy.random")
+    if numpy is None or generators is None or not hasattr(generators, "get_state"):
+        return
+    get, put, to_numbers = generators.get_state, generators.set_state, numpy.frombuffer
+
+    def read() -> tuple[Any, ...]:
+        name, numbers, *rest = get()
+        return (name, numbers.tobytes(), str(numbers.dtype), *rest)
+
+    def write(state: tuple[Any, ...]) -> None:
+        name, numbers, kind, *rest = state
+        put((name, to_numbers(numbers, dtype=kind), *rest))
+
+    yield _Switch(RANDOM_OF_NUMPY, read, write)
+
+
 def _locales(put: Callable[..., str] = _locale.setlocale, category: int = _locale.LC_ALL) -> _Switch:
     return _Switch("locale.setlocale(LC_ALL)", partial(put, category, None), partial(put, category))
 
@@ -172,7 +192,7 @@ def _write_one(switches: tuple[_Switch, ...], name: str, value: Any) -> None:
     next(switch for switch in switches if switch.name == name).write(value)
 
 
-_SETTINGS: Final = Access(_read_all, _write_one, None, lambda _, key: str(key))
+_SETTINGS: Final = Access(_read_all, _write_one, None, lambda _, key: str(key), "setting")
 
 
 # --- the environment, the modules, the loggers, the context -----------------------------------------
@@ -191,6 +211,7 @@ _ENVIRON: Final = Access(
     lambda environ, key, value: environ.__setitem__(key, value),
     lambda environ, key: environ.pop(key, None),
     _item,
+    "variable",
 )
 #: The owner is `sys.modules`.
 _MODULES: Final = Access(
@@ -198,6 +219,7 @@ _MODULES: Final = Access(
     dict.__setitem__,
     lambda owner, key: owner.pop(key, None),
     _item,
+    "item",
 )
 
 _OF_A_LOGGER: Final = frozenset({"level", "disabled", "propagate", "handlers", "filters"})
@@ -235,7 +257,7 @@ _CONTEXT: Final = Access(
 
 def process_spaces() -> list[Space]:
     """Everything that belongs to the process, as it is now."""
-    switches = (*_SWITCHES, _bind_zone())
+    switches = (*_SWITCHES, _bind_zone(), *_numpy_random())
     modules = sys.modules
     return [
         Space("os.environ", _environ, _ENVIRON, Origin.OURS, _ENVIRON.read(_environ)),

@@ -12,18 +12,22 @@ import fcntl
 import os
 import resource
 import signal
-import socket
-import time
 from collections.abc import Callable
 from typing import NoReturn
 
+from pytest_procpar.process import genuine
+
 __all__ = [
     "DUMP_SIGNAL",
+    "KILLED",
+    "Socket",
     "adopt_socket",
     "change_directory",
     "describe_status",
     "end_process",
+    "far_places",
     "getpid",
+    "is_foreign",
     "kernel_state",
     "monotonic",
     "out_of_reach",
@@ -36,7 +40,7 @@ __all__ = [
 DUMP_SIGNAL = int(getattr(signal, "SIGRTMAX", signal.SIGUSR2 + 4)) - 4
 
 
-def _bind_monotonic(clock: Callable[[], float] = time.monotonic) -> Callable[[], float]:
+def _bind_monotonic(clock: Callable[[], float] = genuine.monotonic) -> Callable[[], float]:
     return lambda: clock()
 
 
@@ -68,7 +72,7 @@ def _bind_chdir(chdir: Callable[..., None] = os.chdir) -> Callable[[object], Non
 change_directory = _bind_chdir()
 
 
-def _bind_pause(sleep: Callable[[float], None] = time.sleep) -> Callable[[float], None]:
+def _bind_pause(sleep: Callable[[float], None] = genuine.sleep) -> Callable[[float], None]:
     return lambda seconds: sleep(seconds)
 
 
@@ -80,48 +84,105 @@ pause = _bind_pause()
 _FAR = 8192
 #: A process's table of descriptors reaches up to its highest one, and every fork copies it (8 bytes each).
 _TOO_FAR = 1 << 16
-_ROOM = 4096
+#: How many numbers above the soft limit to use: the first figure that the system grants (macOS has a limit of
+#: its own that cannot be asked for).
+_ROOMS = (1 << 16, 1 << 12)
 
 
-def out_of_reach(fd: int) -> int:
-    """Move a descriptor to where tests do not go, and return its new number; `fd` is closed.
+def far_places(soft: int, hard: int, unlimited: int = resource.RLIM_INFINITY) -> list[tuple[int, int]]:
+    """Where descriptors can be put so that tests do not meet them, for these limits: the best place first.
 
-    Programs close descriptors up to a number they chose (`os.closerange(3, 256)`) or up to the soft limit
-    (`SC_OPEN_MAX`). A descriptor above the soft limit stays open and usable, so where the hard limit
-    allows it ours goes there; otherwise as far up as is cheap (containers often have a limit of a million,
-    or a billion).
+    Each is the lowest number to take, and the soft limit that allows it. Programs close descriptors up to a
+    number they chose (`os.closerange(3, 4096)`) or up to the soft limit (`SC_OPEN_MAX`). A descriptor above
+    the soft limit stays open and usable, and takes no number from tests; only `os.dup2` onto it is refused.
+    So ours go there if the hard limit allows it, above the usual numbers if that can be, and otherwise as far
+    up as is cheap (containers often have a limit of a million, or a billion).
     """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    unlimited = resource.RLIM_INFINITY
-    if soft != unlimited and soft <= _TOO_FAR and (hard == unlimited or hard >= soft + _ROOM):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft + _ROOM, hard))
+    places = []
+    if soft != unlimited and soft <= _TOO_FAR:
+        tops = (
+            (lowest, lowest + room if hard == unlimited else min(lowest + room, hard))
+            for lowest in (max(soft, _FAR), soft)
+            for room in _ROOMS
+        )
+        places = [(lowest, top) for lowest, top in dict.fromkeys(tops) if top > lowest]
+    below = _FAR if soft == unlimited else min(_FAR, soft // 2)
+    return [*places, (max(3, below), soft)]
+
+
+def _bind_out_of_reach(
+    control: Callable[..., int] = fcntl.fcntl,
+    close: Callable[[int], None] = genuine.close,
+    get_limits: Callable[[int], tuple[int, int]] = resource.getrlimit,
+    set_limits: Callable[[int, tuple[int, int]], None] = resource.setrlimit,
+    which: int = resource.RLIMIT_NOFILE,
+    move: int = fcntl.F_DUPFD_CLOEXEC,
+    mark: tuple[int, int] = (fcntl.F_SETFD, fcntl.FD_CLOEXEC),
+) -> Callable[[int], int]:
+    def duplicate(fd: int, lowest: int, needed: int, limits: tuple[int, int]) -> int:
+        if needed == limits[0]:
+            return control(fd, move, lowest)
+        set_limits(which, (needed, limits[1]))
         try:
-            moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, soft)
+            return control(fd, move, lowest)
         finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    else:
-        lowest = _FAR if soft == unlimited else min(_FAR, soft // 2)
-        moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, max(3, lowest))
-    os.close(fd)
-    return moved
+            set_limits(which, limits)
+
+    def out_of_reach(fd: int) -> int:
+        """Move a descriptor to where tests do not go, and return its new number; `fd` is closed.
+
+        If no such number is left, or the system refuses it, the descriptor keeps its number. It is closed on
+        exec in any case.
+        """
+        limits = get_limits(which)
+        for lowest, needed in far_places(*limits):
+            try:
+                moved = duplicate(fd, lowest, needed, limits)
+            except (OSError, ValueError):
+                continue
+            close(fd)
+            return moved
+        control(fd, *mark)
+        return fd
+
+    return out_of_reach
 
 
-def adopt_socket(fd: int, make: Callable[..., socket.socket] = socket.socket) -> socket.socket:
+out_of_reach = _bind_out_of_reach()
+
+
+class Socket(_socket.socket):
+    """The socket of the C module, for ``with``: it is never a class that somebody has put in its place."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> Socket:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+
+def adopt_socket(fd: int) -> Socket:
     """The blocking socket behind a descriptor, out of reach, closed on exec; `fd` is closed.
 
-    Neither a class that a plugin has put in the place of `socket.socket` nor a default timeout changes it.
+    Neither a class that somebody has put in the place of `socket.socket` nor a default timeout changes it.
     """
-    sock = make(fileno=out_of_reach(fd))
+    sock = Socket(fileno=out_of_reach(fd))
     sock.setblocking(True)
     return sock
 
 
 def socket_pair(
     make: Callable[..., tuple[_socket.socket, _socket.socket]] = _socket.socketpair,
-) -> tuple[socket.socket, socket.socket]:
+) -> tuple[Socket, Socket]:
     """Two connected stream sockets, as `adopt_socket` makes them."""
-    left, right = make(socket.AF_UNIX, socket.SOCK_STREAM)
+    left, right = make(_socket.AF_UNIX, _socket.SOCK_STREAM)
     return adopt_socket(left.detach()), adopt_socket(right.detach())
+
+
+#: What `describe_status` says of who was killed, by the kernel for instance.
+KILLED = "killed by SIGKILL"
 
 
 def describe_status(status: int) -> str:
@@ -136,9 +197,26 @@ def describe_status(status: int) -> str:
     return f"killed by {name}"
 
 
+def _bind_foreign(readlink: Callable[[str], str] = os.readlink) -> Callable[[str], bool]:
+    def is_foreign(proc: str) -> bool:
+        try:
+            return readlink(f"{proc}/self") != str(getpid())
+        except OSError:
+            return False
+
+    return is_foreign
+
+
+#: Whether a ``/proc`` belongs to another process name space than this process: pids of ours are those of
+#: other processes there.
+is_foreign = _bind_foreign()
+
+
 def kernel_state(pid: int) -> str:
     """What the kernel says that a process is doing: for one that cannot be asked (Linux; else nothing)."""
-    facts = {}
+    facts: dict[str, str] = {}
+    if is_foreign("/proc"):
+        return ""
     try:
         with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
             facts = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)

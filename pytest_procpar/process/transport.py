@@ -11,11 +11,13 @@ it itself (`Port.drain`): at once, without the worker's help, whatever the worke
 from __future__ import annotations
 
 import array
+import errno
 import os
 import socket
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 from pytest_procpar.core.messages import (
@@ -34,6 +36,8 @@ from pytest_procpar.core.messages import (
     unpack_records,
 )
 from pytest_procpar.core.wire import Decoder, Encoder, WireError, loads
+from pytest_procpar.process.genuine import close
+from pytest_procpar.process.system import Socket, out_of_reach, pause
 
 __all__ = ["Link", "Port"]
 
@@ -42,6 +46,8 @@ _CHUNK = 1 << 16
 #: What is queued goes out in writes of this many bytes, which the kernel takes whole or not at all:
 #: a record is never torn.
 _AT_ONCE = 512 * RECORD_SIZE
+#: How long to wait for a peer that has to read first, in seconds.
+_A_MOMENT = 0.001
 
 
 class _Inlet:
@@ -75,7 +81,7 @@ class _Inlet:
 class Port:
     """The controller's end of a stream. Nothing here blocks or raises for what the peer does."""
 
-    def __init__(self, sock: socket.socket, peer: socket.socket | None = None) -> None:
+    def __init__(self, sock: Socket, peer: Socket | None = None) -> None:
         sock.setblocking(False)
         self._sock = sock
         self._peer = peer
@@ -115,46 +121,68 @@ class Port:
                 return messages, True
 
     def send(self, message: ToServer | ToBranch, fds: Iterable[int] = ()) -> None:
-        """Queue a message, and send what can be sent now. Descriptors stay the caller's to close."""
-        self._queue(self._encoder.frame([encode(message)]), [os.dup(fd) for fd in fds])
+        """Queue a message, and send what can be sent now. Descriptors stay the caller's to close.
+
+        :raises OSError: if they must be duplicated to wait, and none are left; then nothing is sent.
+        """
+        self._queue(self._encoder.frame([encode(message)]), list(fds))
 
     def send_records(self, records: Iterable[Record]) -> None:
         """Queue records for a worker, and send what can be sent now."""
         self._queue(b"".join(map(pack_record, records)), [])
 
     def _queue(self, data: bytes, fds: list[int]) -> None:
-        if self._unsent and not fds:
-            self._unsent[-1][0].extend(data)
-        elif data:
-            self._unsent.append((bytearray(data), fds))
+        self.flush()
+        part = bytearray(data)
+        if fds and not self._unsent:  # usually they can go at once, and need no duplicates
+            sent = self._try_to_send(part[:_AT_ONCE], fds)
+            del part[: len(part) if sent is None else sent]
+            fds = [] if sent != 0 else fds
+        if fds:
+            self._unsent.append((part, _duplicates(fds)))
+        elif self._unsent:
+            self._unsent[-1][0].extend(part)
+        elif part:
+            self._unsent.append((part, []))
         self.flush()
 
     def flush(self) -> None:
         """Send what the peer has room for. A peer that is gone is noticed elsewhere: by its death."""
         while self._unsent:
             data, fds = self._unsent[0]
-            try:
-                sent = self._send(data[:_AT_ONCE], fds)
-            except (BlockingIOError, InterruptedError):
-                return
-            except (BrokenPipeError, ConnectionResetError):
+            sent = self._try_to_send(data[:_AT_ONCE], fds)
+            if sent is None:
                 self._drop_unsent()
+                return
+            if not sent:
                 return
             del data[:sent]
             while fds:
-                os.close(fds.pop())
+                close(fds.pop())
             if not data:
                 self._unsent.popleft()
 
-    def _send(self, data: bytearray, fds: list[int]) -> int:
-        if not fds:
-            return self._sock.send(data)
-        return self._sock.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
+    def _try_to_send(self, data: bytearray, fds: list[int]) -> int | None:
+        """How much of `data` is sent, the descriptors with the first byte; None if the peer is gone."""
+        try:
+            if not fds:
+                return self._sock.send(data)
+            return self._sock.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
+        except (BlockingIOError, InterruptedError):
+            return 0
+        except (BrokenPipeError, ConnectionResetError):
+            return None
+        except OSError as error:
+            if error.errno != errno.ETOOMANYREFS:
+                raise
+            # Descriptors in flight count against the user's limit (Linux): the peer has to read first.
+            pause(_A_MOMENT)
+            return 0
 
     def _drop_unsent(self) -> None:
         while self._unsent:
             for fd in self._unsent.popleft()[1]:
-                os.close(fd)
+                close(fd)
 
     @property
     def untouched(self) -> bool:
@@ -181,12 +209,33 @@ class Port:
             data += self._unsent.popleft()[0]
         return list(unpack_records(bytes(data)))
 
+    def shut(self) -> None:
+        """Shut the sending direction; the peer can still be heard."""
+        self._drop_unsent()
+        with suppress(OSError):  # the peer is gone
+            self._sock.shutdown(socket.SHUT_WR)
+
     def close(self) -> None:
         """Close both descriptors."""
         self._drop_unsent()
         self._sock.close()
         if self._peer is not None:
             self._peer.close()
+
+
+def _duplicates(fds: list[int]) -> list[int]:
+    """A duplicate of each descriptor, out of reach.
+
+    :raises OSError: if not all can be duplicated; then none is.
+    """
+    made: list[int] = []
+    try:
+        made.extend(out_of_reach(os.dup(fd)) for fd in fds)
+    except OSError:
+        for fd in made:
+            close(fd)
+        raise
+    return made
 
 
 #: The links of this process.
@@ -210,7 +259,7 @@ class Link:
     and to it the controller is gone (`forked`).
     """
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: Socket) -> None:
         sock.setblocking(True)
         self._sock = sock
         self._send: Callable[[bytes], int] = sock.send
@@ -222,7 +271,8 @@ class Link:
         #: The frames that are not sent in full, and how much of them the latest write has taken.
         self._unsent = b""
         self._taken: list[int] = []
-        self._fds: list[int] = []
+        #: The descriptors that have come and have not been taken, one list for each message that had some.
+        self._fds: deque[list[int]] = deque()
         #: Whether this process is a child that a test has forked.
         self.forked = False
         _links.add(self)
@@ -280,23 +330,30 @@ class Link:
         self._inlet.check()
         space = socket.CMSG_SPACE(16 * array.array("i").itemsize)
         try:
-            data, ancillary, _flags, _address = self._recv_fds(1 << 16, space)
+            data, ancillary, flags, _address = self._recv_fds(1 << 16, space)
         except ConnectionResetError:
             return [], False
         for level, kind, payload in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 fds = array.array("i")
                 fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
-                self._fds.extend(fds)
+                self._fds.append(list(fds))
+        if flags & socket.MSG_CTRUNC and not ancillary:  # this process could not take a single one
+            self._fds.append([])
         messages = self._inlet.feed(data)
         if not messages:
             self._inlet.check()
         return messages, bool(data)
 
     def take_fds(self, count: int) -> list[int]:
-        """The first descriptors that came along and have not been taken."""
-        taken, self._fds = self._fds[:count], self._fds[count:]
-        return taken
+        """The first `count` descriptors of the next message that had some.
+
+        Fewer if this process could not take all of them: those are lost.
+        """
+        fds = self._fds.popleft() if self._fds else []
+        if len(fds) > count:
+            self._fds.appendleft(fds[count:])
+        return fds[:count]
 
     # --- records ---
 
@@ -330,5 +387,6 @@ class Link:
     def close(self) -> None:
         """Close the descriptor, and those that came along and were not taken."""
         self._sock.close()
-        for fd in self.take_fds(len(self._fds)):
-            os.close(fd)
+        while self._fds:
+            for fd in self._fds.popleft():
+                close(fd)

@@ -14,10 +14,14 @@ from contextlib import suppress
 from pytest_procpar.core.messages import Reap, Sprout
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.probes import Word
+from pytest_procpar.process.descendants import open_pidfd
+from pytest_procpar.process.genuine import READ, close, make_poll
+from pytest_procpar.process.headroom import headroom
+from pytest_procpar.process.shortage import room_for_processes
 from pytest_procpar.process.system import socket_pair
 from pytest_procpar.process.transport import Port
 
-__all__ = ["Twig", "Tree", "check_points", "memory_cap"]
+__all__ = ["Twig", "Tree", "check_point_cap", "check_points", "memory_cap"]
 
 Indices = tuple[TestIndex, ...]
 
@@ -65,9 +69,7 @@ class Twig:
         self.pid = pid
         if self.parent is None:
             self.size = _kilobytes(f"/proc/{pid}/smaps_rollup", "Rss:") << 10
-        if hasattr(os, "pidfd_open"):
-            with suppress(OSError):
-                self.pidfd = os.pidfd_open(pid)
+        self.pidfd = open_pidfd(pid)
 
     def measure(self) -> None:
         """Find out its size. A process that has just been forked shares everything: it takes memory of its
@@ -85,12 +87,19 @@ class Twig:
             if self.parent is not None and not self.parent.closed:
                 self.parent.port.send(Reap(self.pid))
 
+    def await_end(self, seconds: float) -> None:
+        """Wait for its end, and so for its memory, for at most so many seconds; not without a pidfd."""
+        if self.pidfd is not None:
+            poll = make_poll()
+            poll.register(self.pidfd, READ)
+            poll.poll(seconds * 1000)
+
     def close(self) -> None:
         """Close the stream."""
         self.closed = True
         self.port.close()
         if self.pidfd is not None:
-            os.close(self.pidfd)
+            close(self.pidfd)
             self.pidfd = None
 
 
@@ -98,11 +107,13 @@ class Tree:
     """The root, and the check-points: suspended processes by what they have run.
 
     :param cap: how much memory the check-points may take in addition to what the root uses, in bytes.
+    :param most: how many there may be.
     """
 
-    def __init__(self, root: Twig, cap: int) -> None:
+    def __init__(self, root: Twig, cap: int, most: int = 2 * _MOST) -> None:
         self.root = root
         self._cap = cap
+        self._most = most
         self._kept: list[Twig] = []
         #: The same ones, those first that are to be measured next.
         self._to_measure: deque[Twig] = deque()
@@ -149,9 +160,9 @@ class Tree:
             self._to_measure.rotate(-1)
 
     def _too_many(self) -> bool:
-        # What all share with the root is in their sizes too: together they have it once at the most.
+        # What all share with the root is in their sizes too: together they have it at most once.
         taken = sum(kept.size for kept in self._kept) - self.root.size
-        return len(self._kept) > 2 * _MOST or taken > self._cap
+        return len(self._kept) > self._most or taken > self._cap
 
     def surplus(self) -> Twig | None:
         """The oldest trunk, if there are too many."""
@@ -192,7 +203,14 @@ def check_points(tests: Sequence[TestIndex], seconds: Callable[[TestIndex], floa
 
 def memory_cap() -> int:
     """How much memory check-points may take together, in bytes: a quarter of what is available."""
-    return _kilobytes("/proc/meminfo", "MemAvailable:") << 8 or 1 << 30
+    room = headroom()
+    return 1 << 30 if room is None else room >> 2
+
+
+def check_point_cap(trees: int) -> int:
+    """How many check-points each of so many trees may keep, so that descriptors suffice."""
+    wanted = 2 * _MOST + _TRUNKS + 2  # besides the trunks, the root and its latest child
+    return max(1, room_for_processes(trees * wanted) // trees - _TRUNKS - 2)
 
 
 def _kilobytes(path: str, name: str) -> int:

@@ -56,6 +56,8 @@ _OPAQUE: Final[frozenset[type]] = frozenset(
     }
 )
 _OPAQUE_HOMES: Final = frozenset({"typing", "threading", "_thread", "importlib", "re", "abc", "_abc", "ast"})
+#: Where pytest keeps what decorates a test.
+_MARK: Final = ("_pytest.mark.structures", "Mark")
 #: Flags of a type that can be changed: it lies on the heap, and is not immutable.
 _HEAP, _IMMUTABLE = 1 << 9, 1 << 8
 _flags_of: Callable[[type], int] = type.__dict__["__flags__"].__get__
@@ -213,6 +215,13 @@ class Walk:
             self._seen.add(id(values))
             self.visit(Space(parent.name(key), values, DICT, self._origin, values.copy()), depth + 1)
 
+    def _take_mark(self, mark: Any, parent: _Parent, key: Any, depth: int) -> None:
+        """Go into the arguments of a test's mark: tests are given the values of `parametrize` themselves."""
+        values = vars(mark)
+        if id(values) not in self._seen:
+            self._seen.add(id(values))
+            self.visit(Space(parent.name(key), values, DICT, self._origin, values.copy()))
+
     def _take_counter(self, obj: object, parent: _Parent, key: Any, depth: int) -> None:
         if isinstance(parent, Space):
             self.counters.setdefault(id(obj), Counter(parent, key, obj, repr(obj)))
@@ -242,6 +251,8 @@ def _visit_of(kind: type) -> _Visit | None:
     if types.ModuleType in order:  # one that nobody finds in sys.modules, such as `six.moves`
         return Walk._take_module
     home = class_dict(kind).get("__module__")
+    if (home, kind.__name__) == _MARK:
+        return Walk._take_mark
     if is_framework(home) or (isinstance(home, str) and home.partition(".")[0] in _OPAQUE_HOMES):
         return None
     return _visit_of_instance(kind)

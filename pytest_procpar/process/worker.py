@@ -5,6 +5,7 @@ It decides nothing but what pytest makes a runner decide: what stays set up betw
 
 from __future__ import annotations
 
+import struct
 import warnings
 from typing import Any, NoReturn, cast
 
@@ -12,7 +13,8 @@ import pytest
 
 from pytest_procpar.compat.items import Locations, alive_nodes, late_teardown, watch_teardown
 from pytest_procpar.compat.reports import core_handles_reports, report_to_data, settle_subtests
-from pytest_procpar.compat.warnings import warning_to_data
+from pytest_procpar.compat.statuses import Statuses
+from pytest_procpar.compat.warnings import tell_warning, warning_to_data
 from pytest_procpar.core.messages import (
     Began,
     Done,
@@ -26,9 +28,10 @@ from pytest_procpar.core.messages import (
 )
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.vitals import Stage
+from pytest_procpar.core.wire import Encoder
 from pytest_procpar.process.board import Board, Slot
 from pytest_procpar.process.covdata import note_coverage, own_coverage
-from pytest_procpar.process.system import end_process, getpid, pause
+from pytest_procpar.process.system import end_process, getpid, monotonic, pause
 from pytest_procpar.process.transport import Link
 
 __all__ = ["Worker"]
@@ -49,6 +52,7 @@ class Worker:
         self._config = session.config
         self._link = link
         self._short_form = core_handles_reports(session.config)
+        self._statuses = Statuses(session.config)
         #: The plain passes of the running test, as long as it has nothing else to report.
         self._passes: list[pytest.TestReport] | None = []
         self._current = TestIndex(-1)
@@ -61,6 +65,8 @@ class Worker:
         #: Whether the reports of the running test are made, and their short form if they were plain passes.
         self._over = False
         self._torn_down = False
+        #: What the running test warns of. pytest tells of it after the test, and so does the controller.
+        self._warned: list[Warned] = []
         self._phases: PassedPhases | None = None
         self._failures = session.testsfailed
         #: What pytest was told comes next, and what was really kept alive for.
@@ -108,6 +114,10 @@ class Worker:
 
     def done(self, output: dict[str, Any]) -> None:
         """Say that the session is finished. Nothing may follow."""
+        encoder = Encoder()
+        encoder.frame(output)
+        if encoder.lost:
+            self._tell_lost(encoder.lost, None)
         self._link.put(Done(output))
         self._flush()
 
@@ -134,14 +144,17 @@ class Worker:
         note_coverage()  # what has happened after the latest test's end
         self._current, self._latest, self._passes = index, item, []
         head = self._look_ahead()
-        self._hint_index = head if isinstance(head, int) else None
-        self._hint = self._item(head) if isinstance(head, int) else None
         self._location = self._locations.of(item)
         self._over = self._torn_down = False
         self._link.put(Began(index, self._location))
         self._flush()
+        if head is None:  # plugins tear down by `nextitem`: it is not None while more of a class may come
+            head = self._await_hint()
+        self._hint_index = head if isinstance(head, int) else None
+        self._hint = self._item(head) if isinstance(head, int) else None
         # Not before: until then the slot is what knows how the latest test has ended.
         self._slot.enter(Stage.SETUP, index)
+        began = monotonic()
         self._in_test = True
         try:
             self._config.hook.pytest_runtest_protocol(item=item, nextitem=self._hint)
@@ -154,7 +167,8 @@ class Worker:
             self._in_test = False
             if not self._over:
                 self.pytest_runtest_logfinish()
-            self._link.put(Finished(index, self._phases))
+            self._link.put(Finished(index, self._phases, began, monotonic()))
+            self._tell_warnings()
         self._honour_stop()
 
     def _look_ahead(self) -> Record | None:
@@ -224,6 +238,11 @@ class Worker:
         if report is not None:
             self._report(report)
 
+    @pytest.hookimpl
+    def pytest_plugin_registered(self) -> None:
+        """Let a plugin that a test has brought along hear what the others hear."""
+        self._statuses.look()
+
     # --- how far it has come, for those who will wonder if it dies ---
 
     @pytest.hookimpl(tryfirst=True)
@@ -251,17 +270,26 @@ class Worker:
             return
         note_coverage()
         self._over = True
+        reports = self._passes
         self._phases = self._take_passes()
         if self._phases is None:
             self._flush()
-        self._slot.passed(self._current, self._phases[1] if self._phases else None)
+        try:
+            self._slot.passed(self._current, self._phases[1] if self._phases else None)
+        except struct.error:  # a plugin has put something else in the place of times
+            self._phases = None
+            for report in reports or ():
+                self._put_report(report)
+            self._flush()
+            self._slot.passed(self._current, None)
 
     # --- what is said ---
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Relay a report: at once, unless it is a plain pass."""
-        settle_subtests(self._config, report)
+        if not self._statuses.told:
+            settle_subtests(self._config, report)
         passes = self._passes
         if passes is not None:
             if self._is_plain(report, len(passes)):
@@ -271,6 +299,25 @@ class Worker:
             for earlier in passes:
                 self._put_report(earlier)
         self._report(report)
+
+    @pytest.hookimpl
+    def pytest_warning_recorded(
+        self,
+        warning_message: warnings.WarningMessage,
+        when: str,
+        nodeid: str,
+        location: tuple[str, int, str] | None,
+    ) -> None:
+        """Relay a warning of a test."""
+        if when == "runtest":
+            self._warned.append(Warned(warning_to_data(warning_message, when, nodeid, location)))
+            if not self._in_test:
+                self._tell_warnings()
+
+    def _tell_warnings(self) -> None:
+        for warned in self._warned:
+            self._link.put(warned)
+        self._warned.clear()
 
     def _is_plain(self, report: pytest.TestReport, position: int) -> bool:
         return (
@@ -316,12 +363,19 @@ class Worker:
             lost_values = self._link.flush()
         except OSError as error:
             self._cut_off(error)
-        for lost in lost_values:
-            message = warnings.WarningMessage(
-                f"{lost} cannot be carried from a worker to the controller and went as its repr",
-                pytest.PytestWarning,
-                str(self._latest.path if self._latest else ""),
-                0,
+        if lost_values and self._awaits_finish:
+            self._tell_lost(lost_values, self._latest)
+
+    def _tell_lost(self, lost_values: list[str], item: pytest.Item | None) -> None:
+        """Say what could not be carried, and that a test's report had it, or else `config.workeroutput`."""
+        path = "" if item is None else str(item.path)
+        whose = "config.workeroutput" if item is None else f"what {item.nodeid} reports"
+        for lost in dict.fromkeys(lost_values):
+            tell_warning(
+                self._config,
+                f"{lost} in {whose} cannot be carried from a worker to the controller and went as its repr: "
+                "give text, numbers, or lists and dicts of them",
+                path,
+                item,
             )
-            nodeid = self._latest.nodeid if self._latest else ""
-            self._link.put(Warned(warning_to_data(message, "runtest", nodeid, None)))
+        self._flush()

@@ -5,6 +5,7 @@ It is told of reports and keeps none of them. It does not know which test it bel
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any, TypedDict
 
 import pytest
@@ -67,6 +68,15 @@ def text_of(longrepr: object) -> str:
         return str(bare.longreprtext)
     except Exception as error:
         return f"<a failure that cannot be shown: {type(error).__name__}>"
+
+
+def _seconds(value: Any) -> float:
+    """A time as it is written; 0 for what is no number: a plugin may have put anything there."""
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return 0.0
+    return round(seconds, 6) if isfinite(seconds) else 0.0
 
 
 def _first_line(text: object) -> str:
@@ -266,9 +276,9 @@ class Attempt:
                 continue
             known = records.get(when)
             if known is None:
-                records[when] = {"outcome": outcome, "start": round(start, 6), "duration": round(duration, 6)}
+                records[when] = {"outcome": outcome, "start": _seconds(start), "duration": _seconds(duration)}
             else:  # torn down late: what had been kept for a test that was taken back
-                known["duration"] = round(known["duration"] + duration, 6)
+                known["duration"] = round(known["duration"] + _seconds(duration), 6)
                 if outcome != "passed":
                     known["outcome"] = outcome
         return records

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from pytest_procpar.core.printable import printable_line
+
 __all__ = ["Casualties"]
 
 
@@ -14,6 +16,8 @@ class Casualties:
 
     def __init__(self) -> None:
         self._lines: list[str] = []
+        #: By nodeid, which of the lines are about a test.
+        self._places: dict[str, list[int]] = {}
 
     def test(self, report: pytest.TestReport) -> None:
         """A test that crashed, hung or was not run: one of `report.verdicts`."""
@@ -26,7 +30,13 @@ class Casualties:
             if "procpar_limit" in facts:
                 how = f"longer than {facts['procpar_limit']:g} s, {how}"
             how += f", {facts['procpar_phase']} ({facts['procpar_worker']})"
+        self._places.setdefault(report.nodeid, []).append(len(self._lines))
         self._lines += [f"{what} {report.nodeid} - {how}", f"    alone: {facts['procpar_reproduce']}"]
+
+    def forget(self, nodeid: str) -> None:
+        """A test has come to an ordinary end after all."""
+        for place in self._places.pop(nodeid, ()):
+            self._lines[place : place + 2] = ["", ""]
 
     def worker(self, report: pytest.CollectReport) -> None:
         """A worker that died without a test to blame."""
@@ -34,7 +44,8 @@ class Casualties:
 
     def write(self, reporter: Any) -> None:
         """Write the section, if there is anything to say."""
-        if self._lines:
+        lines = [line for line in self._lines if line]
+        if lines:
             reporter.write_sep("=", "procpar: crashed, hung and not run")
-            for line in self._lines:
-                reporter.write_line(line)
+            for line in lines:
+                reporter.write_line(printable_line(line))

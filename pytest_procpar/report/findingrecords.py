@@ -29,12 +29,14 @@ class TallyRecord(TypedDict):
 
 class _Tried(TypedDict, total=False):
     runs: int
+    reason: str
 
 
 class CommandRecord(_Tried):
     """A command; how the test is expected to end, and how it did in a fresh process (null: not tried).
 
-    Where that depends on who is faster, how often it was tried until it came as expected.
+    Where that depends on who is faster, how often it was tried until it came as expected. The reason is there
+    if something has kept it from being tried.
     """
 
     command: str
@@ -51,13 +53,34 @@ class ChangeRecord(TypedDict):
     proven: bool
 
 
+class RootRecord(TypedDict):
+    """What several tests have in common that have failed in the same way.
+
+    The first of them, how many there are, where they have failed in words (empty: not all at the same place),
+    and the message of the first.
+    """
+
+    first: TestName
+    tests: int
+    where: str
+    message: str
+
+
 class _More(TypedDict, total=False):
+    since: str
+    runs: int
     cleaners: list[TestName]
     state: list[ChangeRecord]
+    root: RootRecord
+    patch: str
 
 
 class FindingRecord(_More):
-    """A finding. What was not asked for is absent."""
+    """A finding. What was not asked for is absent.
+
+    ``since`` is the day (ISO 8601) on which it was found first, ``runs`` in how many runs it was, this one
+    included; both are there if the project's cache keeps it.
+    """
 
     kind: str
     flagged: bool
@@ -77,7 +100,23 @@ def finding_records(result: Rechecked, nodeid: Callable[[TestIndex], str]) -> li
     def names(tests: Iterable[TestIndex]) -> list[TestName]:
         return [{"nodeid": nodeid(test), "index": test} for test in tests]
 
-    return [_record(insight, names) for insight in result.insights]
+    roots: dict[TestIndex, RootRecord] = {}
+    for root in result.roots:
+        if len(root.tests) > 1:
+            first, *_ = names(root.tests[:1])
+            shared: RootRecord = {
+                "first": first,
+                "tests": len(root.tests),
+                "where": root.where,
+                "message": root.message,
+            }
+            roots.update(dict.fromkeys(root.tests, shared))
+    records = []
+    for insight in result.insights:
+        records.append(record := _record(insight, names))
+        if insight.finding.test in roots:
+            record["root"] = roots[insight.finding.test]
+    return records
 
 
 def _record(insight: Insight, names: Callable[[Iterable[TestIndex]], list[TestName]]) -> FindingRecord:
@@ -100,6 +139,8 @@ def _record(insight: Insight, names: Callable[[Iterable[TestIndex]], list[TestNa
         made["cleaners"] = names(insight.cleaners)
     if insight.changes is not None:
         made["state"] = [_change(change) for change in insight.changes]
+    if insight.suggestion is not None:
+        made["patch"] = insight.suggestion.diff
     return made
 
 
@@ -111,6 +152,8 @@ def _command(tried: Confirmation) -> CommandRecord:
     }
     if tried.by_chance:
         made["runs"] = tried.runs
+    if tried.reason:
+        made["reason"] = tried.reason
     return made
 
 

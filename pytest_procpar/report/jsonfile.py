@@ -1,66 +1,21 @@
-"""Strict JSON from whatever users have put into a value, and a file that is never there by half.
+"""Strict JSON from whatever users have put into a value.
 
-Does not know what it writes.
+Does not know where it is written.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import os
 import re
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
-__all__ = ["check", "plain", "to_bytes", "to_json", "write"]
+__all__ = ["plain", "to_bytes", "to_json"]
 
 #: How deep lists and dictionaries in a user's value may be nested.
 _DEEPEST = 20
 #: Integers with more bits may have more digits than Python shows, whatever limit is set for that.
 _WIDEST = 2000
-
-
-def check(path: Path) -> None:
-    """Make the folder that the file goes into.
-
-    :raises OSError: if the file cannot be written there.
-    """
-    if path.is_dir():
-        raise OSError("it is a folder")
-    if path.exists() and not os.access(path, os.W_OK):
-        raise OSError("it is not writable")
-    if _is_replaceable(path):
-        part = _part(path)
-        part.parent.mkdir(parents=True, exist_ok=True)
-        part.touch()
-        part.unlink()
-
-
-def _is_replaceable(path: Path) -> bool:
-    """Whether it is, or will be, a regular file; a pipe or device is written to as it is."""
-    return path.is_file() or not path.exists()
-
-
-def _part(path: Path) -> Path:
-    """Where the file is written before it takes its name: beside it, wherever a link leads to."""
-    return Path(os.path.realpath(path)).with_name(f".procpar-report-{os.getpid()}.tmp")
-
-
-def write(path: Path, data: bytes) -> None:
-    """Let the file have this content, or stay as it is."""
-    if not _is_replaceable(path):
-        path.write_bytes(data)
-        return
-    part = _part(path)
-    part.parent.mkdir(parents=True, exist_ok=True)  # a test may have cleaned up
-    try:
-        part.write_bytes(data)
-        os.replace(part, os.path.realpath(path))
-    except BaseException:
-        with suppress(OSError):
-            part.unlink()
-        raise
 
 
 def plain(value: Any, depth: int = 0) -> Any:

@@ -12,14 +12,19 @@ import sys
 import time
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import pytest
 
+import pytest_procpar.files as files
 import pytest_procpar.report.jsonfile as jsonfile
 from pytest_procpar import __version__
+from pytest_procpar.core.printable import printable_line
 from pytest_procpar.report.attempts import text_of
 from pytest_procpar.report.runlog import RunLog, SequenceRecord
+
+if TYPE_CHECKING:
+    from pytest_procpar.report.orders import OrdersRecord
 
 __all__ = ["FORMAT", "OUTCOMES", "VERSION", "Head", "JsonReport", "check_path", "install"]
 
@@ -38,8 +43,12 @@ class CollectErrorRecord(TypedDict):
     longrepr: str
 
 
-class Head(TypedDict):
-    """The file without its tests."""
+class _More(TypedDict, total=False):
+    orders: OrdersRecord
+
+
+class Head(_More):
+    """The file without its tests; ``orders`` only if that was asked for."""
 
     format: str
     version: int
@@ -71,8 +80,8 @@ def _bind(clock: Callable[[], float]) -> Callable[[], float]:
 _now, _monotonic = _bind(time.time), _bind(time.monotonic)
 
 
-def check_path(value: str) -> Path:
-    """Where the report goes; the folder for it is made.
+def check_path(value: str, option: str = "--procpar-report") -> Path:
+    """Where the file of an option goes; the folder for it is made.
 
     :raises pytest.UsageError: if no file can be written there.
     """
@@ -80,10 +89,10 @@ def check_path(value: str) -> Path:
     try:
         if value.endswith(os.sep) or not value.strip():
             raise OSError("it names no file")
-        jsonfile.check(path)
+        files.probe(path)
     except (OSError, ValueError) as error:  # ValueError: a null character
         raise pytest.UsageError(
-            f"--procpar-report: cannot write to {value!r} ({error}): give the path of a file"
+            f"{option}: cannot write to {value!r} ({error}): give the path of a file"
         ) from None
     return path
 
@@ -116,6 +125,7 @@ class JsonReport:
         self._collect_errors: list[CollectErrorRecord] = []
         self._warnings = 0
         self._findings: list[dict[str, Any]] = []
+        self._orders: OrdersRecord | None = None
         self._written = False
         self._failure: str | None = None
 
@@ -177,12 +187,17 @@ class JsonReport:
         """Something broke."""
         self._errors.append(str(excrepr))
 
+    @pytest.hookimpl(optionalhook=True)  # a report can be had of runs without this plugin
     def pytest_procpar_findings(self, findings: list[dict[str, Any]]) -> None:
         """The re-check is over."""
         self._findings = findings
         for finding in findings:
             if finding["flagged"]:
                 self._log.flag(finding["test"]["index"], finding["kind"])
+
+    def covered(self, orders: OrdersRecord) -> None:
+        """The re-check has run the tests in other orders."""
+        self._orders = orders
 
     # --- the end ---
 
@@ -198,11 +213,12 @@ class JsonReport:
 
     def _write(self, session: pytest.Session) -> None:
         try:
-            jsonfile.write(self._path, self._to_bytes(session))
+            files.write(self._path, self._to_bytes(session))
             self._written = True
         except OSError as error:
             self._failure = (
-                f"--procpar-report: {self._path} is not written: {error}; the results above are complete"
+                f"--procpar-report: {printable_line(str(self._path))} is not written: {error}; "
+                "the results above are complete"
             )
             if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
                 session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
@@ -213,7 +229,7 @@ class JsonReport:
             terminalreporter.write_line(self._failure, red=True, bold=True)
             self._failure = None
         elif self._written and self._config.get_verbosity() >= 0:
-            terminalreporter.write_sep("-", f"generated report: {self._path}")
+            terminalreporter.write_sep("-", printable_line(f"generated report: {self._path}"))
 
     def pytest_unconfigure(self) -> None:
         """Say what could not be said in a summary, since there was none."""
@@ -235,7 +251,7 @@ class JsonReport:
     def _head(self, session: pytest.Session, counts: dict[str, int]) -> Head:
         config = self._config
         reporter = config.pluginmanager.getplugin("terminalreporter")
-        return {
+        head: Head = {
             "format": FORMAT,
             "version": VERSION,
             "created": round(self._created, 6),
@@ -262,6 +278,9 @@ class JsonReport:
             "findings": self._findings,
             "sequences": self._log.sequences(),
         }
+        if self._orders is not None:
+            head["orders"] = self._orders
+        return head
 
     def _why_interrupted(self, session: pytest.Session) -> str | None:
         for reason in (self._interrupted, session.shouldfail, session.shouldstop):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_procpar.core.printable import printable_line
+
 __all__ = ["LeakSummary"]
 
 #: The name that `process/leaks.py` gives a leak among a report's user properties.
@@ -34,6 +36,6 @@ class LeakSummary:
             return
         terminalreporter.write_sep("=", "leaks")
         for nodeid, lines in self._leaks.items():
-            terminalreporter.write_line(nodeid)
+            terminalreporter.write_line(printable_line(nodeid))
             for line in lines:
-                terminalreporter.write_line(f"  - {line}")
+                terminalreporter.write_line(printable_line(f"  - {line}"))

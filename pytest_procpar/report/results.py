@@ -29,6 +29,10 @@ from pytest_procpar.report.verdicts import not_run, reproduce, verdict, worker_d
 
 __all__ = ["Results"]
 
+#: What the last line counts a failure as that does not count, since the test has been run again: the word is
+#: that of pytest-rerunfailures.
+_RERUN = "rerun"
+
 
 class _InternalErrorText:
     """Another process's formatted internal error, in the place of pytest's representation object."""
@@ -51,6 +55,10 @@ class Results:
         self._locations: dict[TestIndex, Location] = {}
         #: The sections of the latest report of every test that runs.
         self._sections: dict[TestIndex, list[tuple[str, str]]] = {}
+        #: The reports of every test that are failures.
+        self._failed: dict[TestIndex, list[Any]] = {}
+        #: The running tests of which something has been reported that counts.
+        self._told: set[TestIndex] = set()
         self._casualties = Casualties()
         self._quiet = QuietPhases(config)
         self._junit = JunitNotes(config)
@@ -84,6 +92,7 @@ class Results:
         """A test has ended; if it only passed, its reports are made here."""
         location = self._locations.pop(test)
         self._sections.pop(test, None)
+        self._told.discard(test)
         nodeid = self.nodeid(test)
         if passes is not None:
             names, phases = passes
@@ -100,7 +109,20 @@ class Results:
         report = report_from_data(self._config, data)
         if report.sections:
             self._sections[test] = report.sections
+        if report.when != "setup" or report.outcome != "passed":
+            self._told.add(test)
         self._show(report, node, test)
+
+    def is_told(self, test: TestIndex) -> bool:
+        """Whether something has been reported of a running test that cannot be taken back."""
+        return test in self._told
+
+    def abandoned(self, test: TestIndex) -> None:
+        """A running test will begin anew."""
+        location = self._locations.pop(test)
+        self._sections.pop(test, None)
+        if not self._quiet.ends:
+            self._config.hook.pytest_runtest_logfinish(nodeid=self.nodeid(test), location=location)
 
     def crashed(self, node: Node, test: TestIndex, death: Death) -> bool:
         """A test's process died; True if a plugin wants the test to run again."""
@@ -143,6 +165,7 @@ class Results:
         nodeid = self.nodeid(test)
         self._locations.pop(test, None)
         earlier = self._sections.pop(test, [])
+        self._told.discard(test)
         command = reproduce(self._config, nodeid, limit)
         report = verdict(nodeid, node.gateway.id, death, command, limit=limit, earlier=earlier)
         report.node = node  # type: ignore[attr-defined]
@@ -162,11 +185,28 @@ class Results:
         report.worker_id = node.gateway.id
         report.item_index = test % len(self._ids)
         report.testrun_uid = node.nodemanager.testrunuid
+        if report.failed:
+            self._failed.setdefault(test, []).append(report)
         return report
 
     def _log(self, report: Any) -> None:
         self._live_log.interrupted = True
         self._config.hook.pytest_runtest_logreport(report=report)
+
+    def counts_instead(self, session: pytest.Session, test: TestIndex, data: list[dict[str, Any]]) -> None:
+        """Another result of a test that has failed is to count: these reports, as `report_to_data` made them.
+
+        The failure is counted apart, as a rerun.
+        """
+        from pytest_procpar.compat.takingback import take_back
+
+        failed = [report for report in self._failed.pop(test) if report.failed]
+        self._casualties.forget(self.nodeid(test))
+        take_back(session, failed, _RERUN)
+        reports = [report_from_data(self._config, one) for one in data]
+        for report in reports:
+            report.procpar_fresh = True
+            self._show(report, failed[0].node, test)
 
     # --- the rest ---
 

@@ -133,10 +133,18 @@ class _Entry:
 
     def to_json(self) -> tuple[str, str]:
         """The outcome, and what is written of it."""
-        if not self.flags and len(self._passes) == 2 * len(PHASES) and isfinite(sum(self._passes)):
+        if not self.flags and len(self._passes) == 2 * len(PHASES) and _are_numbers(self._passes):
             return "passed", _PLAIN % (to_json(self.nodeid), self.index, to_json(self._worker), *self._passes)
         record = self.record()
         return record["outcome"], to_json(record)
+
+
+def _are_numbers(values: tuple[float, ...]) -> bool:
+    """Whether they are what they should be: a plugin may have put anything in their place."""
+    try:
+        return isfinite(sum(values))
+    except (TypeError, OverflowError):  # complex ones, for instance
+        return False
 
 
 def _is_subtest(report: object) -> bool:
@@ -187,7 +195,8 @@ class RunLog:
 
     def add(self, report: pytest.TestReport) -> None:
         """A report has come."""
-        worker: str | None = getattr(report, "worker_id", None)
+        is_fresh = getattr(report, "procpar_fresh", False)  # of an interpreter that was no worker
+        worker: str | None = None if is_fresh else getattr(report, "worker_id", None)
         index: int | None = getattr(report, "item_index", None)
         if index is None:
             index = self._index_of(report.nodeid)

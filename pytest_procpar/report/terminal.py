@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
+from pytest_procpar.compat.reporters import count_as
 from pytest_procpar.core.insights import Rechecked
 from pytest_procpar.core.model import Dist, StartMethod
+from pytest_procpar.core.printable import printable
 from pytest_procpar.report.findings import write_findings
 from pytest_procpar.report.results import Results
 
-__all__ = ["Terminal"]
+__all__ = ["QUIETEST", "Terminal"]
 
 _SCHEDULERS = {
     Dist.LOAD: "LoadScheduling",
@@ -24,8 +26,12 @@ _SCHEDULERS = {
 }
 
 
-class _Deselected:
-    """What the terminal reporter counts as deselected, and prints with ``-vv``."""
+#: A verbosity below all that is asked for: -q is -1, -qq is -2.
+QUIETEST = -1000
+
+
+class _Counted:
+    """A test that the terminal reporter counts as deselected, and prints with ``-vv``, or as not run."""
 
     def __init__(self, nodeid: str) -> None:
         self.nodeid = nodeid
@@ -47,14 +53,24 @@ class Terminal:
         if self._reporter is not None:
             self._reporter.showfspath = False
 
+    def count_not_run(self, nodeids: Iterable[str]) -> None:
+        """Let the last line count the tests that have come to no end, since a signal has ended the run."""
+        tests = [_Counted(nodeid) for nodeid in nodeids]
+        if tests:
+            count_as(self._config, "not run", tests)
+
     def line(self, text: str, *, least: int = 0) -> None:
         """Write a line of its own if the verbosity is at least `least`."""
         if self._reporter is not None and self._config.get_verbosity() >= least:
-            self._reporter.write_line(text)
+            self._reporter.write_line(printable(text))
+
+    def notice(self, text: str) -> None:
+        """Write a line of its own, however quiet the run is to be."""
+        self.line(text, least=QUIETEST)
 
     def start_method(self, method: StartMethod, reason: str) -> None:
         """Say that workers are not started as usual, and why."""
-        self.line(
+        self.notice(
             f"procpar: start method {method.value}, since {reason} "
             f"(ini: procpar_start_method pins a method, procpar_fork_safe vouches for what is safe)"
         )
@@ -72,8 +88,8 @@ class Terminal:
             plural = "" if workers == 1 else "s"
             self.line(f"created: {workers}/{workers} worker{plural}")
             self.line(f"{workers} worker{plural} [{tests} item{'' if tests == 1 else 's'}]")
-        for text in lines:
-            self.line(text, least=-9)
+        for text in lines:  # as they are: under plain pytest they may have colours, too
+            self._reporter.write_line(text)
         self.line("")
         if dist is not None:
             name = _SCHEDULERS[dist] if isinstance(dist, Dist) else dist
@@ -81,13 +97,21 @@ class Terminal:
 
     def deselected(self, nodeids: Iterable[str]) -> None:
         """Count tests that the collection left out."""
-        stand_ins = [_Deselected(nodeid) for nodeid in nodeids]
+        stand_ins = [_Counted(nodeid) for nodeid in nodeids]
         if stand_ins and self._reporter is not None:
             self._reporter._add_stats("deselected", stand_ins)
 
-    def remember(self, text: str) -> None:
-        """Write a line now, and again in the summary at the end."""
-        self.line(f"\n{text}")
+    def show_failures(self) -> None:
+        """Write now what pytest writes first after a run, unless its reporter has been replaced."""
+        from pytest_procpar.compat.early import early_summary
+
+        early = early_summary(self._config)
+        if early is not None:
+            early.show()
+
+    def remember(self, text: str, *, least: int = 0) -> None:
+        """Write a line now, if the verbosity is at least `least`, and again in the summary at the end."""
+        self.line(f"\n{text}", least=least)
         self._summary.append(text)
 
     def show_summary(self, status: int) -> None:
@@ -103,5 +127,5 @@ class Terminal:
             results.summarize(self._reporter)
             write_findings(rechecked, results.nodeid, self._reporter)
         for text in self._summary:
-            if self._reporter is not None and self._config.get_verbosity() >= 0:
-                self._reporter.write_sep("=", f"procpar: {text}")
+            if self._reporter is not None:
+                self._reporter.write_sep("=", f"procpar: {printable(text)}")

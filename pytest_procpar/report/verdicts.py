@@ -8,12 +8,12 @@ names begin with ``procpar_``.
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable
 
 import pytest
 
 from pytest_procpar.compat.reports import crash_location, nodeid_from_here
+from pytest_procpar.core.printable import shell_command
 from pytest_procpar.core.vitals import Death, Stage
 
 __all__ = ["Verdict", "WorkerDied", "not_run", "reproduce", "shortened", "verdict", "worker_died"]
@@ -120,7 +120,7 @@ def reproduce(config: pytest.Config, nodeid: str, limit: float | None = None) ->
             words += [option, str(value)]
     if limit is not None:
         words.append(f"--hang-timeout={limit:g}")
-    return shlex.join([*words, nodeid_from_here(config, nodeid)])
+    return shell_command([*words, nodeid_from_here(config, nodeid)])
 
 
 def _report(nodeid: str, line: str, rest: str = "") -> pytest.TestReport:

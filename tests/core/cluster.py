@@ -24,6 +24,7 @@ from pytest_procpar.core.events import (
     Dump,
     Effect,
     Event,
+    Fewer,
     Finish,
     Finished,
     GiveUp,
@@ -33,10 +34,12 @@ from pytest_procpar.core.events import (
     NotRun,
     PutBack,
     Ready,
+    Refused,
     Revoke,
     Revoked,
     Spawn,
     Stop,
+    Stuck,
     Terminate,
     Tick,
 )
@@ -68,6 +71,8 @@ class Scenario:
     start_failures: float = 0.0
     late_starts: float = 0.0
     deaths: float = 0.0
+    #: The chance that the system grants no process for a worker, and a quarter of that: none for its test.
+    refusals: float = 0.0
     #: The tests that always kill their worker.
     deadly: int = 0
     #: The tests that never end, and which tests have a time limit of their own, in seconds.
@@ -76,6 +81,9 @@ class Scenario:
     #: The chance that a worker does not end its session, and that one takes no notice of SIGTERM.
     endless_ends: float = 0.0
     stubborn: float = 0.0
+    #: How many times a worker gets stuck, which is seen after a while, and the chance of that at any step.
+    stucks: int = 0
+    sticky: float = 0.0
     #: How many crashed tests a plugin puts back.
     put_backs: int = 0
     #: Whether the workers collect for themselves: they are up when the suite is known.
@@ -221,6 +229,9 @@ class Books:
         self._put_back_last: TestIndex | None = None
         #: The workers that are being ended: what they say is not heard.
         self.condemned: set[WorkerId] = set()
+        #: The workers that are stuck, and the tests that run again for that.
+        self.stuck: set[WorkerId] = set()
+        self.rescued: set[TestIndex] = set()
         #: The live workers that began a test of a unit.
         self.hosts: dict[str, set[WorkerId]] = {}
 
@@ -245,8 +256,17 @@ class Books:
                 self.outstanding[worker] = [t for t in self.outstanding.get(worker, []) if t not in tests]
                 self.claimed[worker] = set(self.outstanding[worker])
                 self.told[worker] = None
-            case Died(worker):
+            case Stuck(worker):
+                if worker not in self.condemned and worker not in self.finishing:
+                    self.stuck.add(worker)
+                    if worker in self.ready:
+                        self.condemned.add(worker)
+            case Died(worker) | Refused(worker):
                 self.dead.add(worker)
+                if worker in self.stuck and worker in self.running:
+                    test = self.running.pop(worker)
+                    self.unbegun.add(test)
+                    self.rescued.add(test)
                 self.outstanding.pop(worker, None)
                 for hosts in self.hosts.values():
                     hosts.discard(worker)
@@ -287,7 +307,7 @@ class Books:
                 self.unbegun.difference_update(tests)
             case Finish(worker):
                 self.finishing.add(worker)
-            case Revoke() | Interrupt() | Terminate() | Kill() | GiveUp():
+            case Revoke() | Interrupt() | Terminate() | Kill() | GiveUp() | Fewer():
                 pass
             case _:
                 assert_never(effect)
@@ -321,6 +341,7 @@ class _Cluster:
         self._brief = 0
         self._workers: dict[WorkerId, _Worker] = {}
         self._put_backs = scenario.put_backs
+        self._stucks = scenario.stucks
         self._next: deque[Event] = deque()
 
     def go(self) -> Trace:
@@ -351,6 +372,13 @@ class _Cluster:
 
     def chance(self, probability: float) -> bool:
         return probability > 0 and self.random.random() < probability
+
+    def gets_stuck(self) -> bool:
+        """Whether a worker stands still for good now."""
+        if self._stucks and self.chance(self.scenario.sticky):
+            self._stucks -= 1
+            return True
+        return False
 
     def delay(self) -> float:
         """How long something takes to arrive."""
@@ -386,6 +414,8 @@ class _Cluster:
                 if self.scenario.started and worker < self.scenario.options.workers:
                     self._workers[worker].state = _State.WAITING
                     self._next.append(Ready(worker))
+                elif self.chance(self.scenario.refusals):
+                    self._workers[worker].refuse()
                 else:
                     self._workers[worker].start()
             case Assign(worker, tests, then):
@@ -407,7 +437,7 @@ class _Cluster:
                 if self._put_backs and self.chance(0.7):
                     self._put_backs -= 1
                     self._next.append(PutBack(test))
-            case NotRun() | GiveUp() | Hung() | Dump():
+            case NotRun() | GiveUp() | Hung() | Dump() | Fewer():
                 pass
             case _:
                 assert_never(effect)
@@ -432,6 +462,9 @@ class _Worker:
 
     def start(self) -> None:
         cluster, scenario = self._cluster, self._cluster.scenario
+        if cluster.gets_stuck():
+            self._stick()
+            return
         takes = cluster.random.choice((0.0, 0.0, 0.01, 0.3, 5.0)) * cluster.random.random()
         if cluster.chance(scenario.start_failures):
             self._soon(takes, self.die)
@@ -480,6 +513,21 @@ class _Worker:
             self.state = _State.DEAD
             self._say(Died(self.id, finished))
 
+    def refuse(self) -> None:
+        """The system does not grant what it needs."""
+        self.state = _State.DEAD
+        self._say(Refused(self.id, "no room"))
+
+    def _stick(self) -> None:
+        """Do nothing from now on, until somebody has seen that."""
+        self._plan += 1
+        wait = 5.0 + 4 * self._cluster.scenario.latency  # nothing is on its way by then
+        self._cluster.later(self._cluster.now + wait, self._seen_stuck, brief=False)
+
+    def _seen_stuck(self) -> None:
+        if self.state is not _State.DEAD:
+            self._cluster.happened(Stuck(self.id))
+
     def _say(self, event: Event) -> None:
         cluster = self._cluster
         self._spoke = max(self._spoke, cluster.now + cluster.delay())
@@ -510,6 +558,9 @@ class _Worker:
             record = self.inbox.popleft()
             if record == "finish":
                 self.state = _State.ENDING
+                if self._cluster.gets_stuck():
+                    self._stick()
+                    return
                 if self._cluster.scenario.options.hang_timeout and self._cluster.chance(
                     self._cluster.scenario.endless_ends
                 ):
@@ -526,12 +577,18 @@ class _Worker:
         cluster.trace.claims.append((len(cluster.trace.moments), self.id, test))
         self.state = _State.RUNNING
         gap = cluster.delay() / 4
+        if cluster.chance(cluster.scenario.refusals / 4):
+            self._soon(gap, self.refuse, brief=True)
+            return
         self._soon(gap, self.die if self._doomed() else lambda: self._begin(test), brief=True)
 
     def _begin(self, test: TestIndex) -> None:
         cluster = self._cluster
         self.test = test
         self._say(Began(self.id, test))
+        if cluster.gets_stuck():
+            self._stick()
+            return
         takes = cluster.random.choice((0.0, 0.1, 1.0)) * cluster.random.random() * cluster.scenario.slowest
         deadly = test % cluster.scenario.tests in cluster.scenario.killers
         if test % cluster.scenario.tests in cluster.scenario.hangers:

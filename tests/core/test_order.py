@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_procpar.core.order import Order, parse_order, reversed_order, shuffled
+from pytest_procpar.core.order import Order, parse_order, shuffled
 
 NODEIDS = st.lists(st.text(st.characters(), max_size=8), max_size=30)
 SEEDS = st.integers() | st.text()
@@ -64,11 +64,6 @@ def test_an_order_is_the_same_on_every_machine_and_for_ever() -> None:
 
 def test_a_seed_is_the_same_as_a_number_or_a_text() -> None:
     assert shuffled("abcdef", 7) == shuffled("abcdef", "7")
-
-
-@given(st.integers(0, 100))
-def test_the_reverse_order_is_the_collected_one_backwards(count: int) -> None:
-    assert reversed_order(count)[::-1] == list(range(count))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pytest_procpar.core.events import (
     Died,
     Effect,
     Event,
+    Fewer,
     Finish,
     Finished,
     GiveUp,
@@ -18,6 +19,7 @@ from pytest_procpar.core.events import (
     NotRun,
     PutBack,
     Ready,
+    Refused,
     Revoke,
     Revoked,
     Spawn,
@@ -71,6 +73,9 @@ class Desk:
 
     def died(self, worker: int, finished: bool = False) -> list[Effect]:
         return self.tell(Died(WorkerId(worker), finished))
+
+    def refused(self, worker: int) -> list[Effect]:
+        return self.tell(Refused(WorkerId(worker), "no room"))
 
     def put_back(self, test: int) -> list[Effect]:
         return self.tell(PutBack(TestIndex(test)))
@@ -389,7 +394,7 @@ def test_under_each_nobody_finishes_before_all_copies_are_settled() -> None:
 def test_beyond_max_restarts_the_others_go_on() -> None:
     desk = Desk(2, 4, Dist.WORKSTEAL, max_restarts=0)
     desk.began(0, 0)
-    assert desk.died(0) == [crashed(0, 0)]
+    assert desk.died(0) == [crashed(0, 0), GiveUp("worker gw0 crashed and worker restarting disabled")]
     assert desk.began(1, 2) == []
     desk.finished(1, 2)
     assert assign(1, 1, then="last") in desk.began(1, 3)
@@ -418,6 +423,22 @@ def test_without_a_worker_left_the_rest_is_not_run_for_a_reason(limit: int, reas
     assert desk.run.over
 
 
+def test_a_limit_that_is_passed_is_named_though_nothing_is_left_to_run() -> None:
+    desk = Desk(2, 2, max_restarts=1)
+    desk.began(0, 0)
+    desk.began(1, 1)
+    assert desk.died(0) == [crashed(0, 0)]
+    assert desk.died(1) == [crashed(1, 1), GiveUp("maximum crashed workers reached: 1")]
+    assert desk.run.over
+
+
+def test_all_workers_come_up_for_one_test_if_somebody_waits_for_all() -> None:
+    run = Run(RunOptions(workers=3))
+    run.start_all()
+    assert run.workers_for(1) == run.workers_for(0) == 3
+    assert run.handle(Collected(1), 0.0) == [spawn(0), spawn(1), spawn(2)]
+
+
 def test_under_each_a_lane_without_a_worker_is_given_up_and_the_others_go_on() -> None:
     desk = Desk(3, 2, Dist.EACH, max_restarts=0)
     first = "worker gw0 crashed and worker restarting disabled"
@@ -432,6 +453,38 @@ def test_the_same_reason_for_giving_up_is_given_once() -> None:
     effects = [*desk.died(1), *desk.died(2)]
     assert [e for e in effects if isinstance(e, GiveUp)] == [GiveUp("maximum crashed workers reached: 1")]
     assert len([e for e in effects if isinstance(e, NotRun)]) == 2
+
+
+def test_run_goes_on_with_the_workers_that_can_be_had_and_says_so_once() -> None:
+    desk = Desk(4, 4, ready=False)
+    assert desk.refused(1) == []
+    assert desk.ready(0) == [assign(0, 0)]
+    assert desk.refused(3) == []
+    assert desk.ready(2) == [assign(2, 2), Fewer(2, "no room")]
+
+
+def test_replacement_that_cannot_be_had_leaves_the_tests_to_the_others() -> None:
+    desk = Desk(2, 2)
+    desk.began(0, 0)
+    assert desk.died(0) == [crashed(0, 0), spawn(2, replaces=0)]
+    assert desk.refused(2) == [Fewer(1, "no room")]
+    assert desk.ran(1, 1)[-1] == finish(1)
+
+
+def test_worker_that_cannot_go_on_leaves_its_tests_to_the_others() -> None:
+    desk = Desk(2, 2)
+    assert Fewer(1, "no room") in desk.refused(0)
+    assert desk.ran(1, 1, 0)[-1] == finish(1)
+
+
+def test_without_any_worker_the_tests_are_not_run_for_that_reason() -> None:
+    desk = Desk(2, 2, ready=False)
+    desk.refused(0)
+    give_up, not_run = desk.refused(1)
+    assert give_up == GiveUp("no room")
+    assert isinstance(not_run, NotRun)
+    assert (set(not_run.tests), not_run.reason) == ({0, 1}, "no room")
+    assert desk.run.over
 
 
 @pytest.mark.parametrize("finished", [False, True])
@@ -562,10 +615,11 @@ def test_the_worker_of_a_test_put_back_counts_as_a_restart() -> None:
         if worker > 0:
             desk.ready(worker)
         desk.began(worker, 0)
-        assert desk.died(worker) == [crashed(worker, 0)]
+        died = desk.died(worker)
         effects = desk.put_back(0)
     why = "maximum crashed workers reached: 1"
-    assert effects == [GiveUp(why), NotRun((TestIndex(0),), why)]
+    assert died == [crashed(1, 0), GiveUp(why)]
+    assert effects == [NotRun((TestIndex(0),), why)]
 
 
 def test_a_test_put_back_twice_runs_once() -> None:

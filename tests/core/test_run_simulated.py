@@ -24,10 +24,12 @@ from pytest_procpar.core.events import (
     NotRun,
     PutBack,
     Ready,
+    Refused,
     Revoke,
     Revoked,
     Spawn,
     Stop,
+    Stuck,
     Terminate,
 )
 from pytest_procpar.core.model import Dist, RunOptions, TestIndex, WorkerId
@@ -73,6 +75,7 @@ def scenarios(draw: st.DrawFn, dist: Dist, pinned: bool) -> Scenario:
         start_failures=start_failures,
         late_starts=late_starts,
         deaths=deaths,
+        refusals=0.0 if calm else draw(st.sampled_from([0.0, 0.0, 0.3, 1.0])),
         deadly=0 if calm else draw(st.integers(0, 3)),
         endless=0 if calm else draw(st.sampled_from([0, 0, 1, 3])),
         limits=tuple(
@@ -80,6 +83,8 @@ def scenarios(draw: st.DrawFn, dist: Dist, pinned: bool) -> Scenario:
         ),
         endless_ends=0.0 if calm else draw(st.sampled_from([0.0, 0.0, 0.3])),
         stubborn=draw(st.sampled_from([0.0, 0.5, 1.0])),
+        stucks=draw(st.sampled_from([0, 0, 0, 1, 2, 5])),
+        sticky=draw(st.sampled_from([0.1, 0.5, 1.0])),
         put_backs=0 if calm else draw(st.integers(0, 4)),
         started=draw(st.booleans()),
         stops=() if calm else draw(st.just(()) | st.just(()) | _STOPS),
@@ -148,7 +153,9 @@ def the_same_events_always_have_the_same_effects(trace: Trace) -> None:
 def a_test_crashed_or_hung_if_and_only_if_its_worker_died_while_it_ran(trace: Trace) -> None:
     running: dict[WorkerId, TestIndex] = {}
     condemned: set[WorkerId] = set()
-    for moment in trace.moments:
+    for books, moment, effect in trace.walk():
+        if effect is not None:
+            continue
         crashes = [e for e in moment.effects if isinstance(e, Crashed | Hung)]
         match moment.event:
             case Began(worker) | Finished(worker) if worker in condemned:
@@ -157,14 +164,16 @@ def a_test_crashed_or_hung_if_and_only_if_its_worker_died_while_it_ran(trace: Tr
                 running[worker] = test
             case Finished(worker):
                 del running[worker]
-            case Died(worker) if worker in running:
+            case Died(worker) | Refused(worker) if worker in books.stuck:
+                running.pop(worker, None)
+            case Died(worker) | Refused(worker) if worker in running:
                 verdict = Hung if worker in condemned else Crashed
                 assert crashes == [verdict(worker, running.pop(worker))]
                 continue
             case _:
                 pass
         assert not crashes
-        condemned |= _condemned(moment)
+        condemned |= _condemned(moment) | (books.stuck & books.condemned)
 
 
 @promise
@@ -214,15 +223,16 @@ def no_more_workers_live_than_asked_for_and_no_more_than_tests(trace: Trace) -> 
 @promise
 def a_worker_is_spawned_at_the_start_or_for_a_dead_one_or_for_a_test_put_back(trace: Trace) -> None:
     restarts = 0
+    stuck = _books_at_the_end(trace).stuck
     for i, moment in enumerate(trace.moments):
         spawns = [effect for effect in moment.effects if isinstance(effect, Spawn)]
         if i > 0 and spawns:
             assert len(spawns) == 1
-            restarts += 1
+            restarts += getattr(moment.event, "worker", None) not in stuck
             if isinstance(moment.event, PutBack):
                 assert spawns[0].replaces is None
             else:
-                assert isinstance(moment.event, Died)
+                assert isinstance(moment.event, Died | Refused)
                 assert spawns[0].replaces == moment.event.worker
     limit = trace.scenario.options.max_restarts
     assert limit is None or restarts <= limit
@@ -236,7 +246,7 @@ def a_dead_worker_is_replaced_if_its_lane_has_tests_that_have_not_begun(trace: T
             in_a_row = 0
         if effect is None and isinstance(moment.event, Died) and not books.stopped:
             worker = moment.event.worker
-            in_a_row += 1
+            in_a_row += worker not in books.stuck
             replaced = any(isinstance(e, Spawn) for e in moment.effects)
             if worker in books.finishing or not _unbegun_in(books, books.lane_of[worker]):
                 assert not replaced
@@ -253,7 +263,9 @@ def only_workers_that_did_not_come_up_or_end_in_time_are_killed(trace: Trace) ->
             born[effect.worker] = moment.time
         if isinstance(effect, Terminate):
             asked[effect.worker] = moment.time
-        if isinstance(effect, Kill) and effect.worker in asked:
+        if isinstance(effect, Kill) and isinstance(moment.event, Stuck):
+            assert effect.worker == moment.event.worker
+        elif isinstance(effect, Kill) and effect.worker in asked:
             assert moment.time >= asked[effect.worker] + TERM_SECONDS
         elif isinstance(effect, Kill):
             assert effect.worker not in books.ready
@@ -288,7 +300,8 @@ def only_what_exceeds_its_limit_is_ended_and_its_stacks_are_asked_for_before(tra
 @promise
 def what_hangs_is_found_hanging(trace: Trace) -> None:
     hung = {effect.test % trace.scenario.tests for effect in trace.effects() if isinstance(effect, Hung)}
-    fine = trace.scenario.deaths == trace.scenario.start_failures == trace.scenario.late_starts == 0
+    weather = (trace.scenario.deaths, trace.scenario.start_failures, trace.scenario.late_starts)
+    fine = not any((*weather, trace.scenario.refusals))
     ended = {
         moment.event.test % trace.scenario.tests
         for moment in trace.moments
@@ -363,6 +376,8 @@ def only_tests_in_hand_are_taken_back_and_once_at_a_time(trace: Trace) -> None:
 @promise
 def no_worker_waits_while_another_holds_units_that_it_has_not_begun(trace: Trace) -> None:
     for books, sights in trace.rests():
+        if books.rescued:  # the others wait for who is to run that
+            return
         for idle in (sight for sight in sights if sight.waits and not books.stopped):
             mates = [sight for sight in sights if books.lane_of[sight.worker] == books.lane_of[idle.worker]]
             for mate in mates:
@@ -373,6 +388,8 @@ def no_worker_waits_while_another_holds_units_that_it_has_not_begun(trace: Trace
 @promise
 def no_worker_waits_while_the_controller_keeps_units_back(trace: Trace) -> None:
     for books, sights in trace.rests():
+        if books.rescued:
+            return
         for idle in (sight for sight in sights if sight.waits and not books.stopped):
             lane = books.lane_of[idle.worker]
             if not any(books.lane_of[w] == lane for w in books.live() if w not in books.ready):
@@ -462,7 +479,7 @@ def the_tests_of_a_group_begin_in_collected_order(trace: Trace) -> None:
         event = moment.event
         if effect is not None or not isinstance(event, Began) or event.worker in books.condemned:
             continue
-        if event.test not in books.put_back:
+        if event.test not in books.put_back | books.rescued:
             key = trace.scenario.key(event.test)
             assert latest.get(key, -1) < event.test
             latest[key] = event.test
@@ -480,7 +497,7 @@ def pinned_tests_begin_in_collected_order_one_at_a_time_each_lane_in_workers_of_
         lane = trace.scenario.lane(event.test)
         assert books.lane_of[event.worker] == lane
         assert [w for w in books.running if books.lane_of[w] == lane] == [event.worker]
-        if event.test not in books.put_back:
+        if event.test not in books.put_back | books.rescued:
             assert latest.get(lane, -1) < event.test
             latest[lane] = event.test
 

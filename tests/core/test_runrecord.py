@@ -9,10 +9,6 @@ from pytest_procpar.core.runrecord import RunRecord, Seen
 GW0, GW1, GW2 = WorkerId(0), WorkerId(1), WorkerId(2)
 
 
-def passed(start: float, stop: float) -> tuple[tuple[str, ...], tuple[tuple[float, float, float], ...]]:
-    return ("test",), ((start, start, 0.0), (start, stop, stop - start), (stop, stop, 0.0))
-
-
 def make(count: int) -> RunRecord:
     run = RunRecord(None)
     run.collected([f"test_{i % 2}.py::test_{i}" for i in range(count)])
@@ -21,8 +17,8 @@ def make(count: int) -> RunRecord:
 
 def test_a_plain_pass_is_known_by_its_time_and_place() -> None:
     run = make(2)
-    run.finished(GW0, TestIndex(1), passed(1.0, 3.0), 9.0)
-    run.finished(GW0, TestIndex(0), passed(3.0, 4.0), 9.0)
+    run.finished(GW0, TestIndex(1), 1.0, 3.0)
+    run.finished(GW0, TestIndex(0), 3.0, 4.0)
     assert run.word(TestIndex(1)) is Word.PASSED
     assert run.seconds(TestIndex(1)) == 2.0
     assert run.before(TestIndex(0)) == (1,)
@@ -32,11 +28,11 @@ def test_a_plain_pass_is_known_by_its_time_and_place() -> None:
 
 def test_a_failure_is_seen_with_what_ran_before_and_beside_it() -> None:
     run = make(3)
-    run.finished(GW0, TestIndex(0), passed(1.0, 2.0), 9.0)
-    run.finished(GW1, TestIndex(2), passed(1.5, 5.0), 9.0)
-    run.reported(TestIndex(1), {"outcome": "passed", "start": 2.0, "stop": 2.5})
-    run.reported(TestIndex(1), {"outcome": "failed", "start": 2.5, "stop": 3.0})
-    run.finished(GW0, TestIndex(1), None, 9.0)
+    run.finished(GW0, TestIndex(0), 1.0, 2.0)
+    run.finished(GW1, TestIndex(2), 1.5, 5.0)
+    run.reported(TestIndex(1), {"outcome": "passed"})
+    run.reported(TestIndex(1), {"outcome": "failed"})
+    run.finished(GW0, TestIndex(1), 2.0, 3.0)
     assert run.failed() == [Seen(TestIndex(1), Word.FAILED, (TestIndex(0),), ((TestIndex(2),),))]
     assert run.seconds(TestIndex(1)) == 1.0
 
@@ -44,9 +40,9 @@ def test_a_failure_is_seen_with_what_ran_before_and_beside_it() -> None:
 def test_what_ended_its_process_is_not_to_be_run_beside_others() -> None:
     run = make(4)
     run.died(GW1, TestIndex(1), Word.CRASHED, 1.0, 3.0)
-    run.finished(GW2, TestIndex(2), passed(3.0, 4.0), 9.0)
-    run.reported(TestIndex(0), {"outcome": "failed", "start": 1.0, "stop": 5.0})
-    run.finished(GW0, TestIndex(0), None, 9.0)
+    run.finished(GW2, TestIndex(2), 3.0, 4.0)
+    run.reported(TestIndex(0), {"outcome": "failed"})
+    run.finished(GW0, TestIndex(0), 1.0, 5.0)
     assert [seen.beside for seen in run.failed() if seen.test == 0] == [((TestIndex(2),),)]
 
 
@@ -73,12 +69,12 @@ def test_what_ends_its_process_is_left_out_of_what_precedes_a_test() -> None:
 def test_a_test_with_a_process_of_its_own_shares_no_state_with_others() -> None:
     run = RunRecord(None)
     run.collected([f"test_it.py::test_{i}" for i in range(5)], apart=[1, 3])
-    run.finished(GW0, TestIndex(0), passed(1.0, 2.0), 9.0)
-    run.finished(GW0, TestIndex(1), passed(2.0, 3.0), 9.0)
+    run.finished(GW0, TestIndex(0), 1.0, 2.0)
+    run.finished(GW0, TestIndex(1), 2.0, 3.0)
     run.died(GW0, TestIndex(3), Word.CRASHED, 1.0, 4.0)
-    run.finished(GW0, TestIndex(4), passed(5.0, 6.0), 9.0)
-    run.finished(GW0, TestIndex(6), passed(6.0, 7.0), 9.0)  # under --dist each: a copy of test 1
-    run.finished(GW0, TestIndex(7), passed(7.0, 8.0), 9.0)
+    run.finished(GW0, TestIndex(4), 5.0, 6.0)
+    run.finished(GW0, TestIndex(6), 6.0, 7.0)  # under --dist each: a copy of test 1
+    run.finished(GW0, TestIndex(7), 7.0, 8.0)
     assert [run.before(TestIndex(i)) for i in (0, 1, 3, 4, 6, 7)] == [(), (), (), (0,), (), (0, 4)]
     assert (run.preceding(TestIndex(4)), run.preceding(TestIndex(1))) == ((0, 2), ())
     assert run.companions() == [0, 2, 4]
@@ -86,9 +82,9 @@ def test_a_test_with_a_process_of_its_own_shares_no_state_with_others() -> None:
 
 def test_copies_under_dist_each_are_told_as_the_test_they_are_copies_of() -> None:
     run = make(2)
-    run.finished(GW1, TestIndex(2), passed(1.0, 2.0), 9.0)
-    run.reported(TestIndex(3), {"outcome": "failed", "start": 2.0, "stop": 3.0})
-    run.finished(GW1, TestIndex(3), None, 9.0)
+    run.finished(GW1, TestIndex(2), 1.0, 2.0)
+    run.reported(TestIndex(3), {"outcome": "failed"})
+    run.finished(GW1, TestIndex(3), 2.0, 3.0)
     (seen,) = run.failed()
     assert (seen.test, seen.before) == (1, (0,))
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.probes import Outcome, Probe, Word
-from pytest_procpar.core.survey import Alone, survey_alone, survey_order
+from pytest_procpar.core.survey import Alone, survey_alone, survey_order, survey_orders, together
 from tests.core.pollution import HEALTHY, NIO, Bench, Model, Suite, flags, ids, run
 from tests.core.test_search import MODELS
 
@@ -86,6 +86,27 @@ def test_after_a_crash_an_order_goes_on_in_a_fresh_process() -> None:
         (Word.PASSED, ids(2)),
     ]
     assert found[1].message == "crashed by 1"
+
+
+def test_several_orders_are_run_at_once_each_in_its_processes() -> None:
+    bench = Bench(Suite([HEALTHY, _CRASH, HEALTHY]))
+    found = run(survey_orders([ids(0, 1, 2), (), ids(2, 0)]), bench)
+    assert [(placed.test, placed.before) for placed in found] == [
+        (0, ()),
+        (1, ids(0)),
+        (2, ()),
+        (0, ids(2)),
+        (2, ()),
+    ]
+    assert sorted(together(found)) == [ids(0, 1), ids(2), ids(2, 0)]
+
+
+def test_what_there_is_no_time_for_is_left_out_of_several_orders() -> None:
+    search = survey_orders([ids(0, 1), ids(1, 0)])
+    next(search)
+    with pytest.raises(StopIteration) as end:
+        search.send([Outcome((), in_time=False), Outcome((Word.PASSED, Word.PASSED))])
+    assert [placed.order for placed in end.value.value] == [ids(1, 0)] * 2
 
 
 def test_an_order_that_cannot_be_run_is_left() -> None:

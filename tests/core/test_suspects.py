@@ -377,7 +377,8 @@ def test_tests_of_one_root_need_one_search(bad: bool) -> None:
     run(inquiry.steps(), bench)
 
     assert {finding.cause for finding in inquiry.findings()} == {ids(150)}
-    alone, search, each = 1, ceil(log2(300)) + 3 + REPEATS, 2 + 2 * REPEATS
+    # What is brittle has also been tried after the tests before it, before the search.
+    alone, search, each = 1 if bad else 2, ceil(log2(300)) + 3 + REPEATS, 2 + 2 * REPEATS
     assert len(bench.probes) <= count * (alone + each) + search + count
     assert bench.executed <= 300 + 3 * len(bench.probes)
 
@@ -460,8 +461,8 @@ def _plant(draw: Random, size: int, joint: int) -> tuple[Suite, dict[TestIndex, 
 
 def _expected(suite: Suite, seen: Run, suspect: Suspect, what: str, lanes: int) -> set[Kind]:
     """What may be said of a suspect, by what really makes it fail."""
-    if what == "flaky":
-        return {Kind.FLAKY, Kind.PLAIN}
+    if what == "flaky":  # what has passed in the run may not be seen to fail again
+        return {Kind.FLAKY, Kind.PLAIN, *([Kind.UNKNOWN] if suspect.word.good else [])}
     if what == "brittle" and suspect.word.bad:
         before = [t for t in seen.preceding(suspect.test) if suite.models[t].how is Word.FAILED]
         near = [t for t in before if t // 10 == suspect.test // 10]

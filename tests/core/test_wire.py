@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import enum
 import pickle
+import re
 import struct
+import tracemalloc
 import zlib
 from collections import OrderedDict, namedtuple
 from typing import Any
@@ -242,6 +244,109 @@ def test_a_shared_foreign_value_costs_no_time_however_often_it_is_reached() -> N
     carried(value)
 
 
+# --- what is too long -------------------------------------------------------------------------------
+
+PLENTY, MOST = 6400, 20_000
+
+
+def report(**values: object) -> list[object]:
+    """A batch with one message, as a report travels: what tests have made is in a dict."""
+    return [(2, 7, {"nodeid": "test_it.py::test", **values})]
+
+
+def test_texts_that_are_too_long_are_left_their_beginning_and_their_end() -> None:
+    encoder = Encoder(PLENTY, MOST)
+    text = "first" + "\N{SNOWMAN}" * 100_000 + "last"
+    sent = report(sections=[("Captured stdout call", text), ("Captured stderr call", "short")], longrepr=text)
+    ((_, _, data),) = carried(sent, encoder)
+    (_, cut_text), short = data["sections"]
+    assert short == ("Captured stderr call", "short")
+    assert cut_text == data["longrepr"]
+    assert cut_text.startswith("first\N{SNOWMAN}")
+    assert cut_text.endswith("\N{SNOWMAN}last")
+    assert re.search(r"\n\[pytest-procpar: \d+ of 100009 characters are left out here\]\n", cut_text)
+    assert not encoder.lost
+
+
+def test_nothing_is_cut_of_texts_that_are_long_only_together() -> None:
+    encoder = Encoder(PLENTY, MOST)
+    sections = [("out", "x" * PLENTY), ("err", "y" * PLENTY)]
+    sent = report(sections=sections, user_properties=[("a", b"z" * PLENTY)])
+    assert same(carried(sent, encoder), sent)
+    assert not encoder.lost
+
+
+def test_text_of_the_length_that_may_be_is_carried_whole() -> None:
+    text = "x" * PLENTY
+    assert carried(report(longrepr=text), Encoder(PLENTY, MOST)) == report(longrepr=text)
+    assert shortest(text + "x").startswith("x" * (PLENTY // 2) + "\n[pytest-procpar: 1 of 6401 characters")
+
+
+def shortest(text: str) -> str:
+    ((_, _, data),) = carried(report(longrepr=text), Encoder(PLENTY, MOST))
+    assert isinstance(data["longrepr"], str)
+    return data["longrepr"]
+
+
+@pytest.mark.parametrize(
+    ("value", "note"),
+    [
+        (b"x" * 2 * MOST, "a value of type bytes and length 40000"),
+        (bytearray(2 * MOST), "a value of type bytearray and length 40000"),
+        (list(range(2 * MOST)), "a value of type list and length 40000"),
+        ({str(i): i for i in range(MOST)}, "a value of type dict and length 20000"),
+    ],
+    ids=["bytes", "bytearray", "list", "dict"],
+)
+def test_what_cannot_be_cut_is_replaced_and_lost(value: object, note: str) -> None:
+    encoder = Encoder(PLENTY, MOST)
+    ((_, _, data),) = carried(report(user_properties=[("mine", value), ("other", 1)]), encoder)
+    kind = type(value).__name__
+    assert data["user_properties"][0][1].startswith(f"<{kind} of length ")
+    assert data["user_properties"][1] == ("other", 1)
+    assert data["nodeid"] == "test_it.py::test"
+    assert encoder.lost == [note]
+
+
+def test_many_long_texts_are_cut_further_until_they_can_be_carried() -> None:
+    encoder = Encoder(PLENTY, MOST)
+    sent = report(sections=[(f"section {i}", "x" * PLENTY) for i in range(40)])
+    ((_, _, data),) = carried(sent, encoder)
+    assert [name for name, _ in data["sections"]] == [f"section {i}" for i in range(40)]
+    assert all("characters are left out here" in text for _, text in data["sections"])
+
+
+def test_long_text_beside_a_value_that_is_lost_anyway_is_cut() -> None:
+    encoder = Encoder(PLENTY, MOST)
+    ((_, _, data),) = carried(report(longrepr="x" * 3 * MOST, mine=Color.RED), encoder)
+    assert "characters are left out here" in data["longrepr"]
+    assert data["mine"] == repr(Color.RED)
+    assert encoder.lost == [f"a value of type {__name__}.Color ('mine')"]
+
+
+def test_nodeids_are_never_cut() -> None:
+    ids = [f"test_it.py::test[{i}]" for i in range(MOST)]
+    encoder = Encoder(PLENTY, MOST)
+    with pytest.raises(WireError, match="a message of more than 20000 bytes cannot be carried"):
+        encoder.frame([(3, ids)])
+    assert carried(report(), encoder) == report()
+
+
+def test_values_of_any_kind_fit_or_are_refused() -> None:
+    @given(VALUES)
+    @settings(deadline=None)
+    def check(value: object) -> None:
+        try:
+            frame = Encoder(plenty=64, most=512).frame(value)
+        except WireError:
+            return
+        (body,) = Decoder().feed(frame)
+        assert len(body) <= 512
+        loads(body)
+
+    check()
+
+
 # --- streams ----------------------------------------------------------------------------------------
 
 FRAMES = st.lists(VALUES, max_size=4).map(lambda values: [Encoder().frame(value) for value in values])
@@ -385,7 +490,61 @@ def test_a_body_that_is_not_one_of_ours_is_refused(body: bytes) -> None:
         loads(body)
 
 
-@given(st.binary())
+def deep_key(depth: int) -> bytes:
+    """A set of one tuple, nested that deep."""
+    return b"\x80\x05\x8f(" + b")" + b"\x85" * depth + b"\x90."
+
+
+def wide_key(doublings: int) -> bytes:
+    """A set of one tuple of twice the same tuple of twice the same tuple..."""
+    twice = b"".join(b"\x94h%c\x86" % number for number in range(doublings))
+    return b"\x80\x05\x8f(" + b")" + twice + b"\x90."
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\x80\x05Nr\xff\xff\xff\x7f.",  # a memo of 2**31 slots
+        b"\x80\x05Np999999999999\n.",
+        b"\x80\x05N20r\xff\xff\xff\x7f.",
+        b"\x80\x05\x8f()2\x852\x86" + b"2\x86" * 60 + b"\x90.",
+        deep_key(50_000),
+        wide_key(60),
+        b"\x80\x05}" + wide_key(60)[4:-2] + b"Ns.",
+        b"\x80\x05\x96" + (1 << 60).to_bytes(8, "little") + b".",  # more bytes than there are
+        b"\x80\x05\x96" + (1 << 31).to_bytes(8, "little") + b".",
+        b"\x80\x05\x8e" + (1 << 40).to_bytes(8, "little") + b".",
+        b"\x80\x05\x8b" + (1 << 30).to_bytes(4, "little") + b".",
+    ],
+    ids=lambda body: repr(body[:12]),
+)
+def test_a_short_body_costs_little(body: bytes) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(WireError):
+            loads(body)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_000_000 + 600 * len(body)
+
+
+def test_keys_that_are_large_but_in_proportion_are_carried() -> None:
+    value = {(i, (i, (str(i), frozenset({(i, "rpq")})))): {(i,) * 20} for i in range(500)}
+    assert carried(value) == value
+    arrays = [bytearray(b"\x96" * i * 100) for i in range(50)]
+    assert carried(arrays) == arrays
+
+
+_PICKLED = st.sampled_from(
+    [bytes([op]) for op in b"NK(t)]}\x85\x86\x87\x8f\x90\x91\x94hsuae.rpq02\x8c\x96\x8e"]
+)
+
+
+@given(
+    st.binary()
+    | st.lists(_PICKLED | st.binary(max_size=3), max_size=60).map(lambda p: b"\x80\x05" + b"".join(p))
+)
 @settings(deadline=None)
 def test_loading_any_bytes_gives_a_value_or_a_wire_error(body: bytes) -> None:
     try:

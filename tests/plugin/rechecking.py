@@ -24,8 +24,11 @@ POLLUTED = """
 
 
 def rechecked(suite: Suite, *args: str) -> tuple[Finished, list[dict[str, Any]]]:
-    """Run a suite with a re-check of what fails, unless `args` say otherwise; the findings of the report."""
-    finished = suite.run("--recheck=failed", "--procpar-report=report.json", *args)
+    """Run a suite with a re-check of what fails, unless `args` say otherwise; the findings of the report.
+
+    It has the time that it needs on a busy machine.
+    """
+    finished = suite.run("--recheck=failed", "--recheck-budget=100", "--procpar-report=report.json", *args)
     report = json.loads((suite.path / "report.json").read_text())
     return finished, report["findings"]
 

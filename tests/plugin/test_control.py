@@ -304,6 +304,8 @@ def test_sigterm_ends_everything(suite: Suite) -> None:
     finished = running.finish()
     assert finished.ret != 0
     assert "SIGTERM" in finished.out
+    last = finished.out.splitlines()[-1]
+    assert f"{60 - 2 - finished.summary['passed']} not run in" in last  # two were interrupted
     assert_torn_down(finished)
     assert not suite.await_gone()
 

@@ -159,8 +159,10 @@ _AGAIN = """
         Cell(
             settings=("patch = subprocess, fork, _exit", "concurrency = multiprocessing"),
             options=("--cov-context=test",),
+            workers=("-n1",),
         ),
-        Cell("run", ("concurrency = multiprocessing", "parallel = true")),
+        Cell("run", ("concurrency = multiprocessing", "parallel = true"), workers=("-n1",)),
+        Cell(settings=("concurrency = multiprocessing",), workers=("-n1", "--start-method=spawn")),
     ],
     ids=str,
 )
@@ -170,7 +172,7 @@ def test_what_is_run_again_is_not_measured(suite: Suite, cell: Cell) -> None:
     write_project(suite, {"test_it": _AGAIN.replace("SPAWN", method)})
     plain = measure(suite, cell, ret=1)
     (suite.path / "again").unlink()
-    with_workers = measure(suite, cell, ["-n1", "-oprocpar_recheck=failed"], ret=1)
+    with_workers = measure(suite, cell, [*cell.workers, "-oprocpar_recheck=failed"], ret=1)
     assert "re-checking" in with_workers.out
     assert sorted(plain.facts ^ with_workers.facts) == []
     assert with_workers.err == plain.err
@@ -187,6 +189,7 @@ def test_what_is_run_again_is_not_measured(suite: Suite, cell: Cell) -> None:
         ("os.kill(os.getpid(), signal.SIGKILL)", Cell("run", ("dynamic_context = test_function",))),
         ("ctypes.string_at(0)", Cell(settings=("branch = true",), options=("--cov-context=test",))),
         ("ctypes.string_at(0)", Cell("run", ("parallel = true",))),
+        ("os._exit(3)", Cell(options=("--cov-context=test",), workers=("--start-method=spawn",))),
     ],
     ids=str,
 )
@@ -207,7 +210,7 @@ def test_a_crash_loses_nothing_of_the_tests_before(suite: Suite, death: str, cel
         },
     )
     plain = measure(suite, cell, ["-k", "not dies"], plain=True)
-    with_workers = measure(suite, cell, ["-n1", "-p", "no:faulthandler"], ret=1)
+    with_workers = measure(suite, cell, [*cell.workers, "-n1", "-p", "no:faulthandler"], ret=1)
     assert sorted(plain.facts - with_workers.facts) == []
     more = {fact for fact in with_workers.facts - plain.facts if not fact.startswith("lib/late.py")}
     assert not [fact for fact in more if "dies" not in fact and "test_it.py line 9" not in fact]

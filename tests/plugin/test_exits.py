@@ -309,7 +309,7 @@ def test_a_subprocess_that_was_started_before_the_fork_is_not_ended_by_a_worker(
             assert server.poll() == 0
             os.kill(server.pid, 0)
     """)
-    finished = suite.run("-n2")
+    finished = suite.run("-n2", "--start-method=fork")
     finished.assert_summary(passed=4)
     assert finished.facts("server", "alive") == [True]
     assert finished.facts("ended", "code") == [0]

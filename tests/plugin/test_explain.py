@@ -336,3 +336,18 @@ def test_a_test_that_pollutes_one_and_sets_the_state_of_another_is_explained_for
         for finding in findings
     }
     assert found == {"test_victim": ["test_it.BAD"], "test_brittle": ["test_it.GOOD"]}
+
+
+def test_a_value_of_parametrize_that_a_test_changes_is_proven(suite: Suite) -> None:
+    suite.tests("""
+        import pytest
+        @pytest.mark.parametrize("entries", [[], [1]])
+        def test_fills(entries):
+            entries.append(1)
+            assert len(entries) < 3
+    """)
+    _, findings = rechecked(suite, "-n1", "--recheck=all", "--recheck-explain", "--recheck-budget=300")
+    assert [(finding["kind"], name(finding["test"])) for finding in findings] == [
+        ("nio", "test_fills[entries1]")
+    ]
+    assert proven(findings) == {"test_it.test_fills.pytestmark[0].args[1][1]"}

@@ -326,7 +326,7 @@ def test_exit_handlers_run_in_the_process_that_made_them(suite: Suite) -> None:
             assert os.path.isdir(SHARED.name)
             note("folders", shared=SHARED.name, own=own.name)
     """)
-    finished = suite.run("-n2")
+    finished = suite.run("-n2", "--start-method=fork")
     finished.assert_summary(passed=4)
     exits = finished.notes("exit")
     assert all(note["of"] == note["pid"] for note in exits)

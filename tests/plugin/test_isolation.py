@@ -574,10 +574,10 @@ def test_a_wrong_number_of_tests_is_a_usage_error(suite: Suite, value: str) -> N
 
 def test_a_debugger_and_isolation_exclude_each_other(suite: Suite) -> None:
     suite.trivial(1)
-    finished = suite.run("--isolate", "--pdb")
-    assert finished.ret == 4
-    assert "--isolate" in finished.err
-    assert "--pdb" in finished.err
+    for option in ("--pdb", "--trace"):
+        finished = suite.run("--isolate", option)
+        assert finished.ret == 4
+        assert f"--isolate: a test in a process of its own cannot be debugged with {option}" in finished.err
 
 
 # --- marks -----------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from pytest_procpar import files
 from pytest_procpar.report import jsonfile
 from pytest_procpar.report.jsonreport import check_path
 from pytest_procpar.report.runlog import RunLog
@@ -708,6 +709,16 @@ def test_a_full_disk_hides_no_result(suite: Suite, how: list[str]) -> None:
     finished.stdout.fnmatch_lines([f"--procpar-report: {suite.path}/full.json is not written: {why}"])
 
 
+def test_a_report_into_a_stream_is_whole_and_no_line_is_lost(suite: Suite, how: list[str]) -> None:
+    suite.tests("def test(): print('printed')")
+    finished = suite.run(*how, *options("/dev/stdout"))
+    finished.assert_summary(passed=1)
+    start = finished.out.index('{\n"format"')
+    report, _ = json.JSONDecoder().raw_decode(finished.out, start)
+    assert [test["outcome"] for test in report["tests"]] == ["passed"]
+    assert finished.ret == 0
+
+
 @pytest.mark.parametrize("quiet", [["--no-summary"], []])
 def test_a_folder_that_cannot_be_made_again_is_told_and_hides_no_failure(
     suite: Suite, quiet: list[str]
@@ -788,7 +799,7 @@ def test_a_file_that_cannot_be_written_to_its_end_leaves_the_old_one(tmp_path: P
     path = tmp_path / "report.json"
     path.write_text("old")
     with files_no_larger_than(1000), pytest.raises(OSError, match="File too large"):
-        jsonfile.write(path, b"x" * 5000)
+        files.write(path, b"x" * 5000)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -796,7 +807,7 @@ def test_a_file_that_cannot_be_written_to_its_end_leaves_the_old_one(tmp_path: P
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     (tmp_path / "link.json").symlink_to("there/report.json")
-    jsonfile.write(tmp_path / "link.json", b"{}")
+    files.write(tmp_path / "link.json", b"{}")
     assert (tmp_path / "link.json").is_symlink()
     assert (tmp_path / "there/report.json").read_bytes() == b"{}"
 
@@ -804,7 +815,7 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
 def test_a_pipe_is_written_to(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     descriptor = os.open(tmp_path / "pipe", os.O_RDWR)
-    jsonfile.write(tmp_path / "pipe", b"{}")
+    files.write(tmp_path / "pipe", b"{}")
     assert os.read(descriptor, 100) == b"{}"
     os.close(descriptor)
 

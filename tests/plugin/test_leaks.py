@@ -762,7 +762,8 @@ def test_teardown_that_fails_by_itself_fails_by_that(run: Run) -> None:
     )
 
 
-def test_check_that_fails_itself_is_a_warning_and_fails_no_test(run: Run) -> None:
+@pytest.mark.parametrize("filtered", [[], ["-W", "error"]], ids=["", "errors"])
+def test_check_that_fails_itself_is_a_warning_and_fails_no_test(run: Run, filtered: list[str]) -> None:
     finished = run(
         """
         @pytest.fixture(scope="module", autouse=True)
@@ -778,13 +779,12 @@ def test_check_that_fails_itself_is_a_warning_and_fails_no_test(run: Run) -> Non
         """,
         "--leaks=fail",
         "--dist=loadgroup",
-        "-W",
-        "error",
+        *filtered,
     )
-    finished.assert_summary(passed=3, warnings=1)
-    assert finished.facts("warning", "text") == [
-        "--leaks: leaks cannot be looked for: TypeError(\"'int' object is not iterable\")"
-    ]
+    said = "--leaks: leaks cannot be looked for: TypeError(\"'int' object is not iterable\")"
+    finished.assert_summary(passed=3, **{"errors" if filtered else "warnings": 1})
+    assert finished.facts("warning", "text") == ([] if filtered else [said])
+    assert said in finished.out
 
 
 def test_check_is_not_misled_by_what_a_test_mocks(run: Run) -> None:

@@ -114,6 +114,17 @@ def test_auto_takes_the_number_from_the_environment(suite: Suite, monkeypatch: p
     assert created(suite.run("-nauto")) == 3
 
 
+def test_a_wrong_number_in_the_environment_is_a_warning_or_what_filters_make_of_it(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite.trivial(1)
+    monkeypatch.setenv("PYTEST_XDIST_AUTO_NUM_WORKERS", "many")
+    suite.run("-nauto").assert_summary(passed=1, warnings=1)
+    finished = suite.run("-nauto", "-W", "error")
+    assert finished.ret == pytest.ExitCode.USAGE_ERROR
+    assert "ERROR: ignoring PYTEST_XDIST_AUTO_NUM_WORKERS='many': expected a whole number" in finished.err
+
+
 def test_auto_asks_the_conftest(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
     suite.trivial(6)
     monkeypatch.setenv("PYTEST_XDIST_AUTO_NUM_WORKERS", "4")
@@ -242,11 +253,50 @@ def test_the_help_explains_the_options(suite: Suite) -> None:
         assert option in help_text
 
 
-def test_pdb_does_not_go_with_a_number_of_workers(suite: Suite) -> None:
+@pytest.mark.parametrize("option", ["--pdb", "--trace"])
+def test_a_debugger_does_not_go_with_a_number_of_workers(suite: Suite, option: str) -> None:
     suite.trivial(2)
-    finished = suite.run("-n2", "--pdb")
+    finished = suite.run("-n2", option)
     assert finished.ret == pytest.ExitCode.USAGE_ERROR
-    assert "--pdb is incompatible with distributing tests" in finished.err
+    assert f"{option} is incompatible with distributing tests" in finished.err
+
+
+def test_options_of_plugins_that_are_not_there_are_explained_where_tests_run_in_parallel(
+    suite: Suite,
+) -> None:
+    suite.trivial(1)
+    options = ["--reruns=2", "--shard-id", "1", "--shard=1/2", "--frobnicate"]
+    finished = suite.run("-n2", *options)
+    assert finished.ret == pytest.ExitCode.USAGE_ERROR
+    assert "unrecognized arguments: --reruns=2 --shard-id --shard=1/2 --frobnicate" in finished.err
+    assert "  --reruns: an option of pytest-rerunfailures, which is not installed, or not" in finished.err
+    assert "  --shard-id: an option of pytest-shard, which is not installed, or not" in finished.err
+    assert "  --shard: no option of pytest" in finished.err
+    assert "--frobnicate:" not in finished.err
+    assert "pytest-shard" not in suite.run(*options).err
+    # What a conftest adds is known.
+    suite.conftest(
+        "def pytest_addoption(parser): parser.addoption('--reruns'), parser.addoption('--shard-id')"
+    )
+    told = suite.run("-n2", *options[:3], "--frobnicate").err.partition("inifile")[0]
+    assert "unrecognized arguments: --frobnicate" in told
+    assert "pytest-" not in told
+    suite.run("-n2", *options[:3]).assert_summary(passed=1)
+
+
+def test_a_hang_timeout_without_workers_is_said_to_do_nothing(suite: Suite) -> None:
+    suite.trivial(1)
+    said = "procpar: --hang-timeout does nothing without workers"
+    assert said in suite.run("--hang-timeout=9").out
+    assert said in suite.run("--hang-timeout=9", "-n0").out
+    assert said not in suite.run("--hang-timeout=9", "-n1").out
+
+
+def test_a_path_after_bare_leaks_is_told_from_its_value(suite: Suite) -> None:
+    suite.trivial(1)
+    finished = suite.run("--leaks", "test_it.py")
+    assert finished.ret == pytest.ExitCode.USAGE_ERROR
+    assert "give report or fail; before a path, write --leaks=report test_it.py" in finished.err
 
 
 def test_pdb_turns_auto_off(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from tests.conftest import Suite
 
 
@@ -56,6 +58,55 @@ def test_reporter_of_pytest_sugar_learns_how_many_tests_there_are(suite: Suite) 
     suite.conftest(SUGAR)
     suite.trivial(7)
     suite.run("-n2").stdout.fnmatch_lines(["reporter was told of 7"])
+
+
+#: As teamcity-messages 1.33: it writes to the stream that was standard output when it was configured.
+TEAMCITY = """
+    import sys
+    import types
+
+    module = types.ModuleType("teamcity.pytest_plugin")
+
+
+    class Messages:
+        def __init__(self):
+            self.output = sys.stdout.buffer
+
+        def testCount(self, count):
+            self.say(f"tests: {count}")
+
+        def say(self, text):
+            self.output.write(f"\\n##{text}\\n".encode())
+            self.output.flush()
+
+
+    class Reporting:
+        def __init__(self):
+            self.teamcity = Messages()
+
+        def pytest_collection_finish(self, session):
+            self.teamcity.testCount(len(session.items))
+
+        def pytest_runtest_logreport(self, report):
+            if report.when == "call":
+                self.teamcity.say(f"{report.outcome}: {report.nodeid}")
+
+
+    Reporting.__module__ = "teamcity.pytest_plugin"
+
+
+    def pytest_configure(config):
+        config._teamcityReporting = Reporting()
+        config.pluginmanager.register(config._teamcityReporting)
+"""
+
+
+@pytest.mark.parametrize("options", [["--start-method=fork"], ["--start-method=spawn"], ["-s"]], ids=str)
+def test_teamcity_is_told_of_everything_once(suite: Suite, options: list[str]) -> None:
+    suite.conftest(TEAMCITY)
+    suite.trivial(3)
+    told = [line for line in suite.run("-n2", *options).stdout.lines if line.startswith("##")]
+    assert sorted(told) == [*(f"##passed: test_it.py::test[{i}]" for i in range(3)), "##tests: 3"]
 
 
 def test_reporter_that_has_changed_costs_a_warning(suite: Suite) -> None:

@@ -89,7 +89,7 @@ def test_what_crashes_alone_is_said_to(suite: Suite) -> None:
     """)
     finished, findings = rechecked(suite, "-n1")
     assert told(findings) == {}
-    assert "crashes alone and in company: test_it.py::test_crash" in section(finished)
+    assert "crashes on its own too: test_it.py::test_crash" in section(finished)
 
 
 def test_what_hangs_after_another_test_is_its_victim(suite: Suite) -> None:
@@ -126,7 +126,7 @@ def test_a_plain_failure_stays_one(suite: Suite) -> None:
     finished, findings = rechecked(suite, "-n1")
     assert told(findings) == {}
     assert [finding["kind"] for finding in findings] == ["plain"]
-    assert section(finished) == ["fails alone and in company: test_it.py::test_fails"]
+    assert section(finished) == ["fails on its own too: test_it.py::test_fails"]
 
 
 def test_a_test_that_passes_every_other_time_is_flaky_and_blames_nobody(suite: Suite) -> None:
@@ -440,10 +440,13 @@ def test_tests_beyond_the_limit_are_named(suite: Suite) -> None:
         import pytest
         @pytest.mark.parametrize("i", range(4))
         def test(i): assert False
+        def test_b(): assert False
+        def test_c(): assert False
+        def test_d(): assert False
     """)
     finished, findings = rechecked(suite, "-n1", "--recheck-tests=2")
-    assert len(findings) == 2
-    assert "test_it.py::test[2], test_it.py::test[3]" in section(finished)[-1]
+    assert {name(finding["test"]) for finding in findings} == {*(f"test[{i}]" for i in range(4)), "test_b"}
+    assert "test_it.py::test_c, test_it.py::test_d" in section(finished)[-1]
 
 
 def test_when_the_time_is_over_it_is_said_where_it_stood(suite: Suite) -> None:
@@ -452,10 +455,10 @@ def test_when_the_time_is_over_it_is_said_where_it_stood(suite: Suite) -> None:
         STATE = []
         def test_polluter():
             STATE.append(1)
-            time.sleep(0.7)
+            time.sleep(5)
         def test_victim(): assert not STATE
     """)
-    finished, findings = rechecked(suite, "-n1", "--recheck-budget=0.5")
+    finished, findings = rechecked(suite, "-n1", "--recheck-budget=3")
     assert told(findings) == {}
     assert [finding["kind"] for finding in findings] == ["unknown"]
     assert findings[0]["note"].startswith("the time was over")
@@ -463,17 +466,87 @@ def test_when_the_time_is_over_it_is_said_where_it_stood(suite: Suite) -> None:
 
 
 def test_what_would_take_longer_than_there_is_time_is_not_begun(suite: Suite) -> None:
-    suite.tests("""
+    suite.file(
+        "test_a.py",
+        """
         import time
         from recorder import note
         def test_long():
             note("ran", test="long")
-            time.sleep(3)
+            time.sleep(5)
+        """,
+    )
+    suite.file("test_b.py", "def test_fails(): assert False")
+    finished, findings = rechecked(suite, "-n2", "--dist=loadfile", "--recheck-budget=3")
+    assert finished.ran == {"long": 1}
+    assert [finding["kind"] for finding in findings] == ["fails-alone"]
+    (line,) = section(finished)
+    assert line.startswith("fails on its own too (not tried after 1 test before it: --recheck-budget=")
+
+
+def test_what_has_failed_in_one_process_after_all_others_is_run_after_none_of_them_again(
+    suite: Suite,
+) -> None:
+    suite.tests("""
+        from recorder import note
+        def test_before(): note("ran", test="before")
         def test_fails(): assert False
     """)
-    finished, findings = rechecked(suite, "-n1", "--recheck-budget=1.5")
-    assert finished.ran == {"long": 1}
-    assert [finding["kind"] for finding in findings] == ["unknown"]
+    finished, findings = rechecked(suite, "-n1")
+    assert finished.ran == {"before": 1}
+    assert [finding["kind"] for finding in findings] == ["plain"]
+
+
+def test_errors_of_one_fixture_are_one_root_of_which_one_is_tried(suite: Suite) -> None:
+    suite.tests("""
+        import pytest
+        from recorder import note
+        @pytest.fixture
+        def db():
+            note("ran", test="db")
+            raise ConnectionError("cannot connect")
+        @pytest.mark.parametrize("i", range(30))
+        def test_query(db, i): pass
+    """)
+    finished, findings = rechecked(suite, "-n2")
+    assert {finding["kind"] for finding in findings} == {"plain"}
+    assert finished.ran["db"] < 3 * 30
+    assert section(finished)[:2] == [
+        "30 failures, 1 root",
+        "30 tests fail in the fixture `db`: ConnectionError: cannot connect",
+    ]
+
+
+def test_a_test_that_hangs_leaves_no_other_unsettled(suite: Suite) -> None:
+    suite.make_barrier()
+    suite.tests("""
+        from recorder import block
+        STATE = []
+        def test_hangs(): block()
+        def test_polluter(): STATE.append(1)
+        def test_victim(): assert not STATE
+        def test_fails(): assert False
+    """)
+    finished, findings = rechecked(suite, "-n1", "--hang-timeout=1")
+    assert told(findings) == {"test_victim": ("victim", ["test_polluter"])}
+    kinds = {name(finding["test"]): finding["kind"] for finding in findings}
+    assert (kinds["test_hangs"], kinds["test_fails"]) == ("plain", "plain")
+    assert "hangs on its own too: test_it.py::test_hangs" in section(finished)
+
+
+def test_what_failed_once_and_never_again_is_told_so(suite: Suite) -> None:
+    suite.tests("""
+        from pathlib import Path
+        def test_before(): pass
+        def test_once():
+            file = Path("once")
+            again = file.exists()
+            file.touch()
+            assert again
+    """)
+    finished, findings = rechecked(suite, "-n1")
+    assert told(findings) == {"test_once": ("flaky", [])}
+    assert any(line.startswith("    failed once, and not again in ") for line in section(finished))
 
 
 def test_after_the_failure_that_x_waits_for_there_is_a_recheck(suite: Suite) -> None:

@@ -242,7 +242,7 @@ def test_after_errors_of_the_collection_nothing_is_rechecked(suite: Suite) -> No
 
 def test_the_line_of_progress_has_its_end_before_the_recheck_is_told_of(suite: Suite) -> None:
     suite.tests(POLLUTED)
-    finished = suite.run("-n1", "--recheck=failed")
+    finished = suite.run("-n1", "--recheck=failed", "--tb=no")
     lines = [line for line in finished.out.splitlines() if line]
     (at,) = [at for at, line in enumerate(lines) if line.startswith("re-checking 1 failed test")]
     assert lines[at - 1].startswith("...F ")
@@ -299,7 +299,8 @@ def test_descriptors_are_closed(suite: Suite) -> None:
         import os
         from recorder import note
         def pytest_sessionfinish(session):
-            note("open", count=len(os.listdir("/proc/self/fd")))
+            found = [os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")]
+            note("open", count=sum(".so" not in path for path in found))  # libffi keeps itself open
     """)
     suite.tests(MIXED)
     counts = []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
+import stat
 from typing import Any
 
 import pytest
@@ -147,7 +149,10 @@ def test_with_names_that_a_shell_would_misread(suite: Suite, names: list[str]) -
         "--junitxml=theirs.xml --procpar-report=theirs.json",
     ],
 )
-def test_with_options_in_the_configuration(suite: Suite, addopts: str) -> None:
+def test_with_options_in_the_configuration(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch, addopts: str
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(suite.path))  # where a command's file stays if there is no cache
     suite.file("pytest.ini", f"[pytest]\naddopts = {addopts}")
     suite.tests("""
         STATE = []
@@ -282,8 +287,21 @@ def test_options_that_matter_are_kept_and_others_are_not(suite: Suite) -> None:
 # --- when names do not force the order --------------------------------------------------------------
 
 
-@pytest.mark.parametrize("cached", [True, False])
-def test_of_tests_that_a_conftest_reverses(suite: Suite, cached: bool) -> None:
+@pytest.mark.parametrize("cache", ["there", "none", "in the way"])
+def test_of_tests_that_a_conftest_reverses(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory, cache: str
+) -> None:
+    shared = tmp_path_factory.mktemp("shared")
+    monkeypatch.setenv("TMPDIR", str(shared))
+    (shared / "precious").write_text("precious")
+    # What somebody puts there who knows how such files were once called.
+    trap = shared / f"procpar-{getpass.getuser()}"
+    trap.mkdir()
+    for number in range(3):
+        os.mkfifo(trap / f"victim-{number}-fails.json")
+        (trap / f"victim-{number}-passes.json").symlink_to(shared / "precious")
+    if cache == "in the way":  # as in a read-only project
+        suite.file(".pytest_cache", "no folder")
     suite.conftest("def pytest_collection_modifyitems(items): items.reverse()")
     suite.tests("""
         STATE = []
@@ -291,9 +309,29 @@ def test_of_tests_that_a_conftest_reverses(suite: Suite, cached: bool) -> None:
         def test_between(): pass
         def test_polluter(): STATE.append(1)
     """)
-    _, findings = rechecked(suite, "-n1", *([] if cached else ["-p", "no:cacheprovider"]))
+    _, findings = rechecked(suite, "-n1", *(["-p", "no:cacheprovider"] if cache == "none" else []))
     assert told(findings) == {"test_victim": ("victim", ["test_polluter"])}
     try_all(suite, findings, "victim")
+    assert (shared / "precious").read_text() == "precious"
+    kept = [path for path in shared.iterdir() if path.name.startswith("procpar") and path != trap]
+    assert len(kept) == (0 if cache == "there" else 1)
+    for folder in kept:  # for nobody else to read or to choose
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_of_two_runs_with_one_cache(suite: Suite) -> None:
+    suite.conftest("def pytest_collection_modifyitems(items): items.reverse()")
+    text = """
+        STATE = []
+        def test_victim(): assert not STATE
+        def test_{}(): STATE.append(1)
+    """
+    suite.tests(text.format("polluter"))
+    _, first = rechecked(suite, "-n1")
+    suite.tests(text.format("other_polluter"))
+    rechecked(suite, "-n1")
+    suite.tests(text.format("polluter"))
+    try_all(suite, first, "victim")
 
 
 def test_of_tests_that_a_scope_reorders(suite: Suite) -> None:

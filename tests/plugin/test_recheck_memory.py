@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.conftest import Finished, Suite
-from tests.plugin.rechecking import rechecked, told
+from tests.plugin.rechecking import POLLUTED, rechecked, told
 
 #: Tests that rewrite what they share with check-points, which take 16 MiB each then.
 HEAVY = """
@@ -110,3 +110,17 @@ def test_fixtures_of_what_runs_beside_a_suspect_are_torn_down(suite: Suite) -> N
     assert [finding["kind"] for finding in findings] == ["flaky"]
     assert "beside others" in [tally["under"] for tally in findings[0]["tallies"]]
     assert not_torn_down(finished) == set()
+
+
+def test_what_the_kernel_kills_elsewhere_on_the_machine_ends_nothing(suite: Suite) -> None:
+    suite.conftest("""
+        from itertools import count
+        from pytest_procpar.process import memory
+
+        kills, everywhere = memory._kills, count()
+        memory._kills = lambda file: next(everywhere) if file.name == "vmstat" else kills(file)
+    """)
+    suite.tests(f"{POLLUTED}    def test_exits(): __import__('os')._exit(3)\n")
+    finished, findings = rechecked(suite, "-n1", "--recheck-budget=200")
+    assert told(findings) == {"test_victim": ("victim", ["test_polluter"])}
+    finished.stdout.no_fnmatch_line("*was exhausted*")

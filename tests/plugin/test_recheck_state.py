@@ -333,7 +333,7 @@ def test_a_predecessor_that_crashes_alone_is_no_obstacle(suite: Suite) -> None:
     """)
     finished, findings = rechecked(suite, "-n1", "--recheck=all")
     assert told(findings)["test_brittle"] == ("brittle", ["test_setter"])
-    assert "crashes alone and in company: test_it.py::test_crash" in section(finished)
+    assert "crashes on its own too: test_it.py::test_crash" in section(finished)
 
 
 def test_what_hangs_alone_is_said_to(suite: Suite) -> None:
@@ -345,7 +345,7 @@ def test_what_hangs_alone_is_said_to(suite: Suite) -> None:
     """)
     finished, findings = rechecked(suite, "-n1", "--hang-timeout=0.5", "--recheck-budget=200")
     assert told(findings) == {}
-    assert section(finished) == ["hangs alone and in company: test_it.py::test_hangs"]
+    assert section(finished) == ["hangs on its own too: test_it.py::test_hangs"]
 
 
 def test_tests_that_end_their_process_are_reported_by_what_they_do_alone(suite: Suite) -> None:

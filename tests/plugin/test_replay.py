@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_procpar.replayfile import read_replay, write_replay
+from pytest_procpar.replayfile import read_replay
+from pytest_procpar.replaykept import ReplayFiles, replay_of
 from tests.conftest import Finished, Suite
 
 #: Each test fails if another than the one before it in collected order ran just before it in its process.
@@ -486,17 +488,58 @@ _NODEIDS = st.lists(st.text(min_size=1), min_size=1, max_size=5)
 def test_what_is_written_is_read_again(
     tmp_path_factory: pytest.TempPathFactory, written: list[tuple[str | None, list[str]]]
 ) -> None:
-    path = tmp_path_factory.getbasetemp() / "made" / "for" / "it.json"
-    write_replay(path, written)
+    path = tmp_path_factory.getbasetemp() / "it.json"
+    path.write_bytes(replay_of(written))
     read = read_replay(str(path)).sequences
     assert [[nodeid for nodeid, _ in tests] for tests in read] == [tests for _, tests in written]
+
+
+def test_the_latest_files_are_kept_and_files_of_others_are_not_touched(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "someone-elses.json").touch()
+    kept = ReplayFiles(lambda: tmp_path)
+    paths = [kept.write("victim-1-fails", str(number).encode()) for number in range(101)]
+    assert paths[-1] == ReplayFiles(lambda: tmp_path).write("victim-1-fails", b"100")
+    assert sum(path.exists() for path in paths) == 100
+    assert paths[-1].read_bytes() == b"100"
+    assert (tmp_path / "someone-elses.json").exists()
+
+
+def test_a_file_that_can_be_kept_nowhere_is_an_error_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_folder() -> Path:
+        raise PermissionError
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    with pytest.raises(FileNotFoundError):
+        ReplayFiles(no_folder).write("victim-1-fails", b"")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    files = ReplayFiles(no_folder)
+    folder = files.write("victim-1-fails", b"").parent
+    assert folder.parent == tmp_path
+    files.remove_private()
+    assert not folder.exists()
 
 
 def test_a_home_folder_and_variables_are_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("FOLDER", "reports")
-    write_replay(tmp_path / "reports" / "r.json", [(None, ["a::b"])])
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports" / "r.json").write_bytes(replay_of([(None, ["a::b"])]))
     assert read_replay("~/$FOLDER/r.json").sequences == [[("a::b", 0)]]
+
+
+def test_a_file_that_can_be_read_once_is_enough_for_all_workers(suite: Suite) -> None:
+    suite.trivial(3)
+    os.mkfifo(suite.path / "pipe")
+    running = suite.start("--replay=pipe", "--start-method=spawn")
+    with open(suite.path / "pipe", "wb") as pipe:
+        pipe.write(replay_of([("gw0", [name(2), name(0)]), ("gw1", [name(1)])]))
+    finished = running.finish()
+    finished.assert_summary(passed=3)
+    assert by_worker(finished) == {"gw0": [2, 0], "gw1": [1]}
 
 
 def test_another_plugins_option_of_that_name_is_left_alone(suite: Suite) -> None:

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from tests.conftest import Finished, Suite
+from tests.plugin.rechecking import section
 
 METHODS = ("fork", "fork-early", "spawn")
 OTHERS = ("fork-early", "spawn")
@@ -67,6 +68,25 @@ def test_outcomes_are_those_of_plain_pytest(suite: Suite, method: str) -> None:
     assert finished.outcomes == plain.outcomes
     assert finished.ret == plain.ret
     assert said_method(finished) is None
+
+
+@pytest.mark.parametrize(
+    ("method", "folder"), [*((method, "x" * 150) for method in METHODS), ("fork", "missing")]
+)
+def test_temporary_folder_is_of_no_account(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch, method: str, folder: str
+) -> None:
+    if folder != "missing":
+        (suite.path / folder).mkdir()
+    monkeypatch.setenv("TMPDIR", str(suite.path / folder))
+    suite.tests("def test_passes(tmp_path): pass\ndef test_fails(tmp_path): assert 0")
+    suite.give_basetemp = False
+    finished = suite.run("-n2", f"--start-method={method}", "--recheck=failed")
+    finished.assert_summary(passed=1, failed=1)
+    assert finished.ret == pytest.ExitCode.TESTS_FAILED
+    assert not finished.err
+    left = list(suite.path.glob(f"{folder}/procpar-*"))
+    assert left == []
 
 
 @each_method
@@ -696,9 +716,7 @@ def test_socket_of_a_test_module(suite: Suite) -> None:
     finished = suite.run("-n2", "--dist=each")
     finished.assert_summary(passed=2)
     assert len(set(finished.facts("port", "number"))) == 2
-    is_unusual(
-        finished, "fork-early", "a socket was opened: bound to ('127.0.0.1', ", "held by module test_it"
-    )
+    is_unusual(finished, "fork-early", "a socket was opened: bound to ('127.0.0.1', ", "held by test_it.")
 
 
 @pytest.mark.parametrize(("place", "method"), [("conftest.py", "spawn"), ("test_it.py", "fork-early")])
@@ -800,3 +818,251 @@ def test_wrong_method_is_a_usage_error(suite: Suite) -> None:
         "procpar_start_method (ini option): invalid value 'forkserver': give one of auto, fork"
         in finished.err
     )
+
+
+# --- configurations that are seldom met --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("option", ["--start-method=fork", "--start-method=spawn", "--isolate"])
+def test_basetemp_that_cannot_be_made_is_an_error_of_who_wants_it(suite: Suite, option: str) -> None:
+    suite.give_basetemp = False
+    suite.tests("def test_wants_it(tmp_path): pass\ndef test_fine(): pass")
+    where = f"--basetemp={suite.path / 'missing' / 'folder'}"
+    plain = suite.run("-p", "no:procpar", where)
+    finished = suite.run("-n2", option, where)
+    assert finished.outcomes == plain.outcomes
+    assert finished.ret == plain.ret == pytest.ExitCode.TESTS_FAILED
+    assert not (suite.path / "missing").exists()
+
+
+@pytest.mark.parametrize("is_given", [True, False], ids=["given", "usual"])
+def test_what_fails_without_its_basetemp_does_so_when_it_is_run_again(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch, is_given: bool
+) -> None:
+    suite.give_basetemp = False
+    suite.tests("def test_wants_it(tmp_path): pass\ndef test_fine(): pass")
+    suite.file("occupied", "")
+    monkeypatch.setenv("PYTEST_DEBUG_TEMPROOT", str(suite.path / "occupied"))
+    base = [f"--basetemp={suite.path / 'missing' / 'folder'}"] if is_given else []
+    finished = suite.run("-n2", "--recheck=failed", *base)
+    assert section(finished) == ["fails on its own too: test_it.py::test_wants_it"]
+
+
+#: pytest's own plugins that a run can do without.
+BUILTIN = [
+    "assertion",
+    "cacheprovider",
+    "capture",
+    "debugging",
+    "doctest",
+    "faulthandler",
+    "junitxml",
+    "legacypath",
+    "logging",
+    "monkeypatch",
+    "pastebin",
+    "recwarn",
+    "setuponly",
+    "setupplan",
+    "skipping",
+    "stepwise",
+    "subtests",
+    "threadexception",
+    "tmpdir",
+    "unittest",
+    "unraisableexception",
+    "warnings",
+]
+
+
+@pytest.mark.parametrize(
+    ("method", "blocked"), [("fork", BUILTIN), ("spawn", BUILTIN), ("fork-early", ["capture"])], ids=str
+)
+def test_builtin_plugins_can_be_blocked(suite: Suite, method: str, blocked: list[str]) -> None:
+    suite.tests(OUTCOMES)
+    suite.give_basetemp = False
+    options = [word for name in blocked for word in ("-p", f"no:{name}")]
+    plain = suite.run("-p", "no:procpar", *options)
+    finished = suite.run("-n2", f"--start-method={method}", *options)
+    assert finished.outcomes == plain.outcomes
+    assert finished.ret == plain.ret == pytest.ExitCode.TESTS_FAILED
+
+
+def test_blocked_plugin_that_carries_reports_is_a_usage_error(suite: Suite) -> None:
+    suite.tests("def test(): pass")
+    finished = suite.run("-n2", "-p", "no:reports")
+    assert finished.ret == pytest.ExitCode.USAGE_ERROR
+    assert "-p no:reports" in finished.err
+
+
+# --- who has replaced what we need -------------------------------------------------------------------
+
+#: What gevent and eventlet do before our processes are made: they replace, for good, what waits, here by what
+#: refuses to, and what closes a descriptor, here by what never does for a socket.
+REPLACED = """
+    import os, select, stat, sys
+    really_close, really_wait = os.close, os.waitpid
+    def close_later(fd):
+        if not stat.S_ISSOCK(os.fstat(fd).st_mode): really_close(fd)
+    def refuse(*args, **kwargs):
+        if sys._getframe(1).f_globals["__name__"] == "subprocess": return really_wait(*args)
+        raise RuntimeError("this waits for greenlets")
+    for name in ("fork", "wait", "wait4", "waitid", "waitpid", "posix_spawn"):
+        setattr(os, name, refuse)
+    os.close = close_later
+    del select.poll
+"""
+
+
+@each_method
+def test_functions_that_a_conftest_has_replaced_are_not_used(suite: Suite, method: str) -> None:
+    suite.conftest(REPLACED)
+    suite.tests("""
+        import pytest
+        @pytest.mark.parametrize("i", range(4))
+        def test(i): assert i != 2
+        @pytest.mark.isolated
+        def test_alone(): pass
+    """)
+    finished = suite.run("-n2", f"--start-method={method}", "--recheck=failed")
+    finished.assert_summary(passed=4, failed=1)
+    assert finished.ret == pytest.ExitCode.TESTS_FAILED
+    finished.stdout.fnmatch_lines(["fails on its own too: test_it.py::test?2?"])
+
+
+REAPING = {
+    "by a handler": """
+        import os, signal
+        def reap(*args):
+            try:
+                while os.waitpid(-1, os.WNOHANG)[0]: pass
+            except ChildProcessError: pass
+        signal.signal(signal.SIGCHLD, reap)
+    """,
+    "by the kernel": """
+        import signal
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    """,
+}
+
+
+@pytest.mark.parametrize(
+    ("option", "who"),
+    [
+        ("--start-method=fork", "by a handler"),
+        ("--start-method=fork-early", "by the kernel"),
+        ("--start-method=spawn", "by a handler"),
+        ("--isolate", "by a handler"),
+    ],
+)
+def test_children_that_others_wait_for_end_as_they_end(suite: Suite, option: str, who: str) -> None:
+    suite.conftest(REAPING[who])
+    suite.tests("""
+        import os, signal, pytest
+        from recorder import note
+        HANDLER = signal.getsignal(signal.SIGCHLD)
+
+        @pytest.mark.parametrize("i", range(3))
+        def test(i):
+            assert HANDLER is not signal.SIG_DFL and signal.getsignal(signal.SIGCHLD) == HANDLER
+            if i == 1:
+                os.kill(os.getpid(), signal.SIGSEGV)
+    """)
+    finished = suite.run("-n2", option, "--recheck=failed")
+    finished.assert_summary(passed=2, failed=1)
+    assert finished.ret == pytest.ExitCode.TESTS_FAILED
+    finished.stdout.fnmatch_lines(["*killed by SIGSEGV*"])
+
+
+# --- threads ------------------------------------------------------------------------------------------
+
+WAITING_THREAD = """
+    import threading
+
+    begun = threading.Event()
+    threading.Thread(target=begun.wait, name="waiter", daemon=True).start()
+"""
+
+since_python_warns = pytest.mark.skipif(sys.version_info < (3, 12), reason="Python does not warn there")
+
+
+@since_python_warns
+@pytest.mark.parametrize("where", ["conftest", "module"])
+def test_a_pinned_fork_with_threads_warns_of_them(suite: Suite, where: str) -> None:
+    suite.trivial(2)
+    if where == "conftest":
+        suite.conftest(WAITING_THREAD)
+    else:
+        suite.tests(WAITING_THREAD + "\n    def test(): pass\n")
+    finished = suite.run("-n2", "--start-method=fork")
+    assert finished.summary["warnings"] == 1
+    assert "DeprecationWarning: This process (pid=" in finished.out
+    assert "thread 'waiter' is running" in finished.out
+
+
+@since_python_warns
+def test_that_warning_is_an_error_of_the_run_if_it_is_to_be_one(suite: Suite) -> None:
+    suite.tests(WAITING_THREAD + "\n    def test(): pass\n")
+    finished = suite.run("-n2", "--start-method=fork", "-W", "error")
+    finished.assert_summary(passed=1, errors=1)
+    assert finished.ret == pytest.ExitCode.TESTS_FAILED
+    assert "thread 'waiter' is running" in finished.out
+
+
+@since_python_warns
+@pytest.mark.parametrize("method", ["auto", "fork", "spawn"])
+def test_what_is_vouched_for_warns_of_nothing(suite: Suite, method: str) -> None:
+    suite.tests(WAITING_THREAD + "\n    def test(): pass\n")
+    vouched = ["-o", "procpar_fork_safe=recorder.py\nwaiter"]
+    finished = suite.run("-n2", f"--start-method={method}", "-W", "error", *vouched)
+    finished.assert_summary(passed=1)
+    assert "multi-threaded" not in finished.out + finished.err
+
+
+@since_python_warns
+def test_a_development_mode_says_no_more(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONDEVMODE", "1")
+    suite.tests(WAITING_THREAD + "\n    def test(): pass\n")
+    finished = suite.run("-n2", "--start-method=fork")
+    assert (finished.out + finished.err).count("is multi-threaded") == 1
+
+
+@since_python_warns
+def test_tests_that_fork_are_warned_as_ever(suite: Suite) -> None:
+    suite.tests("""
+        import os
+        import threading
+
+        def test():
+            end = threading.Event()
+            thread = threading.Thread(target=end.wait)
+            thread.start()
+            pid = os.fork()
+            if pid == 0:
+                os._exit(0)
+            os.waitpid(pid, 0)
+            end.set()
+            thread.join()
+    """)
+    finished = suite.run("-n1")
+    finished.assert_summary(passed=1, warnings=1)
+
+
+# --- words --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("quiet", ["-q", "-qq"])
+def test_the_reason_is_told_however_quiet_the_run_is(suite: Suite, quiet: str) -> None:
+    suite.conftest("import os\nos.environ.get('PYTEST_XDIST_WORKER')")
+    suite.trivial(2)
+    finished = suite.run("-n2", quiet)
+    is_unusual(finished, "spawn", "conftest.py:2")
+    assert finished.ret == 0
+
+
+def test_a_run_that_only_collects_says_nothing_of_it(suite: Suite) -> None:
+    suite.conftest("import os\nos.environ.get('PYTEST_XDIST_WORKER')")
+    suite.trivial(2)
+    plain, finished = suite.run("-q", "--collect-only"), suite.run("-q", "--collect-only", "-n2")
+    assert finished.stdout.lines[:3] == plain.stdout.lines[:3]
+    assert "procpar" not in finished.out

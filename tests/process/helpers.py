@@ -7,6 +7,7 @@ import select
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
@@ -55,10 +56,17 @@ def ready(stream: Any, events: int = select.POLLIN, *, timeout: float | None = N
     return bool(poll.poll(timeout))
 
 
+def fork() -> int:
+    """`os.fork`, without its warning about threads: raised as an error, since 3.15, it hides the child."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
+
+
 @contextmanager
 def child(body: Callable[[], object], *, expect: int | None = 0) -> Iterator[int]:
     """The pid of a forked child that runs `body`; at the end it must be gone, with that wait status."""
-    pid = os.fork()
+    pid = fork()
     if pid == 0:
         status = 1
         try:

@@ -21,8 +21,8 @@ GW0, GW1, GW9 = WorkerId(0), WorkerId(1), WorkerId(9)
 def has_pidfd(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Whether the system tells when a child is dead."""
     if not request.param:
-        monkeypatch.delattr(os, "pidfd_open", raising=False)
-    return hasattr(os, "pidfd_open")
+        monkeypatch.setattr(module, "open_pidfd", lambda pid: None)
+    return request.param and hasattr(os, "pidfd_open")
 
 
 def is_dead(pid: int) -> None:

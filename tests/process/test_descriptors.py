@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -12,12 +13,14 @@ import pytest
 
 from pytest_procpar.core.messages import Fork, Quit, Ready, ToServer
 from pytest_procpar.core.model import TestIndex, WorkerId
-from pytest_procpar.process.system import adopt_socket
+from pytest_procpar.process.system import Socket, adopt_socket
 from pytest_procpar.process.transport import Link
 from tests.process.helpers import BEYOND_THE_BUFFER, Gate, child, hear, process, push, setup, streams, worker
 
+SOFT, HARD = resource.getrlimit(resource.RLIMIT_NOFILE)
 
-def say(sock: socket.socket, text: bytes) -> None:
+
+def say(sock: Socket, text: bytes) -> None:
     with sock:
         sock.sendall(text)
 
@@ -111,6 +114,60 @@ def test_stream_is_closed_in_a_program_that_a_test_starts() -> None:
             command = [sys.executable, "-S", "-c", code, str(stream.fileno())]
             finished = subprocess.run(command, close_fds=False, capture_output=True, text=True, check=False)
             assert "Bad file descriptor" in finished.stderr
+
+
+def be_nobody_in_particular() -> None:
+    """Who may do anything has no limits."""
+    if os.getuid() == 0:
+        os.setuid(65534)
+
+
+def test_more_descriptors_may_be_on_their_way_than_one_user_may_have_there() -> None:
+    def talk() -> None:
+        be_nobody_in_particular()
+        with streams() as (port, link):
+            fds = [os.dup(0) for _ in range(5)]
+            free = [os.dup(0) for _ in range(9)]  # there may be others in use between them
+            for fd in free:
+                os.close(fd)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (free[-1], HARD))
+            for number in range(30):
+                port.send(Fork(WorkerId(number), {}, 0), fds)
+            for number in range(30):
+                messages, _ = link.receive()
+                assert messages == [Fork(WorkerId(number), {}, 0)]
+                came = link.take_fds(5)
+                assert len(came) == 5
+                for fd in came:
+                    os.close(fd)
+                port.flush()
+            assert not port.clogged
+
+    with child(talk):
+        pass
+
+
+def test_descriptors_that_find_no_room_are_missing_from_their_own_message_only() -> None:
+    def listen() -> None:
+        with streams() as (port, link):
+            fds = [os.dup(0) for _ in range(5)]
+            for number in range(4):
+                port.send(Fork(WorkerId(number), {}, 0), fds)
+            free = [os.dup(0) for _ in range(6)]  # there may be others in use between them
+            for fd in free:
+                os.close(fd)
+            found = []
+            for room in (5, 0, 3, 5):
+                resource.setrlimit(resource.RLIMIT_NOFILE, (free[room], HARD))
+                link.receive()
+                found.append(link.take_fds(5))
+                resource.setrlimit(resource.RLIMIT_NOFILE, (SOFT, HARD))
+                for fd in found[-1]:
+                    os.close(fd)
+            assert list(map(len, found)) == [5, 0, 3, 5]
+
+    with child(listen):
+        pass
 
 
 # --- a test that forks ------------------------------------------------------------------------------

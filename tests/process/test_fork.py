@@ -112,6 +112,21 @@ def test_finalizer_of_the_parent_does_not_run_when_the_child_drops_the_object() 
     assert run(code) == ["waited", "dropped"]
 
 
+def test_finalizer_of_the_parent_can_be_called_in_the_child() -> None:
+    code = """
+    class Thing: pass
+    thing = Thing()
+    finalizer = weakref.finalize(thing, print, "finalized")
+    def use():
+        print(finalizer.alive, finalizer.peek()[0] is thing)
+        finalizer()
+        print(finalizer.alive)
+    in_child(use)
+    finalizer.detach()
+    """
+    assert run(code) == ["True True", "finalized", "False"]
+
+
 def test_temporary_directory_of_the_parent_outlives_its_children() -> None:
     code = """
     folder = tempfile.TemporaryDirectory()
@@ -239,3 +254,44 @@ def test_process_in_the_background_may_use_the_terminal() -> None:
 
     with child(check):
         pass
+
+
+# --- multiprocessing --------------------------------------------------------------------------------
+
+
+def test_process_from_which_multiprocessing_forks_is_the_parents_and_the_child_starts_its_own() -> None:
+    assert run("""
+        from multiprocessing import forkserver
+
+        def start(who):
+            process = multiprocessing.get_context("forkserver").Process(target=os.getpid)
+            process.start()
+            process.join()
+            print(who, process.exitcode, forkserver._forkserver._forkserver_pid not in seen)
+            seen.add(forkserver._forkserver._forkserver_pid)
+
+        seen = set()
+        start("parent")
+        in_child(lambda: [start("child"), start("child"), in_child(lambda: start("grandchild"))])
+        start("parent")
+    """) == ["parent 0 True", "child 0 True", "child 0 False", "grandchild 0 True", "parent 0 False"]
+
+
+# --- the garbage collector --------------------------------------------------------------------------
+
+
+def test_who_holds_the_random_numbers_of_hypothesis_is_seen_in_a_frozen_heap() -> None:
+    assert run("""
+        import gc, random
+        import hypothesis.core
+        from pytest_procpar.process.heap import Heap
+
+        holder = hypothesis.core.threadlocal
+        assert holder._hypothesis_global_random is None
+        Heap(freeze=True).settle()
+        holder._hypothesis_global_random = random.Random()
+        print(len(gc.get_referrers(holder._hypothesis_global_random)))
+        given = holder._hypothesis_global_random
+        Heap(freeze=True).settle()
+        print(holder._hypothesis_global_random is given)
+    """) == ["1", "True"]

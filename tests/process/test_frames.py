@@ -46,6 +46,7 @@ TIMES = st.tuples(*[st.floats(allow_nan=False)] * 3)
 FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "apart": st.lists(NUMBER),
     "basetemp": st.none() | TEXT,
+    "kept": st.text(),
     "cwd": TEXT,
     "data": DATA,
     "deselected": st.lists(TEXT),
@@ -64,6 +65,8 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "location": st.tuples(TEXT, st.none() | NUMBER, TEXT),
     "output": DATA,
     "passes": st.none() | st.tuples(st.lists(TEXT).map(tuple), st.tuples(TIMES, TIMES, TIMES)),
+    "began": st.floats(allow_nan=False),
+    "ended": st.floats(allow_nan=False),
     "peak_memory": st.none() | NUMBER,
     "pid": NUMBER,
     "place": st.none() | st.tuples(TEXT, NUMBER),
@@ -139,7 +142,7 @@ def test_flush_of_nothing_sends_nothing() -> None:
 def test_flush_tells_once_what_could_not_be_carried() -> None:
     with streams() as (port, link):
         link.put(Done({"value": object}))
-        assert link.flush() == ["a value of type type"]
+        assert link.flush() == ["a value of type type ('value')"]
         link.put(Done({}))
         assert link.flush() == []
         assert hear(port, 2) == [Done({"value": repr(object)}), Done({})]

@@ -6,34 +6,24 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
 import pytest
 
 from pytest_procpar.core.probes import Word
-from pytest_procpar.process.fresh import FreshRun, run_fresh
+from pytest_procpar.process.fresh import Command, FreshRun, NotSeen, run_fresh
+from pytest_procpar.process.warden import Warden
+from tests.process.helpers import ready
 
 #: What a process does that stands for pytest: it has the path of its report, and this one.
 WRITE = "import pathlib, sys; pathlib.Path(sys.argv[1]).write_text(sys.argv[2]);"
 
 
-def report(*attempts: tuple[str, str, float | None]) -> str:
-    """A report: nodeid, outcome and start of each attempt, one a test."""
-    return json.dumps({
-        "tests": [
-            {
-                "nodeid": nodeid,
-                "attempts": [
-                    {
-                        "outcome": outcome,
-                        "phases": {} if start is None else {"setup": {"start": start}},
-                    }
-                ],
-            }
-            for nodeid, outcome, start in attempts
-        ]
-    })  # fmt: skip
+def report(*lines: tuple[str, ...]) -> str:
+    """What such a process tells, and that it has told all."""
+    return "".join(f"{json.dumps(line)}\n" for line in (*lines, ("told",)))
 
 
 def run(
@@ -42,38 +32,62 @@ def run(
     lanes: int = 1,
     seconds: float = 60.0,
     ended: Callable[[], bool] = lambda: False,
-) -> list[FreshRun | None]:
+    limit: float = 0.0,
+) -> list[FreshRun | NotSeen]:
     """Run programs that are given a path and what their report is to be."""
     commands = []
     for number, (program, text) in enumerate(programs):
         path = folder / f"{number}.json"
-        commands.append(([sys.executable, "-c", program, str(path), text], path))
-    return run_fresh(commands, folder, lanes, monotonic() + seconds, ended)
+        commands.append(Command([sys.executable, "-c", program, str(path), text], path, limit))
+    with Warden() as warden:
+        return run_fresh(warden, commands, folder, lanes, monotonic() + seconds, ended)
 
 
-PASSED = report(("a::b", "passed", 1.0))
+PASSED = report(("began", "a::b"), ("ended", "a::b", "passed"))
+#: Begins a test, and does not end it.
+BEGIN = 'import pathlib, sys; pathlib.Path(sys.argv[1]).write_text(\'["began", "a::b"]\\n\');'
+FOREVER = "import threading; threading.Event().wait()"
 
 
 def test_tests_are_told_in_the_order_in_which_they_began(tmp_path: Path) -> None:
-    text = report(("a::late", "failed", 2.0), ("a::died", "crashed", None), ("a::early", "xfailed", 1.0))
-    assert run(tmp_path, (WRITE, text)) == [
-        FreshRun((("a::early", Word.PASSED), ("a::late", Word.FAILED), ("a::died", Word.CRASHED)))
+    lines = [("began", "a::x"), ("ended", "a::x", "failed"), ("began", "a::b"), ("ended", "a::b", "skipped")]
+    assert run(tmp_path, (WRITE, report(*lines))) == [
+        FreshRun((("a::x", Word.FAILED), ("a::b", Word.SKIPPED)))
     ]
 
 
-def test_of_a_test_that_was_repeated_the_last_attempt_counts(tmp_path: Path) -> None:
-    text = report(("a::b", "rerun", 1.0), ("a::b", "rerun", 2.0), ("a::b", "error", 3.0))
-    assert run(tmp_path, (WRITE, text)) == [FreshRun((("a::b", Word.FAILED),))]
+@pytest.mark.parametrize("end", ["import os; os.abort()", "import os; os._exit(0)", "raise SystemExit(3)"])
+def test_a_test_that_does_not_come_to_its_end_has_crashed(tmp_path: Path, end: str) -> None:
+    assert run(tmp_path, (f"{BEGIN} {end}", "")) == [FreshRun((("a::b", Word.CRASHED),))]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"tests": 1}', '{"tests": [{"nodeid": "a"}]}'])
-def test_a_run_without_a_readable_report_is_none(tmp_path: Path, text: str) -> None:
-    assert run(tmp_path, (WRITE, text), ("pass", "")) == [None, None]
+def test_a_test_that_runs_past_its_limit_hangs(tmp_path: Path) -> None:
+    assert run(tmp_path, (f"{BEGIN} {FOREVER}", ""), limit=0.1) == [FreshRun((("a::b", Word.HUNG),))]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]\n", '{"tests": 1}\n', '["began"', "\n"])
+def test_of_a_run_that_tells_nothing_its_end_is_told(tmp_path: Path, text: str) -> None:
+    complain = "sys.stderr.write('ERROR: no such option\\nmore\\n'); sys.exit(4)"
+    (said, silent) = run(tmp_path, (f"{WRITE} {complain}", text), ("pass", ""))
+    assert said == NotSeen("it ended with exit status 4: ERROR: no such option")
+    assert silent == NotSeen("it ended with exit status 0")
+
+
+def test_a_test_that_ends_the_session_has_not_crashed(tmp_path: Path) -> None:
+    text = report(("began", "a::b"), ("trouble", "Exit: enough")).replace('["told"]\n', "")
+    assert run(tmp_path, (WRITE, text)) == [NotSeen("Exit: enough")]
+
+
+def test_what_kept_tests_from_running_is_told(tmp_path: Path) -> None:
+    text = report(("trouble", "a.py cannot be collected"), ("trouble", "1 error"))
+    assert run(tmp_path, (WRITE, text)) == [NotSeen("a.py cannot be collected")]
 
 
 @pytest.mark.parametrize("lanes", [1, 2, 5])
 def test_answers_keep_the_order_of_the_questions(tmp_path: Path, lanes: int) -> None:
-    programs = [(WRITE, report((f"a::{number}", "passed", 1.0))) for number in range(4)]
+    programs = [
+        (WRITE, report(("began", f"a::{number}"), ("ended", f"a::{number}", "passed"))) for number in range(4)
+    ]
     answers = run(tmp_path, *programs, lanes=lanes)
     assert answers == [FreshRun(((f"a::{number}", Word.PASSED),)) for number in range(4)]
 
@@ -109,11 +123,75 @@ def test_programs_that_were_there_before_are_left_alone(tmp_path: Path) -> None:
 
 
 def test_at_the_deadline_what_runs_is_ended_and_the_rest_not_begun(tmp_path: Path) -> None:
-    forever = "import threading; threading.Event().wait()"
-    assert run(tmp_path, (forever, ""), (WRITE, PASSED), seconds=0.5) == [None, None]
+    assert run(tmp_path, (FOREVER, ""), (WRITE, PASSED), seconds=0.5) == [NotSeen(), NotSeen()]
     assert not (tmp_path / "1.json").exists()
 
 
+def test_a_clock_that_a_plugin_has_frozen_does_not_keep_a_run_alive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("subprocess._time", lambda: 0.0)  # as freezegun does
+    forever = "import signal, threading; signal.signal(15, signal.SIG_IGN); threading.Event().wait()"
+    assert run(tmp_path, (forever, ""), seconds=0.5) == [NotSeen()]
+
+
 def test_somebody_may_end_it(tmp_path: Path) -> None:
-    forever = "import threading; threading.Event().wait()"
-    assert run(tmp_path, (forever, ""), (WRITE, PASSED), ended=lambda: True) == [None, None]
+    assert run(tmp_path, (FOREVER, ""), (WRITE, PASSED), ended=lambda: True) == [NotSeen(), NotSeen()]
+
+
+def test_what_cannot_be_started_is_told(tmp_path: Path) -> None:
+    with Warden() as warden:
+        commands = [
+            Command(["/nowhere/program"], tmp_path / "1"),
+            Command([sys.executable, "x" * 200_000], tmp_path / "2"),
+        ]
+        assert run_fresh(warden, commands, tmp_path, 2, monotonic() + 60, lambda: False) == [
+            NotSeen("it could not be run: No such file or directory (/nowhere/program)"),
+            NotSeen("it could not be run: Argument list too long"),
+        ]
+
+
+def test_a_run_that_kills_its_warden_ends_with_it(tmp_path: Path) -> None:
+    deed = (
+        "import os, pathlib, sys; pathlib.Path(sys.argv[1] + '.pid').write_text(str(os.getpid()));"
+        "os.kill(os.getppid(), 9); os.read(os.pipe()[0], 1)"
+    )
+    assert run(tmp_path, (deed, ""), (WRITE, PASSED)) == [
+        NotSeen("it could not be run: the process that has started it has died"),
+        NotSeen("it could not be run: the process that has started it has died"),
+    ]
+    gone = int((tmp_path / "0.json.pid").read_text())
+    with suppress(ProcessLookupError):
+        fd = os.pidfd_open(gone)
+        has_ended = ready(fd, timeout=60_000)
+        os.close(fd)
+        assert has_ended
+
+
+def test_the_folder_is_gone_with_its_warden() -> None:
+    with Warden() as warden:
+        (warden.folder / "file").touch()
+    assert not warden.folder.exists()
+
+
+def test_who_is_to_begin_together_waits_for_the_others(tmp_path: Path) -> None:
+    # Each says that it is ready, waits, and looks who else was ready then.
+    program = (
+        "import os, pathlib, sys; report = pathlib.Path(sys.argv[1]); (report.parent / report.stem).touch();"
+        "report.write_text('[\"ready\"]\\n'); os.close(os.open(report.parent / 'gate', os.O_RDONLY));"
+        "there = [name for name in '01' if (report.parent / name).exists()];"
+        "report.open('a').write(sys.argv[2] * (len(there) == 2))"
+    )
+    os.mkfifo(tmp_path / "gate")
+    commands = [
+        Command(
+            [sys.executable, "-c", program, str(tmp_path / f"{number}.json"), PASSED],
+            tmp_path / f"{number}.json",
+        )
+        for number in range(2)
+    ]
+    with Warden() as warden:
+        runs = run_fresh(
+            warden, commands, tmp_path, 2, monotonic() + 60, lambda: False, gate=tmp_path / "gate"
+        )
+    assert runs == [FreshRun((("a::b", Word.PASSED),))] * 2

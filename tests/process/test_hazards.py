@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import _thread
+import importlib
+import mmap
 import os
 import socket
 import sys
@@ -9,21 +12,15 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
-from pytest_procpar.process import hazards
-from pytest_procpar.process.hazards import (
-    EARLY_PLUGINS,
-    SPAWN_PLUGINS,
-    Hazards,
-    UnsafeFork,
-    hazard_before_configure,
-    is_vouched,
-    known_plugin,
-)
-from pytest_procpar.process.tripwire import Tripwire
+from pytest_procpar.process.start_method.contexts import Contexts
+from pytest_procpar.process.start_method.hazards import Hazards, UnsafeFork
+from pytest_procpar.process.start_method.known_plugins import EARLY_PLUGINS, SPAWN_PLUGINS, known_plugin
+from pytest_procpar.process.start_method.python_threads import PythonThreads, unknown_to_threading
+from pytest_procpar.process.start_method.vouching import is_vouched
 
 ROOT = Path("/there")
 
@@ -32,6 +29,7 @@ class Config:
     """As much of pytest's as is looked at."""
 
     rootpath = ROOT
+    invocation_params = known_args_namespace = SimpleNamespace(dir=ROOT)
 
     def __init__(self, *plugins: str, ini: dict[str, object] | None = None, **options: object) -> None:
         self.pluginmanager = pytest.PytestPluginManager()
@@ -58,15 +56,15 @@ class HazardsAt:
     """Looks from when it is entered; `reason` is what it finds."""
 
     def __init__(self, vouched: tuple[str, ...], adapted: frozenset[int]) -> None:
-        self.wire = Tripwire()
-        self.hazards = Hazards(as_config(Config()), self.wire, vouched, lambda config: adapted)
+        self.hazards = Hazards(as_config(Config()), vouched)
+        self.hazards.excuse(lambda: adapted)
 
     def __enter__(self) -> HazardsAt:
         self.hazards.begin()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.wire.cut()
+        self.hazards.end()
 
     @property
     def reason(self) -> str | None:
@@ -112,6 +110,22 @@ def test_who_has_asked_for_the_identity_is_found_at_once() -> None:
         )
         with pytest.raises(UnsafeFork, match=r"^db\.py:2 reads PYTEST_XDIST_WORKER$"):
             at.hazards.check()
+
+
+@pytest.mark.parametrize("when", ["begin", "findings"])
+def test_who_fails_to_look_breaks_nothing(
+    pump: threading.Thread, server: socket.socket, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    def fail(self: object) -> Iterator[str]:
+        raise OSError
+
+    monkeypatch.setattr(Contexts, when, fail)
+    with found() as at, socket.socket():
+        assert "pump-7" in (at.reason or "")
+    monkeypatch.setattr(PythonThreads, when, fail)
+    if when == "findings":
+        with found() as at, socket.socket():
+            assert "a socket was opened" in (at.reason or "")
 
 
 # --- threads ---
@@ -161,83 +175,47 @@ def test_a_thread_with_a_run_of_its_own_is_shown_there() -> None:
     assert f"{__file__}:{Poller.run.__code__.co_firstlineno}" in reason
 
 
-@pytest.mark.parametrize(
-    ("maps", "is_safe"), [("/usr/lib/libfoo.so\n", False), ("/x/libopenblas.so.0\n", True)]
-)
-def test_threads_that_python_does_not_know(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, maps: str, is_safe: bool
-) -> None:
-    tasks = ["1"] * threading.active_count()
-    listdir = os.listdir
-    (tmp_path / "maps").write_text(maps)
-
-    def list_tasks(path: Any) -> list[str]:
-        return tasks if path == "/proc/self/task" else listdir(path)
-
-    def open_maps(path: object, *args: Any, **kwargs: Any) -> Any:
-        return open(tmp_path / "maps" if path == "/proc/self/maps" else cast("str", path), *args, **kwargs)
-
-    monkeypatch.setattr(hazards, "open", open_maps, raising=False)
-    monkeypatch.setattr(os, "listdir", list_tasks)
-    with found() as at:
-        assert at.reason is None
-        tasks.append("2")
-        unknown = "threads have been started that Python does not know of"
-        assert at.reason == (None if is_safe else unknown)
-        assert at.reason is None  # it was there when it began to look again
-
-
-def test_a_thread_that_the_kernel_is_about_to_let_go_of_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    counts = [0, 1, 1, 1]  # before, and while it is looked at
-
-    def native_threads() -> int:
-        return counts.pop(0) if counts else 0
-
-    monkeypatch.setattr(hazards, "_native_threads", native_threads)
-    with found() as at:
-        assert at.reason is None
-        assert not counts
-
-
-# --- sockets ---
-
-
-def test_a_socket_is_found_with_its_address_and_who_holds_it() -> None:
-    with found() as at, socket.create_server(("127.0.0.1", 0)) as server:
-        assert at.reason == f"a socket was opened: bound to {server.getsockname()!r}"
-
-
-def test_a_connection_is_found_with_its_peer(server: socket.socket) -> None:
-    with found() as at, socket.create_connection(server.getsockname()):
-        assert at.reason == f"a socket was opened: connected to {server.getsockname()!r}"
-
-
-def test_the_module_that_holds_a_socket_is_named() -> None:
-    module = ModuleType("database")
-    with found() as at, socket.create_server(("127.0.0.1", 0)) as module.server:  # type: ignore[attr-defined]
-        assert (at.reason or "").endswith(", held by module database")
-
-
-def test_a_socket_that_was_there_before_is_not(server: socket.socket) -> None:
+@pytest.mark.parametrize("name", ["tqdm_monitor", "sentry.monitor", "sentry-sdk.BackgroundWorker"])
+def test_a_thread_that_is_not_missed_is_not(pump: threading.Thread, name: str) -> None:
+    pump.name = name
     with found() as at:
         assert at.reason is None
 
 
-def test_a_socket_that_is_closed_again_is_not() -> None:
-    with found() as at:
-        socket.create_server(("127.0.0.1", 0)).close()
-        assert at.reason is None
+def test_a_thread_that_threading_does_not_know_is_found_by_place_unless_it_was_there() -> None:
+    locks: list[_thread.LockType] = []
+
+    def pump_on() -> None:
+        locks[-1].acquire()
+
+    def start() -> None:
+        locks.append(_thread.allocate_lock())
+        locks[-1].acquire()
+        _thread.start_new_thread(pump_on, ())
+        while len(unknown_to_threading()) < len(locks):
+            os.sched_yield()
+
+    try:
+        start()
+        with found() as at:
+            assert at.reason is None
+            start()
+            place = f"{__file__}:{pump_on.__code__.co_firstlineno}"
+            assert at.reason == f"a thread without a name is running, which runs {place}"
+    finally:
+        for lock in locks:
+            lock.release()
+        while unknown_to_threading():
+            os.sched_yield()
 
 
-def test_sockets_that_are_vouched_for_are_not() -> None:
-    with found("sockets") as at, socket.create_server(("127.0.0.1", 0)):
-        assert at.reason is None
+# --- descriptors and memory ---
 
 
 def test_a_socket_that_is_renewed_in_each_worker_is_not() -> None:
     adapted: set[int] = set()
-    wire = Tripwire()
-    looks = Hazards(as_config(Config()), wire, (), lambda config: frozenset(adapted))
+    looks = Hazards(as_config(Config()))
+    looks.excuse(lambda: frozenset(adapted))
     looks.begin()
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_server(("127.0.0.1", 0)) as other:
         adapted.update([server.fileno(), other.fileno()])
@@ -248,13 +226,17 @@ def test_a_socket_that_is_renewed_in_each_worker_is_not() -> None:
             looks.finish()
 
 
-def test_other_descriptors_are_nothing() -> None:
-    with found() as at:
-        reader, writer = os.pipe()
-        file = os.open("/dev/null", os.O_RDONLY)
+@pytest.mark.parametrize("vouched", ["sockets", "soc*"])
+def test_the_word_for_a_kind_vouches_for_it(vouched: str) -> None:
+    with found(vouched) as at, socket.create_server(("127.0.0.1", 0)):
         assert at.reason is None
-        for fd in (reader, writer, file):
-            os.close(fd)
+
+
+def test_memory_that_processes_would_share_is_found() -> None:
+    with found() as at, mmap.mmap(-1, 4096):
+        assert (at.reason or "").startswith("memory was made that processes would share")
+    with found("shared-memory") as at, mmap.mmap(-1, 4096):
+        assert at.reason is None
 
 
 # --- what is vouched for ---
@@ -322,33 +304,57 @@ def test_every_reason_names_its_plugin() -> None:
         assert name.removeprefix("pytest_") in reason
 
 
-# --- before anything is configured ---
+# --- while conftests are loaded ---
 
 
-def test_before_configure_nothing_is_found_where_nothing_is() -> None:
-    assert hazard_before_configure(as_config(Config()), None, ()) is None
-    assert hazard_before_configure(as_config(Config("xvfb")), Tripwire(), ()) is None
+def while_imported(*vouched: str) -> str | None:
+    with found(*vouched) as at:
+        return at.hazards.while_imported()
 
 
-def test_before_configure_the_first_of_the_evidence_counts(pump: threading.Thread) -> None:
-    config = as_config(Config("ddtrace", ddtrace=True))
-    wire = Tripwire()
-    wire.lay()
-    exec(compile("os.getenv('PYTEST_XDIST_WORKER')", "/there/db.py", "exec"), {"os": os, "__name__": "db"})
-    wire.cut()
-    reason = hazard_before_configure(config, wire, ())
+def test_while_conftests_are_loaded_nothing_is_found_where_nothing_is() -> None:
+    assert while_imported() is None
+
+
+def test_while_conftests_are_loaded_the_first_of_the_evidence_counts(
+    pump: threading.Thread,
+) -> None:
+    with found() as at:
+        exec(
+            compile("os.getenv('PYTEST_XDIST_WORKER')", "/there/db.py", "exec"), {"os": os, "__name__": "db"}
+        )
+        reason = at.hazards.while_imported()
     assert reason == "db.py:1 reads PYTEST_XDIST_WORKER while it is imported"
-    assert hazard_before_configure(config, None, ()) == SPAWN_PLUGINS["ddtrace"]
-    assert "thread 'pump-7'" in (hazard_before_configure(config, None, ["ddtrace"]) or "")
-    assert hazard_before_configure(config, None, ["ddtrace", "pump-*"]) is None
+    assert "thread 'pump-7'" in (while_imported() or "")
+    assert while_imported("pump-*") is None
+
+
+def test_a_connection_of_a_conftest_is_found(server: socket.socket) -> None:
+    with found() as at, socket.create_connection(server.getsockname()):
+        reason = at.hazards.while_imported() or ""
+        assert reason.startswith(f"a socket was opened: connected to {server.getsockname()!r}")
 
 
 def test_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     used = False
     torch = SimpleNamespace(cuda=SimpleNamespace(is_initialized=lambda: used))
     monkeypatch.setitem(sys.modules, "torch", cast("ModuleType", torch))
-    assert hazard_before_configure(as_config(Config()), None, ()) is None
+    assert while_imported() is None
     used = True
-    assert hazard_before_configure(as_config(Config()), None, ()) == "CUDA was initialised"
+    assert while_imported() == "CUDA was initialised"
     monkeypatch.setitem(sys.modules, "torch", ModuleType("torch"))  # half imported
-    assert hazard_before_configure(as_config(Config()), None, ()) is None
+    assert while_imported() is None
+
+
+def test_an_interpreter_beside_the_main_one_is_found_until_it_is_gone() -> None:
+    name = "_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters"
+    interpreters = importlib.import_module(name)
+    reason = "an interpreter was created beside the main one"
+    with found() as hazards:
+        assert hazards.reason is None
+    made = interpreters.create()
+    with found() as hazards:
+        assert hazards.reason == reason
+    assert while_imported() == reason
+    interpreters.destroy(made)
+    assert while_imported() is None

@@ -63,3 +63,15 @@ def test_what_cannot_be_written_is_said() -> None:
     journal = Journal()
     journal.close()
     assert not journal.append("lost")
+
+
+def test_where_no_file_can_be_in_memory_it_is_on_disk_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str) -> int:  # as in a container that does not allow it
+        raise PermissionError(name)
+
+    monkeypatch.setattr(os, "memfd_create", refuse, raising=False)
+    journal = Journal()
+    assert os.fstat(journal._fd).st_nlink == 0
+    assert journal.append("first")
+    assert journal.read() == ["first"]
+    journal.close()

@@ -57,11 +57,12 @@ def test_collector_lets_the_controllers_pages_alone_while_others_share_them(
         """
         import gc, sys
         import pytest
+        from pytest_procpar.process.frozen import frozen_count
         from recorder import note
 
         class Controller:
             def pytest_sessionfinish(self):
-                note("frozen", count=gc.get_freeze_count())
+                note("frozen", count=frozen_count())
 
         for _ in range(2):
             assert pytest.main(sys.argv[1:], plugins=[Controller()]) == 0

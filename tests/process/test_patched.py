@@ -80,7 +80,7 @@ def test_worker_speaks(stream: tuple[Port, Link], patched: pytest.MonkeyPatch) -
     link.put(Done({"value": object}))
     lost = link.flush()
     patched.undo()
-    assert lost == ["a value of type type"]
+    assert lost == ["a value of type type ('value')"]
     assert port.receive() == ([Ready(1), Done({"value": repr(object)})], True)
 
 

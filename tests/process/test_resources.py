@@ -506,6 +506,15 @@ def test_process_that_goes_meanwhile_is_left_out(machine: Machine) -> None:
     assert sorted(descendants(10, str(machine.folder))) == [20, 21]
 
 
+def test_where_a_number_of_ours_is_somebody_else_nobody_is_found(machine: Machine) -> None:
+    link = machine.folder / "self"
+    link.symlink_to(str(os.getpid()))
+    assert sorted(descendants(10, str(machine.folder))) == [20, 21, 30]
+    link.unlink()
+    link.symlink_to(str(os.getpid() + 1))
+    assert descendants(10, str(machine.folder)) == {}
+
+
 def test_where_nothing_is_known_nothing_is_found(tmp_path: Path) -> None:
     assert descendants(10, str(tmp_path)) == {}
 

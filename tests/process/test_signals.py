@@ -6,7 +6,10 @@ import ctypes
 import os
 import select
 import signal
+import subprocess
+import sys
 import threading
+from collections.abc import Callable
 from functools import partial
 from types import FrameType
 
@@ -15,7 +18,7 @@ import pytest
 from pytest_procpar.process.signals import Signals
 from tests.process.helpers import child, ready
 
-HANDLED = (signal.SIGINT, signal.SIGTERM)
+HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def send(signum: int) -> None:
@@ -23,33 +26,48 @@ def send(signum: int) -> None:
     os.kill(os.getpid(), signum)
 
 
+def apart(body: Callable[[], object]) -> int:
+    """Run `body` in a process of its own, which a signal may end; its exit code."""
+    with child(body, expect=None) as pid:
+        _, status = os.waitpid(pid, 0)
+    return os.waitstatus_to_exitcode(status)
+
+
 @pytest.mark.parametrize("signum", HANDLED)
 def test_signal_is_noted_once(signum: signal.Signals) -> None:
-    with Signals() as signals:
-        assert signals.caught() == []
-        send(signum)
-        assert signals.caught() == [signum]
-        assert signals.caught() == []
+    def body() -> None:
+        with Signals() as signals:
+            assert signals.caught() == []
+            send(signum)
+            assert signals.caught() == [signum]
+            assert signals.caught() == []
+
+    assert apart(body) == 0
 
 
 @pytest.mark.parametrize("signum", HANDLED)
 def test_signal_wakes_who_waits(signum: signal.Signals) -> None:
-    with Signals() as signals, child(lambda: os.kill(os.getppid(), signum)):
-        assert ready(signals.fd)
-        assert signals.caught() == [signum]
-        assert not ready(signals.fd, timeout=0)
+    def body() -> None:
+        with Signals() as signals, child(lambda: os.kill(os.getppid(), signum)):
+            assert ready(signals.fd)
+            assert signals.caught() == [signum]
+
+    assert apart(body) == 0
 
 
 @pytest.mark.parametrize("signum", HANDLED)
 def test_signal_that_comes_right_before_the_wait_ends_it(signum: signal.Signals) -> None:
-    with Signals() as signals:
-        poll = select.poll()
-        poll.register(signals.fd, select.POLLIN)
-        kill_and_wait = [partial(ctypes.CDLL(None).kill, os.getpid(), signum), partial(poll.poll, 5000)]
-        # All of it in C: no handler written in Python gets a chance between the two.
-        _, found = list(map(partial.__call__, kill_and_wait))
-        assert found
-        assert signals.caught() == [signum]
+    def body() -> None:
+        with Signals() as signals:
+            poll = select.poll()
+            poll.register(signals.fd, select.POLLIN)
+            kill = partial(ctypes.CDLL(None).kill, os.getpid(), signum)
+            # All of it in C: no handler written in Python gets a chance between the two.
+            _, found = list(map(partial.__call__, [kill, partial(poll.poll, 5000)]))
+            assert found
+            assert signals.caught() == [signum]
+
+    assert apart(body) == 0
 
 
 def test_who_was_woken_by_signals_before_is_so_again() -> None:
@@ -82,19 +100,84 @@ def test_second_interrupt_is_one_though_the_first_was_served() -> None:
             send(signal.SIGINT)
 
 
-def test_both_signals_are_noted_in_order() -> None:
+def test_signals_are_noted_in_order() -> None:
     with Signals() as signals:
-        for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+        for signum in (signal.SIGUSR1, signal.SIGINT, signal.SIGUSR1):
             send(signum)
-        assert signals.caught() == [signal.SIGTERM, signal.SIGINT, signal.SIGTERM]
+        assert signals.caught() == [signal.SIGUSR1, signal.SIGINT, signal.SIGUSR1]
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("first", HANDLED)
+def test_a_second_signal_ends_this_process_by_it_once_all_others_are_ended(
+    first: signal.Signals, second: signal.Signals
+) -> None:
+    reader, writer = os.pipe()
+
+    def ask_twice() -> None:
+        with Signals(lambda: os.write(writer, b"!")):
+            send(first)
+            send(second)
+
+    assert apart(ask_twice) == -second
+    assert os.read(reader, 1) == b"!"
+    os.close(writer)
+    os.close(reader)
+
+
+@pytest.mark.parametrize(
+    ("signum", "wanted"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, pytest.exit.Exception)]
+)
+def test_a_signal_that_is_not_served_breaks_off_what_the_process_waits_for(
+    signum: signal.Signals, wanted: type[BaseException]
+) -> None:
+    def wait() -> None:
+        reader, _ = os.pipe()
+        with Signals():
+            send(signum)
+            with pytest.raises(wanted):
+                os.read(reader, 1)
+
+    assert apart(wait) == 0
+
+
+#: In an interpreter of its own: an audit hook, which an earlier test may have left, would be byte code.
+WAIT_IN_C = """
+import ctypes, os, signal, sys
+from functools import partial
+from pytest_procpar.process.signals import Signals
+count, writer = map(int, sys.argv[1:])
+with Signals(lambda: os.write(writer, b"!")):
+    forever = ctypes.CDLL(None).sleep
+    kills = [partial(ctypes.CDLL(None).kill, os.getpid(), signal.SIGTERM)] * count
+    list(map(partial.__call__, [*kills, *[partial(forever, 1000)] * 1000]))
+"""
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_what_runs_no_byte_code_is_ended_with_the_status_that_a_shell_expects(count: int) -> None:
+    reader, writer = os.pipe()
+    command = [sys.executable, "-c", WAIT_IN_C, str(count), str(writer)]
+    status = subprocess.run(command, pass_fds=[writer], check=False).returncode
+    said = os.read(reader, 1) if ready(reader, timeout=0) else b""
+    os.close(writer)
+    os.close(reader)
+    assert (status, said) == (128 + signal.SIGTERM, b"!")
+
+
+def test_a_signal_to_a_process_that_a_plugin_has_forked_is_none_to_this_one() -> None:
+    with Signals() as signals:
+        assert apart(lambda: os.kill(os.getpid(), signal.SIGTERM)) == -signal.SIGTERM
+        assert signals.caught() == []
+        assert not ready(signals.fd, timeout=0)
 
 
 def test_more_signals_than_the_pipe_has_room_for_are_noted() -> None:
     count = 70_000
     with Signals() as signals:
         for _ in range(count):
-            send(signal.SIGTERM)
-        assert signals.caught() == [signal.SIGTERM] * count
+            send(signal.SIGUSR1)
+        assert signals.caught() == [signal.SIGUSR1] * count
 
 
 def test_handlers_are_those_from_before_at_the_end() -> None:

@@ -523,6 +523,57 @@ def test_likely_causes_come_first(shop: Any) -> None:
     in_child(body)
 
 
+def test_the_values_that_a_test_is_given_by_a_mark_are_seen(shop: Any) -> None:
+    value: list[int] = []
+
+    @pytest.mark.parametrize("entries", [value])
+    def test_fills(entries: list[int]) -> None:
+        entries.append(1)
+
+    test_fills.__module__ = "shop"
+    shop.test_fills = test_fills
+    snapshot = Snapshot()
+    test_fills(value)
+    (change,) = snapshot.compare()
+    assert (change.name, change.way) == ("shop.test_fills.pytestmark[0].args[1][0]", "list")
+    assert eval(change.name, {"shop": shop}) is value
+    assert snapshot.restore([change.name]) == []
+    assert value == []
+
+
+def test_the_generator_of_numpy_is_put_back(shop: Any) -> None:
+    numpy = pytest.importorskip("numpy")
+
+    def body() -> None:
+        numpy.random.seed(7)
+        snapshot = Snapshot()
+        assert snapshot.compare() == []
+        first = numpy.random.random()
+        (change,) = snapshot.compare()
+        assert (change.name, change.kind) == ("numpy.random.get_state()", "cache")
+        assert snapshot.restore([change.name]) == []
+        assert numpy.random.random() == first
+
+    in_child(body)
+
+
+def test_what_has_changed_is_told_with_what_it_is(shop: Any) -> None:
+    def body() -> None:
+        snapshot = Snapshot()
+        shop.CURRENCY, shop.FRESH = "USD", 1
+        shop.rate("de")
+        os.environ["SHOP_OF_STATE"] = "open"
+        told = {change.name: (change.way, change.module) for change in snapshot.compare()}
+        assert told == {
+            "shop.CURRENCY": ("attribute", "shop"),
+            "shop.FRESH": ("new attribute", "shop"),
+            "shop.rate.cache_info()": ("cache", "shop"),
+            "os.environ['SHOP_OF_STATE']": ("new variable", "os"),
+        }
+
+    in_child(body)
+
+
 def test_another_name_for_the_modules_is_no_slot_of_its_own(shop: Any) -> None:
     def body() -> None:
         sys.modules.pop("colorsys", None)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pytest_procpar.core.messages import Ready
-from pytest_procpar.process.system import describe_status, out_of_reach, socket_pair
+from pytest_procpar.process.system import describe_status, far_places, out_of_reach, socket_pair
 from pytest_procpar.process.transport import Link, Port
 from tests.process.helpers import child, hear
 
@@ -90,7 +90,13 @@ def test_limit_is_as_it_was() -> None:
 @pytest.mark.skipif(0 <= HARD < 8192, reason="the hard limit is too low")
 @pytest.mark.parametrize("soft", [256, 1024, 4096])
 def test_descriptor_goes_above_a_soft_limit_that_can_be_raised(soft: int) -> None:
-    under_limits(soft, HARD, move, soft, soft + 4096)
+    under_limits(soft, 8192, move, soft, soft + 4096)
+
+
+@pytest.mark.skipif(0 <= HARD < 16384, reason="the hard limit is too low")
+@pytest.mark.parametrize("soft", [256, 1024, 4096])
+def test_descriptor_goes_above_the_usual_numbers_where_it_can(soft: int) -> None:
+    under_limits(soft, HARD, move, 8192, 16384)
 
 
 @pytest.mark.parametrize("limit", [32, 256, 1024, 4096])
@@ -100,6 +106,50 @@ def test_descriptor_goes_far_up_where_the_limit_is_a_hard_one(limit: int) -> Non
 
 def test_descriptor_stays_where_a_fork_is_cheap_however_high_the_limit_is() -> None:
     under_limits(HARD, HARD, move, 0, 1 << 16)
+
+
+NONE = resource.RLIM_INFINITY
+FAR_UP = [(8192, 8192 + (1 << 16)), (8192, 8192 + 4096)]
+
+
+@pytest.mark.parametrize(
+    ("limits", "places"),
+    [
+        ((1024, 1 << 30), [*FAR_UP, (1024, 1024 + (1 << 16)), (1024, 1024 + 4096), (512, 1024)]),
+        ((1024, NONE), [*FAR_UP, (1024, 1024 + (1 << 16)), (1024, 1024 + 4096), (512, 1024)]),
+        ((1024, 8200), [(8192, 8200), (1024, 8200), (1024, 5120), (512, 1024)]),
+        ((9000, 1 << 30), [(9000, 9000 + (1 << 16)), (9000, 9000 + 4096), (4500, 9000)]),
+        ((1024, 4096), [(1024, 4096), (512, 1024)]),
+        ((64, 70), [(64, 70), (32, 64)]),
+        ((64, 64), [(32, 64)]),
+        ((4, 4), [(3, 4)]),
+        ((20000, 20000), [(8192, 20000)]),
+        ((1 << 30, 1 << 30), [(8192, 1 << 30)]),
+        ((NONE, NONE), [(8192, NONE)]),
+    ],
+)
+def test_places_out_of_reach(limits: tuple[int, int], places: list[tuple[int, int]]) -> None:
+    assert far_places(*limits) == places
+
+
+def test_descriptor_for_which_there_is_no_place_out_of_reach_stays() -> None:
+    def fill_up() -> None:
+        fd = os.dup(0)
+        with suppress(OSError):
+            while True:
+                os.dup(0)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (fd + 1, 256))
+        assert [out_of_reach(fd), fcntl.fcntl(fd, fcntl.F_GETFD)] == [fd, fcntl.FD_CLOEXEC]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+
+    under_limits(256, 256, fill_up)
+
+
+def test_where_there_is_little_room_above_the_soft_limit_the_rest_goes_below() -> None:
+    def move_some() -> None:
+        assert [out_of_reach(os.dup(0)) for _ in range(4)] == [128, 129, 64, 65]
+
+    under_limits(128, 130, move_some)
 
 
 def test_many_descriptors_find_room() -> None:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from itertools import pairwise
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pytest_procpar.core.model import TestIndex
+from pytest_procpar.process.jobs import Ended, Job, Jobs
 from pytest_procpar.process.system import socket_pair
 from pytest_procpar.process.transport import Port
 from pytest_procpar.process.trees import Indices, Tree, Twig, check_points, memory_cap
+
+if TYPE_CHECKING:
+    from pytest_procpar.process.launch import Cluster
 
 #: More than a tree keeps, whatever the memory.
 MANY = 200
@@ -217,3 +224,31 @@ def test_children_are_listed_before_their_parents(port: Port) -> None:
 
 def test_check_points_may_take_a_part_of_what_is_available() -> None:
     assert memory_cap() > 1 << 20
+
+
+# --- jobs -------------------------------------------------------------------------------------------
+
+
+def test_process_that_an_abandoned_job_knew_alone_is_ended_with_the_others() -> None:
+    pairs = [socket_pair() for _ in range(3)]
+    wake, waker = os.pipe()
+    (server, _), *streams = pairs
+    parent, child = (Twig(Port(ours), None) for ours, _ in streams)
+    cluster = cast("Cluster", SimpleNamespace(fileno=server.fileno))
+    jobs = Jobs(cluster, lambda test: 0.0, lambda test: 0.0, lambda: True, wake, lambda twig: None)
+
+    def work() -> Job:
+        jobs.watch(parent)
+        jobs.watch(child)
+        yield child, 0.0
+
+    with pytest.raises(Ended):
+        jobs.drive([work()])
+    assert jobs.abandon() == [child]
+    jobs.discard(child)
+    jobs.close()
+    assert parent.closed
+    for stream in (*pairs[0], *(theirs for _, theirs in streams)):
+        stream.close()
+    os.close(wake)
+    os.close(waker)

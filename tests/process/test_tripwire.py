@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import copy
 import os
-import pickle
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pytest_procpar.process.tripwire import Read, Tripwire, WatchedInput
+from pytest_procpar.process.start_method.tripwire import Read, Tripwire
 
 _VARIABLE = "PYTEST_XDIST_WORKER"
 
@@ -44,6 +43,9 @@ READS = [
     "import posixpath; posixpath.expandvars('db_$PYTEST_XDIST_WORKER')",
     "import string; string.Template('$PYTEST_XDIST_WORKER').substitute(os.environ)",
 ]
+
+#: Variables that are the same in all workers.
+_COMMON = ("PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID")
 
 #: Code that does not ask.
 NO_READS = [
@@ -82,6 +84,8 @@ NO_READS = [
 def _own_environment() -> Iterator[None]:
     data = os.environ._data  # type: ignore[attr-defined]
     before = os.environ.copy()
+    for name in _COMMON:
+        os.environ[name] = "4"
     yield
     assert os.environ._data is data  # type: ignore[attr-defined]
     os.environ.clear()
@@ -98,12 +102,19 @@ def wire() -> Iterator[Tripwire]:
     made.cut()
 
 
+def import_code(code: Any, namespace: dict[str, Any]) -> None:
+    """Run code as pytest has it imported: what called pytest is no part of it."""
+    pytests: dict[str, Any] = {"__name__": "_pytest.pathlib"}
+    exec("def import_module(code, namespace): exec(code, namespace)", pytests)
+    pytests["import_module"](code, namespace)
+
+
 def run_code(text: str, file: str = "/there/settings.py", name: str = "settings") -> None:
     """Run code as a module of that name, from that file, whose second line it is."""
     namespace: dict[str, Any] = {
         "__name__": name, "os": os, "sys": sys, "copy": copy, "subprocess": subprocess,
     }  # fmt: skip
-    exec(compile(f"\n{text}", file, "exec"), namespace)
+    import_code(compile(f"\n{text}", file, "exec"), namespace)
 
 
 def read_by(wire: Tripwire) -> Read:
@@ -126,6 +137,13 @@ def test_who_asks_for_what_is_not_there_asks_too(wire: Tripwire, code: str) -> N
         run_code(code)
     looks_for_it = "for name in os.environ: name" not in code
     assert (wire.first is not None) is looks_for_it
+
+
+@pytest.mark.parametrize("name", _COMMON)
+def test_what_all_workers_have_is_asked_for_where_it_is_not_there_yet(wire: Tripwire, name: str) -> None:
+    del os.environ[name]
+    run_code(f"os.environ.get('{name}')")
+    assert read_by(wire).what == name
 
 
 @pytest.mark.parametrize("code", NO_READS)
@@ -274,70 +292,102 @@ def test_what_a_started_program_is_given_is_unchanged(wire: Tripwire) -> None:
     assert said.stdout.split() == ["meanwhile", "gw0"]
 
 
-# --- workerinput ---
+# --- copies of the environment ---
 
-ASKS: list[Callable[[MutableMapping[str, Any]], object]] = [
-    lambda given: given["workerid"],
-    lambda given: given.get("workerid"),
-    lambda given: given.get("workerid", "main"),
-    lambda given: given.pop("workerid"),
-    lambda given: given.setdefault("workerid", "main"),
-]
-
-COPIES: list[Callable[[dict[str, Any]], object]] = [
-    dict,
-    lambda given: {**given},
-    lambda given: given.copy(),
-    lambda given: given | {},
-    copy.copy,
-    copy.deepcopy,
-    lambda given: pickle.loads(pickle.dumps(given)),
-    lambda given: dict(given.items()),
+#: Ways to copy it all.
+ALL = [
+    "dict(os.environ)",
+    "{**os.environ}",
+    "os.environ.copy()",
+    "{name.lower(): value for name, value in os.environ.items()}",
+    "{name: value for name, value in os.environ.items() if name.startswith('PYTEST_')}",
+    "{name: os.environ[name] for name in os.environ}",
+    "{'A': 'b'} | os.environ",
+    "{os.fsdecode(name): os.fsdecode(value) for name, value in os.environb.items()}",
 ]
 
 
-def watched() -> tuple[WatchedInput, list[str]]:
-    notes: list[str] = []
-    return WatchedInput({"workerid": "gw0", "workercount": 2}, notes.append), notes
+def import_file(path: Path, text: str, **known: Any) -> dict[str, Any]:
+    """Run a file as an import would."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"import os\n{text}\n")
+    namespace: dict[str, Any] = {"__name__": path.stem, **known}
+    import_code(compile(path.read_text(), str(path), "exec"), namespace)
+    return namespace
 
 
-@pytest.mark.parametrize("ask", ASKS)
-def test_who_asks_the_workerinput_is_noted(
-    ask: Callable[[MutableMapping[str, Any]], object],
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("copied", ALL)
+def test_a_copy_by_a_file_that_looks_the_identity_up_in_it_is_noted(
+    wire: Tripwire, tmp_path: Path, copied: str, there: bool
 ) -> None:
-    given, notes = watched()
-    assert ask(given) == "gw0"
-    assert notes == ['workerinput["workerid"]']
+    if not there:  # as while initial conftests are imported
+        del os.environ[_VARIABLE]
+    file = tmp_path / "settings.py"
+    import_file(file, f"SETTINGS = {copied}\nWORKER = SETTINGS.get('{_VARIABLE}', 'main')")
+    read = read_by(wire)
+    assert (read.file, read.line) == (str(file), 2)
+    assert read.what == f"{_VARIABLE} from a copy of os.environ"
 
 
-@pytest.mark.parametrize("make", COPIES)
-def test_copies_of_the_workerinput_are_plain_and_unnoticed(make: Callable[[dict[str, Any]], object]) -> None:
-    given, notes = watched()
-    made = make(given)
-    assert type(made) is dict
-    assert made == given == {"workerid": "gw0", "workercount": 2}
-    assert notes == []
+@pytest.mark.parametrize("copied", ALL)
+def test_a_copy_by_a_file_that_does_not_is_not(wire: Tripwire, tmp_path: Path, copied: str) -> None:
+    import_file(tmp_path / "settings.py", f"SETTINGS = {copied}\nWORKER = SETTINGS.get('OTHER', 'main')")
+    import_file(
+        tmp_path / "conftest.py",
+        f"""
+SETTINGS = {copied}
+SETTINGS.pop("{_VARIABLE}", None)
 
-
-def test_what_else_the_workerinput_is_asked_for_is_not_noted() -> None:
-    given, notes = watched()
-    assert given["workercount"] == given.get("workercount") == 2
-    assert given.get("mainargv") is None
-    assert given.pop("mainargv", 7) == 7
-    assert "workerid" in given
-    assert len(given) == 2
-    assert [*given] == ["workerid", "workercount"]
-    given.clear()
-    given.update(workerid="gw1")
-    assert notes == []
-    with pytest.raises(KeyError):
-        given["mainargv"]
-
-
-def test_a_workerinput_notes_nothing_when_the_wire_is_cut() -> None:
-    wire = Tripwire()
-    given = WatchedInput({"workerid": "gw0"}, wire.read)
-    wire.lay()
-    wire.cut()
-    assert given["workerid"] == "gw0"
+def worker_id():
+    return os.environ.get("{_VARIABLE}")
+""",
+    )
     assert wire.first is None
+
+
+def test_a_copy_made_by_another_file_counts_for_the_one_that_has_asked_for_it(
+    wire: Tripwire, tmp_path: Path
+) -> None:
+    library = tmp_path / "site-packages" / "library.py"
+    load = import_file(library, "def load():\n    return dict(os.environ)")["load"]
+    text = "SETTINGS = load()\nWORKER = SETTINGS.get('PYTEST_XDIST_WORKER')"
+    import_file(tmp_path / "quiet.py", "SETTINGS = load()", load=load)
+    assert wire.first is None
+    file = tmp_path / "conftest.py"
+    import_file(file, text, load=load)
+    assert (read_by(wire).file, read_by(wire).line) == (str(file), 2)
+
+
+def test_a_library_further_out_does_not_count(wire: Tripwire, tmp_path: Path) -> None:
+    copies = import_file(tmp_path / "conftest.py", "def copies():\n    return dict(os.environ)")["copies"]
+    text = "copies()\ndef later(settings):\n    return settings['PYTEST_XDIST_WORKER']"
+    import_file(tmp_path / "site-packages" / "plugin.py", text, copies=copies)
+    assert wire.first is None
+    import_file(tmp_path / "project" / "plugin.py", text, copies=copies)
+    assert read_by(wire).file == str(tmp_path / "project" / "plugin.py")
+
+
+def test_a_file_that_is_vouched_for_may_look_it_up(wire: Tripwire, tmp_path: Path) -> None:
+    import_file(tmp_path / "vouched.py", f"SETTINGS = dict(os.environ)\nSETTINGS.get('{_VARIABLE}')")
+    assert wire.first is None
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe PYTEST_XDIST_WORKER", b"PYTEST_XDIST_WORKER = (", None])
+def test_a_source_that_cannot_be_read_looks_nothing_up(
+    wire: Tripwire, tmp_path: Path, content: bytes | None
+) -> None:
+    file = tmp_path / "settings.py"
+    if content is not None:
+        file.write_bytes(content)
+    run_code("dict(os.environ)", str(file))
+    assert wire.first is None
+
+
+def test_who_reads_settings_for_others_is_not_the_one(wire: Tripwire) -> None:
+    reads: dict[str, Any] = {"__name__": "decouple", "os": os}
+    code = "def config(name): return os.environ[name]"
+    exec(compile(code, "/there/site-packages/decouple.py", "exec"), reads)
+    namespace: dict[str, Any] = {"__name__": "settings", "config": reads["config"]}
+    exec(compile(f"config('{_VARIABLE}')", "/there/settings.py", "exec"), namespace)
+    assert read_by(wire).file == "/there/settings.py"

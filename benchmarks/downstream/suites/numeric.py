@@ -1,0 +1,68 @@
+"""Suites of libraries with native threads: BLAS, OpenMP, and pools of their own."""
+
+from __future__ import annotations
+
+from benchmarks.downstream.suites.suite import Suite
+
+__all__ = ["NUMERIC"]
+
+NUMERIC = (
+    Suite(
+        "numpy",
+        "2.4.6",
+        ("hypothesis==6.170.17",),
+        installed=True,
+        args=(
+            "--pyargs",
+            "numpy.fft",
+            "numpy.polynomial",
+            "numpy.linalg.tests.test_regression",
+        ),
+        differs="pytest warns of each setup of a fixture of a class, which two workers may share.",
+    ),
+    Suite(
+        "pyarrow",
+        "25.0.1",
+        ("hypothesis==6.170.17", "pandas==3.1.1", "cffi==2.1.1"),
+        args=(
+            "--pyargs",
+            "pyarrow.tests.test_array",
+            "pyarrow.tests.test_compute",
+            "pyarrow.tests.test_io",
+        ),
+        installed=True,
+    ),
+    Suite("numexpr", "2.14.1", args=("--pyargs", "numexpr"), installed=True),
+    Suite(
+        "joblib",
+        "1.6.0",
+        ("numpy==2.4.6", "lz4==4.4.5", "psutil==7.2.2", "threadpoolctl==3.8.0"),
+        args=(
+            "joblib/test/test_func_inspect.py",
+            "joblib/test/test_logger.py",
+            "joblib/test/test_memmapping.py",
+            "joblib/test/test_disk.py",
+        ),
+        deselect=(
+            (
+                "joblib/test/test_memmapping.py::test_child_raises_parent_exits_cleanly",
+                "it may fail, as it says",
+            ),
+        ),
+        notes="A module keeps the name of a semaphore, with the pid in it, that nobody uses again.",
+    ),
+    Suite(
+        "einops",
+        "0.8.1",
+        ("numpy==2.4.6", "torch==2.13.0"),
+        args=("einops/tests",),
+        environ=(("EINOPS_TEST_BACKENDS", "numpy,torch"),),
+    ),
+    Suite(
+        "sympy",
+        "1.14.0",
+        ("hypothesis==6.170.17",),
+        installed=True,
+        args=("--pyargs", "sympy.sets", "sympy.core.tests.test_function"),
+    ),
+)

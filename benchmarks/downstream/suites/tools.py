@@ -1,0 +1,57 @@
+"""Suites of developers' tools: compilers, parsers, formatters, packaging."""
+
+from __future__ import annotations
+
+from benchmarks.downstream.suites.suite import Suite
+
+__all__ = ["TOOLS"]
+
+TOOLS = (
+    Suite(
+        "mypy",
+        "2.4.1",
+        (
+            "attrs==26.1.0",
+            "filelock==4.3.1",
+            "lxml==6.1.3",
+            "psutil==7.2.2",
+            "setuptools==84.2.1",
+            "tomli==2.5.0",
+        ),
+        args=(
+            "-o",
+            "addopts=",
+            "mypy/test/testparse.py",
+            "mypy/test/testsubtypes.py",
+            "mypy/test/testtypes.py",
+        ),
+    ),
+    Suite(
+        "mako",
+        "1.4.3",
+        ("babel==2.19.0", "dogpile.cache==1.5.0", "lingua==4.16.2", "beaker==1.14.1"),
+        args=("test",),
+    ),
+    Suite(
+        "poetry-core",
+        "2.5.0",
+        (
+            "build==1.6.1",
+            "setuptools==84.2.1",
+            "tomli-w==1.2.0",
+            "virtualenv==21.15.11",
+            "trove-classifiers==2026.9.21.13",
+            "pytest-mock==3.17.0",
+            "pyproject-hooks==1.3.3",
+        ),
+        args=("tests/packages", "tests/spdx"),
+    ),
+    Suite("tomlkit", "0.15.2", ("pyyaml==6.0.4", "poetry-core==2.5.0")),
+    Suite(
+        "beautifulsoup4",
+        "4.15.0",
+        ("lxml==6.1.3", "html5lib==1.1"),
+        args=("bs4/tests",),
+        no_spawn="Not with spawn: it parametrizes tests from a set, so each worker has another order.",
+    ),
+)

@@ -1,0 +1,73 @@
+"""Hides our frames in users' tracebacks, where they stand between pytest's.
+
+pytest leaves out the frames of functions that have a local variable ``__tracebackhide__``, but not from what
+Python formats: ``--tb=native``, and groups of exceptions in every style.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+import pytest
+
+__all__ = ["hide_frames", "hide_frames_in_reports"]
+
+_PACKAGE = str(Path(__file__).parent.parent) + "/"
+
+
+def hide_frames(config: pytest.Config, call: pytest.CallInfo[None]) -> None:
+    """Take our frames out of the exception of a call and its causes, unless ``--full-trace`` is given.
+
+    To be called before the report is made.
+    """
+    if call.excinfo is None or config.getoption("fulltrace", False):
+        return
+    seen: set[int] = set()
+    todo: list[object] = [call.excinfo.value]
+    while todo:
+        error = todo.pop()
+        if isinstance(error, BaseException) and id(error) not in seen:
+            seen.add(id(error))
+            with suppress(Exception):  # a user's exception may give any answer
+                todo += _hide_in(error)
+
+
+def _hide_in(error: BaseException) -> list[object]:
+    """Take our frames out of one exception; its cause, context and, if it is a group, members."""
+    # Not by an assignment, which an exception may refuse: a frozen dataclass does.
+    BaseException.with_traceback(error, _without_ours(error.__traceback__))
+    return [error.__cause__, error.__context__, *(getattr(error, "exceptions", None) or ())]
+
+
+def hide_frames_in_reports(config: pytest.Config) -> None:
+    """Hide our frames in each report from now on. To be called at the first error, since it takes time."""
+    if not config.pluginmanager.hasplugin("procpar-frames"):
+        config.pluginmanager.register(_Hider(config), "procpar-frames")
+
+
+class _Hider:
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_makereport(self, call: pytest.CallInfo[None]) -> None:
+        hide_frames(self._config, call)
+
+
+def _without_ours(traceback: TracebackType | None) -> TracebackType | None:
+    while traceback is not None and _is_ours(traceback):
+        traceback = traceback.tb_next
+    at = traceback
+    while at is not None:
+        if at.tb_next is not None and _is_ours(at.tb_next):
+            at.tb_next = at.tb_next.tb_next
+        else:
+            at = at.tb_next
+    return traceback
+
+
+def _is_ours(traceback: TracebackType) -> bool:
+    code = traceback.tb_frame.f_code
+    return "__tracebackhide__" in code.co_varnames and code.co_filename.startswith(_PACKAGE)

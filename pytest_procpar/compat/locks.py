@@ -1,0 +1,83 @@
+"""filelock's locks, which belong to the process that has made them: a forked one has to be told that it is.
+
+From 3.30 on a lock refuses to be used in a process that was forked since it was made. The library has reset
+it by then: if it was held, the parent holds it, and the child does not. Written against filelock 3.30 to 4.3.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+__all__ = ["carry_locks", "renew_locks"]
+
+# Tests replace it.
+_getpid = os.getpid
+
+#: Where the locks are registered: from 4.3 on, and before.
+_REGISTRIES = ("filelock._core._fork", "filelock._api")
+#: Where it is noted which databases were open when the process was forked, by the same versions.
+_DATABASES = (("filelock._sqlite._fork", "FORKED_DATABASES"), ("filelock._read_write", "_FORKED_DATABASES"))
+
+
+def carry_locks() -> Callable[[], None]:
+    """What a process has to do that is about to be forked from this one: let it have the locks of this one.
+
+    Nothing is done where that is not possible; `renew_locks` tells.
+    """
+    if "filelock" not in sys.modules:
+        return _do_nothing
+    known: dict[Any, dict[Any, Any]] = {}
+    with suppress(Exception):
+        known.update({type(lock): dict(getattr(lock, "_instances", {})) for lock in _locks()})
+
+    def carry() -> None:
+        with suppress(Exception):
+            renew_locks()
+            for kind, instances in known.items():  # the library has forgotten which it gave out for a path
+                kind._instances.update(instances)
+
+    return carry
+
+
+def _do_nothing() -> None:
+    pass
+
+
+def renew_locks() -> None:
+    """Let this process use the locks that were made before it was forked.
+
+    But those on an SQLite database that was open then: SQLite does not survive a fork.
+    """
+    for lock in _locks():
+        if lock._creator_pid == _getpid() or _was_open(lock):
+            continue
+        lock._creator_pid = _getpid()
+        if getattr(lock, "_owns_executor", False):  # the thread of the old one is missing
+            lock._executor = type(lock._executor)(max_workers=1)
+        if hasattr(lock, "_fork_invalidated"):
+            lock._fork_invalidated = False
+
+
+def _locks() -> list[Any]:
+    """All of them: none before 3.30, where they do not ask."""
+    for name in _REGISTRIES:
+        registry = getattr(sys.modules.get(name), "_FORK_OBJECTS", None)
+        if registry is not None:
+            return [each for each in list(registry.values()) if hasattr(each, "_creator_pid")]
+    return []
+
+
+def _was_open(lock: Any) -> bool:
+    path = getattr(lock, "_canonical_path", None)
+    for module, name in _DATABASES:
+        databases = getattr(sys.modules.get(module), name, None)
+        if path is not None and databases is not None:
+            try:
+                databases.raise_if_poisoned(path)
+            except RuntimeError:
+                return True
+    return False

@@ -1,0 +1,139 @@
+"""Carries values of ``user_properties`` to another process, where reporters use them as text or as data.
+
+Reporters write their `str`, their `repr` or their JSON. An object arrives as a string that equals its `str`
+and has its `repr`. A number, string or container arrives as one, with both texts if its class has other ones
+(an enumeration, a named tuple). The class itself does not arrive: it may belong to a test module, which the
+other process never imports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["from_shown", "to_shown"]
+
+#: A value that is no exact builtin travels as a tuple: this mark, its builtin value or None, `str`, `repr`.
+_MARK = "procpar-shown"
+#: What is nested deeper is left out.
+_DEEPEST = 20
+_ELLIPSIS = (_MARK, None, "[...]", "[...]")
+
+_EXACT = (type(None), bool, int, float, str, bytes)
+_SCALARS: tuple[type, ...] = (int, float, str, bytes)
+_CONTAINERS: tuple[type, ...] = (list, tuple, dict, set, frozenset)
+
+
+def to_shown(value: Any) -> Any:
+    """The value in exact builtins and without cycles, for `from_shown`. Never fails, whatever the value."""
+    return _Copy().of(value, 0)
+
+
+class _Copy:
+    def __init__(self) -> None:
+        #: The copies of containers by their id: what is met twice is copied once.
+        self._known: dict[int, Any] = {}
+
+    def of(self, value: Any, depth: int) -> Any:
+        kind = type(value)
+        if kind in _EXACT:
+            return value
+        if id(value) not in self._known:
+            if depth > _DEEPEST:
+                return _ELLIPSIS
+            self._known[id(value)] = _ELLIPSIS  # where Python's repr has one, too: for a loop
+            try:
+                self._known[id(value)] = self._fill(kind, value, depth)
+            except Exception:  # a subclass that is none, or a container that changes meanwhile
+                self._known[id(value)] = _marked(value, None)
+        return self._known[id(value)]
+
+    def _fill(self, kind: type, value: Any, depth: int) -> Any:
+        base = next((base for base in (*_SCALARS, *_CONTAINERS) if issubclass(kind, base)), None)
+        if base is None:
+            return _marked(value, None)
+        exact = value if kind is base else _exact(base, value)
+        copy = self._contents(base, exact, depth) if base in _CONTAINERS else exact
+        if kind is base:
+            is_like_ours = kind is tuple and value[:1] == (_MARK,)
+            return copy if not is_like_ours else _marked(value, list(copy))
+        marked = _marked(value, copy)
+        return copy if marked[2:] == _marked(exact, None)[2:] else marked
+
+    def _contents(self, kind: Any, value: Any, depth: int) -> Any:
+        if kind is dict:
+            return {self.of(key, depth + 1): self.of(entry, depth + 1) for key, entry in value.items()}
+        return kind(self.of(entry, depth + 1) for entry in value)
+
+
+def _exact(base: type, value: Any) -> Any:
+    """The builtin value of an instance of a subclass, whatever the class overrides."""
+    if base is int:
+        return int.__int__(value)
+    if base is float:
+        return float.__float__(value)
+    if base is str:
+        return str.__str__(value)
+    if base is bytes:
+        return bytes.__getitem__(value, slice(None))
+    return dict(dict.items(value)) if base is dict else base(base.__iter__(value))  # type: ignore[attr-defined]
+
+
+def _marked(value: Any, exact: Any) -> tuple[Any, ...]:
+    """The tuple that is carried for a value."""
+    return (_MARK, exact, _text(str, value), _text(repr, value))
+
+
+def _text(show: Callable[[Any], str], value: Any) -> str:
+    try:
+        return str.__str__(show(value))
+    except Exception as error:
+        return f"<{type(value).__name__} whose {show.__name__} raised {type(error).__name__}>"
+
+
+def from_shown(value: Any) -> Any:
+    """The value that `to_shown` was given, as far as it is text or data."""
+    known: dict[int, Any] = {}
+
+    def made(value: Any) -> Any:
+        if type(value) not in _CONTAINERS:
+            return value
+        if id(value) not in known:
+            known[id(value)] = make(type(value), value)
+        return known[id(value)]
+
+    def make(kind: Any, value: Any) -> Any:
+        if kind is tuple and len(value) == 4 and value[0] == _MARK:
+            _, exact, *texts = value
+            return _stand_in(made(exact), *texts)
+        if kind is dict:
+            return {made(key): made(entry) for key, entry in value.items()}
+        return kind(map(made, value))
+
+    return made(value)
+
+
+class _Shown:
+    """Something that looks like an object of another process."""
+
+    shown: tuple[str, str]
+
+    def __str__(self) -> str:
+        return self.shown[0]
+
+    def __repr__(self) -> str:
+        return self.shown[1]
+
+
+#: By a builtin type, its subclass with other texts.
+_kinds: dict[type, type] = {}
+
+
+def _stand_in(exact: Any, text: str, shown: str) -> Any:
+    value = text if exact is None else exact
+    base = type(value)
+    if base not in _kinds:
+        _kinds[base] = type("Shown", (_Shown, base), {})
+    made = _kinds[base](value)
+    made.shown = (text, shown)
+    return made

@@ -1,0 +1,50 @@
+"""Of suspects that have failed in the same way one is looked into: it leads, and the others may follow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .findings import PLAINLY, Case, Kind
+from .probes import Word
+
+__all__ = ["Leaders"]
+
+
+class Leaders:
+    """Knows which suspect leads those of each root: the first one.
+
+    :param single: so many suspects, the first ones, lead only themselves, unless the same fixture has failed.
+    """
+
+    def __init__(self, cases: Sequence[Case], single: int) -> None:
+        self._single = set(cases[:single])
+        self._of_root: dict[int, Case] = {}
+        for case in cases:
+            if case.suspect.root is not None:
+                self._of_root.setdefault(case.suspect.root, case)
+
+    def of(self, case: Case) -> Case:
+        """The leader of a suspect, which may be itself."""
+        root = case.suspect.root
+        single = case in self._single and not case.suspect.alike
+        return case if root is None or single else self._of_root[root]
+
+    def know(self, case: Case) -> bool:
+        """Whether it is known how a suspect ends alone, though it was not tried: as its leader does."""
+        leader = self.of(case)
+        return (case.suspect.alike and leader.alone.bad) or (case.suspect.contention and leader.alone.good)
+
+    def settle(self, case: Case) -> bool:
+        """Whether what is found out about its leader holds for a suspect: then it is settled."""
+        leader = self.of(case)
+        word = leader.alone if self.know(case) else case.alone
+        if leader.kind in PLAINLY and word.bad:
+            case.settle(leader.kind, leader.note)
+        elif leader.kind is Kind.PARALLEL_ONLY and word.good:
+            case.beside = ()  # it was not run beside others itself
+            case.settle(leader.kind)
+        return case.settled
+
+    def leave_open(self, case: Case) -> bool:
+        """Whether a suspect that was not tried alone is to be: more than a plain bug may be behind it."""
+        return case.alone is Word.LOST and self.of(case).kind not in PLAINLY

@@ -1,0 +1,125 @@
+"""Whether a Python source looks up a name in something it holds, such as a copy of the environment.
+
+Not in the environment itself, and not to remove or to replace what it finds there.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from collections.abc import Collection, Iterator
+
+__all__ = ["looked_up"]
+
+#: What is watched itself: whoever reads from these is noticed when that happens.
+_WATCHED = frozenset({"environ", "environb", "workerinput"})
+#: Functions that read from the environment itself, or that take a name only to set or remove it.
+_OTHERS = frozenset({
+    "getenv", "getenvb", "setenv", "delenv", "putenv", "unsetenv", "setitem", "delitem", "setattr", "delattr",
+    "discard", "remove", "append", "add",
+})  # fmt: skip
+
+
+def looked_up(source: str, names: Collection[str]) -> str | None:
+    """The name, in lower case, that a source looks up; None if there is none of `names` or it is no Python.
+
+    Names are compared without regard to case, since settings may be read so.
+    """
+    wanted = {name.lower() for name in names}
+    text = source.lower()
+    if not any(name in text for name in wanted):
+        return None
+    try:
+        with warnings.catch_warnings():  # whoever imports it is told
+            warnings.simplefilter("ignore")
+            tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    inside = re.compile(rf"[{{($]({'|'.join(map(re.escape, sorted(wanted)))})\b")
+    nodes = list(ast.walk(tree))
+    dropped = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    for node in nodes:
+        if id(node) in dropped and isinstance(node, ast.Call) and _called(node) == "pop":
+            continue
+        for name in _names(node, inside):
+            if name.lower() in wanted:
+                return name.lower()
+    return None
+
+
+def _names(node: ast.AST, inside: re.Pattern[str]) -> Iterator[str]:
+    """What a node may look up, not counting the nodes below it."""
+    match node:
+        case ast.Subscript(value=value, slice=key, ctx=ast.Load()) if not _is_watched(value):
+            yield _text(key)
+        case ast.Call():
+            yield from _arguments(node)
+        case ast.Compare(ops=[operator], left=left, comparators=[right]):
+            yield from _compared(operator, left, right)
+        case ast.Attribute(attr=name, ctx=ast.Load()) | ast.arg(arg=name):
+            yield name
+        case ast.Assign(value=value, targets=[ast.Name()]):
+            yield _text(value)
+        case ast.ClassDef(body=body):
+            yield from _fields(body)
+        case ast.Constant(value=str(text)):
+            yield from inside.findall(text.lower())
+        case _:
+            pass
+
+
+def _arguments(call: ast.Call) -> Iterator[str]:
+    function = call.func
+    if _called(call) in _OTHERS or (isinstance(function, ast.Attribute) and _is_watched(function.value)):
+        return
+    for value in [*call.args, *(keyword.value for keyword in call.keywords)]:
+        yield _text(value)
+
+
+def _text(value: ast.expr) -> str:
+    """A literal text or bytes; empty if it is none."""
+    match value:
+        case ast.Constant(value=str(text)):
+            return text
+        case ast.Constant(value=bytes(encoded)):
+            return encoded.decode("ascii", "replace")
+        case _:
+            return ""
+
+
+def _called(call: ast.Call) -> str:
+    function = call.func
+    return function.attr if isinstance(function, ast.Attribute) else str(getattr(function, "id", ""))
+
+
+def _compared(operator: ast.cmpop, left: ast.expr, right: ast.expr) -> Iterator[str]:
+    if isinstance(operator, (ast.In, ast.NotIn)) and _is_watched(right):
+        return
+    if isinstance(operator, (ast.Eq, ast.In, ast.NotIn)):
+        yield _text(left)
+        yield _text(right)
+
+
+def _fields(body: list[ast.stmt]) -> Iterator[str]:
+    for statement in body:
+        targets = (
+            statement.targets
+            if isinstance(statement, ast.Assign)
+            else [statement.target]
+            if isinstance(statement, ast.AnnAssign)
+            else []
+        )
+        for target in targets:
+            if isinstance(target, ast.Name):
+                yield target.id
+
+
+def _is_watched(value: ast.expr) -> bool:
+    match value:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name in _WATCHED
+        case ast.Call(func=ast.Name(id="getattr"), args=[_, ast.Constant(value=str(name)), *_]):
+            return name in _WATCHED
+        case _:
+            return False

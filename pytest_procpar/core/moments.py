@@ -1,0 +1,46 @@
+"""Whether a text holds a moment of the time, finer than a second, as names do that are to be unique."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime, timezone
+
+__all__ = ["holds_moment"]
+
+#: Seconds since the epoch in ten digits, and their fraction, perhaps without a point.
+_SINCE_EPOCH = re.compile(r"(?<!\d)(\d{10})[._-]?(\d{3,9})(?!\d)")
+#: Nanoseconds since the epoch in hexadecimal digits.
+_HEXADECIMAL = re.compile(r"(?<![0-9a-z])[0-9a-f]{15,16}(?![0-9a-z])", re.IGNORECASE)
+#: What ``%Y%m%d%H%M%S%f`` makes, with what may stand in file names between the parts.
+_DATE = re.compile(
+    r"(?<!\d)(\d{4})[-_.]?(\d\d)[-_.]?(\d\d)[-_.T]?(\d\d)[-_.]?(\d\d)[-_.]?(\d\d)[-_.]?(\d{3,6})(?!\d)"
+)
+#: A number that tells when something was, not what it is called.
+_NUMBER = re.compile(r"\d+\.\d+")
+#: How much earlier a moment may be written down than it was, in seconds: fractions are rounded.
+_ROUNDED = 0.001
+
+
+def holds_moment(text: str, since: float, until: float) -> bool:
+    """Whether a text holds a moment between these two, in seconds since the epoch; not if it is that alone.
+
+    What is written as for people, with colons or blanks, is no name.
+    """
+    if _NUMBER.fullmatch(text):
+        return False
+    return any(since - _ROUNDED <= moment <= until for moment in _moments(text))
+
+
+def _moments(text: str) -> Iterator[float]:
+    for seconds, fraction in _SINCE_EPOCH.findall(text):
+        yield float(f"{seconds}.{fraction}")
+    for digits in _HEXADECIMAL.findall(text):
+        yield int(digits, 16) / 1e9
+    for *parts, fraction in _DATE.findall(text):
+        with suppress(ValueError, OverflowError, OSError):  # there is no such day, or time
+            year, month, day, hour, minute, second = map(int, parts)
+            moment = datetime(year, month, day, hour, minute, second, int(fraction.ljust(6, "0")))
+            yield moment.timestamp()
+            yield moment.replace(tzinfo=timezone.utc).timestamp()

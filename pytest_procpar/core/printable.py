@@ -1,0 +1,57 @@
+"""Escapes text from files, names of files and other processes, so that it does nothing to a terminal.
+
+For the lines that we add: what pytest writes is as under plain pytest.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Sequence
+
+__all__ = ["listed", "printable", "printable_line", "shell_command"]
+
+#: Control characters, those that change the direction of text, line separators, and lone surrogates.
+_HARMFUL = (
+    r"\x00-\x08\x0b-\x1f\x7f-\x9f"
+    r"\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
+)
+_in_text = re.compile(f"[{_HARMFUL}]").sub
+_in_line = re.compile(f"[{_HARMFUL}\n\t]")
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode("ascii")
+
+
+def printable(text: str) -> str:
+    """The text, with Python's escapes for what would act on a terminal; newlines and tabs stay."""
+    return _in_text(_escaped, text)
+
+
+def printable_line(text: str) -> str:
+    """The same with newlines and tabs escaped, too."""
+    return _in_line.sub(_escaped, text)
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """The first of some names, so many at the most, and how many more there are."""
+    text = ", ".join(names[:most])
+    return f"{text} and {len(names) - most} more" if len(names) > most else text
+
+
+def shell_command(words: Iterable[str]) -> str:
+    """A command to be printed and pasted, quoted for the shell; control characters as in bash and zsh."""
+    return " ".join(_ansi_quoted(word) if _in_line.search(word) else shlex.quote(word) for word in words)
+
+
+def _ansi_quoted(word: str) -> str:
+    plain = word.replace("\\", r"\\").replace("'", r"\'")
+    return f"$'{_in_line.sub(_as_bytes, plain)}'"
+
+
+def _as_bytes(match: re.Match[str]) -> str:
+    """The bytes that the character stands for in a file's name."""
+    character = match[0]
+    errors = "surrogateescape" if "\udc80" <= character <= "\udcff" else "surrogatepass"
+    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", errors))

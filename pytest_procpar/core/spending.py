@@ -1,0 +1,84 @@
+"""How long a re-check may take, and what of that is for what.
+
+Times are in seconds, moments on the caller's clock. All red runs pay for cheap probes. That a test may depend
+on others is searched only where these say so.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+
+__all__ = ["LEAST_BUDGET", "LEAST_BUDGET_ASKED_FOR", "Spending"]
+
+#: The least time that a re-check may take if nothing else is said.
+LEAST_BUDGET = 10.0
+#: The same where more than failures is to be looked into: somebody waits for the answer.
+LEAST_BUDGET_ASKED_FOR = 60.0
+
+#: What is added to a run whose failures are plain: this part of it, but not less than so much.
+_PART, _LEAST = 0.2, 2.0
+#: By when of that the last probe is to be done that is expected to take long: fresh processes come after it.
+_LONG = 0.5
+#: Which part of the whole budget is kept for fresh processes.
+_RESERVED = 0.25
+#: Which part is kept for looking into what other orders have shown.
+_FOR_SEARCHES = 0.15
+
+
+class Spending:
+    """The time of one re-check.
+
+    :param budget: what the user allows; None: nothing was said.
+    :param seconds: how long the run took.
+    :param asked_for: whether more than failures is to be looked into.
+    """
+
+    def __init__(self, budget: float | None, seconds: float, *, asked_for: bool) -> None:
+        #: Whether somebody is ready to wait: then all may be tried that there is time for.
+        self.patient = budget is not None or asked_for
+        self.budget = max(LEAST_BUDGET_ASKED_FOR if asked_for else LEAST_BUDGET, seconds)
+        if budget is not None:
+            self.budget = budget
+        self._cheap = max(_LEAST, _PART * seconds)
+        self._began = 0.0
+        #: When all is to be over.
+        self.deadline = 0.0
+
+    def begin(self, now: float) -> None:
+        """It begins."""
+        self._began, self.deadline = now, now + self.budget
+
+    def ready(self, now: float) -> None:
+        """Processes can be forked: what it takes to get there is no matter of what is tried."""
+        self._began = now
+
+    def extend(self, seconds: float) -> None:
+        """Something else has taken so long, and comes on top."""
+        self.deadline += seconds
+
+    @property
+    def end_of_search(self) -> float:
+        """Until when processes are forked and tried."""
+        return self.deadline - _RESERVED * self.budget
+
+    @property
+    def end_of_orders(self) -> float:
+        """By when of that orders are to be run that show what is to be searched then."""
+        return self.end_of_search - _FOR_SEARCHES * self.budget
+
+    @property
+    def end_of_cheap(self) -> float:
+        """When that is left which is done though there is nothing yet to be found."""
+        return self._within(self._cheap)
+
+    @property
+    def end_of_long(self) -> float:
+        """By when of that probes are to be done that are expected to take long."""
+        return self._within(_LONG * self._cheap)
+
+    def _within(self, seconds: float) -> float:
+        return self.end_of_search if self.patient else min(self.end_of_search, self._began + seconds)
+
+    def needed(self, seconds: float) -> int:
+        """The budget that leaves so much time for probes, with something to spare."""
+        return ceil((1.0 + 1.25 * seconds) / (1.0 - _RESERVED))

@@ -1,0 +1,286 @@
+"""Deals with workers that will never go on, since they were forked: fresh interpreters run what they ran.
+
+Weighing what is seen is `core.deadlock`'s; this looks, says what it has found, and sees it done.
+"""
+
+from __future__ import annotations
+
+import sysconfig
+from collections.abc import Callable, Hashable, Iterable
+
+import pytest
+
+import pytest_procpar.core.deadlock as weighing
+import pytest_procpar.core.events as events
+from pytest_procpar.collecting import Collecting
+from pytest_procpar.core.deadlock import Evidence, Frame, Look
+from pytest_procpar.core.events import Event
+from pytest_procpar.core.model import StartMethod, WorkerId, worker_name
+from pytest_procpar.core.printable import printable_line
+from pytest_procpar.core.run import Run
+from pytest_procpar.core.runrecord import RunRecord
+from pytest_procpar.core.vitals import Stage
+from pytest_procpar.deaths import Deaths
+from pytest_procpar.process.clock import Clock
+from pytest_procpar.process.launch import Cluster
+from pytest_procpar.process.shortage import in_words
+from pytest_procpar.process.standing import Standing, look_at
+from pytest_procpar.process.system import DUMP_SIGNAL
+from pytest_procpar.report.results import Results
+from pytest_procpar.report.terminal import QUIETEST, Terminal
+from pytest_procpar.supervision import Supervisor
+
+__all__ = ["DeadlockWatch"]
+
+#: How long workers have for writing down their stacks, in seconds.
+_STACK_SECONDS = 0.3
+
+#: Who stands for the fork server among the workers.
+_SERVER = WorkerId(-1)
+
+#: No more workers than this are named in a line.
+_NAMED = 4
+
+
+class DeadlockWatch:
+    """Looks at the forked workers while tests run.
+
+    :param acts: whether stuck workers are replaced: the user has not asked for forked ones.
+    :param happened: tells the core of an event, and does what it says.
+    """
+
+    def __init__(
+        self,
+        config: pytest.Config,
+        cluster: Cluster,
+        clock: Clock,
+        run: Run,
+        run_record: RunRecord,
+        results: Results,
+        terminal: Terminal,
+        supervisor: Supervisor,
+        deaths: Deaths,
+        collecting: Collecting,
+        happened: Callable[[Event], None],
+        *,
+        acts: bool,
+    ) -> None:
+        self._config = config
+        self._cluster = cluster
+        self._clock = clock
+        self._run = run
+        self._run_record = run_record
+        self._results = results
+        self._terminal = terminal
+        self._supervisor = supervisor
+        self._deaths = deaths
+        self._collecting = collecting
+        self._happened = happened
+        self._acts = acts
+        self._began = clock.now()
+        self._due = self._began
+        self._deadlocks = weighing.Deadlocks()
+        #: What each worker had noted of itself at the latest look.
+        self._noted: dict[WorkerId, Hashable] = {}
+        #: Those whose stacks are being written before they are killed, and how they stood.
+        self._doomed: dict[WorkerId, Standing] = {}
+
+    def deadline(self) -> float | None:
+        """When `look` is due; None if there is nobody to look at."""
+        return self._due if self._cluster.fork_server() is not None else None
+
+    def look(self, *, collected: bool) -> None:
+        """Do what is due."""
+        now = self._clock.now()
+        if now < self._due or self._cluster.fork_server() is None:
+            return
+        self._due = now + weighing.LOOK_SECONDS
+        if self._doomed:
+            self._see_off(now, collected=collected)
+            return
+        self._deadlocks.looked(list(self._looks(collected=collected)), now)
+        if not self._acts:
+            return
+        longest = self._run_record.longest() if collected else 0.0
+        silent_since = self._supervisor.silent_since if collected else self._began
+        found = self._deadlocks.hopeless(now, longest=longest, silent_since=silent_since)
+        if found:
+            self._ask_for_stacks(found, now)
+
+    def hint(self) -> str | None:
+        """What to tell who wonders why nothing happens; None if nothing is known of it."""
+        if self._acts:
+            return None
+        stuck = self._deadlocks.proven(self._clock.now())
+        if not stuck:
+            return None
+        waits = "waits for a lock" if len(stuck) == 1 else "wait for locks"
+        return (
+            f"{_listed(map(_who, stuck))} {waits} that no thread can release: most likely one held it "
+            "that was lost in the fork; try --start-method=spawn"
+        )
+
+    # --- looking ---
+
+    def _looks(self, *, collected: bool) -> Iterable[Look]:
+        """How every worker stands that has something to do; and the fork server."""
+        server = self._cluster.fork_server()
+        if server is not None:
+            standing = look_at(server, alone=False)
+            if standing.evidence is Evidence.PROVEN or not (collected or self._cluster.forked_workers()):
+                yield Look(_SERVER, standing.evidence, standing.mark)
+        noted: dict[WorkerId, Hashable] = {}
+        for worker, pid in self._cluster.forked_workers().items():
+            vitals = self._cluster.vitals(worker)
+            noted[worker] = key = (vitals.stage, vitals.test, vitals.since)
+            is_still = self._noted.get(worker) == key
+            standing = look_at(pid) if is_still else Standing(Evidence.NONE)
+            if standing.evidence is Evidence.NONE and vitals.stage in (Stage.BETWEEN, Stage.STARTING):
+                continue  # it waits for tests
+            yield Look(worker, standing.evidence, (key, standing.mark))
+        self._noted = noted
+
+    def _standing(self, worker: WorkerId) -> Standing:
+        server, workers = self._cluster.fork_server(), self._cluster.forked_workers()
+        if worker == _SERVER and server is not None:
+            return look_at(server, alone=False)
+        if worker in workers:
+            return look_at(workers[worker])
+        return Standing(Evidence.NONE)
+
+    def _ask_for_stacks(self, workers: Iterable[WorkerId], now: float) -> None:
+        for worker in workers:
+            self._doomed[worker] = self._standing(worker)
+            # Before it runs tests it may not have a handler for the signal yet.
+            if worker != _SERVER and self._cluster.vitals(worker).stage is not Stage.STARTING:
+                self._cluster.stacks(worker)
+                self._cluster.signal(worker, DUMP_SIGNAL)
+        self._due = now + _STACK_SECONDS
+
+    # --- acting ---
+
+    def _see_off(self, now: float, *, collected: bool) -> None:
+        """Replace those that stand as they stood before their stacks were written."""
+        stacks: dict[WorkerId, list[Frame]] = {}
+        for worker, before in self._doomed.items():
+            standing = self._standing(worker)
+            if standing.evidence is Evidence.NONE or standing.place != before.place:
+                continue
+            frames = weighing.frames_of(self._cluster.stacks(worker)) if worker != _SERVER else []
+            if standing.evidence is Evidence.DOUBTFUL and not _is_native(frames):
+                continue
+            stacks[worker] = frames
+        self._doomed.clear()
+        if not stacks:
+            return
+        said = self._describe(stacks, now)
+        what = _KILLED if all(map(self._deaths.has_finished, stacks)) else _BEGUN_ANEW
+        try:
+            self._replace(stacks, now, collected=collected)
+        except OSError as error:
+            self._acts = False
+            self._terminal.remember(f"{said}; no fresh interpreter can be started: {in_words(error)}")
+            return
+        self._terminal.remember(f"{said}: {what}{self._remember(said)}", least=QUIETEST)
+
+    def _replace(self, stacks: dict[WorkerId, list[Frame]], now: float, *, collected: bool) -> None:
+        """Have others do what the stuck workers had to do.
+
+        :raises OSError: if that cannot be.
+        """
+        if not collected:
+            self._collecting.start_over()
+            return
+        if self._cluster.method is not StartMethod.SPAWN:
+            self._cluster.switch()
+        if _SERVER not in stacks:
+            for worker in stacks:
+                self._replace_worker(worker, now)
+            return
+        running = self._run.running()
+        for worker in self._cluster.give_up_former():
+            self._replace_worker(worker, now)
+            if worker not in running or not self._results.is_told(running[worker]):
+                self._supervisor.has_killed(worker, _WHY)
+            self._deaths.killed(worker, _WHY)
+
+    def _replace_worker(self, worker: WorkerId, now: float) -> None:
+        test = self._run.running().get(worker)
+        told = test is not None and self._results.is_told(test)
+        if told or self._is_left_undone(worker):
+            self._supervisor.stood_still(worker, self._deadlocks.seconds(worker, now))
+        else:
+            self._supervisor.has_killed(worker, _WHY)
+            self._deaths.excuse(worker)
+        self._happened(events.Stuck(worker, told))
+        if test is not None and not told:
+            self._results.abandoned(test)
+
+    def _is_left_undone(self, worker: WorkerId) -> bool:
+        """Whether a worker has begun what nobody else can do: tear down its fixtures, end its session."""
+        stage = self._cluster.vitals(worker).stage
+        return stage is Stage.LATE_TEARDOWN or (
+            stage is Stage.ENDING and not self._deaths.has_finished(worker)
+        )
+
+    # --- saying ---
+
+    def _describe(self, stacks: dict[WorkerId, list[Frame]], now: float) -> str:
+        who = _listed(self._name(worker, frames) for worker, frames in stacks.items())
+        seconds = max(self._deadlocks.seconds(worker, now) for worker in stacks)
+        certain = all(self._deadlocks.evidence(worker) is Evidence.PROVEN for worker in stacks)
+        plural = len(stacks) > 1
+        verb = ("have" if plural else "has") + (" waited" if certain else " most likely waited")
+        return (
+            f"{who} {verb} {seconds:.0f} s for {'locks' if plural else 'a lock'} that no thread can release"
+        )
+
+    def _name(self, worker: WorkerId, frames: list[Frame]) -> str:
+        words = []
+        test = self._run.running().get(worker)
+        if test is not None:
+            words.append(printable_line(self._results.nodeid(test)))
+        frame = next((frame for frame in frames if not _is_stdlib(frame)), None)
+        if frame is not None:
+            words.append(f"at {printable_line(frame.within([*_LIBRARIES, str(self._config.rootpath)]))}")
+        return f"{_who(worker)} ({', '.join(words)})" if words else _who(worker)
+
+    def _remember(self, said: str) -> str:
+        """Let the next runs begin otherwise; what to add to the line."""
+        from pytest_procpar.process.start_method.remembered import remember
+
+        if remember(self._config, StartMethod.SPAWN, f"{said}, after a fork"):
+            return "; the next runs begin with start method spawn"
+        return '; to begin so, configure pytest with procpar_start_method = "spawn"'
+
+
+_WHY = "it waited for a lock that no thread could release"
+_BEGUN_ANEW = "begun anew in fresh interpreters (start method spawn)"
+_KILLED = "killed at its exit"
+
+
+def _who(worker: WorkerId) -> str:
+    return "the process that workers are forked from" if worker == _SERVER else worker_name(worker)
+
+
+def _listed(names: Iterable[str]) -> str:
+    every = list(names)
+    if len(every) > _NAMED:
+        every = [*every[: _NAMED - 1], f"{len(every) - _NAMED + 1} more"]
+    return " and ".join(filter(None, [", ".join(every[:-1]), every[-1]]))
+
+
+_STDLIB = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))
+_LIBRARIES = (sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
+
+
+def _is_stdlib(frame: Frame) -> bool:
+    return frame.file.startswith(_STDLIB) and not frame.file.startswith(_LIBRARIES)
+
+
+def _is_native(frames: list[Frame]) -> bool:
+    """Whether a stack ends in a library that is installed: what waits below is code of that library in C.
+
+    Python code that waits for a lock, for so long at a time, looks at other things in between.
+    """
+    return bool(frames) and frames[0].file.startswith(_LIBRARIES) and not _is_stdlib(frames[0])

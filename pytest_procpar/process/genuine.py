@@ -1,0 +1,51 @@
+"""The system's functions as Python has them, even if gevent or eventlet has replaced them.
+
+These replace functions that wait (`os.waitpid`, `time.sleep`, `select.poll`) by ones that run other greenlets
+meanwhile, and `os.close` by one that closes later: for good, and often before this package is imported, in a
+conftest or in a launcher. Our workers have no other greenlets, and in a process that has just been forked
+nothing would wake them up. The main thread of the controller waits by the replaced functions where plugins'
+greenlets should run on.
+
+The functions of `os` are those of `posix`, and those of `signal` are in `_signal`: both are let alone. The
+others are replaced in the one module in which they are, so they are taken from another copy of it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import posix
+import select
+import time
+from typing import Any
+
+__all__ = [
+    "HANGUP", "READ", "close", "fork", "get_handler", "make_poll", "monotonic", "posix_spawn", "read",
+    "set_handler", "sleep", "wait4", "waitid", "waitpid", "write",
+]  # fmt: skip
+
+close, fork, posix_spawn, read, write = posix.close, posix.fork, posix.posix_spawn, posix.read, posix.write
+wait4, waitpid = posix.wait4, posix.waitpid
+#: None on macOS.
+waitid = getattr(posix, "waitid", None)
+
+
+def _copy_of(module: Any) -> Any:
+    """Another copy of a module that is written in C; 20 µs."""
+    spec = module.__spec__
+    copy = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(copy)
+    return copy
+
+
+_time, _select = _copy_of(time), _copy_of(select)
+
+#: As `signal.signal` and `signal.getsignal`, but a default handler is 0 and an ignored signal's is 1.
+set_handler, get_handler = (
+    getattr(importlib.import_module("_signal"), name) for name in ("signal", "getsignal")
+)
+
+monotonic, sleep = _time.monotonic, _time.sleep
+
+#: A new, empty `select.poll` object, and what it can be asked for.
+make_poll, READ, HANGUP = _select.poll, int(_select.POLLIN), int(_select.POLLHUP)

@@ -1,0 +1,1 @@
+"""Which start method is safe for a suite: evidence, what is vouched for, and the choice."""

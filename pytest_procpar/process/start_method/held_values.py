@@ -1,0 +1,147 @@
+"""What lives on in namespaces, by the name under which it is held: texts, paths, uuids and numbers."""
+
+from __future__ import annotations
+
+import functools
+import gc
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import PurePath
+from types import FunctionType, MemberDescriptorType, MethodType, ModuleType
+from typing import Any
+from uuid import UUID
+
+__all__ = ["held_values"]
+
+#: How many objects are looked at, and how far from a namespace.
+_MOST, _DEEPEST = 10_000, 6
+
+#: Longer texts are contents, not names.
+_LONGEST_TEXT = 4_096
+
+#: What belongs to pytest, marks with a test's parameters among it, and to ourselves.
+_NOT_LOOKED_INTO = frozenset({"_pytest", "pytest_procpar", "pluggy", "builtins", "typing", "weakref"})
+
+_CONTAINERS = (list, tuple, set, frozenset, deque)
+
+
+def held_values(
+    spaces: Iterable[Mapping[str, Any]], is_own: Any = lambda module: True
+) -> Iterator[tuple[str, str | int]]:
+    """All texts and numbers that these namespaces hold, a name each; a uuid as its 32 digits.
+
+    A uuid or number in a container is data, not a name, and is not among them.
+
+    :param is_own: whether a module, by its name, belongs to the project: only its classes are looked into.
+    """
+    seen: set[int] = set()
+    #: A name, an object, its distance, and whether it is held by name (not in a container).
+    queue: deque[tuple[str, Any, int, bool]] = deque()
+    for space in spaces:
+        if id(space) not in seen:
+            seen.add(id(space))
+            queue.extend((key, value, 0, True) for key, value in _named(space))
+    while queue:
+        name, thing, depth, named = queue.popleft()
+        value = None
+        with suppress(Exception):  # a class of the project's may do anything
+            value = _value(thing, named=named)
+            if value is None and depth < _DEEPEST and len(seen) < _MOST and id(thing) not in seen:
+                seen.add(id(thing))
+                queue.extend(
+                    (inner or name, part, depth + 1, by_name)
+                    for inner, part, by_name in _parts(thing, is_own)
+                )
+        if value is not None:
+            yield name, value
+
+
+def _value(thing: Any, *, named: bool) -> str | int | None:
+    """A text or number as such; None for all else. A proxy's type is asked: it would load what it is for."""
+    kind = type(thing)
+    if issubclass(kind, str):
+        return str.__str__(thing) if len(thing) <= _LONGEST_TEXT else None
+    if kind is bytes:
+        return str(thing, "latin-1") if len(thing) <= _LONGEST_TEXT else None
+    if issubclass(kind, PurePath):
+        return str(thing)
+    if named and kind is int:
+        return int(thing)
+    if named and kind is UUID:
+        return str(thing.hex)
+    return None
+
+
+def _named(space: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in list(space.items()):
+        if type(key) is not str:
+            yield "", value
+        elif not (key.startswith("__") and key.endswith("__")) and key != "pytestmark":
+            yield key, value
+
+
+def _parts(thing: Any, is_own: Any) -> Iterator[tuple[str, Any, bool]]:
+    """What an object holds: a name if there is one, the part, and whether it is held by that name."""
+    kind = type(thing)
+    if issubclass(kind, ModuleType):
+        if is_own(ModuleType.__getattribute__(thing, "__dict__").get("__name__")):
+            yield from ((key, value, True) for key, value in _named(vars(thing)))
+    elif issubclass(kind, dict):
+        for key, value in list(dict.items(thing)):
+            yield (key if type(key) is str else ""), value, type(value) is int
+    elif issubclass(kind, _CONTAINERS):
+        yield from (("", value, False) for value in list(thing))
+    elif kind is functools.partial:
+        yield from (("", value, False) for value in (*thing.args, thing.keywords))
+    elif kind is FunctionType:
+        yield from _parts_of_function(thing, is_own)
+    elif kind is MethodType:
+        yield "", thing.__self__, False
+    elif issubclass(kind, type):
+        if is_own(thing.__module__):
+            yield from ((key, value, True) for key, value in _named(vars(thing)))
+    elif kind is functools._lru_cache_wrapper:
+        yield from _parts_of_cache(thing, is_own)
+    elif _is_looked_into(kind):
+        yield from ((key, value, True) for key, value in _attributes(thing))
+
+
+def _parts_of_function(function: FunctionType, is_own: Any) -> Iterator[tuple[str, Any, bool]]:
+    """Defaults, and what it encloses."""
+    if not is_own(function.__module__):
+        return
+    for value in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
+        yield "", value, True
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=False):
+        with suppress(ValueError):  # it may be empty yet
+            yield name, cell.cell_contents, True
+
+
+def _parts_of_cache(cached: Any, is_own: Any) -> Iterator[tuple[str, Any, bool]]:
+    """What a function has returned, which only the garbage collector can tell."""
+    if not is_own(getattr(cached, "__module__", "")):
+        return
+    name = getattr(cached, "__name__", "")
+    for part in gc.get_referents(cached):
+        # An unlimited cache is a dictionary; of a limited one, the results are there themselves.
+        results = part.values() if type(part) is dict else (part,)
+        yield from ((name, result, True) for result in results)
+
+
+def _is_looked_into(kind: type) -> bool:
+    module = getattr(kind, "__module__", "")
+    return isinstance(module, str) and module.partition(".")[0] not in _NOT_LOOKED_INTO
+
+
+def _attributes(thing: Any) -> Iterator[tuple[str, Any]]:
+    """An object's attributes, without running any of its code."""
+    with suppress(AttributeError, TypeError):
+        yield from _named(object.__getattribute__(thing, "__dict__"))
+    for kind in type(thing).__mro__:
+        slots = kind.__dict__.get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else tuple(slots):
+            member = kind.__dict__.get(name) or kind.__dict__.get(f"_{kind.__name__.lstrip('_')}{name}")
+            with suppress(AttributeError):  # nothing may be in it
+                if type(member) is MemberDescriptorType:
+                    yield name, member.__get__(thing)

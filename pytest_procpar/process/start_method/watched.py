@@ -1,0 +1,194 @@
+"""Dictionaries that note who looks into them for what differs between workers."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable
+from types import CodeType
+from typing import Any
+
+__all__ = ["COMMON", "VARIABLE", "WatchedEnviron", "WatchedInput"]
+
+#: What tells a process which worker it is: a variable, and a key of ``config.workerinput``.
+VARIABLE = "PYTEST_XDIST_WORKER"
+_KEY = "workerid"
+#: Variables that are the same in all workers, and which a process that is no worker yet does not have.
+COMMON = ("PYTEST_XDIST_TESTRUNUID", "PYTEST_XDIST_WORKER_COUNT")
+
+
+class WatchedEnviron(dict[Any, Any]):
+    """The dictionary behind `os.environ`.
+
+    Whoever goes through the keys and asks for the value of each in turn takes it all, as `dict` does.
+
+    :param asked: called with the variable's name if somebody looks for what only workers have.
+    :param taken: called if somebody takes it all.
+    """
+
+    def __init__(self, data: dict[Any, Any], asked: Callable[[str], None], taken: Callable[[], None]) -> None:
+        super().__init__(data)
+        self._asked, self._taken = asked, taken
+        self._names = {os.environ.encodekey(name): name for name in (VARIABLE, *COMMON)}
+        #: What is left to come, in reverse, while the whole is being copied.
+        self._copied: list[Any] = []
+
+    def __iter__(self) -> Any:
+        self._copied = list(super().__iter__())
+        self._copied.reverse()
+        self._taken()
+        return super().__iter__()
+
+    def __getitem__(self, key: Any) -> Any:
+        self._look(key)
+        return super().__getitem__(key)
+
+    def __contains__(self, key: Any) -> bool:
+        self._look(key)
+        return super().__contains__(key)
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """As of any dict."""
+        self._look(key)
+        return super().get(key, default)
+
+    def _look(self, key: Any) -> None:
+        if self._copied and self._copied[-1] == key:
+            self._copied.pop()
+            return
+        self._copied = []
+        name = self._names.get(key)
+        if name is not None and (name == VARIABLE or not super().__contains__(key)):
+            self._asked(name)
+
+
+class WatchedInput(dict[str, Any]):
+    """``config.workerinput`` of a process that collects for all workers, and its copies where they can be.
+
+    Copies that are made once nobody watches any more are plain.
+
+    `dict` and ``**`` go through the keys and ask for the value of each in one instruction of their caller.
+
+    A key tells of the worker if the workers' values differ, and its presence if not all have it.
+
+    :param inputs: those of all workers.
+    :param asked: called with a key that tells of the worker if somebody looks for it.
+    :param taken: called with all such keys if somebody takes it all.
+    :param is_on: whether anybody watches.
+    """
+
+    def __init__(
+        self,
+        workerinput: dict[str, Any],
+        inputs: Iterable[dict[str, Any]],
+        asked: Callable[[str], None],
+        taken: Callable[[frozenset[str]], None],
+        is_on: Callable[[], bool] = lambda: True,
+    ) -> None:
+        super().__init__(workerinput)
+        self._is_on = is_on
+        self._asked, self._all_taken = asked, taken
+        #: The instruction that is going through the keys.
+        self._taker: tuple[CodeType, int] | None = None
+        inputs = [workerinput, *inputs]
+        keys = frozenset().union(*inputs)
+        self._missing = frozenset(key for key in keys if not all(key in given for given in inputs))
+        self._telling = self._missing | {_KEY} | {
+            key for key in keys - self._missing if any(given[key] != workerinput[key] for given in inputs)
+        }  # fmt: skip
+
+    def _look(self, key: str) -> None:
+        if key in self._telling and _instruction() != self._taker:
+            self._asked(key)
+
+    def _take(self) -> None:
+        self._taker = _instruction()
+        self._all_taken(self._telling)
+
+    def __iter__(self) -> Any:
+        self._take()
+        return super().__iter__()
+
+    def __getitem__(self, key: str) -> Any:
+        self._look(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """As of any dict."""
+        self._look(key)
+        return super().get(key, default)
+
+    def __contains__(self, key: object) -> bool:
+        if isinstance(key, str) and key in self._missing:
+            self._asked(key)
+        return super().__contains__(key)
+
+    def pop(self, key: str, *default: Any) -> Any:
+        """As of any dict."""
+        self._look(key)
+        return super().pop(key, *default)
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        """As of any dict."""
+        self._look(key)
+        return super().setdefault(key, default)
+
+    def popitem(self) -> tuple[str, Any]:
+        """As of any dict."""
+        key, value = super().popitem()
+        self._look(key)
+        return key, value
+
+    def keys(self) -> Any:
+        """As of any dict."""
+        self._take()
+        return super().keys()
+
+    def items(self) -> Any:
+        """As of any dict."""
+        self._take()
+        return super().items()
+
+    def values(self) -> Any:
+        """As of any dict."""
+        self._take()
+        return super().values()
+
+    def copy(self) -> dict[str, Any]:
+        """One that is watched, too."""
+        return self._like(self._plain())
+
+    def __copy__(self) -> dict[str, Any]:
+        return self.copy()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Any]:
+        from copy import deepcopy
+
+        return self._like(deepcopy(self._plain(), memo))
+
+    def __or__(self, other: Any) -> Any:
+        return self._like(self._plain() | other) if isinstance(other, dict) else NotImplemented
+
+    def __ror__(self, other: Any) -> Any:
+        return self._like(other | self._plain()) if isinstance(other, dict) else NotImplemented
+
+    def __reduce__(self) -> Any:
+        return dict, (self._plain(),)
+
+    def _plain(self) -> dict[str, Any]:
+        return dict(dict.items(self))
+
+    def _like(self, data: dict[str, Any]) -> dict[str, Any]:
+        if not self._is_on():
+            return data
+        other: WatchedInput = WatchedInput.__new__(WatchedInput)
+        dict.__init__(other, data)
+        other._asked, other._all_taken, other._taker = self._asked, self._all_taken, None
+        other._missing, other._telling, other._is_on = self._missing, self._telling, self._is_on
+        return other
+
+
+def _instruction() -> tuple[CodeType, int]:
+    """What is being done with the dictionary whose method's method asks."""
+    frame = sys._getframe(3)
+    return frame.f_code, frame.f_lasti

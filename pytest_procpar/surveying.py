@@ -1,0 +1,188 @@
+"""Runs what the re-check asks, and the surveys: what hides among the tests that have passed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+from pytest_procpar.core.findings import Finding, Kind, Suspect
+from pytest_procpar.core.model import TestIndex
+from pytest_procpar.core.order import shuffled
+from pytest_procpar.core.probes import Word
+from pytest_procpar.core.runrecord import RunRecord
+from pytest_procpar.core.search import Search
+from pytest_procpar.core.spending import Spending
+from pytest_procpar.core.survey import Placed, survey_after, survey_alone, survey_order
+from pytest_procpar.core.suspects import Inquiry
+from pytest_procpar.process.prober import Ended, Prober
+from pytest_procpar.process.system import monotonic
+from pytest_procpar.report.progress import Progress
+from pytest_procpar.settings import RecheckOptions
+
+__all__ = ["Driver", "Surveys"]
+
+_T = TypeVar("_T")
+
+
+class Driver:
+    """Puts the questions of a search to a prober, and says so.
+
+    :param time: how long that may take.
+    """
+
+    def __init__(self, prober: Prober, progress: Progress, time: Spending) -> None:
+        self._prober = prober
+        self._progress = progress
+        self._time = time
+
+    def inquire(self, inquiry: Inquiry) -> None:
+        """Look into all suspects of an inquiry, as far as there is time; what is left says so of itself.
+
+        :raises Ended: if the run is to end.
+        """
+        self._progress.looks_into(len(inquiry.findings()), inquiry.findings)
+        self._drive(
+            inquiry.steps(),
+            lambda: self._time.end_of_search if inquiry.searching else self._time.end_of_cheap,
+        )
+
+    def drive(self, search: Search[_T], deadline: float) -> _T:
+        """Run a search to its end, until `deadline` at most.
+
+        :raises Ended: if there is no time for it.
+        """
+        return self._drive(search, lambda: deadline, insist=True)
+
+    def try_to_drive(self, search: Search[_T], deadline: float) -> _T:
+        """The same, but the search is told that there was no time for something.
+
+        :raises Ended: if the run is to end.
+        """
+        return self._drive(search, lambda: deadline)
+
+    def _drive(self, search: Search[_T], deadline: Callable[[], float], *, insist: bool = False) -> _T:
+        """Run a search to its end, each step until the deadline that there is then."""
+        try:
+            probes = next(search)
+            while True:
+                until = deadline()
+                is_last = until >= self._time.end_of_search  # but for fresh processes, which come after it
+                self._progress.probes(probes, max(until, self._time.deadline) if is_last else until)
+                outcomes = self._prober.run(probes, until)
+                if insist and not all(outcome.in_time for outcome in outcomes):
+                    raise Ended
+                probes = search.send(outcomes)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+
+
+class Surveys:
+    """Looks for what is wrong with tests that have passed."""
+
+    def __init__(self, options: RecheckOptions, run_record: RunRecord, time: Spending) -> None:
+        self._options = options
+        self._run = run_record
+        self._time = time
+        #: After what a test that failed in the run passed in the other order.
+        self.passed_after: dict[TestIndex, tuple[TestIndex, ...]] = {}
+        #: What is known already of tests that cannot be run twice.
+        self.findings: list[Finding] = []
+        #: How each test has ended in each order that was run.
+        self.orders: list[list[Placed]] = []
+
+    def surveyed(self, driver: Driver) -> list[Suspect]:
+        """What a run of every test alone, or of all in some order, says of tests that have not failed.
+
+        :raises Ended: if there is no time for it.
+        """
+        unlimited = float("inf")
+        deadline = unlimited if self._options.budget is None else self._time.deadline
+        suspects: dict[TestIndex, Suspect] = {}
+        began = monotonic()
+        if self._options.surveys:
+            suspects.update(self._survey_alone(driver, deadline))
+        for order in self._wanted_orders():
+            for test, suspect in self._survey_order(driver, order, deadline).items():
+                suspects.setdefault(test, suspect)
+        if self._options.budget is None:
+            self._time.extend(2 * (monotonic() - began))
+        return list(suspects.values())
+
+    def _survey_alone(self, driver: Driver, deadline: float) -> dict[TestIndex, Suspect]:
+        tests = [test for test in self._run.tests() if not self._run.word(test).bad]
+        alone = driver.drive(survey_alone(tests), deadline)
+        twice_bad = [
+            result.test for result in alone if result.non_idempotent and not self._run.is_apart(result.test)
+        ]
+        again = driver.drive(survey_alone(twice_bad, rounds=(1, 2)), deadline)
+        for result in alone:
+            rounds = [other for other in again if other.test == result.test]
+            if rounds and all(other.non_idempotent for other in rounds):
+                self.findings.append(Finding(result.test, Kind.NIO, message=result.message))
+        return {
+            result.test: Suspect(
+                result.test,
+                self._run.word(result.test),
+                failed_after=(),
+                passed_after=self._run.before(result.test),
+            )
+            for result in alone
+            if result.first.bad
+        }
+
+    def _wanted_orders(self) -> list[list[TestIndex]]:
+        """The orders to run all tests in: that of the collection, the reverse one, and what was asked for."""
+        collected, wanted = self._run.companions(), self._options.order
+        orders = []
+        if self._options.surveys and not self._has_run(collected):
+            orders.append(collected)
+        if self._options.what == "deep" or (wanted is not None and not wanted.random):
+            orders.append(collected[::-1])
+        if wanted is not None and wanted.random:
+            companions = set(collected)
+            places = shuffled(self._run.ids, wanted.seed or "")
+            orders.append([TestIndex(place) for place in places if place in companions])
+        return orders
+
+    def _has_run(self, order: list[TestIndex]) -> bool:
+        """Whether a process of the run has run all that in this order."""
+        return not order or self._run.before(order[-1]) == tuple(order[:-1])
+
+    def _survey_order(
+        self, driver: Driver, order: list[TestIndex], deadline: float
+    ) -> dict[TestIndex, Suspect]:
+        placed = driver.drive(survey_order(order), deadline)
+        self.orders.append(placed)
+        for result in placed:
+            if result.word.good and self._run.word(result.test).bad:
+                self.passed_after.setdefault(result.test, result.before)
+        return {
+            result.test: Suspect(
+                result.test,
+                result.word,
+                failed_after=result.before,
+                passed_after=self._run.before(result.test),
+            )
+            for result in placed
+            if result.word.bad and not self._run.word(result.test).bad
+        }
+
+    def hidden(
+        self, driver: Driver, findings: Sequence[Finding], causes: Iterable[tuple[TestIndex, ...]]
+    ) -> list[Suspect]:
+        """What fails after a polluter that is known, though it has failed nowhere yet.
+
+        :raises Ended: if there is no time for it.
+        """
+        known = {finding.test for finding in findings if finding.kind is not Kind.NIO}
+        suspects: dict[TestIndex, Suspect] = {}
+        for cause in causes:
+            tests = [
+                t
+                for t in self._run.companions()
+                if t not in known and t not in cause and not self._run.word(t).bad
+            ]
+            for result in driver.drive(survey_after(cause, tests), self._time.end_of_search):
+                if result.word.bad:
+                    suspects[result.test] = Suspect(result.test, Word.PASSED, failed_after=cause)
+        return list(suspects.values())

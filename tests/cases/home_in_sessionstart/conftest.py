@@ -1,0 +1,6 @@
+import os
+import tempfile
+
+
+def pytest_sessionstart():
+    os.environ["HOME"] = tempfile.mkdtemp(prefix="home-")

@@ -1,0 +1,1 @@
+import trio  # noqa: F401

@@ -1,0 +1,10 @@
+import numpy  # noqa: F401
+import polars
+
+
+def total():
+    table = polars.DataFrame({"a": range(20_000), "b": [i % 7 for i in range(20_000)]})
+    return table.lazy().group_by("b").agg(polars.col("a").sum()).sort("b").collect().to_dicts()
+
+
+TOTAL = total()

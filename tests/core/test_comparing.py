@@ -1,0 +1,92 @@
+"""What orders show that is new: of whom something is known already is left alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_procpar.core.comparing import merged, new_suspects
+from pytest_procpar.core.findings import Finding, Kind, Suspect, Tally
+from pytest_procpar.core.model import TestIndex, WorkerId
+from pytest_procpar.core.probes import Word
+from pytest_procpar.core.runrecord import RunRecord
+from pytest_procpar.core.survey import Placed
+from pytest_procpar.core.suspects import Inquiry
+from tests.core.pollution import HEALTHY, Bench, Suite, ids
+from tests.core.pollution import run as run_search
+
+TEST = TestIndex(2)
+NEVER, TWICE = Tally("alone", 0, 3), Tally("alone", 2, 3)
+
+
+def _run(word: Word = Word.PASSED) -> RunRecord:
+    """Test 0, and then test 2, ran in one worker."""
+    run = RunRecord(None)
+    run.collected([f"t.py::test_{number}" for number in range(4)])
+    run.finished(WorkerId(0), TestIndex(0), 0.0, 1.0)
+    run.finished(WorkerId(0), TEST, 1.0, 2.0)
+    if word is Word.FAILED:
+        run.reported(TEST, {"outcome": "failed"})
+    return run
+
+
+def _placed(word: Word, *order: int) -> Placed:
+    return Placed(TEST, word, ids(*order, TEST), len(order))
+
+
+def _found(placed: list[Placed], run: RunRecord, *known: Finding) -> list[Suspect]:
+    return new_suspects(placed, run, {finding.test: finding for finding in known})
+
+
+def test_what_passed_in_the_run_is_suspected_if_it_fails_by_its_shortest_order() -> None:
+    placed = [_placed(Word.FAILED, 3, 1), _placed(Word.FAILED, 1), _placed(Word.PASSED)]
+    assert _found(placed, _run()) == [Suspect(TEST, Word.PASSED, failed_after=ids(1), passed_after=ids(0))]
+
+
+def test_what_always_failed_is_suspected_if_it_passes() -> None:
+    placed = [_placed(Word.FAILED), _placed(Word.PASSED, 3, 1)]
+    known = Finding(TEST, Kind.PLAIN, tallies=(TWICE,))
+    expected = Suspect(TEST, Word.FAILED, failed_after=ids(0), passed_after=ids(3, 1))
+    assert _found(placed, _run(Word.FAILED), known) == [expected]
+
+
+@pytest.mark.parametrize("kind", [Kind.FLAKY, Kind.UNKNOWN])
+def test_what_failed_once_and_never_again_is_suspected_if_it_fails(kind: Kind) -> None:
+    found = _found([_placed(Word.FAILED, 1)], _run(Word.FAILED), Finding(TEST, kind, tallies=(NEVER,)))
+    assert found == [Suspect(TEST, Word.FAILED, failed_after=ids(1))]
+
+
+@pytest.mark.parametrize(
+    ("known", "word"),
+    [
+        (Finding(TEST, Kind.VICTIM, ids(1)), Word.FAILED),
+        (Finding(TEST, Kind.BRITTLE, ids(1)), Word.PASSED),
+        (Finding(TEST, Kind.FLAKY, tallies=(TWICE,)), Word.FAILED),
+        (Finding(TEST, Kind.PLAIN), Word.FAILED),
+        (Finding(TEST, Kind.PLAIN), Word.SKIPPED),
+    ],
+)
+def test_what_is_explained_is_suspected_no_more(known: Finding, word: Word) -> None:
+    assert _found([_placed(word, 1)], _run(), known) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ([], Kind.VICTIM, [Kind.VICTIM]),
+        ([], Kind.UNKNOWN, [Kind.UNKNOWN]),
+        ([Kind.PLAIN], Kind.BRITTLE, [Kind.BRITTLE]),
+        ([Kind.UNKNOWN], Kind.VICTIM, [Kind.VICTIM]),
+        ([Kind.PLAIN], Kind.UNKNOWN, [Kind.PLAIN]),
+        ([Kind.NIO], Kind.VICTIM, [Kind.NIO, Kind.VICTIM]),
+    ],
+)
+def test_the_better_answer_is_kept(old: list[Kind], new: Kind, expected: list[Kind]) -> None:
+    found = merged([Finding(TEST, kind) for kind in old], [Finding(TEST, new)])
+    assert [finding.kind for finding in found] == expected
+
+
+def test_what_fails_beside_other_probes_only_is_no_finding() -> None:
+    inquiry = Inquiry([Suspect(TEST, Word.PASSED, failed_after=ids(0))], lambda _: (), lambda _: 0, lanes=2)
+    run_search(inquiry.steps(), Bench(Suite([HEALTHY] * 3), lanes=2))
+    assert [finding.kind for finding in inquiry.findings()] == [Kind.UNKNOWN]
+    assert merged([], inquiry.findings()) == []

@@ -1,0 +1,58 @@
+"""A red run pays little unless there is something to find, or somebody is ready to wait."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_procpar.core.spending import LEAST_BUDGET, LEAST_BUDGET_ASKED_FOR, Spending
+
+
+def begun(budget: float | None = None, seconds: float = 1.0, *, asked_for: bool = False) -> Spending:
+    time = Spending(budget, seconds, asked_for=asked_for)
+    time.begin(100.0)
+    return time
+
+
+def test_plain_failures_cost_two_seconds_or_a_fifth_of_the_run() -> None:
+    assert begun(seconds=3.0).end_of_cheap == 102.0
+    assert begun(seconds=50.0).end_of_cheap == 110.0
+
+
+def test_a_search_may_take_as_long_as_the_run_and_ten_seconds_at_least() -> None:
+    assert begun(seconds=3.0).deadline == 100.0 + LEAST_BUDGET
+    assert begun(seconds=50.0).deadline == 150.0
+    assert begun(seconds=3.0, asked_for=True).deadline == 100.0 + LEAST_BUDGET_ASKED_FOR
+
+
+@pytest.mark.parametrize(("budget", "asked_for"), [(30.0, False), (None, True)])
+def test_who_is_ready_to_wait_has_all_tried(budget: float | None, asked_for: bool) -> None:
+    time = begun(budget, asked_for=asked_for)
+    assert time.patient
+    assert time.end_of_cheap == time.end_of_long == time.end_of_search
+
+
+def test_what_comes_before_the_first_probe_takes_nothing_from_it() -> None:
+    time = begun()
+    time.ready(101.5)
+    assert time.end_of_cheap == 103.5
+
+
+@given(st.none() | st.floats(0, 1e4), st.floats(0, 1e4), st.booleans(), st.floats(0, 100))
+def test_nothing_is_planned_beyond_what_is_allowed(
+    budget: float | None, seconds: float, asked_for: bool, late: float
+) -> None:
+    time = begun(budget, seconds, asked_for=asked_for)
+    time.ready(100.0 + late)
+    assert time.end_of_long <= time.end_of_cheap <= time.end_of_search <= time.deadline
+    assert time.end_of_orders <= time.end_of_search
+    time.extend(late)
+    assert time.end_of_long <= time.end_of_cheap <= time.end_of_search <= time.deadline
+
+
+@given(st.floats(0, 1e4), st.floats(0, 1e4))
+def test_with_the_budget_that_is_named_there_is_time(needed: float, seconds: float) -> None:
+    time = begun(seconds=seconds)
+    with_it = begun(float(time.needed(needed)), seconds)
+    assert with_it.end_of_long - 100.0 >= needed

@@ -1,0 +1,89 @@
+"""Patches that the re-check suggests: they have been run, they help, and nobody has applied them."""
+
+from __future__ import annotations
+
+import subprocess
+
+from tests.conftest import Suite
+from tests.plugin.rechecking import rechecked, section, shell
+
+LIB = """
+    VALUE = 1
+    class Registry:
+        entries = {}
+"""
+TWO_FILES = {
+    "test_shop.py": """
+        import os
+        import lib
+
+        def test_polluter():
+            os.environ["SHOP"] = "open"
+        def test_victim(): assert "SHOP" not in os.environ
+    """,
+    "test_till.py": """
+        from lib import Registry
+        STATE = []
+        def test_registers(): Registry.entries["till"] = 1
+        def test_nothing_is_registered(): assert not Registry.entries
+        def test_fills(): STATE.append(1)
+        def test_empty(): assert not STATE
+    """,
+}
+HELPS = "    tried: with this patch it passes, after that and after all that ran before it"
+
+
+def test_a_patch_that_was_tried_makes_all_victims_pass_once_it_is_applied(suite: Suite) -> None:
+    suite.file("lib.py", LIB)
+    files = [suite.file(name, text) for name, text in TWO_FILES.items()]
+    before = [file.read_bytes() for file in files]
+    finished, findings = rechecked(suite, "-n1", "--recheck-budget=300", "--recheck-suggest=fix.patch")
+    assert finished.ret == 1
+    assert [finding["kind"] for finding in findings] == ["victim"] * 3
+    assert section(finished).count(HELPS) == 3
+    assert [file.read_bytes() for file in files] == before
+
+    patch = suite.path / "fix.patch"
+    assert patch.read_text() == "".join(finding["patch"] for finding in findings)
+    subprocess.run(["git", "apply", patch], cwd=suite.path, check=True)
+    assert shell(suite, "pytest -p no:cacheprovider test_shop.py test_till.py") == 0
+
+
+def test_a_patch_is_not_suggested_if_the_victim_fails_with_it(suite: Suite) -> None:
+    # The session's fixture comes before all that a file of tests has.
+    suite.file("lib.py", LIB)
+    suite.conftest("""
+        import lib, pytest
+
+        @pytest.fixture(scope="session")
+        def shop():
+            lib.VALUE = 2
+    """)
+    suite.tests("""
+        import lib
+        def test_polluter(shop): pass
+        def test_victim(): assert lib.VALUE == 1
+    """)
+    suite.file("test_more.py", "import lib\ndef test_victim(): assert lib.VALUE == 1")
+    finished, findings = rechecked(suite, "-n1", "--recheck-budget=300", "--recheck-suggest=fix.patch")
+    assert {finding["kind"] for finding in findings} == {"victim"}
+    assert all(any(change["proven"] for change in finding["state"]) for finding in findings)
+    assert all("patch" not in finding for finding in findings)
+    assert HELPS not in section(finished)
+    assert (suite.path / "fix.patch").read_text() == ""
+
+
+def test_where_the_patch_cannot_be_written_that_is_a_usage_error(suite: Suite) -> None:
+    suite.tests("def test(): pass")
+    (suite.path / "folder").mkdir()
+    finished = suite.run("-n1", "--recheck-suggest=folder")
+    assert finished.ret == 4
+    assert "--recheck-suggest: cannot write to 'folder'" in finished.err
+
+
+def test_without_findings_the_file_is_empty_and_that_is_said(suite: Suite) -> None:
+    suite.tests("def test(): assert False")
+    (suite.path / "fix.patch").write_text("old")
+    finished = suite.run("-n1", "--recheck-suggest=fix.patch")
+    assert (suite.path / "fix.patch").read_text() == ""
+    assert "--recheck-suggest: no patch was found that helps" in finished.out

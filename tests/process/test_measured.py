@@ -1,0 +1,58 @@
+"""What a program takes is measured with all that came of it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from pytest_procpar.process.measured import Measured, measured, measuring
+
+BUSY = """
+import time
+while time.process_time() < 0.4: pass
+"""
+
+
+def measure(folder: Path, code: str) -> Measured:
+    command = measuring([sys.executable, "-c", code], folder / "told", folder / "out")
+    assert subprocess.run(command, check=False).returncode == 0
+    found = measured(folder / "told")
+    assert found is not None
+    return found
+
+
+def test_it_says_how_a_program_ended_and_what_it_printed(tmp_path: Path) -> None:
+    assert measure(tmp_path, "print('here'); raise SystemExit(3)").code == 3
+    assert (tmp_path / "out").read_text() == "here\n"
+    assert measure(tmp_path, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)").code == -9
+
+
+def test_processor_time_of_children_counts_whoever_waits_for_them(tmp_path: Path) -> None:
+    waited = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {BUSY!r}])"
+    assert measure(tmp_path, waited).cpu >= 0.4
+    left = """
+import os
+read, write = os.pipe()
+if os.fork() == 0:
+    if os.fork() == 0:  # its parent ends before it does, and does not wait for it
+        os.close(read)
+        import time
+        while time.process_time() < 0.4: pass
+        os.write(write, b"x")
+    os._exit(0)
+os.close(write)
+os.read(read, 1)
+os.read(read, 1)
+"""
+    assert measure(tmp_path, left).cpu >= 0.4
+
+
+def test_wall_time_is_that_of_the_program(tmp_path: Path) -> None:
+    assert measure(tmp_path, "import time; time.sleep(0.3)").wall >= 0.3
+
+
+def test_without_an_end_nothing_was_measured(tmp_path: Path) -> None:
+    assert measured(tmp_path / "told") is None
+    (tmp_path / "told").write_text("{")
+    assert measured(tmp_path / "told") is None

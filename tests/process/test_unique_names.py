@@ -1,0 +1,648 @@
+"""A name that is unique to a process and was made before the fork is found; data is not, nor what is gone."""
+
+from __future__ import annotations
+
+import importlib.util
+import multiprocessing.shared_memory  # noqa: F401
+import os
+import pickle
+import random
+import secrets
+import socket
+import sys
+import tempfile
+import textwrap
+import uuid
+from collections.abc import Iterator
+from multiprocessing import resource_tracker
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from pytest_procpar.process.start_method.project_files import ProjectFiles
+from pytest_procpar.process.start_method.unique_names import UniqueNames
+from pytest_procpar.process.system import getpid
+
+#: Code of a module that makes a name, and the call that is to blame.
+NAMES = {
+    "mkdtemp": ("import tempfile\nD = tempfile.mkdtemp()", "tempfile.mkdtemp()"),
+    "mkdtemp, by name": ("from tempfile import mkdtemp\nd = mkdtemp()", "tempfile.mkdtemp()"),
+    "mkdtemp, bytes": ("import tempfile\nD = tempfile.mkdtemp(prefix=b'x')", "tempfile.mkdtemp()"),
+    "mkdtemp, nobody holds it": ("import os, tempfile\nos.listdir(tempfile.mkdtemp())", "tempfile.mkdtemp()"),
+    "mkdtemp, a function": (
+        "import functools, tempfile\n@functools.lru_cache\ndef f(): return tempfile.mkdtemp()\nf()",
+        "tempfile.mkdtemp()",
+    ),
+    "mkstemp": ("import os, tempfile\nfd, P = tempfile.mkstemp()\nos.close(fd)", "tempfile.mkstemp()"),
+    "a candidate": (
+        "import tempfile\ndir = None\nq = 'q_' + next(tempfile._get_candidate_names())",
+        "tempfile._get_candidate_names()",
+    ),
+    "beside what nobody can look into": (
+        "import uuid\nclass Odd(list):\n  def __iter__(self): raise OSError\n"
+        "class Text(str):\n  def __len__(self): raise OSError\n"
+        "odd, text, name = Odd([1]), Text(), uuid.uuid4().hex",
+        "uuid.uuid4()",
+    ),
+    "mktemp": ("import tempfile\np = tempfile.mktemp('.db')", "tempfile.mktemp()"),
+    "named": (
+        "import tempfile\nN = tempfile.NamedTemporaryFile(delete=False)\nN.close()",
+        "tempfile.NamedTemporaryFile()",
+    ),
+    "named, closed": (
+        "import tempfile\nwith tempfile.NamedTemporaryFile() as f: DB = f.name",
+        "tempfile.NamedTemporaryFile()",
+    ),
+    "folder": ("import tempfile\nD = tempfile.TemporaryDirectory()", "tempfile.TemporaryDirectory()"),
+    "uuid4": ("import uuid\nNAME = f'it-{uuid.uuid4().hex}'", "uuid.uuid4()"),
+    "uuid4, by name": ("from uuid import uuid4\nFAKE_ID = uuid4()", "uuid.uuid4()"),
+    "uuid4, its beginning": ("from uuid import uuid4\nq = 'q_' + uuid4().hex[:6]", "uuid.uuid4()"),
+    "uuid4, glued": ("from uuid import uuid4\nq = 'db' + str(uuid4())[:8].upper()", "uuid.uuid4()"),
+    "uuid4, its end": ("from uuid import uuid4\nq = f'q{uuid4().hex[-8:]}'", "uuid.uuid4()"),
+    "uuid4, a number": ("from uuid import uuid4\nq = f'q{uuid4().int}'", "uuid.uuid4()"),
+    "uuid1": ("import uuid\nNAME = str(uuid.uuid1())", "uuid.uuid1()"),
+    "uuid4, a path": (
+        "import pathlib, tempfile, uuid\nP = pathlib.Path(tempfile.gettempdir(), str(uuid.uuid4()))",
+        "uuid.uuid4()",
+    ),
+    "uuid4, the environment": (
+        "import os, uuid\nos.environ['PROCPAR_TRIED'] = f'db_{uuid.uuid4().hex}'",
+        "uuid.uuid4()",
+    ),
+    "uuid4, a class": ("import uuid\nclass Settings:\n    db = f'db_{uuid.uuid4()}'", "uuid.uuid4()"),
+    "uuid4, an object": (
+        "import uuid\nclass App:\n    def __init__(self): self.run = uuid.uuid4()\napp = App()",
+        "uuid.uuid4()",
+    ),
+    "uuid4, slots": (
+        "import uuid\nclass App:\n    __slots__ = ('run',)\napp = App()\napp.run = uuid.uuid4()",
+        "uuid.uuid4()",
+    ),
+    "uuid4, a dictionary": ("import uuid\nC = {'db': {'name': f'd{uuid.uuid4()}'}}", "uuid.uuid4()"),
+    "uuid4, a default": ("import uuid\ndef connect(db=uuid.uuid4().hex): pass", "uuid.uuid4()"),
+    "uuid4, enclosed": (
+        "import uuid\ndef f():\n    n = uuid.uuid4().hex\n    return lambda: n\ng = f()",
+        "uuid.uuid4()",
+    ),
+    "uuid4, a partial": (
+        "import functools, uuid\nopener = functools.partial(open, f'{uuid.uuid4()}.log')",
+        "uuid.uuid4()",
+    ),
+    "uuid4, a cache": (
+        "import functools, uuid\n@functools.lru_cache(maxsize=9)\ndef db(): return uuid.uuid4().hex\ndb()",
+        "uuid.uuid4()",
+    ),
+    "uuid4, a cache without end": (
+        "import functools, uuid\n@functools.cache\ndef db(): return uuid.uuid4().hex\ndb()",
+        "uuid.uuid4()",
+    ),
+    "uuid4, a factory": (
+        "import dataclasses, uuid\n@dataclasses.dataclass\nclass C:\n"
+        "    id: str = dataclasses.field(default_factory=lambda: uuid.uuid4().hex)\nc = C()",
+        "uuid.uuid4()",
+    ),
+    "uuid4, a bare factory": (
+        "import dataclasses, uuid\n@dataclasses.dataclass\nclass C:\n"
+        "    id: uuid.UUID = dataclasses.field(default_factory=uuid.uuid4)\nc = C()",
+        "uuid.uuid4()",
+    ),
+    "pid, a path": (
+        "import os, pathlib, tempfile\nP = pathlib.Path(tempfile.gettempdir()) / f'x-{os.getpid()}'",
+        "os.getpid()",
+    ),
+    "pid, by name": ("from os import getpid\nNAME = 'q%d' % getpid()", "os.getpid()"),
+    "pid, the environment": (
+        "import os\nos.environ['PROCPAR_TRIED'] = str(os.getpid())",
+        "os.getpid()",
+    ),
+    "pid, a port": ("import os\nPORT = 20000 + os.getpid() % 20000", "os.getpid()"),
+    "token_hex": ("import secrets\nSCHEMA = f's_{secrets.token_hex(4)}'", "secrets.token_hex()"),
+    "token_hex, by name": ("from secrets import token_hex\ns = token_hex(2)", "secrets.token_hex()"),
+    "token_urlsafe": ("import secrets\nBUCKET = secrets.token_urlsafe(8)", "secrets.token_urlsafe()"),
+    "randbelow": ("import secrets\nB = f'b{secrets.randbelow(10**6) + 0}'", "secrets.randbelow()"),
+    "secrets.choice": (
+        "import secrets, string\nB = ''.join(secrets.choice(string.ascii_letters) for _ in range(9))",
+        "random.SystemRandom().choice()",
+    ),
+    "urandom": ("import os\nNAME = os.urandom(8).hex()", "os.urandom()"),
+    "urandom, by name": ("from os import urandom\nNAME = urandom(8).hex()", "os.urandom()"),
+    "SystemRandom": (
+        "import random, string\nN = ''.join(random.SystemRandom().choices(string.ascii_letters, k=9))",
+        "random.SystemRandom().choices()",
+    ),
+    "randint, a port": ("import random\nPORT = random.randint(20000, 60000)", "random.randint()"),
+    "randint, a port that is worked out": (
+        "import random\nserver_port = 20000 + random.randint(1, 9) * 100",
+        "random.randint()",
+    ),
+    "randint, by name": (
+        "from random import randint\nURL = f'http://x:{randint(2000, 9999)}/'",
+        "random.randint()",
+    ),
+    "randrange": ("import random\nDB = f'test_{random.randrange(10**4, 10**9)}'", "random.randrange()"),
+    "getrandbits": ("import random\nDB = f'test_{random.getrandbits(64)}'", "random.getrandbits()"),
+    "choices": (
+        "import random, string\nDB = 'test' + ''.join(random.choices(string.ascii_lowercase, k=8))",
+        "random.choices()",
+    ),
+    "sample": ("import random, string\nDB = ''.join(random.sample(string.digits, 9))", "random.sample()"),
+    "choice, in a loop": (
+        "import random, string\nDB = 'db_' + ''.join(random.choice(string.ascii_letters) for _ in range(7))",
+        "random.choice()",
+    ),
+    "an own generator": (
+        "import random\nrng = random.Random()\nDB = f'db{rng.randint(10**4, 10**9)}'",
+        "random.Random().randint()",
+    ),
+    "a generator that was seeded by the time": (
+        "import random, time\nrandom.seed(time.time())\nDB = f'db{random.randint(10**4, 10**9)}'",
+        "random.randint()",
+    ),
+    "a free port": (
+        "import socket\nwith socket.socket() as s:\n    s.bind(('127.0.0.1', 0))\n    P = s.getsockname()[1]",
+        "socket.bind() to port 0",
+    ),
+    "a free port, from a function": (
+        "import socket\ndef free():\n    s = socket.create_server(('127.0.0.1', 0))\n    with s:\n"
+        "        return s.getsockname()[1]\nURL = f'http://127.0.0.1:{free()}/'",
+        "socket.bind() to port 0",
+    ),
+    "a free port of a server": (
+        "import socketserver\nwith socketserver.TCPServer(('127.0.0.1', 0), None) as s:\n"
+        "    C = {'port': s.server_address[1]}",
+        "socket.bind() to port 0",
+    ),
+    "shared memory": (
+        "from multiprocessing.shared_memory import SharedMemory\nM = SharedMemory(create=True, size=9)\n"
+        "M.close()\nM.unlink()",
+        "multiprocessing.shared_memory.SharedMemory()",
+    ),
+}
+
+#: Code of a module that makes no name, or none that is in use.
+NO_NAMES = {
+    "a folder that is gone": ("import tempfile\nwith tempfile.TemporaryDirectory() as folder: pass"),
+    "a file that is gone": "import os, tempfile\nwith tempfile.NamedTemporaryFile() as f: f.write(b'x')",
+    "the folder of all": "import tempfile\nD = tempfile.gettempdir()\nP = tempfile.gettempprefix()",
+    "a uuid that is told": "import uuid\nI = uuid.UUID('12345678123456781234567812345678')",
+    "a uuid of a name": "import uuid\nI = uuid.uuid5(uuid.NAMESPACE_DNS, 'example.org')",
+    "a uuid that is gone": "import re, uuid\nassert re.match('[0-9a-f]', uuid.uuid4().hex)",
+    "a uuid among parameters": "import uuid\nCASES = [uuid.uuid4(), 7, 'x']",
+    "a uuid of a mark": (
+        "import pytest, uuid\n@pytest.mark.parametrize('v', [uuid.uuid4(), 5])\ndef test(v): pass"
+    ),
+    "a credential": "import secrets\nSECRET_KEY = secrets.token_urlsafe(32)\nPASSWORD = secrets.token_hex(9)",
+    "a credential of a class": "import secrets\nclass S:\n    API_TOKEN = secrets.token_hex(16)",
+    "a credential in the environment": (
+        "import os, secrets\nos.environ['PROCPAR_TRIED_SECRET_KEY'] = secrets.token_hex(16)"
+    ),
+    "random bytes": "import os\nDATA = os.urandom(40)",
+    "many random bytes": "import os\nDATA = os.urandom(4000).hex()",
+    "random numbers": (
+        "import random\nN = [random.randint(0, 10**6) for _ in range(9)]\nX = random.random()\n"
+        "LIMIT = random.randint(2000, 9000)"
+    ),
+    "a word by chance": "import random\nCOLORS = ['green', 'orange']\nCOLOR = random.choice(COLORS)",
+    "a long text by chance": (
+        "import random, string\nTEXT = ''.join(random.choices(string.ascii_letters, k=500))"
+    ),
+    "a shuffled list": "import random\nL = list(range(99))\nrandom.shuffle(L)",
+    "seeded": "import random\nrandom.seed(7)\nPORT = random.randint(20000, 60000)",
+    "a seeded generator": ("import random\nrng = random.Random(7)\nNAME = f'db{rng.randint(10**5, 10**9)}'"),
+    "a pid that is compared": "import os\nMAIN = os.getpid()\ndef is_main(): return os.getpid() == MAIN",
+    "a pid beside a port": "import os\nassert os.getpid() > 0\nPORT = 8080\nPORTS = {'a_port': 80_81}",
+    "a port from the environment": (
+        "import os\nassert os.getpid() > 0\nPORT = int(os.environ['PROCPAR_GIVEN'])"
+    ),
+    "a log record": "import logging\nlogging.getLogger('x').warning('y')\nN = 'x'",
+    "a process": "import subprocess, sys\nsubprocess.run([sys.executable, '-S', '-c', ''], check=True)",
+    "IPv6": "import socket\nwith socket.socket() as s:\n    s.bind(('127.0.0.1', 0))\nHAS = True",
+    "a mail's boundary": (
+        "from email.mime.multipart import MIMEMultipart\nM = MIMEMultipart()\nT = M.as_string()\n"
+        "from email.utils import make_msgid\nI = make_msgid(domain='x')"
+    ),
+    "words of the code": (
+        "import random\nN = [random.randint(100, 110) for _ in range(60)]\n"
+        "T = ['room 100', 'room 101', 'room 102', 'room 105', 'room 107']"
+    ),
+}
+
+
+class Config:
+    """As much of pytest's as is looked at."""
+
+    def __init__(self, root: Path) -> None:
+        self.rootpath = root
+        self.invocation_params = SimpleNamespace(dir=root)
+        self.known_args_namespace = SimpleNamespace(confcutdir=None)
+        self.option = SimpleNamespace(verbose=0)
+        self.pluginmanager = pytest.PytestPluginManager()
+        self.stash = pytest.Stash()
+
+
+class Project:
+    """Modules in a folder, watched while they are imported."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.config = Config(root)
+        self.ids: list[str] = []
+        self.modules: list[str] = []
+        self.held: list[ModuleType] = []
+
+    def names(self, *vouched: str) -> UniqueNames:
+        config = cast("pytest.Config", self.config)
+        return UniqueNames(
+            config,
+            ProjectFiles(config),
+            vouched,
+            lambda file: Path(file).name in vouched,
+            lambda: self.ids,
+        )
+
+    def load(self, code: str, file: str = "settings.py") -> ModuleType:
+        """Import a module of this code."""
+        path = self.root / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(code))
+        name = f"tried_{path.stem}"
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        self.modules.append(name)
+        spec.loader.exec_module(module)
+        self.held.append(module)
+        return module
+
+    def reasons(self, code: str, file: str = "settings.py", *vouched: str) -> list[str]:
+        """What is found when a module has been imported."""
+        names = self.names(*vouched)
+        names.begin()
+        try:
+            self.load(code, file)
+        finally:
+            names.end()
+        return list(names.findings())
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    monkeypatch.delenv("PROCPAR_TRIED", raising=False)
+    monkeypatch.setenv("PROCPAR_TRIED", "")
+    monkeypatch.setenv("PROCPAR_TRIED_SECRET_KEY", "")
+    monkeypatch.setenv("PROCPAR_GIVEN", "12345")
+    for name in ("register", "unregister"):  # it would start a process
+        monkeypatch.setattr(resource_tracker, name, lambda *args: None)
+    (tmp_path / "project").mkdir()
+    made = Project(tmp_path / "project")
+    state = random.getstate()
+    yield made
+    random.setstate(state)
+    for name in set(made.modules):
+        for value in vars(sys.modules.pop(name)).values():
+            if isinstance(value, tempfile.TemporaryDirectory):
+                value.cleanup()
+
+
+@pytest.mark.parametrize("what", NAMES)
+def test_a_name_is_found(project: Project, what: str) -> None:
+    code, call = NAMES[what]
+    reasons = project.reasons(code)
+    assert [reason.partition(": ")[2] for reason in reasons] == [call]
+    assert reasons[0].startswith("settings.py:")
+
+
+@pytest.mark.parametrize("what", NO_NAMES)
+def test_data_and_what_is_gone_is_no_name(project: Project, what: str) -> None:
+    assert project.reasons(NO_NAMES[what]) == []
+
+
+# --- whose call it is ---
+
+
+@pytest.mark.parametrize(
+    "folder", ["lib/python3.13/site-packages/x", "venv/lib/dist-packages/y", "../elsewhere", "_pytest"]
+)
+def test_calls_of_libraries_do_not_count(
+    project: Project, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = project.root / folder / "library.py"
+    library.parent.mkdir(parents=True)
+    library.write_text(
+        "import os, tempfile, uuid\ndef make(): return uuid.uuid4().hex, tempfile.mkdtemp()\nN = make()\n"
+    )
+    if folder == "_pytest":
+        library.with_name("__init__.py").touch()
+        library.write_text(library.read_text() + "__name__ = '_pytest.x'\n")
+        library.write_text("__name__ = '_pytest.x'\n" + library.read_text())
+    monkeypatch.syspath_prepend(library.parent)
+    project.modules.append("library")
+    assert project.reasons("import library\nNAME, FOLDER = library.make()") == []
+
+
+def test_a_virtual_environment_in_the_project_is_no_part_of_it(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "prefix", str(project.root / "env"))
+    assert project.reasons("import uuid\nNAME = uuid.uuid4().hex", "env/lib/tool.py") == []
+    assert project.reasons("import uuid\nNAME = uuid.uuid4().hex", "tests/tool.py") != []
+
+
+def test_a_project_may_be_in_the_interpreters_own_folder(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "prefix", str(project.root.parent))
+    assert project.reasons("import uuid\nNAME = uuid.uuid4().hex") != []
+
+
+def test_a_project_is_found_by_a_link_to_it(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(project.root)
+    project.root = tmp_path / "link"
+    assert project.reasons("import uuid\nNAME = uuid.uuid4().hex") != []
+
+
+def test_code_without_a_file_is_nobodys(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project.root)
+    names = project.names()
+    names.begin()
+    frozen = {"__name__": "frozen", "uuid": uuid}
+    exec(compile("NAME = uuid.uuid4().hex", "<frozen importlib._bootstrap>", "exec"), frozen)
+    names.end()
+    assert list(names.findings()) == []
+
+
+def test_a_helper_makes_a_name_that_its_caller_holds(project: Project) -> None:
+    project.load("import uuid\ndef unique(word): return f'{word}_{uuid.uuid4().hex[:8]}'", "helper.py")
+    reasons = project.reasons("from tried_helper import unique\nNAME = unique('db')", "tests/conftest.py")
+    assert reasons == ["helper.py:2 makes a name of its own: uuid.uuid4()"]
+
+
+def test_a_name_that_is_put_into_another_module_is_found(project: Project) -> None:
+    project.load("DB = 'db'", "settings.py")
+    reasons = project.reasons(
+        "import tried_settings, uuid\ntried_settings.DB += uuid.uuid4().hex", "conftest.py"
+    )
+    assert reasons == ["conftest.py:2 makes a name of its own: uuid.uuid4()"]
+
+
+@pytest.mark.parametrize("place", ["names", "settings.py"])
+def test_what_is_vouched_for_does_not_count(project: Project, place: str) -> None:
+    assert project.reasons("import uuid\nNAME = uuid.uuid4().hex", "settings.py", place) == []
+    assert project.reasons("import uuid\nNAME = uuid.uuid4().hex", "settings.py", "other.py") != []
+
+
+# --- where a name may be held ---
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "config.run_id = name",
+        "config.stash[KEY] = name",
+        "config.option.run_id = name",
+        "config.pluginmanager.register(Plugin(name))",
+        "pytest.run_id = name",
+        "config.pluginmanager.getplugin('session').run_id = name",
+        "os.environ['PROCPAR_TRIED'] = name",
+    ],
+)
+def test_a_name_that_a_hook_gives_to_pytest_is_found(project: Project, where: str) -> None:
+    project.config.pluginmanager.register(ModuleType("a session"), "session")
+    module = project.load(f"""
+        import os, pytest, uuid
+        KEY = pytest.StashKey()
+        class Plugin:
+            def __init__(self, name): self.name = name
+        def configure(config):
+            name = f"run-{{uuid.uuid4()}}"
+            {where}
+    """)
+    names = project.names()
+    names.begin()
+    try:
+        module.configure(project.config)
+        assert list(names.findings()) == ["settings.py:7 makes a name of its own: uuid.uuid4()"]
+    finally:
+        names.end()
+        vars(pytest).pop("run_id", None)
+
+
+def test_what_was_made_before_does_not_count(project: Project) -> None:
+    names = project.names()
+    names.begin()
+    project.load("import uuid\nNAME = uuid.uuid4().hex")
+    names.end()
+    names.begin()
+    names.end()
+    assert list(names.findings()) == []
+
+
+# --- ids of tests ---
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        ("import uuid\nID = str(uuid.uuid4())", "{ID}"),
+        ("import uuid\nID = uuid.uuid4().hex", "{ID:.8}-x"),
+        ("import tempfile\nID = tempfile.mkdtemp()", "{ID}-2"),
+        ("import random\nID = f'db{random.randint(10**5, 10**9)}'", "{ID}"),
+        ("import os\nID = f'db{os.getpid()}'", "{ID}"),
+    ],
+)
+def test_there_is_no_reason_if_ids_of_tests_hold_what_was_made(
+    project: Project, code: str, name: str
+) -> None:
+    names = project.names()
+    names.begin()
+    made = project.load(code).ID
+    names.end()
+    assert len(list(names.findings())) == 1
+    project.ids = ["test_x.py::test[1]", f"test_x.py::test[{name.format(ID=made)}]"]
+    assert list(names.findings()) == []
+
+
+def test_ids_count_that_hold_something_else_that_was_made(project: Project) -> None:
+    names = project.names()
+    names.begin()
+    module = project.load("import tempfile, uuid\nCASES = [uuid.uuid4()]\nFOLDER = tempfile.mkdtemp()")
+    names.end()
+    assert len(list(names.findings())) == 1
+    project.ids = [f"test_x.py::test[{module.CASES[0]}]"]
+    assert list(names.findings()) == []
+
+
+# --- traces ---
+
+#: What the standard library has, and how it is told that it is as it was.
+_PARTS: list[tuple[Any, str]] = [
+    (tempfile, "_get_candidate_names"),
+    (uuid.UUID, "__init__"),
+    (uuid.UUID, "_from_int"),
+    (os, "urandom"),
+    (os, "getpid"),
+    (random, "_urandom"),
+    (socket.socket, "bind"),
+    (secrets, "choice"),
+    *((random.Random, name) for name in ("choice", "choices", "sample", "randint", "randrange", "seed")),
+    *(
+        (random, name)
+        for name in ("choice", "randint", "random", "getrandbits", "seed", "shuffle", "randbytes")
+    ),
+]
+
+
+def _state() -> list[Any]:
+    return [vars(owner).get(name) for owner, name in _PARTS]
+
+
+def test_the_standard_library_is_left_as_it_was(project: Project) -> None:
+    before = _state()
+    names = project.names()
+    names.begin()
+    assert _state() != before
+    names.begin()  # again, as in the process that collects
+    names.end()
+    after = _state()
+    assert all(one is other for one, other in zip(before, after, strict=True))
+    names.end()
+    assert _state() == after
+
+
+def test_what_somebody_else_puts_there_meanwhile_stays(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = project.names()
+    names.begin()
+
+    def mocked() -> int:
+        return 7
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getpid", mocked)
+        names.end()
+        assert os.getpid is mocked
+
+
+def test_modules_have_what_they_import_by_name_meanwhile(project: Project) -> None:
+    names = project.names()
+    names.begin()
+    module = project.load(
+        "from os import getpid, urandom\nfrom random import choice, randint, random\n"
+        "from uuid import uuid4\n"
+        "def pid(get=getpid): return get()"
+    )
+    names.end()
+    assert module.getpid is os.getpid
+    assert module.urandom is os.urandom
+    assert module.choice is random.choice
+    assert module.randint is random.randint
+    assert module.random is random.random
+    assert pickle.loads(pickle.dumps([module.getpid, module.uuid4, module.choice])) is not None
+    assert module.pid() == os.getpid()  # it has kept its own, which goes on working
+
+
+def test_what_is_kept_elsewhere_meanwhile_is_the_library_s_own(project: Project) -> None:
+    names = project.names()
+    names.begin()
+    module = project.load(
+        "import os, random\n"
+        "def pick(choice=random.choice): return choice\n"
+        "class Kept:\n"
+        "    roll, tools, pid, bits = random.randint, [random.choice], os.getpid, random.getrandbits"
+    )
+    names.end()
+    assert module.pick() is random.choice
+    assert module.Kept.roll == random.randint
+    assert module.Kept.tools[0] is random.choice
+    kept = module.Kept()  # what is written in C becomes no method
+    assert kept.pid() == os.getpid()
+    assert kept.bits(3) < 8
+
+
+@pytest.mark.parametrize("when", ["watched", "released"])
+def test_generators_draw_as_ever(project: Project, when: str) -> None:
+    def draw() -> list[object]:
+        random.seed(3)
+        own = random.Random(3)
+        assert own.choice("abc") == random.choice("abc")
+        drawn = (
+            random.choices("abcdef", k=3),
+            random.choices([1, 2], cum_weights=[1, 2]),
+            own.sample("abc", 2),
+        )
+        return [*drawn, random.randrange(0, 10, 2), own.randint(1, 6), random.SystemRandom().choice([1])]
+
+    state = random.getstate()
+    expected = draw()
+    names = project.names()
+    names.begin()
+    if when == "released":
+        names.end()
+    assert draw() == expected
+    with pytest.raises(TypeError):
+        random.choices([1], 1, 1)  # type: ignore[call-arg, arg-type]
+    names.end()
+    random.setstate(state)
+
+
+def test_a_call_succeeds_though_it_cannot_be_noted(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Odd(random.Random):
+        def __eq__(self, other: object) -> bool:
+            return self is other
+
+    def fail(self: object, file: str) -> bool:
+        raise OSError
+
+    monkeypatch.setattr(ProjectFiles, "has", fail)
+    names = project.names()
+    names.begin()
+    try:
+        generator = Odd(3)
+        generator.seed(3)
+        assert generator.choice("a") == "a"
+        assert os.getpid() == getpid()
+        assert uuid.uuid4().version == 4
+        os.rmdir(tempfile.mkdtemp())
+        assert len(next(tempfile._get_candidate_names())) == 8  # type: ignore[attr-defined]
+        with socket.create_server(("127.0.0.1", 0)):
+            pass
+    finally:
+        names.end()
+
+
+def test_while_it_is_watched_the_library_looks_as_ever(project: Project) -> None:
+    names = project.names()
+    names.begin()
+    try:
+        for thing in (os.getpid, os.urandom, random.Random.choice, tempfile.mkdtemp, uuid.uuid4):
+            assert pickle.loads(pickle.dumps(thing)) is thing
+        made = uuid.uuid4()
+        assert pickle.loads(pickle.dumps(made)) == made
+        assert uuid.UUID(bytes=made.bytes, version=4) == made
+        assert random.choice.__self__ is random.shuffle.__self__  # type: ignore[attr-defined]
+
+        class Mine(random.Random):
+            def random(self) -> float:
+                return 0.25
+
+        assert "_randbelow" in vars(Mine)  # it draws from its own `random`
+        with socket.socket() as made_socket, pytest.raises(TypeError):
+            made_socket.bind()  # type: ignore[call-arg]
+    finally:
+        names.end()
+
+
+def test_data_of_any_size_is_made_at_a_small_price(project: Project) -> None:
+    names = project.names()
+    names.begin()
+    project.load("import random\nDATA = [random.choice('abc') + str(random.random()) for _ in range(30_000)]")
+    names.end()
+    assert random.random() is not None
+    assert list(names.findings()) == []
