@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import traceback
+import warnings
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -123,6 +124,9 @@ def serve_collected(
 
 def _let_go(config: pytest.Config) -> None:
     """Let go of what configure started, last of all. It is no session's end: no test ran here."""
-    unconfigure(config)
+    with warnings.catch_warnings():
+        # Workers warn of the same. The filters are still those of the collection, which may make errors of warnings.
+        warnings.simplefilter("ignore")
+        unconfigure(config)
     leave_coverage()
     run_exit_handlers()

@@ -21,6 +21,8 @@ from pytest_procpar.process.system import out_of_reach
 __all__ = ["Journal"]
 
 _HEAD = struct.Struct("<8sII")
+#: What a record ends with. No mark holds it: so the mark of the next record never makes a cut one whole.
+_END = b"\0"
 
 # Tests replace them.
 _write, _dumps, _crc = write, marshal.dumps, zlib.crc32
@@ -32,13 +34,13 @@ class Journal:
     def __init__(self) -> None:
         self._fd = out_of_reach(in_memory())
         fcntl.fcntl(self._fd, fcntl.F_SETFL, fcntl.fcntl(self._fd, fcntl.F_GETFL) | os.O_APPEND)
-        self._mark = os.urandom(8)
+        self._mark = os.urandom(8).replace(_END, b"\1")
         self._seen = 0
 
     def append(self, record: Any) -> bool:
         """Add a record of plain values (what `marshal` takes); whether that was possible."""
         body = _dumps(record)
-        data = _HEAD.pack(self._mark, len(body), _crc(body)) + body
+        data = _HEAD.pack(self._mark, len(body), _crc(body)) + body + _END
         try:
             return _write(self._fd, data) == len(data)
         except OSError:
@@ -55,7 +57,7 @@ class Journal:
                 at = data.find(self._mark, at + 1)
                 continue
             records.append(marshal.loads(body))
-            at = data.find(self._mark, at + _HEAD.size + len(body))
+            at = data.find(self._mark, at + _HEAD.size + len(body) + len(_END))
         return records
 
     def close(self) -> None:
@@ -76,5 +78,6 @@ def _body(data: bytes, at: int) -> bytes | None:
     if begin > len(data):
         return None
     _, length, checksum = _HEAD.unpack_from(data, at)
-    body = data[begin : begin + length]
-    return body if len(body) == length and _crc(body) == checksum else None
+    end = begin + length
+    body = data[begin:end]
+    return body if data[end : end + len(_END)] == _END and _crc(body) == checksum else None

@@ -345,3 +345,28 @@ def test_log_handler_that_was_made_before_the_fork_is_closed_once(suite: Suite) 
     for way in ([], ["-n2"], ["-n2", "--isolate"]):
         suite.run(*way).assert_summary(passed=6)
         assert (suite.path / "buffered.log").read_text() == "before any fork\n"
+
+
+def test_a_warning_at_the_exit_of_the_fork_server_is_no_error(suite: Suite) -> None:
+    """The plugin pytest-benchmark warns there, since the fork server looks like a worker."""
+    suite.file(
+        "conftest.py",
+        """
+        import os, warnings
+
+        ran = []
+
+        def pytest_runtest_setup(item):
+            ran.append(item)
+
+        def pytest_unconfigure(config):
+            if hasattr(config, "workerinput") and not ran:
+                os.write(2, b"the fork server ends")
+                warnings.warn("this must not be seen")
+        """,
+    )
+    suite.tests("def test_pass(): pass")
+    finished = suite.run("-n2", "--start-method=fork", "-o", "filterwarnings=error")
+    finished.assert_summary(passed=1)
+    assert finished.err == "the fork server ends"
+    assert finished.ret == 0
