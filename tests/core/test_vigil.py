@@ -72,8 +72,8 @@ def test_before_anything_has_happened_only_deadlocks_are_looked_for() -> None:
     vigil = Vigil(Run(RunOptions(workers=2)), 100.0, quiet=60.0)
     assert vigil.deadline() == 100.0 + FIRST_LOOK_SECONDS
     assert list(vigil.due(100.0 + FIRST_LOOK_SECONDS)) == [LookForDeadlocks()]
-    vigil.look_again(105.0)
     assert vigil.deadline() == 100.0 + CALM_SECONDS
+    vigil.look_again(105.0)
     assert list(vigil.due(104.9)) == []
     assert list(vigil.due(105.0)) == [LookForDeadlocks()]
     vigil.look_again(None)
@@ -156,6 +156,12 @@ def test_whatever_a_fork_server_says_is_an_answer() -> None:
     assert desk.at(15.0 + PING_SECONDS) == [Ping()]
 
 
+def test_a_fork_server_that_nobody_has_asked_is_not_given_up_however_late_it_is() -> None:
+    desk = Desk()
+    desk.vigil.server_serves(0.0)
+    assert desk.at(DEAF_SECONDS) == [Ping()]
+
+
 def test_that_a_fork_server_serves_is_news_once() -> None:
     desk = Desk()
     desk.vigil.server_serves(0.0)
@@ -193,6 +199,7 @@ def test_who_has_not_got_the_tests_that_it_was_sent_is_killed() -> None:
     assert desk.vigil.deadline() == CALM_SECONDS + STALL_SECONDS
     assert desk.at(CALM_SECONDS + STALL_SECONDS - 0.1, GW0) == []
     assert desk.at(CALM_SECONDS + STALL_SECONDS, GW0) == [LOST_TESTS]
+    assert desk.at(CALM_SECONDS + STALL_SECONDS + 0.1, GW0) == []  # it takes a moment to die
 
 
 def test_who_has_moved_meanwhile_gets_all_of_its_time_again() -> None:
@@ -202,6 +209,15 @@ def test_who_has_moved_meanwhile_gets_all_of_its_time_again() -> None:
     assert desk.at(4.5, GW0) == []
     assert desk.at(CALM_SECONDS + STALL_SECONDS, GW0) == []
     assert desk.at(4.5 + STALL_SECONDS, GW0) == [LOST_TESTS]
+
+
+def test_who_has_begun_its_test_is_waited_for_no_more() -> None:
+    desk = Desk()
+    desk.at(CALM_SECONDS, GW0, GW1)
+    desk.begins(GW0)
+    desk.begins(GW1)
+    assert desk.at(3.0) == []
+    assert desk.vigil.deadline() is None
 
 
 def test_nobody_looks_into_inboxes_while_tests_end() -> None:
