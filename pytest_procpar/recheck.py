@@ -175,7 +175,8 @@ class Recheck:
                 folder = custody.warden().folder
             except OSError:  # which has been told with what could not be confirmed
                 return
-            plan = groups_of(self._findings, tried, self._left_out, self._run, len(inputs), self._roots)
+            others = self._not_looked_into()
+            plan = groups_of(self._findings, tried, others, self._run, len(inputs), self._roots)
 
             known = size if prober is None else prober.size
             begin_until, deadline = self._time.deadline, self._time.deadline
@@ -350,6 +351,18 @@ class Recheck:
             for seen in failed
             if seen.test in roots
         ]
+
+    def _not_looked_into(self) -> list[TestIndex]:
+        """What has failed in the run and is not known to depend on anything, but may be the fork's doing.
+
+        Where only what is known is tried, that is what else has failed, unless it takes long: the fork may
+        change its outcome, whatever else was asked for.
+        """
+        if self._options.what != "known":
+            return self._left_out
+        found = {finding.test for finding in self._findings}
+        failed = [seen.test for seen in self._run.failed() if seen.test not in found]
+        return [test for test in failed if self._run.seconds(test) <= self._time.cheap]
 
     def _look_for_cleaners(self, prober: Prober) -> None:
         """Find out what undoes each cause, by one of its victims."""

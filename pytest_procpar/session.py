@@ -257,8 +257,9 @@ class Controller:
         known = known_findings(self._config)
         recheck = Recheck(options, run_record, monotonic() - self._began, progress, trial, known)
         end_progress_line(self._config)
-        if recheck.subject:
+        if recheck.subject or run_record.failures:
             self._terminal.show_failures()
+        if recheck.subject:
             progress.begins(f"re-checking {recheck.subject}", recheck.seconds)
         base, inputs = shared_basetemp(self._config), self._nodes.inputs(least=_LANES)
         if self._cluster.room is not None:  # a tree has a root, and a process that runs tests

@@ -57,6 +57,11 @@ class Spending:
         self.deadline += seconds
 
     @property
+    def cheap(self) -> float:
+        """How long that may take which is done though there is nothing yet to be found, in seconds."""
+        return self.budget if self.patient else self._cheap
+
+    @property
     def end_of_search(self) -> float:
         """Until when processes are forked and tried."""
         return self.deadline - _RESERVED * self.budget

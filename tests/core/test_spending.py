@@ -33,6 +33,11 @@ def test_who_is_ready_to_wait_has_all_tried(budget: float | None, asked_for: boo
     assert time.end_of_cheap == time.end_of_long == time.end_of_search
 
 
+@pytest.mark.parametrize(("budget", "cheap"), [(None, 10.0), (30.0, 30.0)])
+def test_what_may_find_nothing_takes_no_longer_than_that(budget: float | None, cheap: float) -> None:
+    assert begun(budget, seconds=50.0).cheap == cheap
+
+
 def test_what_comes_before_the_first_probe_takes_nothing_from_it() -> None:
     time = begun()
     time.ready(101.5)
