@@ -96,7 +96,8 @@ class Controller:
         self._session: pytest.Session
         self._make_fixture_manager: Callable[[pytest.Session], None]
         self._ending = Ending()
-        self._run_record = RunRecord(settings.tests_a_process)
+        folders = str(config.rootpath), str(config.invocation_params.dir)
+        self._run_record = RunRecord(settings.tests_a_process, *folders)
         self._rechecked = Rechecked()
         #: Whether a signal other than SIGINT has ended the run.
         self._terminated = False

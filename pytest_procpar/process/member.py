@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 import pytest
 
+from pytest_procpar.compat import raised
 from pytest_procpar.compat.internals import (
     configure,
     run_main,
@@ -277,6 +278,7 @@ class Member:
             self._worker = Stem(*held, self._relay, stacks, self._alone, limit)
         else:
             self._worker = Worker(*held)
+        raised.install(config)
         config.pluginmanager.register(self._worker, "procpar-worker")
         config.hook.pytest_procpar_worker_forked(config=config, session=session)
         return self._worker
