@@ -12,7 +12,7 @@ from pytest_procpar.confirm import Confirmer
 from pytest_procpar.core.candidates import groups_of
 from pytest_procpar.core.comparing import merged
 from pytest_procpar.core.failing_alone import affordable
-from pytest_procpar.core.findings import NOT_RECHECKED
+from pytest_procpar.core.findings import NOT_RECHECKED, PLAINLY
 from pytest_procpar.core.insights import Change, Insight, Rechecked, Suggestion
 from pytest_procpar.core.known_findings import KnownFinding
 from pytest_procpar.core.model import TestIndex
@@ -169,6 +169,19 @@ class Recheck:
                 )
                 tried.update(confirmed)
 
+        def look_at_files() -> None:
+            rounds = confirmer.rounds(
+                inputs, custody.warden, custody.kept(), self._time.deadline, ended, size
+            )
+            left = confirmer.left_files(rounds, custody.kept(), custody.warden().folder)
+            found = left.look(
+                [finding for finding in self._findings if _is_confirmed(tried.get(finding, ()))],
+                lambda found: monotonic() < (self._time.deadline if found else self._time.end_of_cheap),
+            )
+            for old, new in found.items():
+                tried[new] = tried.pop(old)
+            self._findings = [found.get(finding, finding) for finding in self._findings]
+
         def try_forks() -> None:
             assert self._trial is not None
             try:
@@ -213,6 +226,8 @@ class Recheck:
         if prober is not None:
             attempt(prober.end_trees)  # fresh processes may need what they hold: a port, or memory
         confirmed = attempt(confirm)
+        if confirmed and not ended() and any(finding.kind in PLAINLY for finding in self._findings):
+            attempt(look_at_files)
         if self._trial is not None and not self._mishaps.is_broken and not ended():
             attempt(try_forks)
         if confirmed and has_looked:
@@ -407,6 +422,11 @@ class Recheck:
     def _polluters(self) -> dict[tuple[TestIndex, ...], TestIndex]:
         """The causes that make tests fail, with a victim each."""
         return {_polluters(f): f.test for f in reversed(self._findings) if _polluters(f)}
+
+
+def _is_confirmed(confirmations: Sequence[Confirmation]) -> bool:
+    """Whether a fresh process has shown what a finding says."""
+    return any(tried.holds for tried in confirmations[:1])
 
 
 def _polluters(finding: Finding) -> tuple[TestIndex, ...]:

@@ -48,6 +48,8 @@ class Kind(str, Enum):
     FLAKY = "flaky"
     #: Fails in processes that were forked from the one that has loaded the suite, and in no other.
     FORK_DEPENDENT = "fork-dependent"
+    #: Fails on its own while a file is there that tests have left, and passes without it.
+    FILE_DEPENDENT = "file-dependent"
     #: Fails alone and in company: nothing but a failure.
     PLAIN = "plain"
     #: Fails alone. There are tests before it after which it was not tried: see the note.
@@ -98,7 +100,8 @@ class Finding:
 
     ``cause`` are its polluters or state-setters, in their order; of an NIO, the test itself. ``note`` says
     what is missing, if anything. ``message`` is the first line of the failure. ``sides`` ran at the same
-    time, where that is what it fails by: a sequence a process.
+    time, where that is what it fails by: a sequence a process. ``files`` are what it fails by, if that is
+    what tests have left there.
     """
 
     test: TestIndex
@@ -108,6 +111,7 @@ class Finding:
     message: str = ""
     note: str = ""
     sides: tuple[tuple[TestIndex, ...], ...] = ()
+    files: tuple[str, ...] = ()
 
     @property
     def beside(self) -> tuple[TestIndex, ...]:

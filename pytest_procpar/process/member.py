@@ -254,11 +254,13 @@ class Member:
         """Silence plugins, and copy files before they are changed; again, silence plugins that are new."""
         from pytest_procpar.compat.listeners import silence_plugins
         from pytest_procpar.process.keeping import keep_files
+        from pytest_procpar.process.uses import note_uses
 
         config = self._config
         silence_plugins(config)
         spared = [] if self._basetemp is None else [self._basetemp]
         keep_files(order.kept, [config.rootpath, config.invocation_params.dir], spared)
+        note_uses(order.kept, spared)
 
     # --- a worker ---
 

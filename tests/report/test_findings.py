@@ -9,6 +9,7 @@ from pytest_procpar.core.insights import Insight, Rechecked, Suggestion
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.pairs import Coverage
 from pytest_procpar.core.probes import Confirmation, Word
+from pytest_procpar.core.record import changed
 from pytest_procpar.core.roots import Root
 from pytest_procpar.report.findingrecords import finding_records
 from pytest_procpar.report.findings import write_findings
@@ -97,6 +98,20 @@ def test_tests_of_one_root_stand_in_one_block() -> None:
 def test_one_test_of_a_root_whose_others_are_told_elsewhere_takes_no_block() -> None:
     result = Rechecked((insight(0, Kind.PLAIN), insight(1, Kind.FLAKY)), roots=(root([0, 1], "on port 8"),))
     assert written(result)[-1] == "fails on its own too: t::0"
+
+
+def test_tests_that_fail_by_the_same_file_stand_in_one_block_that_says_who_left_it() -> None:
+    left = Finding(TestIndex(0), Kind.FILE_DEPENDENT, (TestIndex(7),), files=("/x/data.db",))
+    result = Rechecked(tuple(Insight(changed(left, test=TestIndex(i)), Word.FAILED) for i in range(2)))
+    assert finding_records(result, str)[0]["files"] == ["/x/data.db"]
+    assert written(result) == [
+        "FILE DEPENDENT t::0",
+        "FILE DEPENDENT t::1",
+        "    fails on its own while there is a file that tests have left, and passes without it",
+        "    file: /x/data.db",
+        "    left by: t::7",
+        "    let each test have its own in tmp_path, or remove it when the test is over",
+    ]
 
 
 def test_tests_that_met_on_one_port_stand_in_one_block_that_names_it() -> None:
