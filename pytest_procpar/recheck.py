@@ -93,6 +93,8 @@ class Recheck:
         self._cleaners: dict[tuple[TestIndex, ...], tuple[TestIndex, ...]] = {}
         self._changes: dict[_Cause, tuple[Change, ...]] = {}
         self._suggestions: dict[_Cause, Suggestion | None] = {}
+        #: By parallel-only test, what keeps it from meeting others.
+        self._groups: dict[TestIndex, Suggestion | None] = {}
         self._claims = claims_of(known, run_record.ids) if options.what == "known" else []
         #: What has come of findings of earlier runs.
         self.retried: list[Retried] = []
@@ -232,11 +234,10 @@ class Recheck:
             attempt(try_forks)
         if confirmed and has_looked:
             attempt(look_further)
-        if any(change.proven for changes in self._changes.values() for change in changes):
+        if self._options.explain and any(map(_is_helped, self._findings)) and not ended():
             if prober is not None:
                 attempt(prober.end_trees)
-            if self._options.explain and not ended():
-                attempt(suggest)
+            attempt(suggest)
         if prober is not None:
             attempt(prober.close)
         attempt(clean)
@@ -294,7 +295,7 @@ class Recheck:
                 tuple(tried.get(finding, ())),
                 self._cleaners.get(_polluters(finding)),
                 self._changes.get(_cause(finding)),
-                self._suggestions.get(_cause(finding)),
+                self._suggestions.get(_cause(finding)) or self._groups.get(finding.test),
             )
             for finding in self._findings
         ]
@@ -412,16 +413,24 @@ class Recheck:
                 raise
 
     def _suggest(self, suggester: Suggester) -> None:
-        """Try what would keep the polluters from doing what was proven."""
+        """Try what would keep tests from failing by others: after these, or beside them."""
         for dependence in dict.fromkeys(map(_cause, self._findings)):
             changes = self._changes.get(dependence, ())
             victims = [f.test for f in self._findings if _cause(f) == dependence and f.kind in _POLLUTED]
-            if victims and any(change.proven for change in changes):
+            if victims:
                 self._suggestions[dependence] = suggester.suggest(dependence[0], victims, changes)
+        for finding in self._findings:
+            if finding.kind is Kind.PARALLEL_ONLY and finding.beside:
+                self._groups[finding.test] = suggester.group(finding.test, finding.beside)
 
     def _polluters(self) -> dict[tuple[TestIndex, ...], TestIndex]:
         """The causes that make tests fail, with a victim each."""
         return {_polluters(f): f.test for f in reversed(self._findings) if _polluters(f)}
+
+
+def _is_helped(finding: Finding) -> bool:
+    """Whether there may be something to suggest by which the test passes."""
+    return bool(_polluters(finding)) or (finding.kind is Kind.PARALLEL_ONLY and bool(finding.beside))
 
 
 def _is_confirmed(confirmations: Sequence[Confirmation]) -> bool:

@@ -44,6 +44,10 @@ _MEANINGS = {
     Kind.FAILS_ALONE: "fails alone, after all tests are collected",
 }
 
+#: What was seen of a test with a patch.
+_HELPS = "it passes, after that and after all that ran before it"
+_GROUPED = "and --dist=loadgroup they share a process, in which it passes"
+
 #: What a test does that depends on nothing, by how it ended in the run; and what several do.
 _PLAINLY = {
     Word.FAILED: ("fails on its own too", "fail on their own too"),
@@ -301,7 +305,7 @@ def _state(changes: Sequence[Change] | None, kind: Kind) -> Iterable[str]:
 
 def _suggestion(suggestion: Suggestion | None) -> Iterable[str]:
     if suggestion is not None:
-        yield "    tried: with this patch it passes, after that and after all that ran before it"
+        yield f"    tried: with this patch {_GROUPED if suggestion.grouped else _HELPS}"
         yield from (f"    {line}".rstrip() for line in suggestion.diff.split("\n")[:-1])
 
 

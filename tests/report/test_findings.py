@@ -140,7 +140,7 @@ def test_a_patch_that_helps_is_shown_line_by_line() -> None:
     finding = Finding(TestIndex(1), Kind.VICTIM, (TestIndex(0),))
     tried = (Confirmation("pytest t::0 t::1", True, Word.FAILED),)
     diff = "--- a/t.py\n+++ b/t.py\n@@ -0,0 +1,1 @@\n+x\n \n"
-    found = Insight(finding, Word.FAILED, tried, suggestion=Suggestion("t.py", diff))
+    found = Insight(finding, Word.FAILED, tried, suggestion=Suggestion(diff))
     lines = written(Rechecked((found,)))
     start = lines.index("    tried: with this patch it passes, after that and after all that ran before it")
     assert lines[start + 1 : start + 6] == [
