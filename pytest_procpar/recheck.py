@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from pytest_procpar.confirm import Confirmer
 from pytest_procpar.core.candidates import groups_of
 from pytest_procpar.core.comparing import merged
+from pytest_procpar.core.expected import needing
 from pytest_procpar.core.failing_alone import affordable
-from pytest_procpar.core.findings import NOT_RECHECKED, PLAINLY
+from pytest_procpar.core.findings import NOT_RECHECKED, OUT_OF_TIME, PLAINLY
 from pytest_procpar.core.insights import Change, Insight, Rechecked, Suggestion
 from pytest_procpar.core.known_findings import KnownFinding
 from pytest_procpar.core.model import TestIndex
@@ -264,28 +265,42 @@ class Recheck:
             raise
         finally:
             self._findings += self._surveys.findings
+        if self._options.what == "deep":
+            self._look_deep(driver, self._failed() + surveyed, lanes)
+            return
         self._inquire(driver, self._failed() + surveyed, lanes)
         if self._options.what == "all":
             hidden = self._surveys.hidden(driver, self._findings, self._polluters())
             self._inquire(driver, hidden, lanes)
-        if self._options.what == "deep":
-            self._look_deep(driver, lanes)
 
-    def _look_deep(self, driver: Driver, lanes: int) -> None:
-        """Run the tests in other orders, and look into what shows in each, before the next ones."""
+    def _look_deep(self, driver: Driver, suspects: list[Suspect], lanes: int) -> None:
+        """Run the tests in other orders, and look into what shows in each, before the next ones.
+
+        What has shown before comes first, but not at the cost of all others. What was not settled then is
+        looked into once more with the time that is left.
+        """
+        self._inquire(driver, suspects, lanes, self._time.end_of_one(monotonic()))
+        first = {suspect.test: suspect for suspect in suspects}
         order = self._options.order
         self._deep = deep = DeepSurvey(self._run, self._time, lanes, order.seed or "" if order else "")
         for placed in self._surveys.orders:
             deep.ran(placed)
-        while (suspects := deep.suspects(driver, self._findings)) is not None:
-            self._inquire(driver, suspects, lanes)
+        while (shown := deep.suspects(driver, self._findings)) is not None:
+            self._inquire(driver, shown, lanes)
+        cut_off = [one.test for one in self._findings if one.kind is Kind.UNKNOWN and OUT_OF_TIME in one.note]
+        if again := [first[test] for test in cut_off if test in first]:
+            self._inquire(driver, again, lanes)
 
-    def _inquire(self, driver: Driver, suspects: list[Suspect], lanes: int) -> None:
+    def _inquire(
+        self, driver: Driver, suspects: list[Suspect], lanes: int, until: float | None = None
+    ) -> None:
+        """Look into suspects, until then at the latest."""
         inquiry = self._inquiry(suspects, lanes)
         try:
-            driver.inquire(inquiry)
+            driver.inquire(inquiry, self._findings, until)
         finally:
             self._findings = merged(self._findings, inquiry.findings())
+            self._time.found(needing(self._findings))
 
     def _conclude(self, tried: Mapping[Finding, Sequence[Confirmation]], files: PutBack) -> None:
         insights = [

@@ -16,6 +16,7 @@ __all__ = [
     "MISSED",
     "NOTHING_KNOWN",
     "NOT_RECHECKED",
+    "OUT_OF_TIME",
     "PLAINLY",
     "Case",
     "Finding",
@@ -26,7 +27,8 @@ __all__ = [
 
 #: How the note on a suspect begins that was not run again, and the whole note if there was no time for it.
 MISSED = "it was not re-checked: "
-NOT_RECHECKED = f"{MISSED}the time was over"
+OUT_OF_TIME = "the time was over"
+NOT_RECHECKED = f"{MISSED}{OUT_OF_TIME}"
 #: How the note ends on a suspect that has passed the run, and whatever it was put to since by itself.
 NOTHING_KNOWN = "nothing is known against it"
 
@@ -177,7 +179,7 @@ class Case:
 
     def _standing(self, search: CauseSearch) -> str:
         if search.found:
-            return f"the time was over before its {self.role} was confirmed"
+            return f"{OUT_OF_TIME} before its {self.role} was confirmed"
         left = search.highest - search.lowest
         known = f", beside {len(search.need)} that are known" if search.need else ""
-        return f"the time was over; a {self.role} is among {left} tests that ran before it{known}"
+        return f"{OUT_OF_TIME}; a {self.role} is among {left} tests that ran before it{known}"
