@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
+from pytest_procpar.core.changers import State
 from pytest_procpar.core.expected import needing
 from pytest_procpar.core.findings import Finding, Kind, Suspect
 from pytest_procpar.core.model import TestIndex
@@ -66,6 +67,14 @@ class Driver:
         :raises Ended: if the run is to end.
         """
         return self._drive(search, lambda: deadline)
+
+    def states(self, order: tuple[TestIndex, ...], deadline: float) -> list[State]:
+        """What is otherwise than before all, after each test of an order, as far as there is time.
+
+        :raises Ended: if the run is to end.
+        """
+        self._progress.tries("which tests change state", deadline)
+        return self._prober.states(order, deadline)
 
     def _drive(self, search: Search[_T], deadline: Callable[[], float], *, insist: bool = False) -> _T:
         """Run a search to its end, each step until the deadline that there is then."""

@@ -202,8 +202,11 @@ def test_the_record_of_a_finding_has_the_root_that_it_shares() -> None:
 
 
 def test_how_much_was_tried_is_said_and_never_too_much() -> None:
-    def line(tried: float, adjacent: float, *, estimate: bool = True, left_out: int = 0) -> str:
-        (only,) = written(Rechecked(coverage=Coverage(500, 64, tried, adjacent, estimate, left_out)))
+    def line(
+        tried: float, adjacent: float, *, estimate: bool = True, left_out: int = 0, followed: int = 0
+    ) -> str:
+        coverage = Coverage(500, 64, tried, adjacent, estimate, left_out, followed)
+        (only,) = written(Rechecked(coverage=coverage))
         return only.removeprefix("500 tests were run in 64 orders: ")
 
     assert line(0.829, 0.129) == "about 82 % of their ordered pairs are tried, 12 % with nothing between"
@@ -211,4 +214,7 @@ def test_how_much_was_tried_is_said_and_never_too_much() -> None:
     assert line(1.0, 0.129).startswith("more than 99 % ")
     assert line(1.0, 0.999, estimate=False).startswith("100 % ")
     assert line(1.0, 1.0) == "100 % of their ordered pairs are tried, 100 % with nothing between"
+    assert line(1, 0.1, followed=3).endswith(
+        "; all others were tried right after each of 3 tests that change state"
+    )
     assert line(0.5, 0.1, left_out=3).endswith("between; 3 of the slowest were not in all of them")
