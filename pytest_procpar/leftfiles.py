@@ -14,6 +14,7 @@ from pytest_procpar.compat.invocation import same_arguments
 from pytest_procpar.core.findings import Finding
 from pytest_procpar.core.left_files import Attempt, Left, Use, by_nodeid, candidates, find_left, told
 from pytest_procpar.core.probes import Word
+from pytest_procpar.core.roots import Root
 from pytest_procpar.core.runrecord import RunRecord
 from pytest_procpar.process.fresh import FreshRun
 from pytest_procpar.process.rounds import Rounds
@@ -22,7 +23,7 @@ from pytest_procpar.replaykept import ReplayFiles, replay_by_index
 
 __all__ = ["LeftFiles"]
 
-#: After so many tests of which no file was to blame no more are tried.
+#: After so many roots of which no file was to blame no more are tried.
 _MOST_IN_VAIN = 3
 
 
@@ -44,25 +45,30 @@ class LeftFiles:
         self._kept = kept
         self._files = ReplayFiles(lambda: folder)
 
-    def look(self, findings: Sequence[Finding], in_time: Callable[[bool], bool]) -> dict[Finding, Finding]:
+    def look(
+        self, findings: Sequence[Finding], roots: Sequence[Root], in_time: Callable[[bool], bool]
+    ) -> dict[Finding, Finding]:
         """What is to be told in place of these findings.
 
+        :param roots: what has failed in the same way: of these, one that was tried in vain is enough.
         :param in_time: whether there is time for another test, given whether one was found.
         """
+        of_root = {test: at for at, root in enumerate(roots) for test in root.tests}
         tests = by_nodeid(self._record.ids)
         noted = [(path, tests.get(nodeid), writes) for path, nodeid, writes in uses_in(self._kept)]
         uses = [Use(path, test, writes) for path, test, writes in noted if test is not None]
         found: dict[Finding, Finding] = {}
-        in_vain = 0
+        in_vain: set[object] = set()
         for finding in findings:
+            root = of_root.get(finding.test, finding)
             files = candidates(finding, uses)
-            if not files:
+            if not files or root in in_vain:
                 continue
-            if in_vain >= _MOST_IN_VAIN or not in_time(bool(found)):
+            if len(in_vain) >= _MOST_IN_VAIN or not in_time(bool(found)):
                 break
             left = self._try(finding, files, uses)
             if left is None:
-                in_vain += 1
+                in_vain.add(root)
             else:
                 found[finding] = told(finding, left)
         return found

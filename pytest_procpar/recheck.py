@@ -179,6 +179,7 @@ class Recheck:
             left = confirmer.left_files(rounds, custody.kept(), custody.warden().folder)
             found = left.look(
                 [finding for finding in self._findings if _is_confirmed(tried.get(finding, ()))],
+                self._roots,
                 lambda found: monotonic() < (self._time.deadline if found else self._time.end_of_cheap),
             )
             for old, new in found.items():
