@@ -173,12 +173,15 @@ class Recheck:
                 tried.update(confirmed)
 
         def look_at_files() -> None:
+            sure = [finding for finding in self._findings if _is_confirmed(tried.get(finding, ()))]
+            if not any(finding.kind in PLAINLY for finding in sure):
+                return
             rounds = confirmer.rounds(
                 inputs, custody.warden, custody.kept(), self._time.deadline, ended, size
             )
             left = confirmer.left_files(rounds, custody.kept(), custody.warden().folder)
             found = left.look(
-                [finding for finding in self._findings if _is_confirmed(tried.get(finding, ()))],
+                sure,
                 self._roots,
                 lambda found: monotonic() < (self._time.deadline if found else self._time.end_of_cheap),
             )
@@ -230,7 +233,7 @@ class Recheck:
         if prober is not None:
             attempt(prober.end_trees)  # fresh processes may need what they hold: a port, or memory
         confirmed = attempt(confirm)
-        if confirmed and not ended() and any(finding.kind in PLAINLY for finding in self._findings):
+        if confirmed and not ended():
             attempt(look_at_files)
         if self._trial is not None and not self._mishaps.is_broken and not ended():
             attempt(try_forks)
