@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from pytest_procpar.core.model import WorkerId
-from pytest_procpar.process.descendants import descendants, is_childless, open_pidfd
+from pytest_procpar.process.descendants import descendants, is_childless, open_pidfd, reap
 from pytest_procpar.process.genuine import close, wait4
 from pytest_procpar.process.system import monotonic, pause
 
@@ -141,9 +141,14 @@ class Children:
         signum = signal.SIGTERM
         while not is_childless():
             known = {*spare, *self._pids.values()}
-            left = [p.pid for p in descendants(os.getpid()).values() if p.pid not in known and not p.ended]
-            if not left:
+            found = [p for p in descendants(os.getpid()).values() if p.pid not in known]
+            left = [p.pid for p in found if not p.ended]
+            # A family is not listed at one moment: children of one that ends meanwhile are missed; now ours.
+            ended = [p.pid for p in found if p.ended and p.parent == os.getpid()]
+            if not left and not ended:
                 return
+            for pid in ended:
+                reap(pid)
             if monotonic() > deadline:
                 signum = signal.SIGKILL
             if monotonic() > deadline + _GRACE:  # the kernel does not let go of them

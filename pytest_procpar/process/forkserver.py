@@ -125,7 +125,7 @@ def serve_collected(
 def _let_go(config: pytest.Config) -> None:
     """Let go of what configure started, last of all. It is no session's end: no test ran here."""
     with warnings.catch_warnings():
-        # Workers warn of the same. The filters are still those of the collection, which may make errors of warnings.
+        # Workers warn of the same, and the filters of the collection, still in force, may make it an error.
         warnings.simplefilter("ignore")
         unconfigure(config)
     leave_coverage()

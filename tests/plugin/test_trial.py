@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import xml.etree.ElementTree as ElementTree
 from typing import Any
 
@@ -49,9 +50,19 @@ SERVICE = """
 """
 
 
+#: Two tries of each kind instead of five. How many there are to be is tested where nothing is started for it.
+FEW_TRIES = """
+    from pytest_procpar.core import trial
+    assert trial.try_group.__defaults__ == (trial.RISK,)
+    trial.try_group.__defaults__ = (0.1,)
+"""
+
+
 @pytest.fixture
-def trial(suite: Suite) -> Suite:
+def trial(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> Suite:
     suite.file("pytest.ini", "[pytest]\nxfail_strict = true")
+    suite.file("few_tries.py", FEW_TRIES)
+    monkeypatch.setenv("PYTEST_PLUGINS", f"{os.environ['PYTEST_PLUGINS']},few_tries")
     return suite
 
 
@@ -139,7 +150,7 @@ def test_it_is_told_and_the_next_run_knows(trial: Suite) -> None:
     assert "the next run takes start method spawn" in line(finished)
     (finding,) = report["findings"]
     assert finding["message"] == "AssertionError: a handle of another process"
-    assert [(tally["failed"], tally["runs"]) for tally in finding["tallies"]] == [(5, 5), (0, 5)]
+    assert [(tally["failed"], tally["runs"]) for tally in finding["tallies"]] == [(2, 2), (0, 2)]
     fails, passes = (tried["command"] for tried in finding["commands"])
     assert shell(trial, f"{fails}") == pytest.ExitCode.TESTS_FAILED
     assert shell(trial, f"{passes}") == pytest.ExitCode.OK
@@ -279,14 +290,14 @@ MEETING = """
     import time
 
     def meet(memory, own, other):
-        end = time.monotonic() + 1
+        end = time.monotonic() + 0.5
         memory[own] = 1
         try:
             while time.monotonic() < end:
                 assert not memory[other], "somebody else is here"
                 time.sleep(0.01)
         finally:
-            time.sleep(0.1)
+            time.sleep(0.05)
             memory[own] = 0
 """
 

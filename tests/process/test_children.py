@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -12,6 +13,7 @@ import pytest
 from pytest_procpar.core.model import WorkerId
 from pytest_procpar.process import children as module
 from pytest_procpar.process.children import Children
+from pytest_procpar.process.descendants import Process, descendants, is_childless, set_subreaper
 from tests.process.helpers import Gate, child, ready
 
 GW0, GW1, GW9 = WorkerId(0), WorkerId(1), WorkerId(9)
@@ -330,3 +332,30 @@ def test_worker_that_forgets_closes_its_copies_only() -> None:
         gate.open()
         is_dead(first)
         assert reap(children) == [(GW0, 0)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody inherits a process")
+def test_a_process_whose_parent_ends_while_it_is_looked_for_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    lists = iter([False, True])
+
+    def listed(ancestor: int) -> dict[int, Process]:
+        """As the kernel lists a family: whose parent ends meanwhile is in nobody's list."""
+        return {
+            pid: found for pid, found in descendants(ancestor).items() if found.ended or next(lists, True)
+        }
+
+    def body() -> None:
+        set_subreaper(True)
+        parent = os.fork()
+        if parent == 0:
+            if os.fork() == 0:
+                os.setsid()
+                wait_for_ever()
+            os._exit(0)
+        is_dead(parent)
+        monkeypatch.setattr(module, "descendants", listed)
+        Children().end_leftovers()
+        assert is_childless()
+
+    with Family().member(body):
+        pass

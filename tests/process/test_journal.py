@@ -51,7 +51,9 @@ def test_records_of_several_processes_do_not_mix(journal: Journal) -> None:
 
 
 def test_a_record_that_was_cut_short_is_left_out(journal: Journal) -> None:
-    journal._mark = b"t" + journal._mark[1:]  # with which "first" would end, where its last letter was cut off
+    journal._mark = (
+        b"t" + journal._mark[1:]
+    )  # with which "first" would end, where its last letter was cut off
     journal.append("first")
     whole = os.pread(journal._fd, 1000, 0)
     for cut in range(1, len(whole)):
