@@ -5,6 +5,8 @@ What is tried, and what follows from it, `core.left_files` says; which files tes
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -44,6 +46,9 @@ class LeftFiles:
         self._run = run
         self._kept = kept
         self._files = ReplayFiles(lambda: folder)
+        # Elsewhere, in a home folder say, a file may be another program's too: it stays where it is.
+        above = (config.rootpath, tempfile.gettempdir())
+        self._movable = tuple(os.path.join(os.path.realpath(path), "") for path in above)
 
     def look(
         self, findings: Sequence[Finding], roots: Sequence[Root], in_time: Callable[[bool], bool]
@@ -55,7 +60,11 @@ class LeftFiles:
         """
         of_root = {test: at for at, root in enumerate(roots) for test in root.tests}
         tests = by_nodeid(self._record.ids)
-        noted = [(path, tests.get(nodeid), writes) for path, nodeid, writes in uses_in(self._kept)]
+        noted = [
+            (path, tests.get(nodeid), writes)
+            for path, nodeid, writes in uses_in(self._kept)
+            if path.startswith(self._movable)
+        ]
         uses = [Use(path, test, writes) for path, test, writes in noted if test is not None]
         found: dict[Finding, Finding] = {}
         in_vain: set[object] = set()

@@ -26,7 +26,7 @@ PLAIN = [Finding(TestIndex(place), Kind.PLAIN) for place in range(8)]
 class Suite:
     """Tests that all open one file; some of them fail because it is there, and the others always."""
 
-    def __init__(self, folder: Path, by_file: Sequence[TestIndex]) -> None:
+    def __init__(self, folder: Path, by_file: Sequence[TestIndex], rootpath: Path | None = None) -> None:
         self.file = folder / "data.txt"
         self.file.write_text("left")
         self._by_file = by_file
@@ -37,7 +37,9 @@ class Suite:
             note.write_text(json.dumps([str(self.file), nodeid, True]))
         run = RunRecord(None)
         run.collected(NODEIDS)
-        config: Any = SimpleNamespace(invocation_params=SimpleNamespace(args=()), option=SimpleNamespace())
+        config: Any = SimpleNamespace(
+            invocation_params=SimpleNamespace(args=()), option=SimpleNamespace(), rootpath=rootpath or folder
+        )
         self.left = LeftFiles(config, run, cast("Any", self._run), kept, folder)
         #: Of which test a process was asked first, for each.
         self.tried: list[TestIndex] = []
@@ -79,3 +81,12 @@ def test_there_is_more_time_once_something_was_found(tmp_path: Path, more_if_fou
     suite = Suite(tmp_path, ids(0, 1))
     found = suite.left.look(PLAIN[:2], (), lambda found: more_if_found or not found)
     assert len(found) == 1 + more_if_found
+
+
+def test_a_file_that_is_neither_the_projects_nor_temporary_stays_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    suite = Suite(tmp_path, ids(1), rootpath=tmp_path / "project")
+    assert suite.left.look(PLAIN[:2], (), lambda found: True) == {}
+    assert suite.tried == []
