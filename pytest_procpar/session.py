@@ -96,7 +96,8 @@ class Controller:
         self._session: pytest.Session
         self._make_fixture_manager: Callable[[pytest.Session], None]
         self._ending = Ending()
-        self._run_record = RunRecord(settings.tests_a_process)
+        folders = str(config.rootpath), str(config.invocation_params.dir)
+        self._run_record = RunRecord(settings.tests_a_process, *folders)
         self._rechecked = Rechecked()
         #: Whether a signal other than SIGINT has ended the run.
         self._terminated = False
@@ -180,7 +181,7 @@ class Controller:
         foreign = None if self._settings.pinned else make_scheduling(self._config, self._nodes)
         if foreign is not None:
             self._results.scheduling = foreign
-            self._run.deal_by(foreign.lane)
+            self._loop.deal_by(foreign)
         with Signals(self._cluster.kill) as signals, output_in_batches(self._config) as self._loop.show:
             self._cluster.listen_to(signals.fd)
             try:
@@ -257,8 +258,9 @@ class Controller:
         known = known_findings(self._config)
         recheck = Recheck(options, run_record, monotonic() - self._began, progress, trial, known)
         end_progress_line(self._config)
-        if recheck.subject:
+        if recheck.subject or run_record.failures:
             self._terminal.show_failures()
+        if recheck.subject:
             progress.begins(f"re-checking {recheck.subject}", recheck.seconds)
         base, inputs = shared_basetemp(self._config), self._nodes.inputs(least=_LANES)
         if self._cluster.room is not None:  # a tree has a root, and a process that runs tests

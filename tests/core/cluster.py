@@ -19,7 +19,9 @@ from pytest_procpar.core.events import (
     Assign,
     Began,
     Collected,
+    Consult,
     Crashed,
+    Decided,
     Died,
     Dump,
     Effect,
@@ -281,7 +283,7 @@ class Books:
                     self._put_back_last = test
             case Stop():
                 self.stopped = True
-            case Collected() | Tick():
+            case Collected() | Tick() | Decided():
                 pass
             case _:
                 assert_never(event)
@@ -310,15 +312,18 @@ class Books:
                 self.unbegun.difference_update(tests)
             case Finish(worker):
                 self.finishing.add(worker)
-            case Revoke() | Interrupt() | Terminate() | Kill() | GiveUp() | Fewer():
+            case Revoke() | Interrupt() | Terminate() | Kill() | GiveUp() | Fewer() | Consult():
                 pass
             case _:
                 assert_never(effect)
 
 
-def simulate(scenario: Scenario, run: Run | None = None) -> Trace:
-    """Let a run go from its collection to its end."""
-    return SimulatedCluster(scenario, run).go()
+def simulate(scenario: Scenario, scheduler: Callable[[Consult], Decided] | None = None) -> Trace:
+    """Let a run go from its collection to its end.
+
+    :param scheduler: a plugin's scheduler, which decides instead of `Dist`.
+    """
+    return SimulatedCluster(scenario, scheduler).go()
 
 
 class State(Enum):
@@ -337,10 +342,13 @@ class State(Enum):
 class SimulatedCluster:
     """The controller's surroundings, and a `Run`. Processes live by ``now``, in seconds."""
 
-    def __init__(self, scenario: Scenario, run: Run | None) -> None:
+    def __init__(self, scenario: Scenario, scheduler: Callable[[Consult], Decided] | None = None) -> None:
         self.scenario = scenario
         self.random = random.Random(scenario.seed)
-        self.run = run or Run(scenario.options, in_hand=scenario.in_hand)
+        self.run = Run(scenario.options, in_hand=scenario.in_hand)
+        self._scheduler = scheduler
+        if scheduler is not None:
+            self.run.deal_by("the scheduler")
         self.trace = Trace(scenario)
         self.now = 0.0
         self.agenda: list[tuple[float, int, bool, Callable[[], None]]] = []
@@ -403,7 +411,7 @@ class SimulatedCluster:
                 self.trace.endless = True
                 return
             event = self._next.popleft()
-            effects = tuple(self.run.handle(event, self.run_time))
+            effects = self._handle(event)
             for effect in effects:
                 self.perform(effect)
             self._next.extend(
@@ -413,6 +421,16 @@ class SimulatedCluster:
             )
             quiet = None if self._next or self.brief else tuple(self._sights())
             self.trace.moments.append(Moment(self.run_time, event, effects, quiet))
+
+    def _handle(self, event: Event) -> tuple[Effect, ...]:
+        """What follows from an event, once the scheduler has said all that it has to say to it."""
+        effects = self.run.handle(event, self.run_time)
+        while any(isinstance(effect, Consult) for effect in effects):
+            (consult,) = effects
+            assert self._scheduler is not None
+            assert isinstance(consult, Consult)
+            effects = self.run.handle(self._scheduler(consult), self.run_time)
+        return tuple(effects)
 
     def _sights(self) -> Iterator[Sight]:
         for worker in self.workers.values():
@@ -452,7 +470,7 @@ class SimulatedCluster:
                 if self._put_backs and self.chance(0.7):
                     self._put_backs -= 1
                     self._next.append(PutBack(test))
-            case NotRun() | GiveUp() | Hung() | Dump() | Fewer():
+            case NotRun() | GiveUp() | Hung() | Dump() | Fewer() | Consult():
                 pass
             case _:
                 assert_never(effect)

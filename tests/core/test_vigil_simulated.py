@@ -240,11 +240,11 @@ def nobody_who_is_lost_outlives_its_time(watched: Watched) -> None:
             if entry.what == "gone":
                 lost.pop(entry.worker, None)
             else:
-                lost[entry.worker] = entry.time
+                lost[entry.worker] = entry.time + (LOST_SECONDS if entry.what == "lost" else 0.0)
         elif isinstance(entry, Act) and isinstance(entry.action, KillLost):
             lost.pop(entry.action.worker, None)
-        for since in lost.values():
-            assert entry.time <= since + LOST_SECONDS + watched.latest + TINY
+        for due in lost.values():
+            assert entry.time <= due + watched.latest + TINY
 
 
 # --- what is told -----------------------------------------------------------------------------------

@@ -142,7 +142,7 @@ class _Cluster(SimulatedCluster):
     """``now`` is the wall's time, by which processes live; `run_time` that of the run's clock."""
 
     def __init__(self, scenario: Scenario, troubles: Troubles) -> None:
-        super().__init__(scenario, None)
+        super().__init__(scenario)
         self.troubles = troubles
         self.clock = Clock(lambda: self.now)
         self.vigil = Vigil(self.run, 0.0, quiet=troubles.quiet)
