@@ -114,7 +114,8 @@ class Vigil:
         #: Whether the fork server listens, and is to.
         self._serves = False
         self._heard = now
-        self._pinged = False
+        #: When it was asked for a sign of life since.
+        self._pinged_at: float | None = None
         self._is_cut_off = False
         self._finish_at: float | None = None
         self._give_up_at: float | None = None
@@ -141,7 +142,7 @@ class Vigil:
     def server_spoke(self, now: float) -> None:
         """The fork server has said something, whatever it was."""
         self._heard = now
-        self._pinged = False
+        self._pinged_at = None
 
     def lost(self, worker: WorkerId, why: str, now: float, *, is_closed: bool) -> None:
         """Nothing more can be heard of a worker.
@@ -190,7 +191,7 @@ class Vigil:
             self._look_at, self._finish_at, self._give_up_at, self._break_off_at,
         ]  # fmt: skip
         if self._serves:
-            times.append(self._heard + (self._deaf if self._pinged else self._ping))
+            times.append(self._server_due())
         times += [since + STALL_SECONDS for since in self._stalled.values()]
         times += [when for when, _ in self._lost.values()]
         return min((time for time in times if time is not None), default=None)
@@ -251,15 +252,21 @@ class Vigil:
             yield Say(f"\nno test has ended for {silence:g} s; running:")
             yield ShowRunning(asked=False)
 
+    def _server_due(self) -> float:
+        # From the question on: the controller may be late with that, since a plugin takes its time there.
+        if self._pinged_at is not None:
+            return self._pinged_at + self._deaf - self._ping
+        return self._heard + self._ping
+
     def _doubt_the_server(self, now: float) -> Iterator[Action]:
-        if not self._serves:
+        if not self._serves or now < self._server_due():
             return
-        if self._pinged and now >= self._heard + self._deaf:
+        if self._pinged_at is None:
+            self._pinged_at = now
+            yield Ping()
+        else:
             self._serves = False
             yield GiveUpServer(f"the fork server has not answered for {self._deaf:g} s")
-        elif not self._pinged and now >= self._heard + self._ping:
-            self._pinged = True
-            yield Ping()
 
     def _end(self, now: float) -> Iterator[Action]:
         if self._finish_at is not None:

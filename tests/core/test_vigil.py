@@ -156,10 +156,13 @@ def test_whatever_a_fork_server_says_is_an_answer() -> None:
     assert desk.at(15.0 + PING_SECONDS) == [Ping()]
 
 
-def test_a_fork_server_that_nobody_has_asked_is_not_given_up_however_late_it_is() -> None:
+def test_a_fork_server_has_its_time_to_answer_however_late_it_is_asked() -> None:
     desk = Desk()
     desk.vigil.server_serves(0.0)
     assert desk.at(DEAF_SECONDS) == [Ping()]
+    assert desk.vigil.deadline() == 2 * DEAF_SECONDS - PING_SECONDS
+    assert desk.at(2 * DEAF_SECONDS - PING_SECONDS - 0.1) == []
+    assert len(desk.at(2 * DEAF_SECONDS - PING_SECONDS)) == 1
 
 
 def test_that_a_fork_server_serves_is_news_once() -> None:

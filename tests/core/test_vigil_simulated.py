@@ -151,9 +151,7 @@ def the_run_keeps_its_promises(watched: Watched) -> None:
 
 @promise
 def the_loop_sleeps_between_two_looks(watched: Watched) -> None:
-    # Where the controller was away for so long, it asks the fork server and takes it for dead at once.
-    if watched.latest < DEAF_SECONDS - PING_SECONDS:
-        assert not watched.restless, "something is due at once again"
+    assert not watched.restless, "something is due at once again"
     assert not watched.hasty, "something was done before the deadline"
 
 
@@ -196,9 +194,9 @@ def only_a_fork_server_that_stays_silent_though_it_was_asked_is_given_up(watched
             asked = entry.time
         elif isinstance(entry, Act) and isinstance(entry.action, GiveUpServer):
             assert asked is not None
-            assert entry.time >= heard + DEAF_SECONDS
+            assert entry.time >= max(heard + PING_SECONDS, asked) + DEAF_SECONDS - PING_SECONDS - TINY
             assert entry.action.why == "the fork server has not answered for 40 s"
-        assert entry.time <= heard + DEAF_SECONDS + watched.latest + TINY, "it was not given up"
+        assert entry.time <= heard + DEAF_SECONDS + 2 * watched.latest + TINY, "it was not given up"
 
 
 @promise
@@ -206,7 +204,7 @@ def a_fork_server_that_answers_is_not_given_up(watched: Watched) -> None:
     troubles = watched.troubles
     # It does first what it was told before, and is late with each.
     answers = troubles.server_late <= 1.0 and not troubles.server_stops and troubles.server_dies is None
-    if answers and not troubles.works and not troubles.controller_stops:
+    if answers:
         assert not watched.acts(GiveUpServer)
 
 
