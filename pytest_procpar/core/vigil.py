@@ -106,6 +106,8 @@ class Vigil:
         self._stalled: dict[WorkerId, float] = {}
         #: The workers that nothing more can be heard of: when they are to be killed for that, and why.
         self._lost: dict[WorkerId, tuple[float, str]] = {}
+        #: Those that were killed for that and are not known to be dead.
+        self._killed: set[WorkerId] = set()
         #: When somebody has asked what is running, and when the stacks for that are written.
         self._asked_at: float | None = None
         self._shown_at: float | None = None
@@ -149,11 +151,13 @@ class Vigil:
 
         :param is_closed: whether all that came was understood and it has closed its connection.
         """
-        self._lost[worker] = (now + LOST_SECONDS if is_closed else now), why
+        if worker not in self._killed:  # else it is its death that has closed the connection
+            self._lost[worker] = (now + LOST_SECONDS if is_closed else now), why
 
     def gone(self, worker: WorkerId) -> None:
         """A worker is dead."""
         self._lost.pop(worker, None)
+        self._killed.discard(worker)
 
     def found_empty(self, workers: Iterable[WorkerId], now: float) -> None:
         """These of the workers to be looked at do nothing, and there is nothing in their inboxes."""
@@ -218,6 +222,7 @@ class Vigil:
         for worker, (when, why) in list(self._lost.items()):
             if now >= when:
                 del self._lost[worker]
+                self._killed.add(worker)
                 yield KillLost(worker, why)
         yield from self._doubt_the_server(now)
         yield from self._end(now)
@@ -234,7 +239,7 @@ class Vigil:
         if now < self.silent_since + CALM_SECONDS:
             return
         self._calm_at = None
-        awaited = tuple(worker for worker in self._run.awaited() if worker not in self._lost)
+        awaited = tuple(w for w in self._run.awaited() if w not in self._lost and w not in self._killed)
         if awaited:
             yield LookIntoInboxes(awaited)
         else:

@@ -193,6 +193,14 @@ def test_who_is_dead_is_not_killed() -> None:
     assert desk.at(100.0) == []
 
 
+def test_who_was_killed_is_not_killed_again_however_late_its_death_is_told() -> None:
+    desk = Desk()
+    desk.vigil.lost(GW0, "nonsense", 1.0, is_closed=False)
+    assert desk.at(1.0) == [KillLost(GW0, "nonsense")]
+    desk.vigil.lost(GW0, "closed", 1.1, is_closed=True)
+    assert [a for t in range(2, 20) for a in desk.at(float(t), GW0)] == []
+
+
 LOST_TESTS = KillLost(GW0, "its connection has lost the tests that it was sent")
 
 

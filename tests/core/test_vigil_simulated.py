@@ -215,6 +215,7 @@ def a_fork_server_that_answers_is_not_given_up(watched: Watched) -> None:
 def only_who_is_lost_is_killed(watched: Watched) -> None:
     lost: dict[WorkerId, float] = {}
     gone: set[WorkerId | None] = set()
+    killed: set[WorkerId] = set()
     for entry in watched.log:
         if isinstance(entry, Heard) and entry.worker is not None:
             if entry.what == "gone":
@@ -224,6 +225,8 @@ def only_who_is_lost_is_killed(watched: Watched) -> None:
         elif isinstance(entry, Act) and isinstance(entry.action, KillLost):
             worker = entry.action.worker
             assert worker not in gone, "it is dead"
+            assert worker not in killed, "it has been killed"
+            killed.add(worker)
             if entry.action.why == "it is lost":
                 assert entry.time >= lost[worker], "it had time left to die"
             else:
@@ -233,14 +236,16 @@ def only_who_is_lost_is_killed(watched: Watched) -> None:
 @promise
 def nobody_who_is_lost_outlives_its_time(watched: Watched) -> None:
     lost: dict[WorkerId, float] = {}
+    killed: set[WorkerId] = set()
     for entry in watched.log:
         if isinstance(entry, Heard) and entry.worker is not None:
             if entry.what == "gone":
                 lost.pop(entry.worker, None)
-            else:
+            elif entry.worker not in killed:
                 lost[entry.worker] = entry.time + (LOST_SECONDS if entry.what == "lost" else 0.0)
         elif isinstance(entry, Act) and isinstance(entry.action, KillLost):
             lost.pop(entry.action.worker, None)
+            killed.add(entry.action.worker)
         for due in lost.values():
             assert entry.time <= due + watched.latest + TINY
 
