@@ -124,6 +124,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Start a parallel run if one is asked for; pytest then goes on, in the controller."""
+    from pytest_procpar.role import role_of
     from pytest_procpar.settings import read_settings
 
     if config.option.procpar_try or config.option.procpar_try_report:
@@ -143,7 +144,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         from pytest_procpar.replayfile import read_replay
 
         install_replay(config, read_replay(config.option.procpar_replay))
-    if hasattr(config, "workerinput"):  # a worker of pytest-xdist's
+    if not role_of(config).is_main:  # a worker of pytest-xdist's, or a fresh probe
         return None
     if _xdist_is_loaded(config.pluginmanager):
         from pytest_procpar.beside import left_to_xdist, needs_own_workers
@@ -168,6 +169,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marks known, parallel run or not, and start what was asked for beside running tests."""
     from pytest_procpar.compat.cache import has_entry
+    from pytest_procpar.role import Role, role_of
     from pytest_procpar.settings import has_pytest_forked
 
     if not _xdist_is_loaded(config.pluginmanager):
@@ -184,36 +186,36 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     if not has_pytest_forked():
         config.addinivalue_line("markers", "forked: the same as isolated.")
-    in_worker = hasattr(config, "workerinput")
-    if in_worker or config.pluginmanager.hasplugin("dsession"):
+    role = role_of(config)
+    if role is not Role.PLAIN:
         from pytest_procpar.compat.carried import install as install_carriers
 
         install_carriers(config)
         from pytest_procpar.compat.adapters import introduce
 
         introduce(config)
-    if config.option.procpar_report is not None and not in_worker:
+    if config.option.procpar_report is not None and role.is_main:
         from pytest_procpar.report.jsonreport import install as install_report
 
         install_report(config, config.option.procpar_report)
-    if config.option.recheck_suggest is not None and not in_worker:
+    if config.option.recheck_suggest is not None and role.is_main:
         from pytest_procpar.report.patchfile import install as install_patch_file
 
         install_patch_file(config, config.option.recheck_suggest)
-    if not in_worker and has_entry(config, "procpar/findings"):
+    if role.is_main and has_entry(config, "procpar/findings"):
         from pytest_procpar.report.memory import recall
 
         recall(config)
-    if config.option.failure_output == "immediate" and not in_worker:
+    if config.option.failure_output == "immediate" and role.is_main:
         from pytest_procpar.compat.early import ShowAtOnce
 
         config.pluginmanager.register(ShowAtOnce(config), "procpar-failures-at-once")
     if config.option.leaks is not None:
         from pytest_procpar.report.leaks import LeakSummary
 
-        if not in_worker:
+        if role.is_main:
             config.pluginmanager.register(LeakSummary(config), "procpar-leak-summary")
-        if not in_worker and not config.pluginmanager.hasplugin("dsession"):
+        if role is Role.PLAIN:
             from pytest_procpar.process.leaks import install as install_leaks
 
             install_leaks(config)
@@ -222,8 +224,11 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
     """Without workers: give marked tests a process of their own."""
+    from pytest_procpar.role import Role, role_of
+
     config = session.config
-    is_plain = not hasattr(config, "workerinput") and not config.pluginmanager.hasplugin("dsession")
+    # Of a run that is left to pytest-xdist only its own plugin, under that name, tells that it has workers.
+    is_plain = role_of(config) is Role.PLAIN and not config.pluginmanager.hasplugin("dsession")
     debugs = getattr(config.option, "usepdb", False) or getattr(config.option, "trace", False)
     if is_plain and hasattr(os, "fork") and not debugs and not config.option.collectonly:
         from pytest_procpar.process.marks import marked_tests
@@ -248,8 +253,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     if _xdist_is_loaded(config.pluginmanager):
         from pytest_procpar.beside import headline
 
-        ours = getattr(sys.modules.get("pytest_procpar.session"), "Controller", ())
-        line = headline(config, is_ours=isinstance(config.pluginmanager.getplugin("dsession"), ours))
+        line = headline(config)
         lines += [line] if line is not None else []
     return lines
 

@@ -33,6 +33,7 @@ from pytest_procpar.process.system import describe_status, monotonic
 from pytest_procpar.report.findingrecords import finding_records
 from pytest_procpar.report.results import Results
 from pytest_procpar.report.terminal import Terminal
+from pytest_procpar.role import Role, take_role
 from pytest_procpar.settings import Settings
 
 __all__ = ["Controller", "start"]
@@ -62,7 +63,8 @@ def start(config: pytest.Config, settings: Settings) -> None:
         ) from None
     controller = Controller(config, settings, cluster, note)
     config.add_cleanup(controller.close)
-    config.pluginmanager.register(controller, "dsession")
+    if config.pluginmanager.register(controller, "dsession") is not None:  # that may be blocked by -p
+        take_role(config, Role.CONTROLLER)
 
 
 def _fit(config: pytest.Config, settings: Settings) -> tuple[Settings, str | None]:

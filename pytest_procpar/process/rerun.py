@@ -33,6 +33,7 @@ from pytest_procpar.process.identity import WORKER_OPTIONS, identify, worker_env
 from pytest_procpar.process.keeping import keep_files
 from pytest_procpar.process.replay import pinned_keys
 from pytest_procpar.process.system import getpid, out_of_reach
+from pytest_procpar.role import Role, take_role
 
 if TYPE_CHECKING:
     from pytest_procpar.process.start_method.likely import Inherited
@@ -105,6 +106,7 @@ def become_inert(early_config: pytest.Config, parser: pytest.Parser, args: list[
     roots = {early_config.rootpath, early_config.invocation_params.dir}
     spared = [path for path in (order.basetemp, order.cache, order.report) if path]
     keep_files(order.kept, list(roots), spared)
+    take_role(early_config, Role.FRESH_PROBE)
     early_config.workerinput = dict(order.workerinput)  # type: ignore[attr-defined]
     early_config.workeroutput = {}  # type: ignore[attr-defined]
     args[:] = inert_arguments(args, known_options(parser))

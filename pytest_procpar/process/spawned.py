@@ -60,7 +60,7 @@ def _be_worker(file: BinaryIO) -> None:
         return
     memory = Board.from_descriptor(board, config.getoption("maxfail", 0) or 0)
     options = WorkerOptions.from_tuple(recipe["options"])
-    Member(config, options, memory, role=(order, own), stdout=stdout).run(setup)
+    Member(config, options, memory, assignment=(order, own), stdout=stdout).run(setup)
 
 
 def _tell(stream: int, error: Exception) -> None:

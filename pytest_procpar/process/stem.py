@@ -31,6 +31,7 @@ from pytest_procpar.process.start_method.forked_threads import tell_of_threads, 
 from pytest_procpar.process.system import Socket, end_process, getpid, monotonic, pause, socket_pair
 from pytest_procpar.process.transport import Link
 from pytest_procpar.process.worker import Worker
+from pytest_procpar.role import Role, take_role
 
 __all__ = ["Stem"]
 
@@ -69,6 +70,7 @@ class Stem(Worker):
         limit: int | None,
     ) -> None:
         super().__init__(session, link, board, slot)
+        take_role(session.config, Role.ISOLATING_RUNNER)
         self._relay = relay
         self._alone = alone
         self._limit = limit
@@ -186,8 +188,13 @@ class Stem(Worker):
     # --- its children ---
 
     def _adopt(self) -> None:
+        take_role(self._config, Role.TEST_PROCESS)
         self._link.belong_to_this_process()
         self._slot.belong_to_this_process()
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """What plugins and checks must know of a new process, before it runs anything."""
         self._slot.enter(Stage.PREPARING, self._current)
         self._config.hook.pytest_procpar_worker_forked(config=self._config, session=self._session)
 
