@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from pytest_procpar.core.model import Dist, RunOptions, StartMethod
+from pytest_procpar.core.model import Dist, RunOptions, StartMethod, WorkerOptions
 from pytest_procpar.core.order import Order
 from pytest_procpar.core.record import record
 from pytest_procpar.replayfile import REPLAY, Replay
 from pytest_procpar.values import checked, local_workers, parse_seconds
 
 __all__ = [
-    "INTERPRETER", "NO_RUN", "RECHECKS", "START_METHODS", "RecheckOptions", "Settings", "WorkerOptions",
+    "INTERPRETER", "NO_RUN", "RECHECKS", "START_METHODS", "RecheckOptions", "Settings",
     "count_workers", "has_pytest_forked", "isolating_marks", "read_settings", "start_method", "wants_recheck",
 ]  # fmt: skip
 
@@ -66,30 +66,6 @@ class RecheckOptions:
         """Whether there is anything to run again after so many failures."""
         asked_for = self.surveys or self.what == "known" or self.order is not None
         return asked_for or (self.what == "failed" and failures > 0)
-
-
-@record
-class WorkerOptions:
-    """What the processes that collect and run tests have to know; made of builtin types by `as_tuple`."""
-
-    dist: Dist
-    freeze_heap: bool
-    #: Whether every test gets a process of its own, by which marks single ones do, and after how many tests a
-    #: process is renewed (None: never).
-    isolate: bool
-    isolating_marks: tuple[str, ...]
-    max_tests_per_worker: int | None
-
-    def as_tuple(self) -> tuple[Any, ...]:
-        """What `from_tuple` makes it of, in another interpreter."""
-        marks = self.isolating_marks
-        return self.dist.value, self.freeze_heap, self.isolate, marks, self.max_tests_per_worker
-
-    @classmethod
-    def from_tuple(cls, values: tuple[Any, ...]) -> WorkerOptions:
-        """The other way round."""
-        dist, *others = values
-        return cls(Dist(dist), *others)
 
 
 @record

@@ -17,6 +17,7 @@ import pytest
 
 from pytest_procpar.compat.internals import unconfigure
 from pytest_procpar.core.messages import Setup, ToServer
+from pytest_procpar.core.model import WorkerOptions
 from pytest_procpar.process.board import Board
 from pytest_procpar.process.covdata import leave_coverage
 from pytest_procpar.process.descendants import descendants, is_childless, set_subreaper, wake_with_parent
@@ -36,7 +37,6 @@ from pytest_procpar.process.start_method.hazards import Hazards
 from pytest_procpar.process.system import end_process
 from pytest_procpar.process.transport import Link
 from pytest_procpar.role import Role, take_role
-from pytest_procpar.settings import WorkerOptions
 
 __all__ = ["be_process", "serve_collected", "serve_early"]
 

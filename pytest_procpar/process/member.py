@@ -28,7 +28,7 @@ from pytest_procpar.compat.output import forget_fault_handler
 from pytest_procpar.compat.statuses import tell_no_statuses
 from pytest_procpar.compat.streams import mend_capture
 from pytest_procpar.core.messages import Fork, Plant, Setup, Unsafe, fingerprint
-from pytest_procpar.core.model import worker_name
+from pytest_procpar.core.model import WorkerOptions, worker_name
 from pytest_procpar.process import positions
 from pytest_procpar.process.board import Board
 from pytest_procpar.process.covdata import save_coverage, save_shared_coverage
@@ -54,7 +54,6 @@ from pytest_procpar.process.system import adopt_socket, change_directory, end_pr
 from pytest_procpar.process.transport import Link
 from pytest_procpar.process.worker import Worker
 from pytest_procpar.role import Role, take_role
-from pytest_procpar.settings import WorkerOptions
 
 __all__ = ["Assignment", "Member"]
 
