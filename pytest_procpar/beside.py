@@ -11,6 +11,7 @@ from collections.abc import Generator
 
 import pytest
 
+from pytest_procpar.compat.xdist_options import tell_count
 from pytest_procpar.role import Role, role_of
 from pytest_procpar.settings import count_workers, wants_recheck
 from pytest_procpar.values import is_remote
@@ -121,5 +122,5 @@ class EarlyCount:
     def pytest_cmdline_main(self, config: pytest.Config) -> Generator[None, object, object]:
         """Put a number into the place of ``auto`` and ``logical``."""
         if role_of(config).is_main and left_to_xdist(config) is None:
-            count_workers(config)
+            tell_count(config, count_workers(config))
         return (yield)

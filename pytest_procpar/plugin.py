@@ -125,7 +125,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Start a parallel run if one is asked for; pytest then goes on, in the controller."""
     from pytest_procpar.role import role_of
-    from pytest_procpar.settings import read_settings
+    from pytest_procpar.settings import read_distribution, read_settings
 
     if config.option.procpar_try or config.option.procpar_try_report:
         from pytest_procpar.tryout import try_suite
@@ -154,7 +154,12 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
             raise pytest.UsageError(f"{wanted}: this run is left to pytest-xdist, which alone has {left}")
         if left is not None:
             return None
-    settings = read_settings(config)
+    distribution = read_distribution(config)
+    if distribution.differs_from(config):
+        from pytest_procpar.compat.xdist_options import tell_distribution
+
+        tell_distribution(config, distribution.workers, distribution.dist)
+    settings = read_settings(config, distribution)
     if settings is not None:
         from pytest_procpar.beside import check_name
 

@@ -13,12 +13,13 @@ import pytest
 from pytest_procpar.core.model import Dist, RunOptions, StartMethod, WorkerOptions
 from pytest_procpar.core.order import Order
 from pytest_procpar.core.record import record
-from pytest_procpar.replayfile import REPLAY, Replay
+from pytest_procpar.replayfile import REPLAY
 from pytest_procpar.values import checked, local_workers, parse_seconds
 
 __all__ = [
-    "INTERPRETER", "NO_RUN", "RECHECKS", "START_METHODS", "RecheckOptions", "Settings",
-    "count_workers", "has_pytest_forked", "isolating_marks", "read_settings", "start_method", "wants_recheck",
+    "INTERPRETER", "NO_RUN", "RECHECKS", "START_METHODS", "Distribution", "RecheckOptions", "Settings",
+    "count_workers", "has_pytest_forked", "isolating_marks", "read_distribution", "read_settings",
+    "start_method", "wants_recheck",
 ]  # fmt: skip
 
 #: `sys.argv` and `sys.path` from before initial conftests have changed them.
@@ -107,32 +108,57 @@ class Settings:
         )
 
 
-def read_settings(config: pytest.Config) -> Settings | None:
-    """The settings of a parallel run; None if this run is not to be parallel.
+@record
+class Distribution:
+    """Who is to run the tests: what all options for that come to.
 
-    Puts the options plugins read into the form they know from pytest-xdist: ``numprocesses`` a number,
-    ``dist`` not ``"no"``, ``tx`` one entry a worker.
+    ``workers`` is None if nobody has asked for any, and 0 if somebody has asked for none (``-n 0``).
+    """
+
+    workers: int | None
+    dist: str
+
+    def differs_from(self, config: pytest.Config) -> bool:
+        """Whether it is something else than the options that plugins read say."""
+        return self.workers is not None or self.dist != config.option.dist
+
+
+def read_distribution(config: pytest.Config) -> Distribution:
+    """Who is to run the tests.
 
     :raises pytest.UsageError: naming option and value.
     """
     option = config.option
-    if getattr(option, "distload", False):
-        option.dist = "load"
-    workers = _workers(config)
+    given = count_workers(config)
+    workers, dist = _workers(config, given), option.dist
+    if not workers and given is not None:
+        dist = Dist.NO.value
+    elif getattr(option, "distload", False):
+        dist = Dist.LOAD.value
     replay = config.stash.get(REPLAY, None)
     if replay is not None:
-        workers = _workers_of_replay(config, workers, replay)
-    elif not workers and option.numprocesses is None and wants_recheck(config):
+        sequences = len(replay.sequences)
+        # One worker a sequence, however many were asked for; none if none were wanted, or for one sequence.
+        if workers or (given is None and sequences > 1):
+            workers, dist = sequences, Dist.LOAD.value
+    elif not workers and given is None and wants_recheck(config):
         workers = 1
-    isolation = _isolation(config)
-    if not workers and isolation is not None:
+    if not workers and _isolation(config) is not None:
         workers = 1
+    if workers:
+        return Distribution(workers, Dist.LOAD.value if dist == Dist.NO.value else dist)
+    return Distribution(None if given is None else 0, dist)
+
+
+def read_settings(config: pytest.Config, distribution: Distribution) -> Settings | None:
+    """The settings of a parallel run; None if this run is not to be parallel.
+
+    :raises pytest.UsageError: naming option and value.
+    """
+    option, workers = config.option, distribution.workers
     if not workers:
         return None
-    if option.dist == "no":
-        option.dist = "load"
-    option.numprocesses = workers
-    option.tx = ["popen"] * workers
+    isolation = _isolation(config)
     if any(getattr(option, name, False) for name in NO_RUN):
         return None
     debugging = [
@@ -152,7 +178,7 @@ def read_settings(config: pytest.Config) -> Settings | None:
         )
     return Settings(
         workers=workers,
-        dist=Dist(option.dist),
+        dist=Dist(distribution.dist),
         reorder=option.loadscopereorder,
         max_chunk=checked("--maxschedchunk", option.maxschedchunk, 1),
         max_restarts=checked("--max-worker-restart", option.maxworkerrestart, 0),
@@ -160,7 +186,7 @@ def read_settings(config: pytest.Config) -> Settings | None:
         start_method=start_method(config),
         fork_safe=tuple(config.getini("procpar_fork_safe")),
         worker=WorkerOptions(
-            dist=Dist(option.dist),
+            dist=Dist(distribution.dist),
             freeze_heap=_ini_flag(config, "procpar_freeze_heap"),
             isolate=option.isolate,
             isolating_marks=isolating_marks(),
@@ -169,7 +195,7 @@ def read_settings(config: pytest.Config) -> Settings | None:
         hang_timeout=_hang_timeout(config),
         quiet_seconds=_ini_seconds(config, "procpar_quiet_seconds"),
         recheck=_recheck(config),
-        pinned=replay is not None,
+        pinned=REPLAY in config.stash,
     )
 
 
@@ -205,22 +231,20 @@ def _isolation(config: pytest.Config) -> str | None:
     return "--max-tests-per-worker" if config.option.max_tests_per_worker else None
 
 
-def _workers(config: pytest.Config) -> int:
-    """How many workers the command line wants, in all its spellings; 0 for none."""
+def _workers(config: pytest.Config, given: int | None) -> int:
+    """How many workers the command line wants, in all its spellings; 0 for none.
+
+    :param given: what ``-n`` says.
+    """
     option = config.option
-    count_workers(config)
-    wanted: Any = option.numprocesses
+    wanted: Any = given
     if wanted is None and option.tx:
         wanted = sum(map(local_workers, option.tx))
     workers = checked("-n", wanted, 0) or 0
     limit = checked("--maxprocesses", option.maxprocesses, 1)
-    if workers == 0:
-        if option.numprocesses is not None:
-            option.numprocesses, option.dist, option.tx = 0, "no", []
-        return 0
     workers = min(workers, limit) if limit else workers
     if workers > _MOST_WORKERS:
-        name = "-n" if wanted is option.numprocesses else "--tx"
+        name = "-n" if given is not None else "--tx"
         raise pytest.UsageError(
             f"{name}: invalid value: {workers} workers: give at most {_MOST_WORKERS}; "
             f"-n auto takes as many as there are processors"
@@ -228,30 +252,21 @@ def _workers(config: pytest.Config) -> int:
     return workers
 
 
-def count_workers(config: pytest.Config) -> None:
-    """Put a number into the place of ``-n auto`` and ``-n logical``.
+def count_workers(config: pytest.Config) -> int | None:
+    """How many workers ``-n`` asks for, ``auto`` and ``logical`` included; None if it was not given.
 
-    :raises pytest.UsageError: if a plugin gives something else.
+    :raises pytest.UsageError: if a plugin gives something else than a number.
     """
     option = config.option
-    if option.numprocesses not in ("auto", "logical"):
-        return
-    wanted: object = 0
-    if not getattr(option, "usepdb", False) and not getattr(option, "trace", False):
-        # Not by pytest-xdist's own answer, where it is installed: it knows no cgroup quota.
-        wanted = config.pluginmanager.subset_hook_caller(
-            "pytest_xdist_auto_num_workers", [sys.modules.get("xdist.plugin")]
-        )(config=config)
-    option.numprocesses = checked("-n", wanted, 0)
-
-
-def _workers_of_replay(config: pytest.Config, workers: int, replay: Replay) -> int:
-    """One a sequence, however many were asked for; none if none were wanted, or for one sequence."""
-    sequences = len(replay.sequences)
-    if not workers and (config.option.numprocesses is not None or sequences == 1):
-        return 0
-    config.option.dist = "load"
-    return sequences
+    wanted: object = option.numprocesses
+    if wanted in ("auto", "logical"):
+        wanted = 0
+        if not getattr(option, "usepdb", False) and not getattr(option, "trace", False):
+            # Not by pytest-xdist's own answer, where it is installed: it knows no cgroup quota.
+            wanted = config.pluginmanager.subset_hook_caller(
+                "pytest_xdist_auto_num_workers", [sys.modules.get("xdist.plugin")]
+            )(config=config)
+    return checked("-n", wanted, 0)
 
 
 def _hang_timeout(config: pytest.Config) -> float:
