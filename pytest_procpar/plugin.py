@@ -125,25 +125,26 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Start a parallel run if one is asked for; pytest then goes on, in the controller."""
     from pytest_procpar.role import role_of
-    from pytest_procpar.settings import read_distribution, read_settings
+    from pytest_procpar.settings import read_distribution, read_extras, read_settings
 
-    if config.option.procpar_try or config.option.procpar_try_report:
+    extras = read_extras(config)
+    if extras.tries_suite:
         from pytest_procpar.tryout import try_suite
 
         return try_suite(config)
-    if config.option.procpar_report is not None:
+    if extras.report is not None:
         from pytest_procpar.report.jsonreport import check_path
 
-        check_path(config.option.procpar_report)
-    if config.option.recheck_suggest is not None:
+        check_path(extras.report)
+    if extras.patch is not None:
         from pytest_procpar.report.jsonreport import check_path
 
-        check_path(config.option.recheck_suggest, "--recheck-suggest")
-    if config.option.procpar_replay is not None:
+        check_path(extras.patch, "--recheck-suggest")
+    if extras.replay is not None:
         from pytest_procpar.process.replay import install as install_replay
         from pytest_procpar.replayfile import read_replay
 
-        install_replay(config, read_replay(config.option.procpar_replay))
+        install_replay(config, read_replay(extras.replay))
     if not role_of(config).is_main:  # a worker of pytest-xdist's, or a fresh probe
         return None
     if _xdist_is_loaded(config.pluginmanager):
@@ -175,7 +176,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Make the marks known, parallel run or not, and start what was asked for beside running tests."""
     from pytest_procpar.compat.cache import has_entry
     from pytest_procpar.role import Role, role_of
-    from pytest_procpar.settings import has_pytest_forked
+    from pytest_procpar.settings import has_pytest_forked, read_extras
 
     if not _xdist_is_loaded(config.pluginmanager):
         config.addinivalue_line(
@@ -191,7 +192,7 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     if not has_pytest_forked():
         config.addinivalue_line("markers", "forked: the same as isolated.")
-    role = role_of(config)
+    role, extras = role_of(config), read_extras(config)
     if role is not Role.PLAIN:
         from pytest_procpar.compat.carried import install as install_carriers
 
@@ -199,23 +200,23 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_procpar.compat.adapters import introduce
 
         introduce(config)
-    if config.option.procpar_report is not None and role.is_main:
+    if extras.report is not None and role.is_main:
         from pytest_procpar.report.jsonreport import install as install_report
 
-        install_report(config, config.option.procpar_report)
-    if config.option.recheck_suggest is not None and role.is_main:
+        install_report(config, extras.report)
+    if extras.patch is not None and role.is_main:
         from pytest_procpar.report.patchfile import install as install_patch_file
 
-        install_patch_file(config, config.option.recheck_suggest)
+        install_patch_file(config, extras.patch)
     if role.is_main and has_entry(config, "procpar/findings"):
         from pytest_procpar.report.memory import recall
 
         recall(config)
-    if config.option.failure_output == "immediate" and role.is_main:
+    if extras.shows_failures_at_once and role.is_main:
         from pytest_procpar.compat.early import ShowAtOnce
 
         config.pluginmanager.register(ShowAtOnce(config), "procpar-failures-at-once")
-    if config.option.leaks is not None:
+    if extras.leaks is not None:
         from pytest_procpar.report.leaks import LeakSummary
 
         if role.is_main:
@@ -267,9 +268,10 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 def pytest_procpar_worker_forked(config: pytest.Config) -> None:
     """Renew what plugins must not share, before others ask them; look for leaks, if that was asked for."""
     from pytest_procpar.compat.adapters import adapt
+    from pytest_procpar.settings import read_extras
 
     adapt(config)
-    if config.option.leaks is not None:
+    if read_extras(config).leaks is not None:
         from pytest_procpar.process.leaks import install
 
         install(config)

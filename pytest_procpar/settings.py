@@ -17,9 +17,9 @@ from pytest_procpar.replayfile import REPLAY
 from pytest_procpar.values import checked, local_workers, parse_seconds
 
 __all__ = [
-    "INTERPRETER", "NO_RUN", "RECHECKS", "START_METHODS", "Distribution", "RecheckOptions", "Settings",
-    "count_workers", "has_pytest_forked", "isolating_marks", "read_distribution", "read_settings",
-    "start_method", "wants_recheck",
+    "INTERPRETER", "NO_RUN", "RECHECKS", "START_METHODS", "Distribution", "Extras", "RecheckOptions",
+    "Settings", "count_workers", "fork_safe", "has_pytest_forked", "isolating_marks", "read_distribution",
+    "read_extras", "read_settings", "start_method", "wants_recheck",
 ]  # fmt: skip
 
 #: `sys.argv` and `sys.path` from before initial conftests have changed them.
@@ -79,9 +79,8 @@ class Settings:
     max_chunk: int | None
     max_restarts: int | None
     testrunuid: str
-    #: How workers are started (None: the first method that is safe), and what the project says is safe.
+    #: How workers are started (None: the first method that is safe).
     start_method: StartMethod | None
-    fork_safe: tuple[str, ...]
     worker: WorkerOptions
     #: Seconds that a test may run, and that may pass without a result before that is said; 0: no limit.
     hang_timeout: float
@@ -106,6 +105,32 @@ class Settings:
             hang_timeout=self.hang_timeout,
             pinned=self.pinned,
         )
+
+
+@record
+class Extras:
+    """What is asked for with workers or without, beside who runs the tests: files, in or out, and checks."""
+
+    tries_suite: bool
+    report: str | None
+    patch: str | None
+    replay: str | None
+    #: "report" or "fail"; None: leaks are not looked for.
+    leaks: str | None
+    shows_failures_at_once: bool
+
+
+def read_extras(config: pytest.Config) -> Extras:
+    """What is asked for as of now: until tests run, plugins and conftests may change it."""
+    option = config.option
+    return Extras(
+        tries_suite=bool(option.procpar_try or option.procpar_try_report),
+        report=option.procpar_report,
+        patch=option.recheck_suggest,
+        replay=option.procpar_replay,
+        leaks=option.leaks,
+        shows_failures_at_once=option.failure_output == "immediate",
+    )
 
 
 @record
@@ -184,13 +209,13 @@ def read_settings(config: pytest.Config, distribution: Distribution) -> Settings
         max_restarts=checked("--max-worker-restart", option.maxworkerrestart, 0),
         testrunuid=option.testrunuid or os.urandom(16).hex(),
         start_method=start_method(config),
-        fork_safe=tuple(config.getini("procpar_fork_safe")),
         worker=WorkerOptions(
             dist=Dist(distribution.dist),
             freeze_heap=_ini_flag(config, "procpar_freeze_heap"),
             isolate=option.isolate,
             isolating_marks=isolating_marks(),
             max_tests_per_worker=option.max_tests_per_worker,
+            fork_safe=fork_safe(config),
         ),
         hang_timeout=_hang_timeout(config),
         quiet_seconds=_ini_seconds(config, "procpar_quiet_seconds"),
@@ -212,6 +237,11 @@ def start_method(config: pytest.Config) -> StartMethod | None:
             f"give one of {', '.join(START_METHODS)}"
         )
     return None if name == "auto" else StartMethod(name)
+
+
+def fork_safe(config: pytest.Config) -> tuple[str, ...]:
+    """What the project says is safe to fork though it looks otherwise."""
+    return tuple(config.getini("procpar_fork_safe"))
 
 
 def isolating_marks() -> tuple[str, ...]:

@@ -98,6 +98,7 @@ class WorkerOptions:
 
     ``isolate`` gives every test a process of its own, ``isolating_marks`` are the marks by which single ones
     get one, and ``max_tests_per_worker`` is after how many tests a process is renewed (None: never).
+    ``fork_safe`` is what the project says is safe.
     """
 
     dist: Dist
@@ -105,3 +106,4 @@ class WorkerOptions:
     isolate: bool
     isolating_marks: tuple[str, ...]
     max_tests_per_worker: int | None
+    fork_safe: tuple[str, ...]

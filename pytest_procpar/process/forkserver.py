@@ -104,7 +104,7 @@ def serve_collected(
         if not member.has_collected:
             return None
         if not is_told:
-            warning = thread_warning(config.getini("procpar_fork_safe"), member.known_threads)
+            warning = thread_warning(options.fork_safe, member.known_threads)
             is_told = tell_of_threads(config, warning, when="collect")
         return fork()
 

@@ -26,6 +26,7 @@ from pytest_procpar.process.resources import Change, Snapshot, adopt, compare, d
 from pytest_procpar.process.snapshots import await_end, children_by_objects, collect_garbage, take
 from pytest_procpar.process.system import getpid, monotonic
 from pytest_procpar.role import role_of
+from pytest_procpar.settings import read_extras
 
 __all__ = ["PROPERTY", "LeakCheck", "install"]
 
@@ -44,11 +45,11 @@ _LINES = pytest.StashKey[list[str]]()
 
 def install(config: pytest.Config) -> None:
     """Check this process's tests for leaks if that is asked for."""
-    wanted = getattr(config.option, "leaks", None)
+    wanted = read_extras(config).leaks
     known = config.pluginmanager.getplugin("procpar-leaks")
     if isinstance(known, LeakCheck):
         known.belong_to_this_process()
-    elif wanted in ("report", "fail"):
+    elif wanted is not None:
         config.pluginmanager.register(LeakCheck(config, fail=wanted == "fail"), "procpar-leaks")
 
 

@@ -276,7 +276,7 @@ class Member:
         held = (session, self._link, self._board, self._slot)
         limit = self._options.max_tests_per_worker
         if self._alone or limit:
-            self._worker = Stem(*held, self._relay, stacks, self._alone, limit)
+            self._worker = Stem(*held, self._relay, stacks, self._alone, limit, self._options.fork_safe)
         else:
             self._worker = Worker(*held)
         config.pluginmanager.register(self._worker, "procpar-worker")

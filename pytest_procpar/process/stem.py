@@ -56,6 +56,7 @@ class Stem(Worker):
 
     :param alone: the tests that get a process of their own; the others share one, the runner.
     :param limit: after how many tests the runner is renewed; None: never.
+    :param vouched: what the project says is safe to fork.
     """
 
     def __init__(
@@ -68,12 +69,14 @@ class Stem(Worker):
         stacks: int,
         alone: frozenset[int],
         limit: int | None,
+        vouched: tuple[str, ...] = (),
     ) -> None:
         super().__init__(session, link, board, slot)
         take_role(session.config, Role.ISOLATING_RUNNER)
         self._relay = relay
         self._alone = alone
         self._limit = limit
+        self._vouched = vouched
         self._nursery = Nursery(self._adopt, stacks)
         self._pid = getpid()
         #: Whether this process ends with the running test.
@@ -92,7 +95,7 @@ class Stem(Worker):
         watch_teardown(self._session, self._decide_kept)
         shared_basetemp(self._config)  # the first to ask for it empties it
         own_coverage()  # it may have begun after the fork
-        tell_of_threads(self._config, thread_warning(self._config.getini("procpar_fork_safe")))
+        tell_of_threads(self._config, thread_warning(self._vouched))
         self._awaits_finish = True
         positions.note()  # it runs no test, so there will be no others
         self._link.put(Ready(getpid()))

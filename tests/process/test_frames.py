@@ -60,6 +60,7 @@ RECIPE = st.builds(
         isolate=st.booleans(),
         isolating_marks=st.lists(TEXT).map(tuple),
         max_tests_per_worker=st.none() | NUMBER,
+        fork_safe=st.lists(TEXT).map(tuple),
     ),
     coverage=st.none() | st.tuples(TEXT, TEXT),
     replay=st.none() | st.tuples(TEXT, st.lists(st.lists(st.tuples(TEXT, NUMBER), max_size=3), max_size=3)),
@@ -142,7 +143,7 @@ def test_every_message_to_the_fork_server_arrives_as_it_left(messages: list[Any]
         assert received == messages
 
 
-NOWHERE = ("nowhere", True, False, (), None)
+NOWHERE = ("nowhere", True, False, (), None, ())
 
 
 @pytest.mark.parametrize("recipe", [0, "", (), (None,) * 9, (*([],) * 6, NOWHERE, None, None)])
