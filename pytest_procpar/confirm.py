@@ -44,6 +44,7 @@ from pytest_procpar.process.warden import Warden
 from pytest_procpar.replaykept import ReplayFiles, replay_by_index, replay_of
 
 if TYPE_CHECKING:
+    from pytest_procpar.leftfiles import LeftFiles
     from pytest_procpar.suggesting import Suggester
 
 __all__ = ["Confirmer"]
@@ -142,6 +143,12 @@ class Confirmer:
         from pytest_procpar.suggesting import Suggester  # only if something is proven
 
         return Suggester(self._config, self._record, run, folder)
+
+    def left_files(self, run: Rounds, kept: Path, folder: Path) -> LeftFiles:
+        """What tries whether files that tests have left are to blame: see there for the parameters."""
+        from pytest_procpar.leftfiles import LeftFiles  # only if something just fails
+
+        return LeftFiles(self._config, self._record, run, kept, folder)
 
     def _try_together(
         self, plain: Sequence[Expected], run: Rounds, seconds: float, *, thorough: bool

@@ -185,8 +185,8 @@ def _add_recheck_options(parser: pytest.Parser) -> None:
     )  # fmt: skip
     group.addoption(
         "--recheck-suggest", metavar="FILE", default=None,
-        help="Write a patch to FILE: fixtures that put back what polluters change, tried, and found to help. "
-        "Implies --recheck-explain.",
+        help="Write a patch to FILE: fixtures that put back what polluters change, or marks, tried and "
+        "found to help. Implies --recheck-explain.",
     )  # fmt: skip
     group.addoption(
         "--recheck-cleaners", action="store_true", default=False,

@@ -236,8 +236,11 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     # Of a run that is left to pytest-xdist only its own plugin, under that name, tells that it has workers.
     is_plain = role_of(config) is Role.PLAIN and not config.pluginmanager.hasplugin("dsession")
     debugs = getattr(config.option, "usepdb", False) or getattr(config.option, "trace", False)
-    if is_plain and hasattr(os, "fork") and not debugs and not config.option.collectonly:
-        from pytest_procpar.process.marks import marked_tests
+    if not hasattr(os, "fork") or debugs or config.option.collectonly:
+        return
+    from pytest_procpar.process.marks import ISOLATES, marked_tests
+
+    if is_plain or config.stash.get(ISOLATES, False):
         from pytest_procpar.settings import isolating_marks
 
         marked = frozenset(marked_tests(session.items, isolating_marks()))

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from pytest_procpar.confirm import Confirmer
 from pytest_procpar.core.candidates import groups_of
 from pytest_procpar.core.comparing import merged
+from pytest_procpar.core.expected import needing
 from pytest_procpar.core.failing_alone import affordable
-from pytest_procpar.core.findings import NOT_RECHECKED
+from pytest_procpar.core.findings import NOT_RECHECKED, OUT_OF_TIME, PLAINLY
 from pytest_procpar.core.insights import Change, Insight, Rechecked, Suggestion
 from pytest_procpar.core.known_findings import KnownFinding
 from pytest_procpar.core.model import TestIndex
@@ -93,6 +94,8 @@ class Recheck:
         self._cleaners: dict[tuple[TestIndex, ...], tuple[TestIndex, ...]] = {}
         self._changes: dict[_Cause, tuple[Change, ...]] = {}
         self._suggestions: dict[_Cause, Suggestion | None] = {}
+        #: By parallel-only test, what keeps it from meeting others.
+        self._groups: dict[TestIndex, Suggestion | None] = {}
         self._claims = claims_of(known, run_record.ids) if options.what == "known" else []
         #: What has come of findings of earlier runs.
         self.retried: list[Retried] = []
@@ -169,13 +172,31 @@ class Recheck:
                 )
                 tried.update(confirmed)
 
+        def look_at_files() -> None:
+            sure = [finding for finding in self._findings if _is_confirmed(tried.get(finding, ()))]
+            if not any(finding.kind in PLAINLY for finding in sure):
+                return
+            rounds = confirmer.rounds(
+                inputs, custody.warden, custody.kept(), self._time.deadline, ended, size
+            )
+            left = confirmer.left_files(rounds, custody.kept(), custody.warden().folder)
+            found = left.look(
+                sure,
+                self._roots,
+                lambda found: monotonic() < (self._time.deadline if found else self._time.end_of_cheap),
+            )
+            for old, new in found.items():
+                tried[new] = tried.pop(old)
+            self._findings = [found.get(finding, finding) for finding in self._findings]
+
         def try_forks() -> None:
             assert self._trial is not None
             try:
                 folder = custody.warden().folder
             except OSError:  # which has been told with what could not be confirmed
                 return
-            plan = groups_of(self._findings, tried, self._left_out, self._run, len(inputs), self._roots)
+            others = self._not_looked_into()
+            plan = groups_of(self._findings, tried, others, self._run, len(inputs), self._roots)
 
             known = size if prober is None else prober.size
             begin_until, deadline = self._time.deadline, self._time.deadline
@@ -212,15 +233,16 @@ class Recheck:
         if prober is not None:
             attempt(prober.end_trees)  # fresh processes may need what they hold: a port, or memory
         confirmed = attempt(confirm)
+        if confirmed and not ended():
+            attempt(look_at_files)
         if self._trial is not None and not self._mishaps.is_broken and not ended():
             attempt(try_forks)
         if confirmed and has_looked:
             attempt(look_further)
-        if any(change.proven for changes in self._changes.values() for change in changes):
+        if self._options.explain and any(map(_is_helped, self._findings)) and not ended():
             if prober is not None:
                 attempt(prober.end_trees)
-            if self._options.explain and not ended():
-                attempt(suggest)
+            attempt(suggest)
         if prober is not None:
             attempt(prober.close)
         attempt(clean)
@@ -247,28 +269,42 @@ class Recheck:
             raise
         finally:
             self._findings += self._surveys.findings
+        if self._options.what == "deep":
+            self._look_deep(driver, self._failed() + surveyed, lanes)
+            return
         self._inquire(driver, self._failed() + surveyed, lanes)
         if self._options.what == "all":
             hidden = self._surveys.hidden(driver, self._findings, self._polluters())
             self._inquire(driver, hidden, lanes)
-        if self._options.what == "deep":
-            self._look_deep(driver, lanes)
 
-    def _look_deep(self, driver: Driver, lanes: int) -> None:
-        """Run the tests in other orders, and look into what shows in each, before the next ones."""
+    def _look_deep(self, driver: Driver, suspects: list[Suspect], lanes: int) -> None:
+        """Run the tests in other orders, and look into what shows in each, before the next ones.
+
+        What has shown before comes first, but not at the cost of all others. What was not settled then is
+        looked into once more with the time that is left.
+        """
+        self._inquire(driver, suspects, lanes, self._time.end_of_one(monotonic()))
+        first = {suspect.test: suspect for suspect in suspects}
         order = self._options.order
         self._deep = deep = DeepSurvey(self._run, self._time, lanes, order.seed or "" if order else "")
         for placed in self._surveys.orders:
             deep.ran(placed)
-        while (suspects := deep.suspects(driver, self._findings)) is not None:
-            self._inquire(driver, suspects, lanes)
+        while (shown := deep.suspects(driver, self._findings)) is not None:
+            self._inquire(driver, shown, lanes)
+        cut_off = [one.test for one in self._findings if one.kind is Kind.UNKNOWN and OUT_OF_TIME in one.note]
+        if again := [first[test] for test in cut_off if test in first]:
+            self._inquire(driver, again, lanes)
 
-    def _inquire(self, driver: Driver, suspects: list[Suspect], lanes: int) -> None:
+    def _inquire(
+        self, driver: Driver, suspects: list[Suspect], lanes: int, until: float | None = None
+    ) -> None:
+        """Look into suspects, until then at the latest."""
         inquiry = self._inquiry(suspects, lanes)
         try:
-            driver.inquire(inquiry)
+            driver.inquire(inquiry, self._findings, until)
         finally:
             self._findings = merged(self._findings, inquiry.findings())
+            self._time.found(needing(self._findings))
 
     def _conclude(self, tried: Mapping[Finding, Sequence[Confirmation]], files: PutBack) -> None:
         insights = [
@@ -278,7 +314,7 @@ class Recheck:
                 tuple(tried.get(finding, ())),
                 self._cleaners.get(_polluters(finding)),
                 self._changes.get(_cause(finding)),
-                self._suggestions.get(_cause(finding)),
+                self._suggestions.get(_cause(finding)) or self._groups.get(finding.test),
             )
             for finding in self._findings
         ]
@@ -351,6 +387,18 @@ class Recheck:
             if seen.test in roots
         ]
 
+    def _not_looked_into(self) -> list[TestIndex]:
+        """What has failed in the run and is not known to depend on anything, but may be the fork's doing.
+
+        Where only what is known is tried, that is what else has failed, unless it takes long: the fork may
+        change its outcome, whatever else was asked for.
+        """
+        if self._options.what != "known":
+            return self._left_out
+        found = {finding.test for finding in self._findings}
+        failed = [seen.test for seen in self._run.failed() if seen.test not in found]
+        return [test for test in failed if self._run.seconds(test) <= self._time.cheap]
+
     def _look_for_cleaners(self, prober: Prober) -> None:
         """Find out what undoes each cause, by one of its victims."""
         if not self._options.cleaners:
@@ -384,16 +432,29 @@ class Recheck:
                 raise
 
     def _suggest(self, suggester: Suggester) -> None:
-        """Try what would keep the polluters from doing what was proven."""
+        """Try what would keep tests from failing by others: after these, or beside them."""
         for dependence in dict.fromkeys(map(_cause, self._findings)):
             changes = self._changes.get(dependence, ())
             victims = [f.test for f in self._findings if _cause(f) == dependence and f.kind in _POLLUTED]
-            if victims and any(change.proven for change in changes):
+            if victims:
                 self._suggestions[dependence] = suggester.suggest(dependence[0], victims, changes)
+        for finding in self._findings:
+            if finding.kind is Kind.PARALLEL_ONLY and finding.beside:
+                self._groups[finding.test] = suggester.group(finding.test, finding.beside)
 
     def _polluters(self) -> dict[tuple[TestIndex, ...], TestIndex]:
         """The causes that make tests fail, with a victim each."""
         return {_polluters(f): f.test for f in reversed(self._findings) if _polluters(f)}
+
+
+def _is_helped(finding: Finding) -> bool:
+    """Whether there may be something to suggest by which the test passes."""
+    return bool(_polluters(finding)) or (finding.kind is Kind.PARALLEL_ONLY and bool(finding.beside))
+
+
+def _is_confirmed(confirmations: Sequence[Confirmation]) -> bool:
+    """Whether a fresh process has shown what a finding says."""
+    return any(tried.holds for tried in confirmations[:1])
 
 
 def _polluters(finding: Finding) -> tuple[TestIndex, ...]:

@@ -99,7 +99,8 @@ class Controller:
         self._session: pytest.Session
         self._make_fixture_manager: Callable[[pytest.Session], None]
         self._ending = Ending()
-        self._run_record = RunRecord(settings.tests_a_process)
+        folders = str(config.rootpath), str(config.invocation_params.dir)
+        self._run_record = RunRecord(settings.tests_a_process, *folders)
         self._rechecked = Rechecked()
         #: Whether a signal other than SIGINT has ended the run.
         self._terminated = False
@@ -260,8 +261,9 @@ class Controller:
         known = known_findings(self._config)
         recheck = Recheck(options, run_record, monotonic() - self._began, progress, trial, known)
         end_progress_line(self._config)
-        if recheck.subject:
+        if recheck.subject or run_record.failures:
             self._terminal.show_failures()
+        if recheck.subject:
             progress.begins(f"re-checking {recheck.subject}", recheck.seconds)
         base, inputs = shared_basetemp(self._config), self._nodes.inputs(least=_LANES)
         if self._cluster.room is not None:  # a tree has a root, and a process that runs tests

@@ -1,7 +1,7 @@
-"""Suggests what would keep a test from failing after its polluters: a fixture that puts proven state back.
+"""Suggests what would keep a test from failing by others: a fixture that puts proven state back, or marks.
 
-What is suggested has been run: in fresh processes in which the polluter's file has that fixture, and nothing
-on the disk has changed. Then the victim passed after its polluters, and after all that ran before it.
+What is suggested has been run: in fresh processes in which the file has that fixture or mark, and nothing on
+the disk has changed. Then the victim passed after its polluters, and after all that ran before it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,15 @@ import pytest
 from pytest_procpar.compat.invocation import same_arguments
 from pytest_procpar.core.insights import Change, Suggestion
 from pytest_procpar.core.model import TestIndex
-from pytest_procpar.core.patches import Insertion, free_name, imported_by, insertion_into, unified_diff
+from pytest_procpar.core.patches import (
+    Insertion,
+    applied,
+    decorations,
+    free_name,
+    imported_by,
+    insertion_into,
+    unified_diff,
+)
 from pytest_procpar.core.probes import Word
 from pytest_procpar.core.record import record
 from pytest_procpar.core.remedies import SCOPES, Slot, fixture_for, is_module_in
@@ -31,14 +39,24 @@ _NAME = "put_back_shared_state"
 _MOST_VICTIMS = 3
 
 
+#: What gives a test a process of its own, and what lets tests share a worker.
+_ISOLATED = "pytest.mark.isolated"
+_GROUP = 'pytest.mark.xdist_group("{name}")'
+#: No more tests than this get a mark for the same thing.
+_MOST_MARKS = 5
+
+
 @record
 class _Draft:
-    """A fixture for a file, by its path from the rootdir, and where it goes in what the file is by now."""
+    """What is new in a file, by its path from the rootdir, and where it goes in what the file is by now.
+
+    ``added`` is source that does the same when it is run in the module.
+    """
 
     file: str
     source: str
-    fixture: str
-    insertion: Insertion
+    added: str
+    insertions: tuple[Insertion, ...]
 
 
 class Suggester:
@@ -68,19 +86,46 @@ class Suggester:
         slots = [Slot(change.slot, change.way, change.module) for change in changes if change.proven]
         tried = victims[:_MOST_VICTIMS]
         for file in dict.fromkeys(self._record.file_of(test) for test in cause):
-            for scope in SCOPES:
+            for scope in SCOPES if slots else ():
                 draft = self._draft(file, slots, scope)
-                if draft is not None and self._helps(draft, cause, tried):
-                    return self._settle(draft)
+                if draft is not None and self._helps([draft], cause, tried):
+                    return self._settle([draft])
+        marked: list[tuple[TestIndex, ...]] = [(test,) for test in reversed(cause)]
+        if len(tried) == len(victims):
+            marked.append(tuple(victims))
+        return self._isolate(marked, cause, tried)
+
+    def _isolate(
+        self,
+        sets: Sequence[tuple[TestIndex, ...]],
+        cause: tuple[TestIndex, ...],
+        victims: Sequence[TestIndex],
+    ) -> Suggestion | None:
+        """Marks that give the tests of one of these sets processes of their own."""
+        for marked in sets:
+            drafts = self._marks(marked, _ISOLATED)
+            if drafts and self._helps(drafts, cause, victims, isolates=True):
+                return self._settle(drafts)
         return None
 
-    def _settle(self, draft: _Draft) -> Suggestion | None:
-        diff = unified_diff(draft.file, draft.source, draft.insertion)
-        if not diff:
+    def group(self, test: TestIndex, beside: Sequence[TestIndex]) -> Suggestion | None:
+        """What keeps a test from meeting those beside which it fails: one group, which shares a worker."""
+        together = sorted({test, *beside})
+        drafts = self._marks(together, _GROUP.format(name=self._name_of(test)))
+        others = [other for other in together if other != test]
+        orders = [(*others, test), (test, *others), tuple(sorted({*self._before(test), *together}))]
+        # Of two processes at the same time one would meet the other.
+        helps = bool(drafts) and self._all_pass(drafts, orders, [test], alone=True)
+        return self._settle(drafts, grouped=True) if helps else None
+
+    def _settle(self, drafts: Sequence[_Draft], *, grouped: bool = False) -> Suggestion | None:
+        diffs = [unified_diff(draft.file, draft.source, *draft.insertions) for draft in drafts]
+        if not all(diffs):
             return None
-        self._sources[draft.file] = draft.insertion.applied(draft.source)
-        self._fixtures[draft.file] = self._added(draft)
-        return Suggestion(draft.file, diff)
+        for draft in drafts:
+            self._sources[draft.file] = applied(draft.source, *draft.insertions)
+            self._fixtures[draft.file] = self._added(draft)
+        return Suggestion("".join(diffs), grouped)
 
     # --- what to write ---
 
@@ -93,7 +138,31 @@ class Suggester:
         known = imported_by(source)
         fixture = fixture_for(slots, own_module=own, scope=scope, name=name, imported=known)
         insertion = insertion_into(source, fixture) if fixture else None
-        return None if insertion is None else _Draft(file, source, fixture, insertion)
+        return None if insertion is None else _Draft(file, source, fixture, (insertion,))
+
+    def _marks(self, tests: Sequence[TestIndex], mark: str) -> list[_Draft]:
+        """What gives each of these tests a mark, a draft for a file; empty if that cannot be written."""
+        names: dict[str, list[str]] = {}
+        for test in tests:
+            file, _, name = self._record.ids[test].split("[", 1)[0].partition("::")
+            known = names.setdefault(file, [])
+            if (dotted := name.replace("::", ".")) not in known:
+                known.append(dotted)
+        drafts = []
+        if sum(map(len, names.values())) > _MOST_MARKS:
+            return []
+        for file, dotted_names in names.items():
+            source = self._source(file)
+            found = None if source is None else decorations(source, dotted_names, mark)
+            if source is None or found is None:
+                return []
+            lines = [f"{name} = {mark}({name})" for name in dotted_names]
+            drafts.append(_Draft(file, source, "\n".join(["import pytest", *lines, ""]), found))
+        return drafts
+
+    def _name_of(self, test: TestIndex) -> str:
+        """What a group of tests is called: as one of them."""
+        return self._record.ids[test].split("[", 1)[0].rpartition("::")[2]
 
     def _source(self, file: str) -> str | None:
         """A test file as it would be by now; None if it is none that can be changed."""
@@ -109,15 +178,24 @@ class Suggester:
             return None
 
     def _added(self, draft: _Draft) -> str:
-        return "\n\n".join([self._fixtures.get(draft.file, "import pytest"), draft.fixture])
+        return "\n\n".join([self._fixtures.get(draft.file, "import pytest"), draft.added])
 
     # --- whether it helps ---
 
-    def _helps(self, draft: _Draft, cause: tuple[TestIndex, ...], victims: Sequence[TestIndex]) -> bool:
+    def _helps(
+        self,
+        drafts: Sequence[_Draft],
+        cause: tuple[TestIndex, ...],
+        victims: Sequence[TestIndex],
+        *,
+        isolates: bool = False,
+    ) -> bool:
         """Whether the victims pass with it, and all else ends as it did."""
         after_cause = [(*cause, victim) for victim in victims]
         in_order = [(*self._before(victim), victim) for victim in victims]
-        return self._all_pass(draft, after_cause, victims) and self._all_pass(draft, in_order, victims)
+        return all(
+            self._all_pass(drafts, orders, victims, isolates=isolates) for orders in (after_cause, in_order)
+        )
 
     def _before(self, victim: TestIndex) -> tuple[TestIndex, ...]:
         """What ran before the victim, if it has failed then, or else what precedes it."""
@@ -126,12 +204,18 @@ class Suggester:
         return self._record.preceding(victim)
 
     def _all_pass(
-        self, draft: _Draft, orders: Sequence[tuple[TestIndex, ...]], victims: Sequence[TestIndex]
+        self,
+        drafts: Sequence[_Draft],
+        orders: Sequence[tuple[TestIndex, ...]],
+        victims: Sequence[TestIndex],
+        *,
+        isolates: bool = False,
+        alone: bool = False,
     ) -> bool:
         words = [self._words(order) for order in orders]
-        files = {**self._fixtures, draft.file: self._added(draft)}
+        files = {**self._fixtures, **{draft.file: self._added(draft) for draft in drafts}}
         added = tuple((str(self._config.rootpath / file), source) for file, source in files.items())
-        runs = self._run(words, [0.0] * len(words), added=added)
+        runs = self._run(words, [0.0] * len(words), added=added, isolates=isolates, alone=alone)
         return all(self._is_fine(run, order, victims) for run, order in zip(runs, orders, strict=True))
 
     def _words(self, order: tuple[TestIndex, ...]) -> list[str]:
@@ -145,7 +229,8 @@ class Suggester:
             self._record.ids[test] for test in order
         ]:
             return False
-        if run.tests[-1][1] is not Word.PASSED:
-            return False
         pairs = zip(order, (word for _, word in run.tests), strict=True)
-        return all(word.good or (word is self._record.word(t) and t not in victims) for t, word in pairs)
+        return all(
+            word is Word.PASSED if test in victims else word.good or word is self._record.word(test)
+            for test, word in pairs
+        )

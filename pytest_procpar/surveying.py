@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
+from pytest_procpar.core.changers import State
+from pytest_procpar.core.expected import needing
 from pytest_procpar.core.findings import Finding, Kind, Suspect
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.order import shuffled
@@ -35,16 +37,22 @@ class Driver:
         self._progress = progress
         self._time = time
 
-    def inquire(self, inquiry: Inquiry) -> None:
+    def inquire(self, inquiry: Inquiry, known: Iterable[Finding] = (), until: float | None = None) -> None:
         """Look into all suspects of an inquiry, as far as there is time; what is left says so of itself.
 
+        :param known: what was found before.
+        :param until: when it is to end at the latest; None: that is not said.
         :raises Ended: if the run is to end.
         """
+        before = needing(known)
+
+        def deadline() -> float:
+            self._time.found(before + needing(inquiry.findings()))
+            end = self._time.end_of_search if inquiry.searching else self._time.end_of_cheap
+            return end if until is None else min(end, until)
+
         self._progress.looks_into(len(inquiry.findings()), inquiry.findings)
-        self._drive(
-            inquiry.steps(),
-            lambda: self._time.end_of_search if inquiry.searching else self._time.end_of_cheap,
-        )
+        self._drive(inquiry.steps(), deadline)
 
     def drive(self, search: Search[_T], deadline: float) -> _T:
         """Run a search to its end, until `deadline` at most.
@@ -59,6 +67,14 @@ class Driver:
         :raises Ended: if the run is to end.
         """
         return self._drive(search, lambda: deadline)
+
+    def states(self, order: tuple[TestIndex, ...], deadline: float) -> list[State]:
+        """What is otherwise than before all, after each test of an order, as far as there is time.
+
+        :raises Ended: if the run is to end.
+        """
+        self._progress.tries("which tests change state", deadline)
+        return self._prober.states(order, deadline)
 
     def _drive(self, search: Search[_T], deadline: Callable[[], float], *, insist: bool = False) -> _T:
         """Run a search to its end, each step until the deadline that there is then."""

@@ -11,6 +11,7 @@ from _pytest._code.code import ReprFileLocation, TerminalRepr
 from _pytest._io import TerminalWriter
 from _pytest.junitxml import mangle_test_address, xml_key
 
+from pytest_procpar.compat.raised import raised_of
 from pytest_procpar.compat.shown import from_shown, to_shown
 
 try:
@@ -108,12 +109,15 @@ def report_to_data(config: pytest.Config, report: pytest.TestReport | pytest.Col
         data["user_properties"] = to_shown(data["user_properties"])
     if hasattr(report.longrepr, "toterminal") and isinstance(data.get("longrepr"), str):
         data["procpar_text"] = True
+    if report.failed and (raised := raised_of(config, report)) is not None:
+        data["procpar_raised"] = list(raised)
     return data
 
 
 def report_from_data(config: pytest.Config, data: dict[str, Any]) -> Any:
     """The report that `report_to_data` was given."""
     is_text = data.pop("procpar_text", False)
+    data.pop("procpar_raised", None)
     subtest = data.get("_subtest.context")
     if data.get("user_properties"):
         data["user_properties"] = from_shown(data["user_properties"])

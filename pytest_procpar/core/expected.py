@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from .findings import Finding, Kind
+from collections.abc import Iterable
+
+from .findings import PLAINLY, Finding, Kind
 from .model import TestIndex
 from .record import record
 
-__all__ = ["Expected", "expected_of"]
+__all__ = ["Expected", "expected_of", "needing"]
 
 
 @record
@@ -41,3 +43,8 @@ def expected_of(finding: Finding) -> list[Expected]:
             return [Expected(finding, (test,), bad=True)]
         case _:
             return []
+
+
+def needing(findings: Iterable[Finding]) -> int:
+    """How many of these have to be seen in a fresh process each before they are told."""
+    return sum(finding.kind not in PLAINLY and bool(expected_of(finding)) for finding in findings)

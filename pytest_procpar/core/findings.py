@@ -16,6 +16,7 @@ __all__ = [
     "MISSED",
     "NOTHING_KNOWN",
     "NOT_RECHECKED",
+    "OUT_OF_TIME",
     "PLAINLY",
     "Case",
     "Finding",
@@ -26,7 +27,8 @@ __all__ = [
 
 #: How the note on a suspect begins that was not run again, and the whole note if there was no time for it.
 MISSED = "it was not re-checked: "
-NOT_RECHECKED = f"{MISSED}the time was over"
+OUT_OF_TIME = "the time was over"
+NOT_RECHECKED = f"{MISSED}{OUT_OF_TIME}"
 #: How the note ends on a suspect that has passed the run, and whatever it was put to since by itself.
 NOTHING_KNOWN = "nothing is known against it"
 
@@ -48,6 +50,8 @@ class Kind(str, Enum):
     FLAKY = "flaky"
     #: Fails in processes that were forked from the one that has loaded the suite, and in no other.
     FORK_DEPENDENT = "fork-dependent"
+    #: Fails on its own while a file is there that tests have left, and passes without it.
+    FILE_DEPENDENT = "file-dependent"
     #: Fails alone and in company: nothing but a failure.
     PLAIN = "plain"
     #: Fails alone. There are tests before it after which it was not tried: see the note.
@@ -98,7 +102,8 @@ class Finding:
 
     ``cause`` are its polluters or state-setters, in their order; of an NIO, the test itself. ``note`` says
     what is missing, if anything. ``message`` is the first line of the failure. ``sides`` ran at the same
-    time, where that is what it fails by: a sequence a process.
+    time, where that is what it fails by: a sequence a process. ``files`` are what it fails by, if that is
+    what tests have left there.
     """
 
     test: TestIndex
@@ -108,6 +113,7 @@ class Finding:
     message: str = ""
     note: str = ""
     sides: tuple[tuple[TestIndex, ...], ...] = ()
+    files: tuple[str, ...] = ()
 
     @property
     def beside(self) -> tuple[TestIndex, ...]:
@@ -173,7 +179,7 @@ class Case:
 
     def _standing(self, search: CauseSearch) -> str:
         if search.found:
-            return f"the time was over before its {self.role} was confirmed"
+            return f"{OUT_OF_TIME} before its {self.role} was confirmed"
         left = search.highest - search.lowest
         known = f", beside {len(search.need)} that are known" if search.need else ""
-        return f"the time was over; a {self.role} is among {left} tests that ran before it{known}"
+        return f"{OUT_OF_TIME}; a {self.role} is among {left} tests that ran before it{known}"

@@ -40,10 +40,13 @@ class Change:
 
 @record
 class Suggestion:
-    """A fixture that was tried, and helps: the file it is for, from the rootdir, and the diff."""
+    """What was tried, and helps: a fixture or marks, as a diff of files by their paths from the rootdir.
 
-    file: str
+    ``grouped`` says that it helps under ``--dist=loadgroup``, which lets tests of one group share a worker.
+    """
+
     diff: str
+    grouped: bool = False
 
 
 @record

@@ -357,7 +357,9 @@ class Watch:
 
 @record
 class Compare:
-    """Say what has changed since: answered by `Changed`."""
+    """Say what has changed since, with or without what was imported: answered by `Changed`."""
+
+    imports: bool = True
 
 
 @record

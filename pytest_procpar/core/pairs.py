@@ -30,7 +30,8 @@ class Coverage:
     test was between them each time: whatever the first has left behind, no one test can have undone it
     unseen. It is ``adjacent`` if nothing at all was between them once; then it is tried, too. Both are
     parts of all pairs, from 0 to 1. If not all pairs were followed, the first is an ``estimate``, by a
-    sample. ``left_out`` tests took too long to be in all orders.
+    sample. ``left_out`` tests took too long to be in all orders. ``followed`` tests that change state were
+    followed by all others in processes of their own, each right after them.
     """
 
     tests: int
@@ -39,6 +40,7 @@ class Coverage:
     adjacent: float
     estimate: bool
     left_out: int = 0
+    followed: int = 0
 
     @property
     def complete(self) -> bool:
@@ -86,16 +88,32 @@ class Pairs:
             else:
                 del self._between[pair]
 
-    def coverage(self, orders: int, left_out: int = 0) -> Coverage:
+    def is_adjacent(self, one: TestIndex, other: TestIndex) -> bool:
+        """Whether the second test has run right after the first one."""
+        byte, bit = divmod(self._places[one] * len(self._places) + self._places[other], 8)
+        return bool(self._is_adjacent[byte] >> bit & 1)
+
+    @property
+    def complete(self) -> bool:
+        """Whether each test has run right after each other one."""
+        return self._adjacent == self._all
+
+    @property
+    def tried(self) -> float:
+        """Which part of all pairs is tried, as far as they are followed: see `Coverage`."""
+        return 1 - len(self._between) / self._followed if self._followed else 1.0
+
+    def coverage(self, orders: int, left_out: int = 0, followed: int = 0) -> Coverage:
         """What so many orders have come to."""
-        followed, everything = self._followed, self._all
+        everything = self._all
         return Coverage(
             len(self._places),
             orders,
-            1 - len(self._between) / followed if followed else 1.0,
+            self.tried,
             self._adjacent / everything if everything else 1.0,
-            estimate=followed < everything,
+            estimate=self._followed < everything,
             left_out=left_out,
+            followed=followed,
         )
 
 

@@ -1,4 +1,4 @@
-"""A block of lines put into a Python file, and the unified diff that does it.
+"""Lines put into a Python file: a block of statements, or decorators; and the unified diff that does it.
 
 Pure. Line ends are those of the file; what is in it is not looked at beyond its statements.
 """
@@ -7,11 +7,17 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import TypeAlias
 
 from .record import record
 
-__all__ = ["Insertion", "free_name", "imported_by", "insertion_into", "unified_diff"]
+__all__ = [
+    "Insertion", "applied", "decorations", "free_name", "imported_by", "insertion_into", "unified_diff",
+]  # fmt: skip
+
+_Definition: TypeAlias = "ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef"
 
 #: How many lines of the file are shown around what is new.
 _CONTEXT = 3
@@ -27,8 +33,20 @@ class Insertion:
 
     def applied(self, source: str) -> str:
         """The file as it is then."""
-        lines = _lines_of(source)
-        return "".join([*map(_ended, lines[: self.after]), *self.lines, *lines[self.after :]])
+        return applied(source, self)
+
+
+def applied(source: str, *insertions: Insertion) -> str:
+    """A file as it is with all of these."""
+    lines, result, at = _lines_of(source), [], 0
+    for insertion in sorted(insertions, key=_place):
+        result += [*map(_ended, lines[at : insertion.after]), *insertion.lines]
+        at = insertion.after
+    return "".join([*result, *lines[at:]])
+
+
+def _place(insertion: Insertion) -> int:
+    return insertion.after
 
 
 def insertion_into(source: str, block: str) -> Insertion | None:
@@ -37,13 +55,10 @@ def insertion_into(source: str, block: str) -> Insertion | None:
     It is preceded by what imports pytest, if the file has not done so by then. None if the file is not Python
     that can be told apart by lines.
     """
-    if "\r" in source.replace("\r\n", "") or "\0" in source:
+    body = _body_of(source)
+    if body is None:
         return None
-    try:
-        body = ast.parse(source).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-    end = "\r\n" if "\r\n" in source else "\n"
+    end = _end_of(source)
     count = len(_lines_of(source))
     below = _below_imports(body)
     for after in (below, count) if below else (count,):
@@ -60,6 +75,72 @@ def insertion_into(source: str, block: str) -> Insertion | None:
         if _compiles(found.applied(source)):
             return found
     return None
+
+
+def decorations(source: str, names: Iterable[str], decorator: str) -> tuple[Insertion, ...] | None:
+    """How functions and classes get a decorator that begins with ``pytest``; None if not all are in the file.
+
+    :param names: their names, with those of the classes that they are in, separated by dots.
+    """
+    body = _body_of(source)
+    nodes = [None if body is None else _definition(body, name.split(".")) for name in names]
+    if body is None:
+        return None
+    imports: dict[Insertion, None] = {}
+    marks = []
+    for node in nodes:
+        if node is None:
+            return None
+        first = min([node.lineno, *(each.lineno for each in node.decorator_list)]) - 1
+        line = _lines_of(source)[first]
+        indent = line[: len(line) - len(line.lstrip(" \t"))]
+        marks.append(Insertion(first, (f"{indent}@{decorator}{_end_of(source)}",)))
+        if "pytest" not in _imported(each for each in body if each.lineno <= first):
+            imports[_import_into(source, body)] = None
+    found = (*imports, *marks)
+    return found if _compiles(applied(source, *found)) else None
+
+
+def _import_into(source: str, body: list[ast.stmt]) -> Insertion:
+    """How pytest is imported below the other imports, or else above all but the docstring."""
+    end, below = _end_of(source), _below_imports(body)
+    after = below or _below_docstring(body)
+    above = [end] if after and not below else []
+    gap = [end, end] if not below and _lines_of(source)[after].strip() else []
+    return Insertion(after, (*above, f"import pytest{end}", *gap))
+
+
+def _end_of(source: str) -> str:
+    """How the lines of a file end."""
+    return "\r\n" if "\r\n" in source else "\n"
+
+
+def _definition(body: Iterable[ast.stmt], names: list[str]) -> _Definition | None:
+    """What is defined by these names, last: not what is defined twice, or in some case only."""
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    found = [node for node in body if isinstance(node, kinds) and node.name == names[0]]
+    if len(found) != 1:
+        return None
+    if len(names) == 1:
+        return found[0]
+    return _definition(found[0].body, names[1:]) if isinstance(found[0], ast.ClassDef) else None
+
+
+def _below_docstring(body: list[ast.stmt]) -> int:
+    """The line after the docstring; 0 if there is none."""
+    first = body[0] if body else None
+    has_one = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    return (first.end_lineno or first.lineno) if first is not None and has_one else 0
+
+
+def _body_of(source: str) -> list[ast.stmt] | None:
+    """The statements of a file; None if it is not Python that can be told apart by lines."""
+    if "\r" in source.replace("\r\n", "") or "\0" in source:
+        return None
+    try:
+        return ast.parse(source).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
 
 
 def _below_imports(body: list[ast.stmt]) -> int:
@@ -104,28 +185,50 @@ def free_name(source: str, wanted: str, taken: Iterable[str] = ()) -> str:
     return name
 
 
-def unified_diff(path: str, source: str, insertion: Insertion) -> str:
+def unified_diff(path: str, source: str, *insertions: Insertion) -> str:
     """The diff that ``git apply`` and ``patch -p1`` take; empty if they could not read the path.
 
     :param path: the file's, from the folder that they are run in, with slashes.
     """
     if re.search(r'[\x00-\x1f"\\\x7f]', path):
         return ""
-    lines, after = _lines_of(source), insertion.after
-    first = max(0, after - _CONTEXT)
-    above, below = lines[first:after], lines[after : after + _CONTEXT]
-    old, new = len(above) + len(below), len(above) + len(insertion.lines) + len(below)
     tab = "\t" if " " in path else ""  # or what follows the space would not be taken for a part of the name
-    shown = [f"--- a/{path}{tab}\n", f"+++ b/{path}{tab}\n"]
-    shown.append(f"@@ -{first + 1 if old else 0},{old} +{first + 1},{new} @@\n")
-    shown += [f" {line}" for line in above]
-    if above and not above[-1].endswith("\n"):
-        shown[-1:] = [f"-{above[-1]}\n", _NO_NEWLINE, f"+{above[-1]}\n"]
-    shown += [f"+{line}" for line in insertion.lines]
-    shown += [f" {line}" for line in below]
-    if below and not below[-1].endswith("\n"):
-        shown += ["\n", _NO_NEWLINE]
+    shown, added = [f"--- a/{path}{tab}\n", f"+++ b/{path}{tab}\n"], 0
+    for group in _groups(sorted(insertions, key=_place)):
+        shown += _hunk(_lines_of(source), group, added)
+        added += sum(len(insertion.lines) for insertion in group)
     return "".join(shown)
+
+
+def _groups(insertions: Sequence[Insertion]) -> list[list[Insertion]]:
+    """Those that are so near to each other that one hunk shows them."""
+    groups = [list(insertions[:1])]
+    for one, other in pairwise(insertions):
+        if other.after - one.after <= 2 * _CONTEXT:
+            groups[-1].append(other)
+        else:
+            groups.append([other])
+    return groups
+
+
+def _hunk(lines: list[str], insertions: Sequence[Insertion], added: int) -> list[str]:
+    """What shows these, after so many lines that were added above."""
+    first = max(0, insertions[0].after - _CONTEXT)
+    last = min(len(lines), insertions[-1].after + _CONTEXT)
+    old = last - first
+    new = old + sum(len(insertion.lines) for insertion in insertions)
+    shown = [f"@@ -{first + 1 if old else 0},{old} +{first + added + 1},{new} @@\n"]
+    at = first
+    for insertion in insertions:
+        shown += [f" {line}" for line in lines[at : insertion.after]]
+        at = insertion.after
+        if at and at == len(lines) and not lines[-1].endswith("\n"):
+            shown[-1:] = [f"-{lines[-1]}\n", _NO_NEWLINE, f"+{lines[-1]}\n"]
+        shown += [f"+{line}" for line in insertion.lines]
+    shown += [f" {line}" for line in lines[at:last]]
+    if at < last and not lines[last - 1].endswith("\n"):
+        shown += ["\n", _NO_NEWLINE]
+    return shown
 
 
 def _lines_of(source: str) -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping
+from posixpath import join, normpath
 from typing import Any, TypeAlias
 
 from .model import TestIndex
@@ -47,8 +48,9 @@ _Place: TypeAlias = tuple[str, int]
 class Failure:
     """How a test has failed, by its report: the phase, the exception's type, and its message's first line.
 
-    ``place`` is the file and line where it was raised, as pytest shows them. ``fixture`` is the function that
-    has failed if it was no test. ``resource`` is what could not be had, in words: "port 8080".
+    ``place`` is the file and line where it was raised, the file from the rootdir if it is below that.
+    ``fixture`` is the function that has failed if it was no test. ``resource`` is what could not be had, in
+    words: "port 8080".
     """
 
     test: TestIndex
@@ -74,8 +76,14 @@ class Root:
     contention: bool = False
 
 
-def failure_of(test: TestIndex, data: Mapping[str, Any]) -> Failure:
-    """What a report of a failed phase tells, as pytest serializes it; what it lacks is empty."""
+def failure_of(test: TestIndex, data: Mapping[str, Any], root: str = "", here: str = "") -> Failure:
+    """What a report of a failed phase tells, as pytest serializes it; what it lacks is empty.
+
+    Where pytest leaves out what was raised where, ``procpar_raised`` has it: see `compat.raised`.
+
+    :param root: the rootdir; paths are told from there.
+    :param here: the folder that paths are told from by pytest, if they are not absolute.
+    """
     phase, longrepr = str(data.get("when") or ""), data.get("longrepr")
     told = longrepr if isinstance(longrepr, dict) else {}
     crash = told.get("reprcrash")
@@ -84,13 +92,26 @@ def failure_of(test: TestIndex, data: Mapping[str, Any]) -> Failure:
     line = text.splitlines()[0] if text else ""
     entries = _entries(told)
     place = _place(entries[-1]) if entries else ("", 0)
-    if not place[0]:
+    function = "" if phase == "call" or not entries else _function(entries[0])
+    lines = "\n".join(line[1:] for entry in entries[-1:] for line in _lines(entry) if line.startswith(">"))
+    raised = data.get("procpar_raised")
+    if entries and not place[0] and isinstance(raised, list):
+        name, path, lineno, lines = raised
+        place, function = (path, lineno), "" if phase == "call" else name
+    elif not place[0]:
         place = (str(crash.get("path") or ""), int(crash.get("lineno") or 0))
     found = _TYPE.match(line)
     kind = found[1] if found and not line.startswith("assert ") else "AssertionError" if told else ""
-    fixture = "" if phase == "call" or not entries else _function(entries[0])
-    lines = "\n".join(line[1:] for entry in entries[-1:] for line in _lines(entry) if line.startswith(">"))
-    return Failure(test, phase, kind, line, place, fixture, resource_of(kind, text, lines))
+    place = (_from(root, here, place[0]), place[1])
+    return Failure(test, phase, kind, line, place, function, resource_of(kind, text, lines))
+
+
+def _from(root: str, here: str, path: str) -> str:
+    """A path from `root`, if it is below that."""
+    if not root or not path:
+        return path
+    whole, above = normpath(join(here, path)), join(root, "")
+    return whole.removeprefix(above) if whole.startswith(above) else path
 
 
 def _marked(longrepr: object) -> str:

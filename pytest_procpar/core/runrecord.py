@@ -47,9 +47,11 @@ class RunRecord:
     """The record of one run. Times are in seconds of the machine's monotonic clock.
 
     :param tests_a_process: after how many tests a worker runs on in a fresh process; None: never.
+    :param root: the rootdir, and ``here`` the folder that pytest was started in.
     """
 
-    def __init__(self, tests_a_process: int | None) -> None:
+    def __init__(self, tests_a_process: int | None, root: str = "", here: str = "") -> None:
+        self._folders = root, here
         self._history = History(tests_a_process)
         self.ids: list[str] = []
         self._apart: frozenset[int] = frozenset()
@@ -83,7 +85,7 @@ class RunRecord:
         from .roots import failure_of  # only red runs need it
 
         if test not in self._failures:
-            self._failures[test] = failure_of(test, data)
+            self._failures[test] = failure_of(test, data, *self._folders)
 
     def finished(self, worker: WorkerId, test: TestIndex, began: float, ended: float) -> None:
         """A worker has run a test, between these two moments."""

@@ -19,8 +19,12 @@ LEAST_BUDGET_ASKED_FOR = 60.0
 _PART, _LEAST = 0.2, 2.0
 #: By when of that the last probe is to be done that is expected to take long: fresh processes come after it.
 _LONG = 0.5
-#: Which part of the whole budget is kept for fresh processes.
-_RESERVED = 0.25
+#: What is kept for fresh processes: this part of the whole budget, or so many seconds if that is less; more
+#: if there are many findings that need them, so many seconds for each, but no more than that part.
+_RESERVED, _LEAST_RESERVED = 0.25, 5.0
+_A_FINDING, _MOST_RESERVED = 1.0, 0.5
+#: Which part of what is left one inquiry may take after which others are to follow.
+_FOR_ONE = 0.4
 #: Which part is kept for looking into what other orders have shown.
 _FOR_SEARCHES = 0.15
 
@@ -41,6 +45,7 @@ class Spending:
             self.budget = budget
         self._cheap = max(_LEAST, _PART * seconds)
         self._began = 0.0
+        self._findings = 0
         #: When all is to be over.
         self.deadline = 0.0
 
@@ -56,10 +61,24 @@ class Spending:
         """Something else has taken so long, and comes on top."""
         self.deadline += seconds
 
+    def found(self, findings: int) -> None:
+        """There are so many findings by now that have to be seen in fresh processes."""
+        self._findings = findings
+
+    @property
+    def cheap(self) -> float:
+        """How long that may take which is done though there is nothing yet to be found, in seconds."""
+        return self.budget if self.patient else self._cheap
+
     @property
     def end_of_search(self) -> float:
-        """Until when processes are forked and tried."""
-        return self.deadline - _RESERVED * self.budget
+        """Until when processes are forked and tried, as far as it is known by now what comes then."""
+        least = min(_RESERVED * self.budget, _LEAST_RESERVED)
+        return self.deadline - max(least, min(_A_FINDING * self._findings, _MOST_RESERVED * self.budget))
+
+    def end_of_one(self, now: float) -> float:
+        """By when an inquiry is to end that begins now, if others are to follow."""
+        return now + _FOR_ONE * max(0.0, self.end_of_search - now)
 
     @property
     def end_of_orders(self) -> float:

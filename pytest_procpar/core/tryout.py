@@ -201,6 +201,7 @@ def _group_parallel(found: Sequence[Dependence]) -> Iterable[Advice]:
 def _tell_others(found: Sequence[Dependence]) -> Iterable[Advice]:
     texts = {
         Kind.FLAKY.value: "passes and fails under the same conditions: no mark helps, look at it",
+        Kind.FILE_DEPENDENT.value: "fails by a file that tests leave behind: give each its own in tmp_path",
         Kind.NIO.value: "fails when it is run a second time in the same process: only plugins that run tests "
         "again do that",
     }

@@ -105,8 +105,8 @@ class Branch:
                     self._reap(pid)
                 case Watch():
                     self._watch()
-                case Compare():
-                    self._compare()
+                case Compare(imports):
+                    self._compare(imports=imports)
                 case Restore(slots):
                     assert self._snapshot is not None
                     self._snapshot.restore(slots)
@@ -164,9 +164,9 @@ class Branch:
 
         self._snapshot = Snapshot()
 
-    def _compare(self) -> None:
+    def _compare(self, *, imports: bool) -> None:
         assert self._snapshot is not None
-        changes = self._snapshot.compare(imports=True)[:_SLOTS]
+        changes = self._snapshot.compare(imports=imports)[:_SLOTS]
         slots = tuple((c.name, c.before, c.after, c.restorable, c.way, c.module) for c in changes)
         self._link.put(Changed(slots))
 

@@ -6,13 +6,14 @@ What is proven was tried: a child put state back, ran the test, and it passed.
 from __future__ import annotations
 
 from pytest_procpar.core.blame import find_blame
+from pytest_procpar.core.changers import State
 from pytest_procpar.core.insights import Change
 from pytest_procpar.core.messages import Changed, Compare, Perform, Rested, Restore, Watch
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.process.jobs import Job, Jobs
 from pytest_procpar.process.trees import Indices, Twig
 
-__all__ = ["explain"]
+__all__ = ["explain", "states"]
 
 #: How often state is put back at most to prove which of it is to blame.
 _TRIALS = 300
@@ -36,6 +37,24 @@ def explain(jobs: Jobs, twig: Twig, cause: Indices, test: TestIndex, *, needed: 
         Change(name, before, after, name in proven, way, module)
         for name, before, after, _, way, module in slots
     ]
+
+
+def states(jobs: Jobs, twig: Twig, order: Indices, found: list[State]) -> Job:
+    """Run tests in this order, and add to `found` what is otherwise than before all, after each of them.
+
+    :param twig: a process in which no test has run yet.
+    """
+    twig.port.send(Watch())
+    for at, test in enumerate(order):
+        following = order[at + 1] if at + 1 < len(order) else None
+        yield from jobs.perform(twig, (test,), following)
+        if len(twig.tests) <= at:
+            return
+        twig.port.send(Compare(imports=False))
+        answer = yield from jobs.expect(twig, Changed)
+        if answer is None:
+            return
+        found.append(State(test, tuple((name, after) for name, _, after, *_ in answer.slots)))
 
 
 def _changed(jobs: Jobs, twig: Twig, test: TestIndex) -> Job:

@@ -24,15 +24,16 @@ from typing import Any
 from pytest_procpar.core.record import record
 from pytest_procpar.process.genuine import close, read, write
 
-__all__ = ["PutBack", "keep_files", "put_back"]
+__all__ = ["BESIDE", "WRITES", "PutBack", "keep_files", "keep_one", "put_back"]
 
 #: A file with more bytes than this is not copied.
 _LARGEST = 64 << 20
 #: Of a folder that is removed or renamed no more files than this are copied.
 _MOST = 1000
-_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+#: The flags by which a file that is opened may be changed.
+WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 #: What stands beside a database of SQLite.
-_BESIDE = ("", "-journal", "-wal", "-shm")
+BESIDE = ("", "-journal", "-wal", "-shm")
 #: What any import may write.
 _BYTE_CODE = f"{os.sep}__pycache__{os.sep}"
 
@@ -79,6 +80,17 @@ def keep_files(folder: str, roots: Sequence[Path], but: Sequence[Path | str] = (
     sys.addaudithook(_Keeper(folder, below, tuple(spared)).hear)
 
 
+def keep_one(folder: Path, path: str) -> Path | None:
+    """Copy into `folder` what `path` is, see `keep_files`; the copy, or None if there was one already.
+
+    :raises OSError: if that cannot be done.
+    """
+    above = os.path.join(os.path.dirname(path), "")
+    before = set(folder.iterdir())
+    _Keeper(str(folder), (above,), ()).keep_one(path)
+    return next(iter(set(folder.iterdir()) - before), None)
+
+
 class _Keeper:
     """Listens to what is about to be done."""
 
@@ -110,7 +122,7 @@ class _Keeper:
                 handle(*args)
 
     def _open(self, path: object, mode: object, flags: int) -> None:
-        if flags & _WRITES:
+        if flags & WRITES:
             self._keep(path)
 
     def _database(self, path: object) -> None:
@@ -120,8 +132,8 @@ class _Keeper:
         if not name or name == ":memory:":
             return
         # If one of these exists, the database is in use: putting it back would spoil what others write.
-        if not any(_real.exists(name + more) for more in _BESIDE[1:]):
-            for more in _BESIDE:
+        if not any(_real.exists(name + more) for more in BESIDE[1:]):
+            for more in BESIDE:
                 self._keep(name + more)
 
     def _rename(self, source: object, target: object, here: int = -1, there: int = -1) -> None:
@@ -151,12 +163,13 @@ class _Keeper:
         found = self._path(path, folder)
         if found is None:
             return
-        self._keep_one(found)
+        self.keep_one(found)
         target = _real.realpath(found)
         if target != found:  # a link, and what is written is behind it
-            self._keep_one(target)
+            self.keep_one(target)
 
-    def _keep_one(self, path: str) -> None:
+    def keep_one(self, path: str) -> None:
+        """Make an entry of a file, if it is below a root and there is none."""
         if path in self._known or not path.startswith(self._roots):
             return
         if path.startswith(self._spared) or _BYTE_CODE in path:

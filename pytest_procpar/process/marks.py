@@ -6,7 +6,10 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
-__all__ = ["marked_tests"]
+__all__ = ["ISOLATES", "marked_tests"]
+
+#: Set where a process that is no ordinary one is to give marked tests processes of their own, too.
+ISOLATES: pytest.StashKey[bool] = pytest.StashKey()
 
 
 def marked_tests(items: Iterable[pytest.Item], marks: tuple[str, ...]) -> Iterator[int]:

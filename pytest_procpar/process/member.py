@@ -15,6 +15,7 @@ from typing import Any, NoReturn, TypeAlias
 
 import pytest
 
+from pytest_procpar.compat import raised
 from pytest_procpar.compat.internals import (
     configure,
     run_main,
@@ -255,11 +256,13 @@ class Member:
         """Silence plugins, and copy files before they are changed; again, silence plugins that are new."""
         from pytest_procpar.compat.listeners import silence_plugins
         from pytest_procpar.process.keeping import keep_files
+        from pytest_procpar.process.uses import note_uses
 
         config = self._config
         silence_plugins(config)
         spared = [] if self._basetemp is None else [self._basetemp]
         keep_files(order.kept, [config.rootpath, config.invocation_params.dir], spared)
+        note_uses(order.kept, spared)
 
     # --- a worker ---
 
@@ -279,6 +282,7 @@ class Member:
             self._worker = Stem(*held, self._relay, stacks, self._alone, limit, self._options.fork_safe)
         else:
             self._worker = Worker(*held)
+        raised.install(config)
         config.pluginmanager.register(self._worker, "procpar-worker")
         config.hook.pytest_procpar_worker_forked(config=config, session=session)
         return self._worker

@@ -6,11 +6,12 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from pytest_procpar.core.changers import State
 from pytest_procpar.core.insights import Change
 from pytest_procpar.core.messages import Here
 from pytest_procpar.core.model import TestIndex, WorkerId
 from pytest_procpar.core.probes import Outcome, Probe
-from pytest_procpar.process.explaining import explain
+from pytest_procpar.process.explaining import explain, states
 from pytest_procpar.process.headroom import fitting, headroom, no_room, resident
 from pytest_procpar.process.jobs import Ended, Job, Jobs, TimeOver, hung_grace
 from pytest_procpar.process.launch import Cluster
@@ -182,6 +183,31 @@ class Prober:
             self._forget_jobs()
             raise
         return tuple(found)
+
+    def states(self, order: Indices, deadline: float) -> list[State]:
+        """What is otherwise than before all, after each test of this order, as far as there is time.
+
+        :raises Ended: if the run is to end.
+        """
+        self._jobs.deadline = deadline
+        self._plant()
+        found: list[State] = []
+
+        def work(tree: Tree) -> Job:
+            yield from self._free(tree)
+            twig = yield from self._jobs.sprout(tree.root)
+            if twig is not None:
+                yield from states(self._jobs, twig, order, found)
+                yield from self._end(tree, twig)
+
+        try:
+            self._jobs.drive([work(self._trees[0])])
+        except TimeOver:
+            self._forget_jobs()
+        except BaseException:
+            self._forget_jobs()
+            raise
+        return found
 
     def _deal(self, numbers: list[int], probes: Sequence[Probe]) -> list[tuple[Tree, list[int]]]:
         """Deal probes out to trees: what begins alike to the same one."""

@@ -32,8 +32,10 @@ from pytest_procpar.process.genuine import write
 from pytest_procpar.process.heap import Heap
 from pytest_procpar.process.identity import identify, worker_environment
 from pytest_procpar.process.keeping import keep_files
+from pytest_procpar.process.marks import ISOLATES
 from pytest_procpar.process.replay import pinned_keys
 from pytest_procpar.process.system import getpid, out_of_reach
+from pytest_procpar.process.uses import note_uses
 from pytest_procpar.role import Role, take_role
 
 if TYPE_CHECKING:
@@ -64,7 +66,8 @@ class Order:
     that method are: one for each of ``siblings``, the ``workerinput`` of those beside this one, and one more,
     of which alone it reports. Each runs its sequence of the replay. ``reports`` says whether what pytest
     reports is to be written, too. ``added`` is source to run in the module of a test file, as if it stood
-    there: path and source of each.
+    there: path and source of each. ``isolates`` says whether tests that are marked to have a process of their
+    own have one here, too.
     """
 
     workerinput: dict[str, Any]
@@ -78,6 +81,7 @@ class Order:
     freeze_heap: bool = False
     reports: bool = False
     added: tuple[tuple[str, str], ...] = ()
+    isolates: bool = False
 
 
 def write_order(order: Order, path: Path) -> None:
@@ -107,6 +111,7 @@ def become_inert(early_config: pytest.Config, parser: pytest.Parser, args: list[
     roots = {early_config.rootpath, early_config.invocation_params.dir}
     spared = [path for path in (order.basetemp, order.cache, order.report) if path]
     keep_files(order.kept, list(roots), spared)
+    note_uses(order.kept, spared)
     take_role(early_config, Role.FRESH_PROBE)
     early_config.workerinput = dict(order.workerinput)  # type: ignore[attr-defined]
     early_config.workeroutput = {}  # type: ignore[attr-defined]
@@ -204,6 +209,7 @@ class Rerun:
             Heap(freeze=self._order.freeze_heap).settle()
             self._fork(config, configures=False)
         self._keep_own(session)
+        config.stash[ISOLATES] = self._order.isolates
         config.hook.pytest_procpar_worker_forked(config=config, session=session)
         if self._order.gate:
             self._tell("ready")

@@ -73,6 +73,7 @@ class Rounds:
         fork: Forking | None = None,
         reports: bool = False,
         added: tuple[tuple[str, str], ...] = (),
+        isolates: bool = False,
     ) -> list[FreshRun | NotSeen]:
         """How each command ended.
 
@@ -83,8 +84,9 @@ class Rounds:
         :param fork: let each run its tests in processes that it forks.
         :param reports: let each say what was reported of its tests, too.
         :param added: source to run in the modules of test files: path and source of each.
+        :param isolates: let marked tests have processes of their own there.
         """
-        asked: dict[str, Any] = {"reports": reports, "added": added}
+        asked: dict[str, Any] = {"reports": reports, "added": added, "isolates": isolates}
         if not words or self._ended() or monotonic() >= self._deadline:
             return [NotSeen()] * len(words)
         try:

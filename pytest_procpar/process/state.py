@@ -22,7 +22,14 @@ from pytest_procpar.process.held import Cache, Counter, Held
 from pytest_procpar.process.noise import is_noise
 from pytest_procpar.process.showing import ABSENT, show, show_change
 from pytest_procpar.process.spaces import MISSING, Origin, Space
-from pytest_procpar.process.switches import RANDOM, RANDOM_OF_NUMPY, process_spaces, settle
+from pytest_procpar.process.switches import (
+    RANDOM,
+    RANDOM_OF_NUMPY,
+    known_loggers,
+    new_loggers,
+    process_spaces,
+    settle,
+)
 from pytest_procpar.process.walk import Walk
 
 __all__ = ["Change", "Snapshot"]
@@ -81,6 +88,7 @@ class Snapshot:
         finally:
             if was_on:
                 _gc_on()
+        self._loggers = known_loggers()
         self._modules = frozenset(map(id, sys.modules.copy().values()))
 
     def compare(self, *, imports: bool = False) -> list[Change]:
@@ -128,7 +136,7 @@ class Snapshot:
         places = {key: held.place() for key, held in changed.items()}
         # Nothing leads there any more: whoever is bound to it again finds what was in it.
         hidden = {key: held for key, held in changed.items() if not places[key]}
-        for space in self._walk.spaces:
+        for space in (*self._walk.spaces, *new_loggers(self._loggers)):
             yield from self._compare_space(space, hidden)
         for key, held in changed.items():
             if places[key]:

@@ -25,7 +25,7 @@ from typing import Any, Final, NamedTuple
 from pytest_procpar.process.noise import is_framework
 from pytest_procpar.process.spaces import DICT, Access, Origin, Space, dict_of
 
-__all__ = ["RANDOM", "RANDOM_OF_NUMPY", "process_spaces", "settle"]
+__all__ = ["RANDOM", "RANDOM_OF_NUMPY", "known_loggers", "new_loggers", "process_spaces", "settle"]
 
 #: The name of the state that nearly everything changes that makes use of it.
 RANDOM: Final = "random.getstate()"
@@ -225,18 +225,47 @@ _MODULES: Final = Access(
 _OF_A_LOGGER: Final = frozenset({"level", "disabled", "propagate", "handlers", "filters"})
 _manager: Final = logging.root.manager
 _root: Final = logging.root
+_new_logger: Final = logging.Logger
 _clear_logging: Final[Callable[[logging.Manager], None]] = logging.Manager._clear_cache  # type: ignore[attr-defined]
 
 
-def _loggers() -> Iterator[Space]:
-    named = [(name, logger) for name, logger in _manager.loggerDict.items() if not is_framework(name)]
-    for name, logger in [("", _root), *named]:
+def _named_loggers() -> Iterator[tuple[str, dict[str, Any]]]:
+    """The loggers that somebody has asked for: the name and the values of each."""
+    for name, logger in [("", _root), *_manager.loggerDict.items()]:
         # A placeholder stands for the parents of a logger that nobody has asked for.
-        values = None if isinstance(logger, logging.PlaceHolder) else _dict_of(logger)
-        if values is not None:
-            place = f"logging.getLogger({name!r})" if name else "logging.getLogger()"
-            before = {key: values[key] for key in _OF_A_LOGGER if key in values}
-            yield Space(place, values, DICT, Origin.OURS, before, _OF_A_LOGGER)
+        if not is_framework(name) and not isinstance(logger, logging.PlaceHolder):
+            values = _dict_of(logger)
+            if values is not None:
+                yield name, values
+
+
+def _space_of_logger(name: str, values: dict[str, Any], before: dict[str, Any]) -> Space:
+    place = f"logging.getLogger({name!r})" if name else "logging.getLogger()"
+    return Space(place, values, DICT, Origin.OURS, before, _OF_A_LOGGER)
+
+
+def _as_new(name: str, values: dict[str, Any]) -> dict[str, Any]:
+    new = vars(_new_logger(name))
+    # A list that is empty is what it was.
+    same = {key for key in _OF_A_LOGGER if type(values.get(key)) is list and not values[key]}
+    return {key: values[key] if key in same else new[key] for key in _OF_A_LOGGER}
+
+
+def known_loggers() -> frozenset[str]:
+    """The names of the loggers that there are."""
+    return frozenset(name for name, _ in _named_loggers())
+
+
+def new_loggers(known: frozenset[str]) -> list[Space]:
+    """The loggers that have been made since these were `known`: what each had then is what a new one has."""
+    named = [(name, values) for name, values in _named_loggers() if name not in known]
+    return [_space_of_logger(name, values, _as_new(name, values)) for name, values in named]
+
+
+def _loggers() -> Iterator[Space]:
+    for name, values in _named_loggers():
+        before = {key: values[key] for key in _OF_A_LOGGER if key in values}
+        yield _space_of_logger(name, values, before)
     values = vars(_manager)
     keys = frozenset({"_disable", "loggerClass", "logRecordFactory"})
     yield Space("logging.root.manager", values, DICT, Origin.OURS, {key: values[key] for key in keys}, keys)

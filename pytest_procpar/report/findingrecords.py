@@ -72,6 +72,7 @@ class _More(TypedDict, total=False):
     cleaners: list[TestName]
     state: list[ChangeRecord]
     root: RootRecord
+    files: list[str]
     patch: str
 
 
@@ -135,6 +136,8 @@ def _record(insight: Insight, names: Callable[[Iterable[TestIndex]], list[TestNa
         ],
         "commands": [_command(tried) for tried in insight.confirmations],
     }
+    if finding.files:
+        made["files"] = list(finding.files)
     if insight.cleaners is not None:
         made["cleaners"] = names(insight.cleaners)
     if insight.changes is not None:

@@ -39,9 +39,14 @@ _MEANINGS = {
     Kind.PARALLEL_ONLY: "fails only while other tests run beside it",
     Kind.FORK_DEPENDENT: "fails in forked workers and passes in fresh interpreters",
     Kind.FLAKY: "passes and fails under the same conditions",
+    Kind.FILE_DEPENDENT: "fails on its own while there is a file that tests have left, and passes without it",
     Kind.PLAIN: "fails alone, after all tests are collected",
     Kind.FAILS_ALONE: "fails alone, after all tests are collected",
 }
+
+#: What was seen of a test with a patch.
+_HELPS = "it passes, after that and after all that ran before it"
+_GROUPED = "and --dist=loadgroup they share a process, in which it passes"
 
 #: What a test does that depends on nothing, by how it ended in the run; and what several do.
 _PLAINLY = {
@@ -79,6 +84,8 @@ class _Section:
             root: tuple[object, ...] = (finding,)
             if finding.kind in _ROLES and finding.cause:
                 root = (_heading(insight), finding.cause)
+            elif finding.kind is Kind.FILE_DEPENDENT:
+                root = (finding.kind, finding.files, finding.cause)
             elif finding.kind is Kind.FORK_DEPENDENT:  # what was tried together has the same commands
                 root = (finding.kind, finding.tallies, insight.confirmations)
             elif finding.kind in _BY_CHANCE and finding.test in common:
@@ -99,6 +106,12 @@ class _Section:
             plural = "s, which act together" if len(cause) > 1 else ""
             for test in cause:
                 yield f"    {_ROLES[kind]}{plural}: {self._nodeid(test)}"
+        if first.finding.files:
+            for file in first.finding.files:
+                yield f"    file: {file}"
+            for test in cause:
+                yield f"    left by: {self._nodeid(test)}"
+            yield "    let each test have its own in tmp_path, or remove it when the test is over"
         if first.finding.beside:
             yield f"    beside: {self._names(first.finding.beside)}"
         yield from _state(first.changes, kind)
@@ -292,7 +305,7 @@ def _state(changes: Sequence[Change] | None, kind: Kind) -> Iterable[str]:
 
 def _suggestion(suggestion: Suggestion | None) -> Iterable[str]:
     if suggestion is not None:
-        yield "    tried: with this patch it passes, after that and after all that ran before it"
+        yield f"    tried: with this patch {_GROUPED if suggestion.grouped else _HELPS}"
         yield from (f"    {line}".rstrip() for line in suggestion.diff.split("\n")[:-1])
 
 

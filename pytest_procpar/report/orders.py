@@ -20,6 +20,7 @@ class OrdersRecord(TypedDict):
     adjacent: float
     estimate: bool
     left_out: int
+    followed: int
 
 
 def orders_record(coverage: Coverage) -> OrdersRecord:
@@ -31,6 +32,7 @@ def orders_record(coverage: Coverage) -> OrdersRecord:
         "adjacent": _rounded_down(coverage.adjacent),
         "estimate": coverage.estimate and not coverage.complete,
         "left_out": coverage.left_out,
+        "followed": coverage.followed,
     }
 
 
@@ -42,6 +44,9 @@ def orders_line(coverage: Coverage) -> str:
     if coverage.estimate and not coverage.complete:
         part = "more than 99 %" if coverage.tried == 1 else f"about {part}"
     slow = f"; {coverage.left_out} of the slowest were not in all of them" if coverage.left_out else ""
+    if coverage.followed:
+        tests = "test that changes" if coverage.followed == 1 else "tests that change"
+        slow += f"; all others were tried right after each of {coverage.followed} {tests} state"
     return (
         f"{coverage.tests} tests were run in {orders}: {part} of their ordered pairs are tried, {adjacent} % "
         f"with nothing between{slow}"

@@ -11,7 +11,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_procpar.core.patches import free_name, imported_by, insertion_into, unified_diff
+from pytest_procpar.core.patches import (
+    applied,
+    decorations,
+    free_name,
+    imported_by,
+    insertion_into,
+    unified_diff,
+)
 
 BLOCK = "@pytest.fixture(autouse=True)\ndef put_back():\n    yield\n"
 
@@ -95,6 +102,76 @@ def test_a_patched_file_has_all_that_it_had_and_the_block_after_pytest(source: s
     before = [alias.name for node in body[:at] if isinstance(node, ast.Import) for alias in node.names]
     assert "pytest" in before
     assert len(new) == 1 + (ast.dump(ast.parse("import pytest").body[0]) in new)
+
+
+DECORATED = """\
+class Test:
+    @pytest.mark.slow
+    @pytest.mark.parametrize("x", [1])
+    def test_method(self, x): pass
+
+    class TestInner:
+        async def test_inner(self): pass
+"""
+MARK = "pytest.mark.isolated"
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    source=sources(),
+    tail=st.sampled_from(["", "\n", "\nx = 1\n" * 5]),
+    name=st.sampled_from(["Test.test_method", "Test.TestInner.test_inner", "Test.TestInner"]),
+)
+def test_a_decorated_test_has_one_decorator_more_and_the_file_is_otherwise_as_it_was(
+    tool: list[str], tmp_path_factory: pytest.TempPathFactory, source: str, tail: str, name: str
+) -> None:
+    source = source.replace("class Test:", "class Other:").replace("\r\n", "\n")
+    source = f"{source.rstrip()}\n{DECORATED.rstrip()}{tail}"
+    insertions = decorations(source, [name], MARK)
+    assert insertions is not None
+    wanted = applied(source, *insertions)
+    old, new = ast.parse(source), ast.parse(wanted)
+    (node,) = [
+        each for each in ast.walk(new) if getattr(each, "name", "") == name.rsplit(".", maxsplit=1)[-1]
+    ]
+    assert isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
+    assert ast.unparse(node.decorator_list.pop(0)) == MARK
+    texts = [ast.dump(each) for each in new.body]
+    at = texts.index(ast.dump(ast.parse("import pytest").body[0]))
+    assert at < len(texts) - 1
+    before = [ast.dump(each) for each in old.body]
+    assert texts in (before, [*before[:at], texts[at], *before[at:]])
+    folder = tmp_path_factory.mktemp("patched")
+    (folder / "test_it.py").write_bytes(source.encode())
+    diff = unified_diff("test_it.py", source, *insertions)
+    done = subprocess.run(tool, input=diff.encode(), cwd=folder, capture_output=True, check=False)
+    assert done.returncode == 0, (diff, done.stdout, done.stderr)
+    assert (folder / "test_it.py").read_bytes().decode() == wanted
+
+
+def test_a_mark_stands_above_the_other_decorators_and_pytest_below_the_docstring() -> None:
+    source = '"""Tests."""\n\n\n@other\ndef test(): pass\n'
+    insertions = decorations(source, ["test"], MARK)
+    assert insertions is not None
+    assert applied(source, *insertions) == (
+        f'"""Tests."""\n\nimport pytest\n\n\n@{MARK}\n@other\ndef test(): pass\n'
+    )
+
+
+def test_several_tests_are_decorated_and_pytest_is_imported_once() -> None:
+    source = "def test_1(): pass\ndef test_2(): pass\n"
+    insertions = decorations(source, ["test_2", "test_1"], MARK)
+    assert insertions is not None
+    assert applied(source, *insertions) == (
+        f"import pytest\n\n\n@{MARK}\ndef test_1(): pass\n@{MARK}\ndef test_2(): pass\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "source", ["def (", "x = 1", "def test(): pass\ndef test(): pass", "if x:\n    def test(): pass"]
+)
+def test_what_is_not_defined_once_at_the_top_is_not_decorated(source: str) -> None:
+    assert decorations(source, ["test"], MARK) is None
 
 
 def test_a_block_stands_below_the_imports() -> None:

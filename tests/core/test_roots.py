@@ -87,6 +87,31 @@ def test_a_fixture_that_nobody_knows_is_one_root() -> None:
     assert parted(*failures) == [(0, 1, 2)]
 
 
+@pytest.mark.parametrize("phase", ["setup", "call", "teardown"])
+def test_what_the_style_of_the_traceback_leaves_out_is_told_beside_it(phase: str) -> None:
+    data = report(
+        "OSError: Address already in use", ("", 0, ["E   OSError: Address already in use"]), when=phase
+    )
+    data["procpar_raised"] = ["db", "/project/lib.py", 7, 'server.bind(("127.0.0.1", 8001))']
+    failure = failure_of(TestIndex(0), data)
+    assert failure.place == ("/project/lib.py", 7)
+    assert failure.fixture == ("" if phase == "call" else "db")
+    assert failure.resource == "port 8001"
+
+
+@pytest.mark.parametrize("path", ["/project/sub/test_it.py", "sub/test_it.py", "../project/sub/test_it.py"])
+@pytest.mark.parametrize(("root", "told"), [("/project", "sub/test_it.py"), ("/project/sub", "test_it.py")])
+def test_files_are_told_from_the_rootdir_however_pytest_shows_them(path: str, root: str, told: str) -> None:
+    data = report("ValueError: no", (path, 3, []))
+    assert failure_of(TestIndex(0), data, root, "/project").place == (told, 3)
+
+
+@pytest.mark.parametrize("path", ["/elsewhere/lib.py", "/project2/lib.py", "../lib.py"])
+def test_files_elsewhere_are_told_as_pytest_shows_them(path: str) -> None:
+    data = report("ValueError: no", (path, 3, []))
+    assert failure_of(TestIndex(0), data, "/project", "/project").place == (path, 3)
+
+
 # --- what belongs together ---
 
 

@@ -33,6 +33,11 @@ def test_who_is_ready_to_wait_has_all_tried(budget: float | None, asked_for: boo
     assert time.end_of_cheap == time.end_of_long == time.end_of_search
 
 
+@pytest.mark.parametrize(("budget", "cheap"), [(None, 10.0), (30.0, 30.0)])
+def test_what_may_find_nothing_takes_no_longer_than_that(budget: float | None, cheap: float) -> None:
+    assert begun(budget, seconds=50.0).cheap == cheap
+
+
 def test_what_comes_before_the_first_probe_takes_nothing_from_it() -> None:
     time = begun()
     time.ready(101.5)
@@ -56,3 +61,28 @@ def test_with_the_budget_that_is_named_there_is_time(needed: float, seconds: flo
     time = begun(seconds=seconds)
     with_it = begun(float(time.needed(needed)), seconds)
     assert with_it.end_of_long - 100.0 >= needed
+
+
+def test_the_more_is_found_the_more_is_kept_for_fresh_processes() -> None:
+    time = begun(100.0)
+    ends = []
+    for findings in (0, 5, 20, 1000):
+        time.found(findings)
+        ends.append(time.deadline - time.end_of_search)
+    assert ends == [5.0, 5.0, 20.0, 50.0]
+
+
+def test_of_a_short_budget_a_quarter_is_kept_though_nothing_is_found_yet() -> None:
+    time = begun(8.0)
+    assert time.deadline - time.end_of_search == 2.0
+
+
+@given(st.floats(1, 1e4), st.integers(0, 100), st.floats(0, 1.5))
+def test_one_inquiry_leaves_time_for_others(budget: float, findings: int, late: float) -> None:
+    time = begun(budget)
+    time.found(findings)
+    now = 100.0 + late * budget
+    end = time.end_of_one(now)
+    assert end >= now
+    left = time.end_of_search - now
+    assert left <= 0 or time.end_of_search - end >= 0.5 * left

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
 
 from tests.conftest import Finished, Suite
 from tests.plugin.rechecking import POLLUTED, name, rechecked, told
+from tests.plugin.test_trial import HANDLE
 
 ENTRY = ".pytest_cache/v/procpar/findings"
 VICTIM, POLLUTER = "test_it.py::test_victim", "test_it.py::test_polluter"
@@ -164,6 +166,17 @@ def test_what_fails_and_is_not_known_is_not_tried(polluted: Suite) -> None:
     assert findings == []
     assert recalled(finished) == ["nothing is known of earlier runs: there was nothing to try again"]
     finished.stdout.no_fnmatch_line("re-checking*")
+
+
+def test_whether_the_fork_is_to_blame_is_tried_of_what_is_not_known_too(polluted: Suite) -> None:
+    polluted.file("test_fork.py", dedent(HANDLE) + "def test_handle(): HANDLE.use()\n")
+    know_the_victim(polluted)
+    finished, findings = rechecked(polluted, "-n1", "--recheck=known")
+    finished.assert_summary(passed=4, failed=1, rerun=1)
+    assert {test: kind for test, (kind, _) in told(findings).items()} == {
+        "test_victim": "victim",
+        "test_handle": "fork-dependent",
+    }
 
 
 def test_a_finding_that_still_holds_is_a_failure_under_strict(suite: Suite) -> None:

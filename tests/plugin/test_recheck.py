@@ -497,7 +497,8 @@ def test_what_has_failed_in_one_process_after_all_others_is_run_after_none_of_th
     assert [finding["kind"] for finding in findings] == ["plain"]
 
 
-def test_errors_of_one_fixture_are_one_root_of_which_one_is_tried(suite: Suite) -> None:
+@pytest.mark.parametrize("style", ["auto", "no"])
+def test_errors_of_one_fixture_are_one_root_of_which_one_is_tried(suite: Suite, style: str) -> None:
     suite.tests("""
         import pytest
         from recorder import note
@@ -508,7 +509,7 @@ def test_errors_of_one_fixture_are_one_root_of_which_one_is_tried(suite: Suite) 
         @pytest.mark.parametrize("i", range(30))
         def test_query(db, i): pass
     """)
-    finished, findings = rechecked(suite, "-n2")
+    finished, findings = rechecked(suite, "-n2", f"--tb={style}")
     assert {finding["kind"] for finding in findings} == {"plain"}
     assert finished.ran["db"] < 3 * 30
     assert section(finished)[:2] == [

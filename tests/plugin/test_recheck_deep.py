@@ -34,7 +34,7 @@ def test_the_report_says_what_was_tried(suite: Suite) -> None:
     assert findings == []
     orders = json.loads((suite.path / "report.json").read_text())["orders"]
     assert orders.pop("orders") >= 4
-    assert orders == {"tests": 4, "tried": 1, "adjacent": 1, "estimate": False, "left_out": 0}
+    assert orders == {"tests": 4, "tried": 1, "adjacent": 1, "estimate": False, "left_out": 0, "followed": 0}
 
 
 def test_what_always_failed_is_found_to_need_a_test_that_comes_much_later(suite: Suite) -> None:
@@ -59,3 +59,16 @@ def test_the_order_of_the_collection_is_tried_if_no_worker_has_run_it(suite: Sui
     finished, findings = rechecked(suite, "-n1", "--max-tests-per-worker=1", "--recheck=all")
     finished.assert_summary(passed=2)
     assert told(findings) == {"test_victim": ("victim", ["test_polluter"])}
+
+
+def test_all_others_are_tried_right_after_a_test_that_changes_state(suite: Suite) -> None:
+    cleaners = "".join(f"def test_cleaner_{i}(): STATE.clear()\n" for i in range(20))
+    suite.file(
+        "test_it.py",
+        f"STATE = []\ndef test_polluter(): STATE.append(1)\n{cleaners}def test_victim(): assert not STATE\n",
+    )
+    finished, findings = rechecked(suite, "-n1", "--recheck=deep")
+    assert told(findings) == {"test_victim": ("victim", ["test_polluter"])}
+    orders = json.loads((suite.path / "report.json").read_text())["orders"]
+    assert orders["followed"] >= 1
+    assert "; all others were tried right after each of" in section(finished)[-1]

@@ -10,7 +10,7 @@ import json
 import pytest
 
 from tests.conftest import Suite
-from tests.plugin.rechecking import rechecked, section, told
+from tests.plugin.rechecking import name, rechecked, section, told
 
 VICTIM = {"test_victim": ("victim", ["test_polluter"])}
 
@@ -363,3 +363,25 @@ def test_tests_that_end_their_process_are_reported_by_what_they_do_alone(suite: 
     assert {finding["kind"] for finding in findings} == {"contaminated-crash", "plain"}
     report = json.loads((suite.path / "report.json").read_text())
     assert report["summary"]["crashed"] == 1
+
+
+def test_a_test_that_fails_by_a_file_that_tests_have_left_is_told_with_the_file(suite: Suite) -> None:
+    suite.tests("""
+        import sqlite3
+        def rows():
+            with sqlite3.connect("shared.db") as database:
+                database.execute("create table if not exists t (x)")
+                return database.execute("select count(*) from t").fetchone()[0]
+        def test_insert():
+            rows()
+            with sqlite3.connect("shared.db") as database:
+                database.execute("insert into t values (1)")
+        def test_empty(): assert rows() == 0
+        def test_fails(): assert rows() < 0
+    """)
+    finished, findings = rechecked(suite, "-n1")
+    finished.assert_summary(passed=1, failed=2)
+    kinds = {name(finding["test"]): finding["kind"] for finding in findings}
+    assert kinds == {"test_empty": "file-dependent", "test_fails": "plain"}
+    assert f"    file: {suite.path.resolve() / 'shared.db'}" in section(finished)
+    assert (suite.path / "shared.db").exists()

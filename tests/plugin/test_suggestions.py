@@ -49,7 +49,7 @@ def test_a_patch_that_was_tried_makes_all_victims_pass_once_it_is_applied(suite:
     assert shell(suite, "pytest -p no:cacheprovider test_shop.py test_till.py") == 0
 
 
-def test_a_patch_is_not_suggested_if_the_victim_fails_with_it(suite: Suite) -> None:
+def test_where_no_fixture_helps_a_mark_is_suggested_that_does(suite: Suite) -> None:
     # The session's fixture comes before all that a file of tests has.
     suite.file("lib.py", LIB)
     suite.conftest("""
@@ -61,13 +61,33 @@ def test_a_patch_is_not_suggested_if_the_victim_fails_with_it(suite: Suite) -> N
     """)
     suite.tests("""
         import lib
-        def test_polluter(shop): pass
+        class TestShop:
+            def test_polluter(self, shop): pass
         def test_victim(): assert lib.VALUE == 1
     """)
-    suite.file("test_more.py", "import lib\ndef test_victim(): assert lib.VALUE == 1")
+    suite.file("test_more.py", "import lib\ndef test_victim(): assert lib.VALUE == 1\n")
+    _, findings = rechecked(suite, "-n1", "--recheck-budget=300", "--recheck-suggest=fix.patch")
+    assert {finding["kind"] for finding in findings} == {"victim"}
+    patch = (suite.path / "fix.patch").read_text()
+    assert "\n+    @pytest.mark.isolated\n     def test_polluter" in patch
+    subprocess.run(["git", "apply", suite.path / "fix.patch"], cwd=suite.path, check=True)
+    assert shell(suite, "pytest -p no:cacheprovider") == 0
+    assert shell(suite, "pytest -p no:cacheprovider -n1") == 0
+
+
+def test_a_patch_is_not_suggested_if_the_victim_fails_with_it(suite: Suite) -> None:
+    # What is made when the file is imported has no place for a mark, and cannot be put back by a fixture.
+    suite.tests("""
+        import itertools
+        def make():
+            count = itertools.count()
+            def test_polluter(): next(count)
+            def test_victim(): assert next(count) == 0
+            globals().update(test_polluter=test_polluter, test_victim=test_victim)
+        make()
+    """)
     finished, findings = rechecked(suite, "-n1", "--recheck-budget=300", "--recheck-suggest=fix.patch")
     assert {finding["kind"] for finding in findings} == {"victim"}
-    assert all(any(change["proven"] for change in finding["state"]) for finding in findings)
     assert all("patch" not in finding for finding in findings)
     assert HELPS not in section(finished)
     assert (suite.path / "fix.patch").read_text() == ""

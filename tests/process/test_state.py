@@ -363,6 +363,27 @@ PROCESS = [
         "[1]",
     ),
     Case(
+        "logging.getLogger('shop.made').level",
+        lambda _: logging.getLogger("shop.made").setLevel(50),
+        lambda _: logging.getLogger("shop.made").isEnabledFor(40),
+        "0",
+        "50",
+    ),
+    Case(
+        "logging.getLogger('shop.made').propagate",
+        lambda _: setattr(logging.getLogger("shop.made"), "propagate", False),
+        lambda _: logging.getLogger("shop.made").propagate,
+        "True",
+        "False",
+    ),
+    Case(
+        "logging.getLogger('shop.made').handlers",
+        lambda _: logging.getLogger("shop.made").addHandler(Own()),
+        lambda _: list(logging.getLogger("shop.made").handlers),
+        "[]",
+        "[<Own (NOTSET)>]",
+    ),
+    Case(
         "logging.root.manager._disable",
         lambda _: logging.disable(50),
         lambda _: logging.root.manager.disable,
@@ -574,6 +595,19 @@ def test_what_has_changed_is_told_with_what_it_is(shop: Any) -> None:
     in_child(body)
 
 
+def test_a_logger_that_was_only_anothers_parent_is_new() -> None:
+    def body() -> None:
+        logging.getLogger("shops.of.state")
+        snapshot = Snapshot()
+        logging.getLogger("shops.of").setLevel(40)
+        assert names(snapshot.compare()) == ["logging.getLogger('shops.of').level"]
+        assert not logging.getLogger("shops.of.state").isEnabledFor(30)
+        assert snapshot.restore(["logging.getLogger('shops.of').level"]) == []
+        assert logging.getLogger("shops.of.state").isEnabledFor(30)
+
+    in_child(body)
+
+
 def test_another_name_for_the_modules_is_no_slot_of_its_own(shop: Any) -> None:
     def body() -> None:
         sys.modules.pop("colorsys", None)
@@ -698,6 +732,10 @@ NOTHING: dict[str, Callable[[Any], object]] = {
     "a warning is noted": set_to("__warningregistry__", {}),
     "the last error is kept": lambda s: setattr(sys, "last_value", ValueError()),
     "a logger is made and asked": lambda s: logging.getLogger("shop.made").isEnabledFor(10),
+    "a logger is asked for that was only another's parent": lambda s: (
+        logging.getLogger("shops.of.state"),
+        logging.getLogger("shops.of"),
+    ),
     "a pattern is compiled": lambda s: __import__("re").compile("never seen before x*"),
 }
 

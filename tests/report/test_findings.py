@@ -9,6 +9,7 @@ from pytest_procpar.core.insights import Insight, Rechecked, Suggestion
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.pairs import Coverage
 from pytest_procpar.core.probes import Confirmation, Word
+from pytest_procpar.core.record import changed
 from pytest_procpar.core.roots import Root
 from pytest_procpar.report.findingrecords import finding_records
 from pytest_procpar.report.findings import write_findings
@@ -99,6 +100,20 @@ def test_one_test_of_a_root_whose_others_are_told_elsewhere_takes_no_block() -> 
     assert written(result)[-1] == "fails on its own too: t::0"
 
 
+def test_tests_that_fail_by_the_same_file_stand_in_one_block_that_says_who_left_it() -> None:
+    left = Finding(TestIndex(0), Kind.FILE_DEPENDENT, (TestIndex(7),), files=("/x/data.db",))
+    result = Rechecked(tuple(Insight(changed(left, test=TestIndex(i)), Word.FAILED) for i in range(2)))
+    assert finding_records(result, str)[0]["files"] == ["/x/data.db"]
+    assert written(result) == [
+        "FILE DEPENDENT t::0",
+        "FILE DEPENDENT t::1",
+        "    fails on its own while there is a file that tests have left, and passes without it",
+        "    file: /x/data.db",
+        "    left by: t::7",
+        "    let each test have its own in tmp_path, or remove it when the test is over",
+    ]
+
+
 def test_tests_that_met_on_one_port_stand_in_one_block_that_names_it() -> None:
     found = [insight(test, Kind.PARALLEL_ONLY) for test in range(5)]
     port = Root(tuple(map(TestIndex, range(5))), "on port 8001", "OSError: in use", contention=True)
@@ -125,7 +140,7 @@ def test_a_patch_that_helps_is_shown_line_by_line() -> None:
     finding = Finding(TestIndex(1), Kind.VICTIM, (TestIndex(0),))
     tried = (Confirmation("pytest t::0 t::1", True, Word.FAILED),)
     diff = "--- a/t.py\n+++ b/t.py\n@@ -0,0 +1,1 @@\n+x\n \n"
-    found = Insight(finding, Word.FAILED, tried, suggestion=Suggestion("t.py", diff))
+    found = Insight(finding, Word.FAILED, tried, suggestion=Suggestion(diff))
     lines = written(Rechecked((found,)))
     start = lines.index("    tried: with this patch it passes, after that and after all that ran before it")
     assert lines[start + 1 : start + 6] == [
@@ -187,8 +202,11 @@ def test_the_record_of_a_finding_has_the_root_that_it_shares() -> None:
 
 
 def test_how_much_was_tried_is_said_and_never_too_much() -> None:
-    def line(tried: float, adjacent: float, *, estimate: bool = True, left_out: int = 0) -> str:
-        (only,) = written(Rechecked(coverage=Coverage(500, 64, tried, adjacent, estimate, left_out)))
+    def line(
+        tried: float, adjacent: float, *, estimate: bool = True, left_out: int = 0, followed: int = 0
+    ) -> str:
+        coverage = Coverage(500, 64, tried, adjacent, estimate, left_out, followed)
+        (only,) = written(Rechecked(coverage=coverage))
         return only.removeprefix("500 tests were run in 64 orders: ")
 
     assert line(0.829, 0.129) == "about 82 % of their ordered pairs are tried, 12 % with nothing between"
@@ -196,4 +214,7 @@ def test_how_much_was_tried_is_said_and_never_too_much() -> None:
     assert line(1.0, 0.129).startswith("more than 99 % ")
     assert line(1.0, 0.999, estimate=False).startswith("100 % ")
     assert line(1.0, 1.0) == "100 % of their ordered pairs are tried, 100 % with nothing between"
+    assert line(1, 0.1, followed=3).endswith(
+        "; all others were tried right after each of 3 tests that change state"
+    )
     assert line(0.5, 0.1, left_out=3).endswith("between; 3 of the slowest were not in all of them")

@@ -1,0 +1,64 @@
+"""Where failures were raised: ``--tb=no``, ``line`` and ``native`` leave that out of reports.
+
+The re-check wants to know it, to see which failures have the same root. It is kept beside the report, for the
+way to the controller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import suppress
+from typing import Any, TypeAlias
+
+import pytest
+
+__all__ = ["install", "raised_of"]
+
+#: The styles of a traceback whose entries name neither functions nor places.
+_STYLES = ("no", "line", "native")
+_NAME = "procpar-raised"
+
+#: The function that the first entry of the traceback would show; of the last one file, line and statement.
+Raised: TypeAlias = tuple[str, str, int, str]
+
+
+def install(config: pytest.Config) -> None:
+    """In a worker: note it from now on, if reports do not tell."""
+    if config.getoption("tbstyle", "auto") in _STYLES:  # there is none with ``-p no:terminal``
+        config.pluginmanager.register(_Noting(), _NAME)
+
+
+def raised_of(config: pytest.Config, report: pytest.TestReport | pytest.CollectReport) -> Raised | None:
+    """What is known of a report that was made just now; None if there is nothing."""
+    noting: _Noting | None = config.pluginmanager.get_plugin(_NAME)
+    return None if noting is None or noting.report is not report else noting.raised
+
+
+class _Noting:
+    """Remembers the latest failure."""
+
+    def __init__(self) -> None:
+        self.report: object = None
+        self.raised: Raised | None = None
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[Any]
+    ) -> Generator[None, Any, Any]:
+        """Note where this was raised, if it is a failure."""
+        report = yield
+        if call.excinfo is not None and report.failed:
+            self.report, self.raised = report, None
+            with suppress(Exception):  # a user's exception may give any answer
+                self.raised = _raised(item, call.excinfo)
+        return report
+
+
+def _raised(item: pytest.Item, excinfo: pytest.ExceptionInfo[BaseException]) -> Raised | None:
+    entries = item._traceback_filter(excinfo)
+    if not entries:
+        return None
+    last, source = entries[-1], ""
+    with suppress(Exception):  # there may be none
+        source = str(last.statement)
+    return entries[0].name, str(last.path), last.lineno + 1, source
