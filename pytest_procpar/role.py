@@ -26,7 +26,8 @@ class Role(Enum):
     WORKER = "worker"
     #: Runs tests for pytest-xdist's controller.
     XDIST_WORKER = "pytest-xdist's worker"
-    #: Runs no test: forks test processes from its own state. It was a worker, or is the child of a plain run.
+    #: Runs no test: forks test processes from its own state. It was a worker, or was forked from a process
+    #: that runs the tests which are not isolated.
     ISOLATING_RUNNER = "isolating runner"
     #: Runs one test, or some, for an isolating runner, and ends.
     TEST_PROCESS = "test process"
