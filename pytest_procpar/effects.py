@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest_procpar.core.events as events
 from pytest_procpar.compat.nodes import Nodes
 from pytest_procpar.core.events import Effect, Event
@@ -16,6 +18,9 @@ from pytest_procpar.process.system import monotonic
 from pytest_procpar.report.results import Results
 from pytest_procpar.report.terminal import Terminal
 from pytest_procpar.supervision import Supervisor
+
+if TYPE_CHECKING:
+    from pytest_procpar.compat.plugin_scheduler import SchedulerAdapter
 
 __all__ = ["Effects"]
 
@@ -40,6 +45,8 @@ class Effects:
         self._supervisor = supervisor
         self._deaths = deaths
         self._run_record = run_record
+        #: Answers for the scheduler that a plugin has made, if one has.
+        self.scheduler: SchedulerAdapter | None = None
         #: Whether no worker can be forked any more.
         self.barren = False
 
@@ -53,6 +60,9 @@ class Effects:
             case events.Revoke(worker):
                 records = cluster.take_back(worker)
                 return events.Revoked(worker, tuple(r for r in records if isinstance(r, int)))
+            case events.Consult():
+                assert self.scheduler is not None
+                return self.scheduler.answer(effect)
             case events.Spawn(worker, replaces):
                 if self.barren:
                     return None

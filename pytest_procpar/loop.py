@@ -50,6 +50,7 @@ from pytest_procpar.settings import Settings
 from pytest_procpar.supervision import LOST_SECONDS, Supervisor
 
 if TYPE_CHECKING:
+    from pytest_procpar.compat.plugin_scheduler import ForeignScheduling
     from pytest_procpar.deadlocks import DeadlockWatch
 
 __all__ = ["Loop"]
@@ -110,6 +111,11 @@ class Loop:
         self.server_gone = False
         #: Writes out what is held back for the terminal.
         self.show: Callable[[], None] = lambda: None
+
+    def deal_by(self, scheduling: ForeignScheduling) -> None:
+        """Let a plugin's scheduler decide who runs what; to be said before the tests are known."""
+        self._run.deal_by(scheduling.name)
+        self._effects.scheduler = scheduling.adapter
 
     def begin(self, session: pytest.Session, inputs: list[dict[str, Any]]) -> None:
         """The controller's session has started: so can the collection."""
@@ -253,7 +259,9 @@ class Loop:
         while queue:
             for effect in self._run.handle(queue.popleft(), now):
                 answer = self._effects.perform(effect)
-                if answer is not None:
+                if isinstance(answer, events.Decided):
+                    queue.appendleft(answer)  # the core awaits it before anything else
+                elif answer is not None:
                     queue.append(answer)
 
     # --- what the fork server says ---

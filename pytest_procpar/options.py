@@ -9,9 +9,14 @@ import pytest
 
 from pytest_procpar.compat.internals import add_short_option
 from pytest_procpar.core.model import Dist
-from pytest_procpar.core.order import parse_order
 from pytest_procpar.settings import RECHECKS, START_METHODS, has_pytest_forked
-from pytest_procpar.values import parse_count, parse_leaks, parse_numprocesses, parse_seconds
+from pytest_procpar.values import (
+    parse_count,
+    parse_leaks,
+    parse_numprocesses,
+    parse_recheck_order,
+    parse_seconds,
+)
 
 __all__ = ["add_own_options", "add_shared_options", "explain_unknown"]
 
@@ -166,7 +171,7 @@ def _add_recheck_options(parser: pytest.Parser) -> None:
         "procpar_recheck.",
     )  # fmt: skip
     group.addoption(
-        "--recheck-order", metavar="ORDER", type=parse_order, default=None,
+        "--recheck-order", metavar="ORDER", type=parse_recheck_order, default=None,
         help="Run the suite once more in one process in this order, and look into what ends otherwise: "
         "reverse, random or random:SEED.",
     )  # fmt: skip

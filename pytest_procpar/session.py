@@ -184,7 +184,7 @@ class Controller:
         foreign = None if self._settings.pinned else make_scheduling(self._config, self._nodes)
         if foreign is not None:
             self._results.scheduling = foreign
-            self._run.deal_by(foreign.lane)
+            self._loop.deal_by(foreign)
         with Signals(self._cluster.kill) as signals, output_in_batches(self._config) as self._loop.show:
             self._cluster.listen_to(signals.fd)
             try:

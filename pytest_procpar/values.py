@@ -8,9 +8,11 @@ from collections.abc import Callable
 
 import pytest
 
+from pytest_procpar.core.order import Order, OrderError, parse_order
+
 __all__ = [
     "checked", "is_remote", "local_workers", "parse_count", "parse_leaks", "parse_numprocesses",
-    "parse_seconds",
+    "parse_recheck_order", "parse_seconds",
 ]  # fmt: skip
 
 
@@ -57,6 +59,17 @@ def parse_leaks(text: str) -> str:
             f"invalid value {text!r}: give report or fail; before a path, write --leaks=report {text}"
         )
     return text
+
+
+def parse_recheck_order(text: str) -> Order:
+    """The value of ``--recheck-order``.
+
+    :raises argparse.ArgumentTypeError: if it names no order.
+    """
+    try:
+        return parse_order(text)
+    except OrderError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _whole(text: str, least: int, allowed: str) -> int:

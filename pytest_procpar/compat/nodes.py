@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,8 @@ import pytest
 from pytest_procpar.compat.passes import module_of
 from pytest_procpar.compat.reporters import tell_reporters
 from pytest_procpar.compat.warnings import tell_warning
-from pytest_procpar.compat.xdist import Node, NodeManager
+from pytest_procpar.compat.xdist import Node, NodeManager, TakesOrders
 from pytest_procpar.compat.xdist_options import tell_workers
-from pytest_procpar.core.foreign import Order
 from pytest_procpar.core.model import WorkerId, worker_name
 
 __all__ = ["Nodes"]
@@ -37,7 +35,7 @@ class Nodes:
         self._down: set[WorkerId] = set()
         self._count = 0
         self._ids: list[str] = []
-        self._orders: Callable[[Order], None] | None = None
+        self._orders: TakesOrders | None = None
 
     def __getitem__(self, worker: WorkerId) -> Node:
         return self._nodes[worker]
@@ -53,7 +51,7 @@ class Nodes:
         plugins = [impl.plugin for caller in callers for impl in caller.get_hookimpls()]
         return any(module_of(plugin).partition(".")[0] not in _CONTENT for plugin in plugins)
 
-    def connect(self, orders: Callable[[Order], None]) -> None:
+    def connect(self, orders: TakesOrders) -> None:
         """Let a scheduler command the workers through their nodes: where what it wants goes."""
         self._orders = orders
         for worker, node in self._nodes.items():

@@ -1,24 +1,23 @@
-"""The objects by which plugins know a run's scheduler: ours, or one that a plugin has made.
+"""What plugins know as a run's scheduler where ``--dist`` decides, and how one of theirs is asked for.
 
-Both are what ``getplugin("dsession").sched`` and the argument ``sched`` of `pytest_handlecrashitem` give.
+It is what ``getplugin("dsession").sched`` and the argument ``sched`` of `pytest_handlecrashitem` give.
 """
 
 from __future__ import annotations
 
 import sys
-from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_procpar.compat.nodes import Nodes
 from pytest_procpar.compat.xdist import Node
-from pytest_procpar.core.events import Effect
-from pytest_procpar.core.foreign import ForeignDealer, Order, Scheduler
-from pytest_procpar.core.model import WorkerId
 
-__all__ = ["ForeignScheduling", "Log", "OwnScheduling", "make_scheduling"]
+if TYPE_CHECKING:
+    from pytest_procpar.compat.plugin_scheduler import ForeignScheduling
+
+__all__ = ["Log", "OwnScheduling", "make_scheduling"]
 
 
 class Log:
@@ -111,79 +110,12 @@ class OwnScheduling:
         return self._put_back
 
 
-class _Overheard:
-    """A scheduler, but for one method."""
-
-    def __init__(self, scheduler: Scheduler, mark_test_pending: Callable[[str], None]) -> None:
-        self._scheduler = scheduler
-        self.mark_test_pending = mark_test_pending
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._scheduler, name)
-
-
-class ForeignScheduling:
-    """A scheduler that a plugin has made, connected to the run's nodes."""
-
-    def __init__(self, config: pytest.Config, scheduler: Scheduler, nodes: Nodes) -> None:
-        self.scheduler = scheduler
-        self._config = config
-        self._nodes = nodes
-        self._orders: deque[Order] = deque()
-        self._ids: list[str] = []
-        #: The names by which the scheduler knows the tests, and these by nodeid where they differ.
-        self._collection: list[str] = []
-        self._names: dict[str, str] = {}
-        self._wanted: set[str] = set()
-        self._mark = scheduler.mark_test_pending
-        # It is the scheduler itself that plugins have to be given, and its method says nothing to us.
-        self._seen: object = scheduler
-        try:
-            scheduler.mark_test_pending = self._mark_test_pending  # type: ignore[method-assign]
-        except (AttributeError, TypeError):  # it has slots
-            self._seen = _Overheard(scheduler, self._mark_test_pending)
-        nodes.connect(self._orders.append)
-
-    @property
-    def name(self) -> str:
-        """What kind of scheduler it is."""
-        return type(self.scheduler).__name__
-
-    def collected(self, ids: list[str], keys: list[str] | None) -> None:
-        """The tests are known.
-
-        Under ``--dist=loadgroup`` pytest-xdist appends a test's group to its nodeid, and its schedulers'
-        subclasses look for it there; ours stay as they are, so the scheduler gets names of its own.
-        """
-        self._ids = self._collection = list(ids)
-        if self._config.option.dist == "loadgroup" and keys is not None:
-            pairs = list(zip(ids, keys, strict=True))
-            self._collection = [
-                nodeid if key.startswith("\0") else f"{nodeid}@{key}" for nodeid, key in pairs
-            ]
-            self._names = dict(zip(ids, self._collection, strict=True))
-
-    def lane(self, out: list[Effect]) -> ForeignDealer:
-        """What deals the collected tests as the scheduler says; effects go to `out`."""
-        return ForeignDealer(self.scheduler, self._node, self._collection, out, self._orders)
-
-    def consult(self, crashitem: str, call: Callable[[object], None]) -> bool:
-        """Call what may want a crashed test to run again; whether it does."""
-        self._wanted.clear()
-        call(self._seen)
-        return self._names.get(crashitem, crashitem) in self._wanted
-
-    def _mark_test_pending(self, item: str) -> None:
-        name = self._names.get(item, item)
-        self._mark(name)
-        self._wanted.add(name)
-
-    def _node(self, worker: WorkerId) -> Node:
-        return self._nodes[worker]
-
-
 def make_scheduling(config: pytest.Config, nodes: Nodes) -> ForeignScheduling | None:
     """Ask plugins for a scheduler; None if none has one to offer."""
     log = Log("dsession", enabled=bool(config.option.debug))
     scheduler = config.hook.pytest_xdist_make_scheduler(config=config, log=log)
-    return None if scheduler is None else ForeignScheduling(config, scheduler, nodes)
+    if scheduler is None:
+        return None
+    from pytest_procpar.compat.plugin_scheduler import ForeignScheduling  # most runs have none
+
+    return ForeignScheduling(config, scheduler, nodes)

@@ -6,14 +6,20 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
-from pytest_procpar.core.foreign import Order
 from pytest_procpar.core.model import WorkerId
 
-__all__ = ["Gateway", "Node", "NodeManager", "Spec"]
+if TYPE_CHECKING:
+    from pytest_procpar.core.consulting import Want
+
+__all__ = ["Gateway", "Node", "NodeManager", "Spec", "TakesOrders"]
+
+#: Takes down what a worker is wanted for, and which tests, by their places in the collected order.
+TakesOrders: TypeAlias = "Callable[[WorkerId, Want, tuple[int, ...]], None]"
 
 
 class Spec:
@@ -98,7 +104,7 @@ class Node:
 
     workerinfo: dict[str, Any]
     workeroutput: dict[str, Any]
-    _order: Callable[[str, tuple[int, ...]], None] | None = None
+    _order: Callable[[Want, tuple[int, ...]], None] | None = None
 
     def __init__(self, config: pytest.Config, manager: NodeManager, worker_id: str, count: int) -> None:
         self.config = config
@@ -117,9 +123,9 @@ class Node:
 
     # --- what a plugin's scheduler calls ---
 
-    def connect(self, worker: WorkerId, orders: Callable[[Order], None]) -> None:
+    def connect(self, worker: WorkerId, orders: TakesOrders) -> None:
         """Let a scheduler command the worker."""
-        self._order = lambda what, tests: orders(Order(worker, what, tests))  # type: ignore[arg-type]
+        self._order = partial(orders, worker)
 
     def send_runtest_some(self, indices: Sequence[int]) -> None:
         """Have the worker run these tests, by their places in the collected order, after those it has."""
@@ -141,7 +147,7 @@ class Node:
         self.shutting_down = True
         self._command("shut down")
 
-    def _command(self, what: str, tests: Sequence[int] = ()) -> None:
+    def _command(self, what: Want, tests: Sequence[int] = ()) -> None:
         if self._order is None:
             raise RuntimeError(
                 f"{self} takes no orders: --dist decides what it runs. Return a scheduler of your own from "

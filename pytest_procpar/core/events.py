@@ -7,16 +7,21 @@ forgotten.
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from .model import TestIndex, WorkerId
 from .record import record
+
+if TYPE_CHECKING:
+    from .consulting import News, SchedulerOrder
 
 __all__ = [
     "Assign",
     "Began",
     "Collected",
+    "Consult",
     "Crashed",
+    "Decided",
     "Died",
     "Dump",
     "Effect",
@@ -129,6 +134,19 @@ class PutBack:
 
 
 @record
+class Decided:
+    """The answer to `Consult`: what a plugin's scheduler wants, in this order.
+
+    ``dealing`` says that it hands out tests now that the worker is up that it was told of; ``finished`` that
+    it has nothing left to hand out.
+    """
+
+    orders: tuple[SchedulerOrder, ...] = ()
+    dealing: bool = False
+    finished: bool = False
+
+
+@record
 class Tick:
     """Time has passed: `Run.deadline` was reached."""
 
@@ -153,7 +171,7 @@ class Stuck:
 
 
 Event: TypeAlias = (
-    Collected | Ready | Began | Finished | Revoked | Died | Refused | PutBack | Stuck | Tick | Stop
+    Collected | Ready | Began | Finished | Revoked | Died | Refused | PutBack | Decided | Stuck | Tick | Stop
 )
 
 
@@ -186,6 +204,17 @@ class Revoke:
     """Take back what was handed out to a worker and has not begun; answered by `Revoked`."""
 
     worker: WorkerId
+
+
+@record
+class Consult:
+    """Tell a plugin's scheduler this news, or none, and ask what it wants: also what it has said meanwhile.
+
+    It comes alone, and is answered by `Decided` before anything else happens: the scheduler is told of things
+    before their other effects are seen, as under pytest-xdist.
+    """
+
+    news: News | None = None
 
 
 @record
@@ -274,6 +303,7 @@ Effect: TypeAlias = (
     Spawn
     | Assign
     | Revoke
+    | Consult
     | Interrupt
     | Dump
     | Terminate

@@ -1,9 +1,8 @@
 """Who gets which test, where a plugin's own scheduler decides it (`pytest_xdist_make_scheduler`).
 
-The scheduler is an object of pytest-xdist's scheduling protocol (its
-``scheduler/protocol.py``): it is told of workers and of tests that have ended, and answers by calling its
-nodes' methods, in the midst of that or at any other time. These calls are noted as orders and carried out
-when the scheduler has returned, since it is not made for being called from inside of its own calls.
+The scheduler is told of workers and of tests that have ended, and says what it wants of workers. Nothing of
+that is a call: to tell it something is a `Consult`, and what it wants is in the `Decided` that answers. So a
+lane that has to decide something talks with it first, and goes on with every answer.
 
 Its mistakes cost no test its outcome: what it has lost is found when all workers are idle, and settled.
 """
@@ -11,69 +10,30 @@ Its mistakes cost no test its outcome: what it has lost is found when all worker
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from operator import index
-from typing import Any, Literal, Protocol, TypeAlias
+from collections.abc import Generator
+from typing import TypeAlias
 
+from .consulting import (
+    AllIdle,
+    CaughtUp,
+    Completed,
+    GivenBack,
+    News,
+    SchedulerOrder,
+    WorkerGone,
+    WorkerUp,
+)
 from .dealer import IN_HAND
-from .events import Assign, Effect, GiveUp, NotRun
+from .events import Assign, Consult, Decided, Effect, GiveUp, NotRun
 from .lane import Lane
 from .ledger import Ledger
 from .lifecycle import Phase, WorkerState
 from .model import TestIndex, WorkerId
-from .record import record
 
-__all__ = ["ForeignDealer", "Order", "Scheduler"]
+__all__ = ["ForeignDealer"]
 
-
-@record
-class Order:
-    """What a scheduler wants of a worker; ``tests`` are places in the collected order."""
-
-    worker: WorkerId
-    what: Literal["run", "run all", "steal", "shut down"]
-    tests: tuple[int, ...] = ()
-
-
-class Scheduler(Protocol):
-    """The part of pytest-xdist's scheduling protocol that is called; nodes are opaque."""
-
-    @property
-    def nodes(self) -> Iterable[Any]:
-        """The nodes that it knows."""
-
-    @property
-    def collection_is_completed(self) -> bool:
-        """Whether all nodes that it waits for have told what they collected."""
-
-    @property
-    def tests_finished(self) -> bool:
-        """Whether nothing is left to hand out: the nodes may be shut down."""
-
-    def add_node(self, node: Any) -> None:
-        """A node is ready."""
-
-    def add_node_collection(self, node: Any, collection: Sequence[str]) -> None:
-        """A node has collected these tests."""
-
-    def schedule(self) -> None:
-        """Begin to hand out tests, or go on with it."""
-
-    def mark_test_complete(self, node: Any, item_index: int, duration: float = 0) -> None:
-        """A test has ended."""
-
-    def mark_test_pending(self, item: str) -> None:
-        """A test has to run again."""
-
-    def remove_pending_tests_from_node(self, node: Any, indices: Sequence[int]) -> None:
-        """A node has given tests back: the answer to a steal."""
-
-    def remove_node(self, node: Any) -> str | None:
-        """A node is gone; the test that it must have been running."""
-
-
-#: What a scheduler is told once it has returned: a test is complete, or these were given back.
-_Answer: TypeAlias = "tuple[WorkerId, int | tuple[int, ...]]"
+#: A part of the talk with a scheduler.
+_Talk: TypeAlias = Generator[Consult, Decided, None]
 
 
 class ForeignDealer(Lane):
@@ -83,26 +43,21 @@ class ForeignDealer(Lane):
     copy of it, whose index is ``len(collection)`` higher. A test that has crashed does not, unless a plugin
     has asked for that: pytest-xdist's grouping schedulers send all that a dead worker had, the culprit too.
 
-    :param node: gives a worker's node.
-    :param orders: takes what the scheduler's nodes are called for, and belongs to them.
+    :param name: what kind of scheduler it is.
     """
 
-    def __init__(
-        self,
-        scheduler: Scheduler,
-        node: Callable[[WorkerId], Any],
-        collection: Sequence[str],
-        out: list[Effect],
-        orders: deque[Order],
-        in_hand: int = IN_HAND,
-    ) -> None:
-        super().__init__(Ledger(len(collection)), out, in_hand)
-        self._scheduler = scheduler
-        self._name = type(scheduler).__name__
-        self._node = node
-        self._collection = list(collection)
-        self._orders = orders
-        self._answers: deque[_Answer] = deque()
+    def __init__(self, name: str, count: int, out: list[Effect], in_hand: int = IN_HAND) -> None:
+        super().__init__(Ledger(count), out, in_hand)
+        self._name = name
+        self._count = count
+        #: What is to be asked now: the lane has decided when there is nothing more.
+        self.consult: Consult | None = None
+        self._talk: _Talk | None = None
+        #: What the scheduler wants and is still to be carried out.
+        self._orders: deque[SchedulerOrder] = deque()
+        #: What it is told first when it is asked next, and what once its orders are carried out.
+        self._news: News | None = None
+        self._answers: deque[Completed | GivenBack] = deque()
         #: The workers that the scheduler has been told of, and those that it has shut down.
         self._known: set[WorkerId] = set()
         self._shut: set[WorkerId] = set()
@@ -117,8 +72,8 @@ class ForeignDealer(Lane):
         #: The workers that could not give back what was wanted, and have not been heard of since.
         self._refused: list[WorkerId] = []
         #: The copies of each test that are pending, and how many it has.
-        self._open = [[TestIndex(i)] for i in range(len(collection))]
-        self._copies = [1] * len(collection)
+        self._open = [[TestIndex(i)] for i in range(count)]
+        self._copies = [1] * count
         self._sent: set[int] = set()
         self._crashed: set[int] = set()
         #: What runs without the scheduler's knowledge, which had lost it; and what it does not know to be
@@ -141,7 +96,11 @@ class ForeignDealer(Lane):
             self._revoke(worker)
 
     def leave(self, worker: WorkerState) -> TestIndex | None:
-        """Tell the scheduler that a worker is dead; the test it died of, which is thereby settled, if any."""
+        """Take the tests of a dead worker back; the one it died of, which is thereby settled, if any.
+
+        The scheduler takes the first test that it has sent there for the culprit, and may never send it
+        again, though the worker has died between two tests: that test is found among the lost ones.
+        """
         del self._workers[worker.id]
         self._begun.pop(worker.id, None)
         self._steals.pop(worker.id, None)
@@ -155,11 +114,7 @@ class ForeignDealer(Lane):
         self._rescued.difference_update(left, () if crashed is None else (crashed,))
         self._winding_up = False
         if not self._stopped and worker.id in self._known:
-            node = self._node(worker.id)
-            if node in self._scheduler.nodes:
-                # It takes the first test that it has sent there for the culprit, and may never send it again,
-                # though the worker has died between two tests: that test is found among the lost ones.
-                self._scheduler.remove_node(node)
+            self._news = WorkerGone(worker.id)
         self._known.discard(worker.id)
         if crashed is not None and worker.excused:
             self.reopen(crashed)
@@ -185,7 +140,7 @@ class ForeignDealer(Lane):
         if test in self._rescued:
             self._rescued.discard(test)
         elif not self._stopped:
-            self._scheduler.mark_test_complete(self._node(worker.id), self._place(test), seconds)
+            self._news = Completed(worker.id, self._place(test), seconds)
         self._refuse(worker.id)
         self.feed_hungry(now)
 
@@ -210,7 +165,7 @@ class ForeignDealer(Lane):
         for wanted in self._steals.pop(worker.id, ()):
             found = self._take_from(worker, wanted)
             if found:
-                self._answers.append((worker.id, found))
+                self._answers.append(GivenBack(worker.id, found))
             else:
                 self._refused.append(worker.id)
 
@@ -247,34 +202,65 @@ class ForeignDealer(Lane):
     # --- tests find their workers ---
 
     def feed_hungry(self, now: float) -> None:
-        """Carry out what the scheduler wants, and see what it has lost."""
-        if not self._stopped:
-            for worker_id in set(self._refused):
-                if worker_id not in self._workers or self._workers[worker_id].idle:
-                    self._refuse(worker_id)
-            self._introduce()
-            self._obey()
-            if self._is_stuck():
-                self._look_for_lost()
+        """Talk with the scheduler: then carry out what it wants, and see what it has lost."""
+        if self._stopped:
+            self._feed_all()
+            return
+        self._talk = self._confer()
+        self._go_on(None)
+
+    def decided(self, answer: Decided) -> None:
+        """Go on with what the scheduler has answered to `consult`."""
+        self._go_on(answer)
+
+    def stop(self) -> None:
+        """Hand nothing out from now on, and take back what has not begun; the scheduler is asked no more."""
+        self._talk = self.consult = None
+        super().stop()
+
+    def _go_on(self, answer: Decided | None) -> None:
+        assert self._talk is not None
+        self.consult = None
+        try:
+            self.consult = next(self._talk) if answer is None else self._talk.send(answer)
+        except StopIteration:
+            self._talk = None
+
+    def _feed_all(self) -> None:
         for worker in self._workers.values():
             self._feed(worker)
 
-    def _introduce(self) -> None:
+    def _confer(self) -> _Talk:
+        """All that there is to talk about now, and what follows from that."""
+        for worker_id in set(self._refused):
+            if worker_id not in self._workers or self._workers[worker_id].idle:
+                self._refuse(worker_id)
+        news, self._news = self._news, None
+        yield from self._tell(news)
+        yield from self._introduce()
+        yield from self._obey()
+        if self._is_stuck():
+            yield from self._look_for_lost()
+        self._feed_all()
+
+    def _tell(self, news: News | None) -> Generator[Consult, Decided, Decided]:
+        """Tell the scheduler something; its orders are noted."""
+        answer = yield Consult(news)
+        self._orders += answer.orders
+        return answer
+
+    def _introduce(self) -> _Talk:
         """Tell the scheduler of the workers that have come up; of the first ones, in their order."""
         for worker in self._workers.values():
             if worker.phase is Phase.STARTING and not self._scheduling:
                 return
             if worker.phase is not Phase.ACTIVE or worker.id in self._known:
                 continue
-            node = self._node(worker.id)
             self._known.add(worker.id)
-            self._scheduler.add_node(node)
-            self._scheduler.add_node_collection(node, list(self._collection))
-            if self._scheduler.collection_is_completed:
-                self._scheduling = True
-                self._scheduler.schedule()
+            answer = yield from self._tell(WorkerUp(worker.id))
+            self._scheduling |= answer.dealing
 
-    def _obey(self, *, only_pending: bool = False) -> None:
+    def _obey(self, *, only_pending: bool = False) -> _Talk:
         """Carry out orders, and answer, until there are none.
 
         :param only_pending: run nothing once more: it is complete at once.
@@ -283,15 +269,16 @@ class ForeignDealer(Lane):
             if self._orders:
                 self._carry_out(self._orders.popleft(), only_pending)
             elif self._answers:
-                self._answer(*self._answers.popleft())
-            elif self._scheduling and not self._winding_up and self._scheduler.tests_finished:
-                self._winding_up = True
-                for node in list(self._scheduler.nodes):
-                    node.shutdown()
+                yield from self._answer(self._answers.popleft())
+            elif self._scheduling and not self._winding_up:
+                answer = yield from self._tell(CaughtUp())
+                self._winding_up = answer.finished
+                if not answer.finished:
+                    return
             else:
                 return
 
-    def _carry_out(self, order: Order, only_pending: bool) -> None:
+    def _carry_out(self, order: SchedulerOrder, only_pending: bool) -> None:
         worker = self._workers.get(order.worker)
         if order.what == "shut down":
             self._shut.add(order.worker)
@@ -299,31 +286,26 @@ class ForeignDealer(Lane):
             if worker is not None:
                 self._steal(worker, order.tests)
         else:
-            for place in range(len(self._collection)) if order.what == "run all" else order.tests:
+            for place in range(self._count) if order.what == "run all" else order.tests:
                 self._send(worker, order.worker, place, only_pending)
 
     def _send(self, worker: WorkerState | None, worker_id: WorkerId, place: int, only_pending: bool) -> None:
-        count = len(self._collection)
-        if not 0 <= index(place) < count:
-            known = f"there are {count}, from 0 up"
-            raise IndexError(f"{self._name} sends test {place} to gw{worker_id}: {known}")
         self._sent.add(place)
         pending = self._open[place]
         if worker is None or worker.phase is Phase.FINISHING:
             return  # found to be lost if nobody else gets it
         if not pending and (only_pending or place in self._crashed or place in self._unknown):
             self._unknown.discard(place)
-            self._answers.append((worker_id, place))
+            self._answers.append(Completed(worker_id, place, 0.0))
             return
         self._assign(worker, pending[0] if pending else self._another(place))
 
     def _another(self, place: int) -> TestIndex:
         """One more copy of a test."""
-        count = len(self._collection)
-        copy = TestIndex(place + self._copies[place] * count)
+        copy = TestIndex(place + self._copies[place] * self._count)
         self._copies[place] += 1
         if copy not in self.ledger:
-            self.ledger.grow(count)
+            self.ledger.grow(self._count)
         self.ledger.reopen(copy)
         self._open[place].append(copy)
         return copy
@@ -348,17 +330,12 @@ class ForeignDealer(Lane):
 
     def _refuse(self, worker: WorkerId) -> None:
         """Let the scheduler know that a worker could not give back what was wanted."""
-        self._answers.extend((worker, ()) for refused in self._refused if refused == worker)
+        self._answers.extend(GivenBack(worker, ()) for refused in self._refused if refused == worker)
         self._refused = [refused for refused in self._refused if refused != worker]
 
-    def _answer(self, worker: WorkerId, what: int | tuple[int, ...]) -> None:
-        if worker not in self._known:
-            return
-        node = self._node(worker)
-        if isinstance(what, int):
-            self._scheduler.mark_test_complete(node, what, 0.0)
-        else:
-            self._scheduler.remove_pending_tests_from_node(node, list(what))
+    def _answer(self, answer: Completed | GivenBack) -> _Talk:
+        if answer.worker in self._known:
+            yield from self._tell(answer)
 
     def _feed(self, worker: WorkerState) -> None:
         """See to it that a worker knows what comes next."""
@@ -380,20 +357,19 @@ class ForeignDealer(Lane):
         waiting = [worker for worker in workers if worker.idle and not worker.revoking]
         return bool(waiting) and len(waiting) == len(workers) and self.ledger.unsettled > 0
 
-    def _look_for_lost(self) -> None:
+    def _look_for_lost(self) -> _Talk:
         """Have tests run that the scheduler has forgotten, or say that they were not.
 
         First it is asked again: pytest-xdist's grouping schedulers, having sent an empty group, need that.
         What it had sent once and a death has made it lose runs in any worker. What it has never sent is what
         it does not want to have run, or cannot.
         """
-        for _ in range(len(self._collection) + 1 if self._scheduling else 0):
-            self._scheduler.schedule()
-            moved = bool(self._orders)
-            self._obey(only_pending=True)
+        for _ in range(self._count + 1 if self._scheduling else 0):
+            answer = yield from self._tell(AllIdle())
+            yield from self._obey(only_pending=True)
             if self.busy:
                 return
-            if not moved:
+            if not answer.orders:
                 break
         lost = [test for test in self._pending() if self._place(test) in self._sent]
         if lost:
@@ -411,4 +387,4 @@ class ForeignDealer(Lane):
 
     def _place(self, test: TestIndex) -> int:
         """A test's place in the collected order, whichever copy it is."""
-        return test % len(self._collection)
+        return test % self._count

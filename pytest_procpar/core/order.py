@@ -5,14 +5,17 @@ Does not know where nodeids come from, nor draws a seed: who wants a random orde
 
 from __future__ import annotations
 
-import argparse
 from collections import Counter
 from collections.abc import Iterable
 from hashlib import blake2b
 
 from .record import record
 
-__all__ = ["Order", "parse_order", "shuffled"]
+__all__ = ["Order", "OrderError", "parse_order", "shuffled"]
+
+
+class OrderError(ValueError):
+    """A text names no order."""
 
 
 @record
@@ -26,7 +29,7 @@ class Order:
 def parse_order(text: str) -> Order:
     """The value of an option: ``reverse``, ``random`` or ``random:SEED``; any text is a seed.
 
-    :raises argparse.ArgumentTypeError: for anything else.
+    :raises OrderError: for anything else.
     """
     if text == "reverse":
         return Order(random=False)
@@ -35,9 +38,7 @@ def parse_order(text: str) -> Order:
     word, colon, seed = text.partition(":")
     if word == "random" and colon and seed.strip():
         return Order(random=True, seed=seed.strip())
-    raise argparse.ArgumentTypeError(
-        f"invalid value {text!r}: give reverse, random or random:SEED, such as random:7"
-    )
+    raise OrderError(f"invalid value {text!r}: give reverse, random or random:SEED, such as random:7")
 
 
 def shuffled(nodeids: Iterable[str], seed: int | str) -> list[int]:

@@ -2,7 +2,8 @@
 
 It knows neither processes nor pytest. `Run.handle` is given every event with the time at which it
 happened, and returns effects that the caller performs in order. An effect that needs an answer
-(`Spawn`, `Revoke`, `Finish`) gets it as a later event.
+(`Spawn`, `Revoke`, `Finish`) gets it as a later event. Where a plugin's scheduler has to be asked, `Consult`
+comes alone: what else is to be done comes with the last answer.
 
 This module holds the workers' lives: start, deadline, replacement, end. Who runs which test is decided by
 `Dealer`.
@@ -10,13 +11,15 @@ This module holds the workers' lives: start, deadline, replacement, end. Who run
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from .dealer import IN_HAND, Dealer
 from .events import (
     Began,
     Collected,
     Crashed,
+    Decided,
     Died,
     Dump,
     Effect,
@@ -38,13 +41,15 @@ from .events import (
     Stuck,
     Tick,
 )
-from .foreign import ForeignDealer
 from .lane import Lane
 from .ledger import Ledger, LedgerError
 from .lifecycle import Phase, WorkerState
 from .model import Dist, RunOptions, TestIndex, WorkerId, assert_never
 from .policy import group_tests, split_into_lanes
 from .watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from .foreign import ForeignDealer
 
 __all__ = ["Run"]
 
@@ -62,7 +67,9 @@ class Run:
         self._options = options
         self._in_hand = in_hand
         self._lanes: list[Lane] = []
-        self._foreign: Callable[[list[Effect]], ForeignDealer] | None = None
+        #: What kind of scheduler a plugin has made, and the lane whose tests it deals.
+        self._scheduler: str | None = None
+        self._foreign: ForeignDealer | None = None
         self._collected_tests = 0
         self._workers: dict[WorkerId, WorkerState] = {}
         self._next_worker = 0
@@ -88,12 +95,12 @@ class Run:
         """Start every worker that was asked for, though it may get no test."""
         self._all_wanted = True
 
-    def deal_by(self, foreign: Callable[[list[Effect]], ForeignDealer]) -> None:
+    def deal_by(self, scheduler: str) -> None:
         """Let a plugin's scheduler decide who runs what; to be said before the tests are known.
 
-        :param foreign: makes the lane, given where its effects go, when the tests are known.
+        :param scheduler: what kind of scheduler it is.
         """
-        self._foreign = foreign
+        self._scheduler = scheduler
 
     # --- what can be asked ---
 
@@ -103,7 +110,7 @@ class Run:
         :param started: how many have been started already: all of these are used.
         """
         options = self._options
-        promised = self._all_wanted or (self._foreign is not None and tests)
+        promised = self._all_wanted or (self._scheduler is not None and tests)
         return max(started, options.workers if promised else options.workers_for(tests))
 
     @property
@@ -157,6 +164,8 @@ class Run:
         :param now: seconds on any clock that does not jump back.
         :raises LedgerError: if the event contradicts what happened before; nothing has changed then.
         """
+        if self._foreign is not None and self._asks and not isinstance(event, (Decided, Stop)):
+            raise LedgerError(f"a scheduler was asked, and instead of its answer came {event}")
         match event:
             case Began(worker, test):
                 self._began(worker, test, now)
@@ -176,6 +185,8 @@ class Run:
                 self._refuse(worker, reason, now)
             case PutBack(test):
                 self._put_back(test, now)
+            case Decided():
+                self._decided(event, now)
             case Stuck(worker, told):
                 self._stuck(worker, told, now)
             case Stop(interrupt):
@@ -184,6 +195,8 @@ class Run:
                 self._tick(now)
             case _:
                 assert_never(event)
+        if self._foreign is not None and self._foreign.consult is not None:
+            return [self._foreign.consult]
         if not self._out:
             return []
         out = self._out.copy()
@@ -193,8 +206,11 @@ class Run:
     def _collected(self, count: int, keys: tuple[str, ...] | None, started: int, now: float) -> None:
         options = self._options
         self._collected_tests = count
-        if self._foreign is not None and count:
-            self._lanes.append(self._foreign(self._out))
+        if self._scheduler is not None and count:
+            from .foreign import ForeignDealer  # most runs need none
+
+            self._foreign = ForeignDealer(self._scheduler, count, self._out, self._in_hand)
+            self._lanes.append(self._foreign)
         else:
             self._make_lanes(count, keys)
         if self._stopping:
@@ -287,8 +303,22 @@ class Run:
         self._tell_refusals()
         self._finish_when_done(now)
 
+    @property
+    def _asks(self) -> bool:
+        """Whether a plugin's scheduler has been asked something."""
+        return self._foreign is not None and self._foreign.consult is not None
+
+    def _decided(self, answer: Decided, now: float) -> None:
+        if self._foreign is None or self._foreign.consult is None:
+            raise LedgerError(f"no scheduler was asked, and there is an answer: {answer}")
+        self._foreign.decided(answer)
+        self._tell_refusals()
+        self._finish_when_done(now)
+
     def _tell_refusals(self) -> None:
         """Say how many workers there are, once none is starting any more."""
+        if self._asks:
+            return
         phases = [worker.phase for worker in self._workers.values()]
         if self._refused is not None and phases and Phase.STARTING not in phases:
             self._out.append(Fewer(len(phases), self._refused))
@@ -395,6 +425,8 @@ class Run:
 
     def _finish_when_done(self, now: float) -> None:
         """Once no test runs or will run anywhere, and not before, let the workers finish."""
+        if self._asks:
+            return
         if any(lane.busy if self._stopping else lane.ledger.unsettled for lane in self._lanes):
             return
         for worker in self._workers.values():

@@ -5,7 +5,7 @@ Knows nothing of processes or scheduling: it is given nodes, tests and data, and
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,7 +18,7 @@ from pytest_procpar.compat.reports import (
     passed_reports,
     report_from_data,
 )
-from pytest_procpar.compat.scheduling import ForeignScheduling, OwnScheduling
+from pytest_procpar.compat.scheduling import OwnScheduling
 from pytest_procpar.compat.warnings import warning_from_data
 from pytest_procpar.compat.xdist import Node
 from pytest_procpar.core.messages import JunitNoted, Location, Logged, PassedPhases
@@ -26,6 +26,9 @@ from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.vitals import Death
 from pytest_procpar.report.casualties import Casualties
 from pytest_procpar.report.verdicts import not_run, reproduce, verdict, worker_died
+
+if TYPE_CHECKING:
+    from pytest_procpar.compat.plugin_scheduler import ForeignScheduling
 
 __all__ = ["Results"]
 

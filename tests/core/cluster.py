@@ -19,7 +19,9 @@ from pytest_procpar.core.events import (
     Assign,
     Began,
     Collected,
+    Consult,
     Crashed,
+    Decided,
     Died,
     Dump,
     Effect,
@@ -278,7 +280,7 @@ class Books:
                     self._put_back_last = test
             case Stop():
                 self.stopped = True
-            case Collected() | Tick():
+            case Collected() | Tick() | Decided():
                 pass
             case _:
                 assert_never(event)
@@ -307,15 +309,18 @@ class Books:
                 self.unbegun.difference_update(tests)
             case Finish(worker):
                 self.finishing.add(worker)
-            case Revoke() | Interrupt() | Terminate() | Kill() | GiveUp() | Fewer():
+            case Revoke() | Interrupt() | Terminate() | Kill() | GiveUp() | Fewer() | Consult():
                 pass
             case _:
                 assert_never(effect)
 
 
-def simulate(scenario: Scenario, run: Run | None = None) -> Trace:
-    """Let a run go from its collection to its end."""
-    return _Cluster(scenario, run).go()
+def simulate(scenario: Scenario, scheduler: Callable[[Consult], Decided] | None = None) -> Trace:
+    """Let a run go from its collection to its end.
+
+    :param scheduler: a plugin's scheduler, which decides instead of `Dist`.
+    """
+    return _Cluster(scenario, scheduler).go()
 
 
 class _State(Enum):
@@ -330,10 +335,13 @@ class _State(Enum):
 
 
 class _Cluster:
-    def __init__(self, scenario: Scenario, run: Run | None) -> None:
+    def __init__(self, scenario: Scenario, scheduler: Callable[[Consult], Decided] | None) -> None:
         self.scenario = scenario
         self.random = random.Random(scenario.seed)
-        self.run = run or Run(scenario.options, in_hand=scenario.in_hand)
+        self.run = Run(scenario.options, in_hand=scenario.in_hand)
+        self._scheduler = scheduler
+        if scheduler is not None:
+            self.run.deal_by("the scheduler")
         self.trace = Trace(scenario)
         self.now = 0.0
         self._agenda: list[tuple[float, int, bool, Callable[[], None]]] = []
@@ -391,7 +399,7 @@ class _Cluster:
                 self.trace.endless = True
                 return
             event = self._next.popleft()
-            effects = tuple(self.run.handle(event, self.now))
+            effects = self._handle(event)
             for effect in effects:
                 self._perform(effect)
             self._next.extend(
@@ -401,6 +409,16 @@ class _Cluster:
             )
             quiet = None if self._next or self._brief else tuple(self._sights())
             self.trace.moments.append(Moment(self.now, event, effects, quiet))
+
+    def _handle(self, event: Event) -> tuple[Effect, ...]:
+        """What follows from an event, once the scheduler has said all that it has to say to it."""
+        effects = self.run.handle(event, self.now)
+        while any(isinstance(effect, Consult) for effect in effects):
+            (consult,) = effects
+            assert self._scheduler is not None
+            assert isinstance(consult, Consult)
+            effects = self.run.handle(self._scheduler(consult), self.now)
+        return tuple(effects)
 
     def _sights(self) -> Iterator[Sight]:
         for worker in self._workers.values():
@@ -437,7 +455,7 @@ class _Cluster:
                 if self._put_backs and self.chance(0.7):
                     self._put_backs -= 1
                     self._next.append(PutBack(test))
-            case NotRun() | GiveUp() | Hung() | Dump() | Fewer():
+            case NotRun() | GiveUp() | Hung() | Dump() | Fewer() | Consult():
                 pass
             case _:
                 assert_never(effect)

@@ -4,15 +4,48 @@ from __future__ import annotations
 
 import os
 import random
-from collections import deque
-from collections.abc import Sequence
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_procpar.core.events import Effect
-from pytest_procpar.core.foreign import ForeignDealer, Order
-from pytest_procpar.core.model import Dist, WorkerId
+from pytest_procpar.core.consulting import (
+    AllIdle,
+    CaughtUp,
+    Completed,
+    GivenBack,
+    News,
+    SchedulerOrder,
+    Want,
+    WorkerGone,
+    WorkerUp,
+)
+from pytest_procpar.core.events import (
+    Assign,
+    Began,
+    Collected,
+    Consult,
+    Crashed,
+    Decided,
+    Died,
+    Effect,
+    Event,
+    Fewer,
+    Finish,
+    Finished,
+    GiveUp,
+    NotRun,
+    PutBack,
+    Ready,
+    Refused,
+    Revoke,
+    Revoked,
+    Spawn,
+    Stop,
+    Tick,
+)
+from pytest_procpar.core.ledger import LedgerError
+from pytest_procpar.core.model import Dist, RunOptions, TestIndex, WorkerId, assert_never
 from pytest_procpar.core.run import Run
 from tests.core import test_run_simulated as ours
 from tests.core.cluster import Scenario, simulate
@@ -30,114 +63,100 @@ PROMISES = [
 ]
 
 
-class Node:
-    """A node that writes down what it is called for."""
-
-    def __init__(self, worker: WorkerId, orders: deque[Order]) -> None:
-        self.worker = worker
-        self.shutting_down = False
-        self._orders = orders
-
-    def send(self, tests: Sequence[int]) -> None:
-        self._orders.append(Order(self.worker, "run", tuple(tests)))
-
-    def steal(self, tests: Sequence[int]) -> None:
-        self._orders.append(Order(self.worker, "steal", tuple(tests)))
-
-    def shutdown(self) -> None:
-        self.shutting_down = True
-        self._orders.append(Order(self.worker, "shut down"))
-
-
 class Moody:
     """A scheduler that deals, steals, shuts down and forgets as the dice fall.
 
     :param flaws: the chance that it does something wrong whenever it can.
     """
 
-    def __init__(self, workers: int, seed: int, flaws: float) -> None:
+    def __init__(self, tests: int, workers: int, seed: int, flaws: float) -> None:
         self._dice = random.Random(seed)
+        self._tests = tests
         self._flaws = flaws
         self._left = workers
-        self._sent: dict[Node, list[int]] = {}
-        self._asked: set[Node] = set()
-        self._queue: list[int] | None = None
-        self._collection: list[str] = []
+        self._sent: dict[WorkerId, list[int]] = {}
+        self._asked: set[WorkerId] = set()
+        self._shut: set[WorkerId] = set()
+        self._queue: list[int] = []
+        self._deals = False
+        self._orders: list[SchedulerOrder] = []
+
+    def answer(self, consult: Consult) -> Decided:
+        finished = False
+        match consult.news:
+            case None:
+                if self._deals and self._errs():  # out of the blue
+                    self._deal()
+            case WorkerUp(worker):
+                self._meet(worker)
+            case Completed(worker, test, seconds):
+                assert seconds >= 0
+                self._sent[worker].remove(test)
+                self._deal()
+            case GivenBack(worker, tests):
+                self._asked.discard(worker)
+                for test in tests:
+                    self._sent[worker].remove(test)
+                    self._queue.append(test)
+                self._deal()
+            case WorkerGone(worker):
+                self._mourn(worker)
+            case AllIdle():
+                self._deal()
+            case CaughtUp():
+                finished = not any(self._sent.values()) or self._errs()
+                if finished:
+                    self._shut_down()
+            case _:
+                assert_never(consult.news)
+        orders = tuple(self._orders)
+        self._orders.clear()
+        return Decided(orders, self._deals, finished)
 
     def _errs(self) -> bool:
         return self._dice.random() < self._flaws
 
-    @property
-    def nodes(self) -> list[Node]:
-        return list(self._sent)
+    def _want(self, worker: WorkerId, what: Want, tests: list[int]) -> None:
+        self._orders.append(SchedulerOrder(worker, what, tuple(tests)))
 
-    @property
-    def collection_is_completed(self) -> bool:
-        return self._left <= 0
-
-    @property
-    def tests_finished(self) -> bool:
-        return self.collection_is_completed and (not any(self._sent.values()) or self._errs())
-
-    def add_node(self, node: Node) -> None:
-        self._sent[node] = []
-
-    def add_node_collection(self, node: Node, collection: Sequence[str]) -> None:
+    def _meet(self, worker: WorkerId) -> None:
+        self._sent[worker] = []
         self._left -= 1
-        self._collection = list(collection)
-
-    def schedule(self) -> None:
-        if self._queue is None:
-            self._queue = [i for i in range(len(self._collection)) if not self._errs()]
+        if self._left > 0:
+            return
+        if not self._deals:
+            self._deals = True
+            self._queue = [i for i in range(self._tests) if not self._errs()]
             self._dice.shuffle(self._queue)
         self._deal()
 
+    def _mourn(self, worker: WorkerId) -> None:
+        self._asked.discard(worker)
+        sent = self._sent.pop(worker)
+        if sent and not self._errs():
+            self._queue += sent[self._dice.randrange(2) :]  # perhaps with the culprit
+        if sent:
+            self._deal()
+
     def _deal(self) -> None:
-        assert self._queue is not None
-        for node in self.nodes:
-            if node.shutting_down and not self._errs():
+        for worker, sent in self._sent.items():
+            if worker in self._shut and not self._errs():
                 continue
-            if len(self._sent[node]) < 2:
+            if len(sent) < 2:
                 size = self._dice.randrange(6)
                 batch, self._queue = self._queue[:size], self._queue[size:]
-                self._sent[node] += batch
-                node.send(batch)
-            elif node not in self._asked and self._dice.random() < 0.2:
-                self._asked.add(node)
-                node.steal(self._sent[node][-self._dice.randrange(1, 4) :])
+                sent += batch
+                self._want(worker, "run", batch)
+            elif worker not in self._asked and self._dice.random() < 0.2:
+                self._asked.add(worker)
+                self._want(worker, "steal", sent[-self._dice.randrange(1, 4) :])
         if not self._queue and self._dice.random() < 0.3:
-            for node in self.nodes:
-                node.shutdown()
+            self._shut_down()
 
-    def mark_test_complete(self, node: Node, item_index: int, duration: float = 0) -> None:
-        assert duration >= 0
-        self._sent[node].remove(item_index)
-        self._deal()
-
-    def mark_test_pending(self, item: str) -> None:
-        if self._errs():
-            raise NotImplementedError
-        assert self._queue is not None
-        self._queue.append(self._collection.index(item))
-        self._deal()
-
-    def remove_pending_tests_from_node(self, node: Node, indices: Sequence[int]) -> None:
-        self._asked.discard(node)
-        assert self._queue is not None
-        for test in indices:
-            self._sent[node].remove(test)
-            self._queue.append(test)
-        self._deal()
-
-    def remove_node(self, node: Node) -> str | None:
-        self._asked.discard(node)
-        sent = self._sent.pop(node)
-        if self._queue is None or not sent:
-            return None
-        if not self._errs():
-            self._queue += sent[self._dice.randrange(2) :]  # perhaps with the culprit
-        self._deal()
-        return None if self._errs() else self._collection[sent[0]]
+    def _shut_down(self) -> None:
+        for worker in self._sent:
+            self._shut.add(worker)
+            self._want(worker, "shut down", [])
 
 
 @settings(
@@ -149,19 +168,143 @@ class Moody:
     flaws=st.sampled_from([0.0, 0.0, 0.05, 0.5]),
 )  # fmt: skip
 def test_every_run_keeps_its_promises(scenario: Scenario, seed: int, flaws: float) -> None:
-    orders: deque[Order] = deque()
-    nodes: dict[WorkerId, Node] = {}
-
-    def node(worker: WorkerId) -> Node:
-        return nodes.setdefault(worker, Node(worker, orders))
-
-    def lane(out: list[Effect]) -> ForeignDealer:
-        scheduler = Moody(scenario.options.workers, seed, flaws)
-        names = [str(i) for i in range(scenario.tests)]
-        return ForeignDealer(scheduler, node, names, out, orders, scenario.in_hand)
-
-    run = Run(scenario.options, in_hand=scenario.in_hand)
-    run.deal_by(lane)
-    trace = simulate(scenario, run)
+    scheduler = Moody(scenario.tests, scenario.options.workers, seed, flaws)
+    trace = simulate(scenario, scheduler.answer)
     for check in PROMISES:
         check(trace)
+
+
+# --- the talk, word by word -----------------------------------------------------------------------
+
+
+class Talk:
+    """A run that a scheduler decides, and what is said in it; two workers are up, and one has got tests."""
+
+    def __init__(self, tests: int, first: Decided) -> None:
+        self.run = Run(RunOptions(2))
+        self.run.deal_by("Mine")
+        self.told: list[News | None] = []
+        self.tell(Collected(tests))
+        self.tell(Ready(FIRST))
+        self.first = self.tell(Ready(SECOND), Decided(), Decided(first.orders, dealing=True))
+
+    def tell(self, event: Event, *answers: Decided) -> list[Effect]:
+        """What is to be done when the scheduler has given these answers, and nothing more."""
+        said = iter(answers)
+        self.told.clear()
+        effects = self.run.handle(event, 0.0)
+        while effects and isinstance(effects[0], Consult):
+            (consult,) = effects
+            assert isinstance(consult, Consult)
+            self.told.append(consult.news)
+            effects = self.run.handle(next(said, Decided()), 0.0)
+        assert not list(said), "it was asked less often"
+        return effects
+
+
+def run(worker: int, *tests: int) -> Decided:
+    return Decided((SchedulerOrder(WorkerId(worker), "run", tests),))
+
+
+def assign(worker: int, *tests: int) -> Assign:
+    return Assign(WorkerId(worker), tuple(map(TestIndex, tests)))
+
+
+def hold(worker: int) -> Assign:
+    return Assign(WorkerId(worker), (), "hold")
+
+
+FIRST, SECOND = WorkerId(0), WorkerId(1)
+
+
+def test_it_is_told_of_the_first_workers_in_their_order() -> None:
+    core = Run(RunOptions(2))
+    core.deal_by("Mine")
+    assert core.handle(Collected(4), 0.0) == [Spawn(FIRST), Spawn(SECOND)]
+    assert core.handle(Ready(SECOND), 0.0) == [Consult()]
+    assert core.handle(Decided(), 0.0) == [hold(1)]
+    assert core.handle(Ready(FIRST), 0.0) == [Consult()]
+    assert core.handle(Decided(), 0.0) == [Consult(WorkerUp(FIRST))]
+    assert core.handle(Decided(), 0.0) == [Consult(WorkerUp(SECOND))]
+    assert core.handle(run(1, 2, 0), 0.0) == [hold(0), assign(1, 2, 0)]
+
+
+def test_what_it_wants_is_carried_out_before_it_is_asked_whether_that_is_all() -> None:
+    talk = Talk(4, Decided(run(0, 3).orders + run(0, 1).orders))
+    assert talk.first == [assign(0, 3, 1), hold(1)]
+    assert talk.told == [None, WorkerUp(SECOND), CaughtUp()]
+    assert talk.tell(Began(FIRST, TestIndex(3))) == []
+    assert talk.told == []
+    assert talk.tell(Finished(FIRST, TestIndex(3)), run(1, 0)) == [assign(1, 0)]
+    assert talk.told == [Completed(FIRST, 3, 0.0), CaughtUp()]
+
+
+def test_what_else_is_to_be_done_comes_after_the_talk_in_its_order() -> None:
+    talk = Talk(3, run(0, 0, 1))
+    talk.tell(Began(FIRST, TestIndex(0)))
+    effects = talk.tell(Died(FIRST, finished=False), run(1, 1))
+    assert effects == [Crashed(FIRST, TestIndex(0)), Spawn(WorkerId(2), FIRST), assign(1, 1)]
+    assert talk.told == [WorkerGone(FIRST), CaughtUp()]
+
+
+def test_how_many_workers_there_are_is_said_after_the_talk() -> None:
+    core = Run(RunOptions(2))
+    core.deal_by("Mine")
+    core.handle(Collected(1), 0.0)
+    for event in (Ready(FIRST), Decided()):
+        core.handle(event, 0.0)
+    assert core.handle(Decided(), 0.0) == [hold(0)]
+    assert core.handle(Refused(SECOND, "no room"), 0.0) == [Consult()]
+    assert core.handle(run(0, 0), 0.0) == [assign(0, 0), Fewer(1, "no room")]
+
+
+def test_what_it_wants_back_is_given_back_whole() -> None:
+    talk = Talk(4, run(0, 0, 1, 2, 3))
+    talk.tell(Began(FIRST, TestIndex(0)))
+    steal = Decided((SchedulerOrder(FIRST, "steal", (2, 3)),))
+    assert talk.tell(PutBack(TestIndex(3)), steal) == [Revoke(FIRST)]
+    back = Revoked(FIRST, (TestIndex(2), TestIndex(3)))
+    assert talk.tell(back, Decided(), run(1, 3, 2)) == [assign(1, 3, 2)]
+    assert talk.told == [None, GivenBack(FIRST, (2, 3)), CaughtUp()]
+
+
+def test_a_worker_finishes_only_when_it_is_known_that_its_last_test_runs_no_more() -> None:
+    talk = Talk(1, run(0, 0))
+    talk.tell(Began(FIRST, TestIndex(0)))
+    again = talk.tell(Finished(FIRST, TestIndex(0)), run(1, 0))
+    assert assign(1, 1) in again  # one more copy of it
+    talk.tell(Began(SECOND, TestIndex(1)))
+    assert talk.tell(Finished(SECOND, TestIndex(1)))[-2:] == [Finish(FIRST), Finish(SECOND)]
+
+
+def test_when_nothing_moves_it_is_asked_to_go_on_and_then_its_name_is_said() -> None:
+    talk = Talk(1, Decided())
+    reason = "the scheduler Mine has given these tests to no worker"
+    assert talk.told == [None, WorkerUp(SECOND), CaughtUp(), AllIdle(), CaughtUp()]
+    assert talk.first[:2] == [GiveUp(reason), NotRun((TestIndex(0),), reason)]
+    assert talk.first[-2:] == [Finish(FIRST), Finish(SECOND)]
+
+
+@pytest.mark.parametrize("event", [Tick(), Ready(FIRST), Died(SECOND, finished=False)])
+def test_nothing_but_the_answer_comes_while_it_is_asked(event: Event) -> None:
+    core = asking()
+    with pytest.raises(LedgerError, match="instead of its answer"):
+        core.handle(event, 0.0)
+    assert core.handle(Decided(), 0.0) == [hold(1)]
+    with pytest.raises(LedgerError, match="no scheduler was asked"):
+        core.handle(Decided(), 0.0)
+
+
+def test_a_run_that_is_stopped_awaits_no_answer() -> None:
+    core = asking()
+    assert core.handle(Stop(), 0.0) == [Assign(SECOND, (), "last"), Finish(SECOND)]
+    assert core.handle(Ready(FIRST), 0.0) == [Assign(FIRST, (), "last"), Finish(FIRST)]
+
+
+def asking() -> Run:
+    """A run that has asked a scheduler something."""
+    core = Run(RunOptions(2))
+    core.deal_by("Mine")
+    core.handle(Collected(4), 0.0)
+    assert core.handle(Ready(SECOND), 0.0) == [Consult()]
+    return core

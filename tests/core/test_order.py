@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import argparse
 from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_procpar.core.order import Order, parse_order, shuffled
+from pytest_procpar.core.order import Order, OrderError, parse_order, shuffled
 
 NODEIDS = st.lists(st.text(st.characters(), max_size=8), max_size=30)
 SEEDS = st.integers() | st.text()
@@ -81,6 +80,6 @@ def test_an_order_is_named(text: str, order: Order) -> None:
 
 @pytest.mark.parametrize("text", ["", "Reverse", "random:", "random: ", "reverse:7", "7", "shuffle:7"])
 def test_anything_else_is_no_order_and_the_value_is_named(text: str) -> None:
-    with pytest.raises(argparse.ArgumentTypeError, match="give reverse, random or random:SEED") as caught:
+    with pytest.raises(OrderError, match="give reverse, random or random:SEED") as caught:
         parse_order(text)
     assert repr(text) in str(caught.value)

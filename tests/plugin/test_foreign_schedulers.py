@@ -153,6 +153,14 @@ def test_it_gets_as_many_workers_as_it_was_promised(suite: Suite) -> None:
     suite.run("-n3").assert_summary(passed=1)
 
 
+def test_it_gets_workers_that_are_all_up_when_the_tests_are_known(suite: Suite) -> None:
+    trivial(suite)
+    write(suite)
+    finished = suite.run("-n3", "--start-method=fork-early")
+    finished.assert_summary(passed=8)
+    assert finals(finished) == Counter(ids(8))
+
+
 def test_an_empty_suite_needs_no_scheduler(suite: Suite) -> None:
     suite.tests("")
     write(suite)
