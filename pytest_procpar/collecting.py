@@ -18,9 +18,6 @@ from pytest_procpar.supervision import Supervisor
 
 __all__ = ["Collecting"]
 
-#: How long workers may take to finish their sessions when there will be no run, in seconds.
-_GRACE = 10.0
-
 
 class Collecting:
     """Starts the collection, and makes one suite of what comes of it."""
@@ -50,7 +47,8 @@ class Collecting:
         #: What the first of them has collected, and what all have.
         self._first: Collected | None = None
         self._suite: Collected | None = None
-        self._give_up_at: float | None = None
+        #: Whether there will be no run, so that who has collected is to finish; whether nobody is waited for.
+        self._is_cut_off = self._is_given_up = False
 
     @property
     def started(self) -> int:
@@ -60,10 +58,6 @@ class Collecting:
     def knows(self, worker: WorkerId) -> bool:
         """Whether a worker is one of those that the suite was collected by."""
         return self._gathering is not None and worker in self._gathering.left
-
-    def deadline(self) -> float | None:
-        """When workers that do not finish are given up."""
-        return self._give_up_at if self._gathering is not None and self._gathering.left else None
 
     # --- the beginning ---
 
@@ -94,6 +88,8 @@ class Collecting:
         self._start_workers()
 
     def _start_workers(self) -> None:
+        # What workers are started from does not collect, so it can answer.
+        self._supervisor.vigil.server_serves(self._clock.now())
         workers = [WorkerId(i) for i in range(len(self._inputs))]
         self._gathering = Gathering(workers)
         for worker, workerinput in zip(workers, self._inputs, strict=True):
@@ -130,7 +126,7 @@ class Collecting:
         self._gathering.collected(worker, suite.ids)
         if self._first is None or worker == self._gathering.left[0]:
             self._first = suite
-        if self._give_up_at is not None:  # it was not to be interrupted
+        if self._is_cut_off:  # it was not to be interrupted
             self._cluster.tell(worker, ["finish"])
         return self.merged()
 
@@ -184,16 +180,22 @@ class Collecting:
             self._terminal.remember(self._ending.broken_by(what))
         return True
 
+    def cut_off(self) -> None:
+        """There will be no run: have the workers end."""
+        self._is_cut_off = True
+        if self._gathering is None:
+            return
+        for worker in self._gathering.waiting:
+            self._cluster.tell(worker, ["finish"])
+        for worker in self._gathering.collecting:
+            if worker not in self._finished:
+                self._cluster.signal(worker, Signals.INT)
+
+    def give_up(self) -> None:
+        """Wait no longer for workers that do not end."""
+        self._is_given_up = True
+
+    @property
     def is_over(self) -> bool:
-        """Whether nothing has to be waited for, now that the run has ended before it began."""
-        gathering = self._gathering
-        if gathering is None or not gathering.left:
-            return True
-        if self._give_up_at is None:
-            self._give_up_at = self._clock.now() + _GRACE
-            for worker in gathering.waiting:
-                self._cluster.tell(worker, ["finish"])
-            for worker in gathering.collecting:
-                if worker not in self._finished:
-                    self._cluster.signal(worker, Signals.INT)
-        return self._clock.now() >= self._give_up_at
+        """Whether nothing has to be waited for, if the run has ended before it began."""
+        return self._gathering is None or not self._gathering.left or self._is_given_up

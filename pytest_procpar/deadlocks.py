@@ -20,6 +20,7 @@ from pytest_procpar.core.printable import printable_line
 from pytest_procpar.core.run import Run
 from pytest_procpar.core.runrecord import RunRecord
 from pytest_procpar.core.vitals import Stage
+from pytest_procpar.core.watchdog import DUMP_SECONDS
 from pytest_procpar.deaths import Deaths
 from pytest_procpar.process.clock import Clock
 from pytest_procpar.process.launch import Cluster
@@ -31,9 +32,6 @@ from pytest_procpar.report.terminal import QUIETEST, Terminal
 from pytest_procpar.supervision import Supervisor
 
 __all__ = ["DeadlockWatch"]
-
-#: How long workers have for writing down their stacks, in seconds.
-_STACK_SECONDS = 0.3
 
 #: Who stands for the fork server among the workers.
 _SERVER = WorkerId(-1)
@@ -78,23 +76,19 @@ class DeadlockWatch:
         self._happened = happened
         self._acts = acts
         self._began = clock.now()
-        self._due = self._began
         self._deadlocks = weighing.Deadlocks()
         #: What each worker had noted of itself at the latest look.
         self._noted: dict[WorkerId, Hashable] = {}
         #: Those whose stacks are being written before they are killed, and how they stood.
         self._doomed: dict[WorkerId, Standing] = {}
 
-    def deadline(self) -> float | None:
-        """When `look` is due; None if there is nobody to look at."""
-        return self._due if self._cluster.fork_server() is not None else None
-
     def look(self, *, collected: bool) -> None:
-        """Do what is due."""
-        now = self._clock.now()
-        if now < self._due or self._cluster.fork_server() is None:
+        """See how the workers stand, do what follows, and say when to look again."""
+        vigil, now = self._supervisor.vigil, self._clock.now()
+        if self._cluster.fork_server() is None:
+            vigil.look_again(None)
             return
-        self._due = now + weighing.LOOK_SECONDS
+        vigil.look_again(now + weighing.LOOK_SECONDS)
         if self._doomed:
             self._see_off(now, collected=collected)
             return
@@ -102,7 +96,7 @@ class DeadlockWatch:
         if not self._acts:
             return
         longest = self._run_record.longest() if collected else 0.0
-        silent_since = self._supervisor.silent_since if collected else self._began
+        silent_since = vigil.silent_since if collected else self._began
         found = self._deadlocks.hopeless(now, longest=longest, silent_since=silent_since)
         if found:
             self._ask_for_stacks(found, now)
@@ -155,7 +149,7 @@ class DeadlockWatch:
             if worker != _SERVER and self._cluster.vitals(worker).stage is not Stage.STARTING:
                 self._cluster.stacks(worker)
                 self._cluster.signal(worker, DUMP_SIGNAL)
-        self._due = now + _STACK_SECONDS
+        self._supervisor.vigil.look_again(now + DUMP_SECONDS)
 
     # --- acting ---
 

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import pytest_procpar.core.actions as actions
 import pytest_procpar.core.events as events
 from pytest_procpar.collecting import Collecting
 from pytest_procpar.compat.cache import learn_collection
 from pytest_procpar.compat.nodes import Nodes
 from pytest_procpar.compat.streams import forget_hung_up_terminal
+from pytest_procpar.core.actions import Action
 from pytest_procpar.core.events import Event
 from pytest_procpar.core.messages import (
     Began,
@@ -47,7 +49,7 @@ from pytest_procpar.process.system import describe_status, pause
 from pytest_procpar.report.results import Results
 from pytest_procpar.report.terminal import Terminal
 from pytest_procpar.settings import Settings
-from pytest_procpar.supervision import LOST_SECONDS, Supervisor
+from pytest_procpar.supervision import Supervisor
 
 if TYPE_CHECKING:
     from pytest_procpar.compat.plugin_scheduler import ForeignScheduling
@@ -58,12 +60,6 @@ __all__ = ["Loop"]
 #: How long results may pile up while every worker has enough to do, in seconds: each wake-up of the
 #: controller may take a processor away from a worker.
 _PILE_UP = 0.01
-
-#: After how many seconds it is first looked for workers that stand still.
-_FIRST_LOOK = 1.0
-
-#: How long workers may take to end after SIGTERM or SIGHUP to the controller, in seconds.
-_TERM_GRACE = 5.0
 
 
 class Loop:
@@ -91,20 +87,19 @@ class Loop:
         self._terminal = terminal
         self._ending = ending
         self._clock = Clock()
-        self._supervisor = Supervisor(cluster, self._clock, terminal, results.nodeid, settings.quiet_seconds)
+        now, quiet = self._clock.now(), settings.quiet_seconds
+        self._supervisor = Supervisor(run, cluster, terminal, results.nodeid, now, quiet)
+        self._vigil = self._supervisor.vigil
         self._deaths = Deaths(run, cluster, nodes, results, terminal, self._supervisor, self._happened)
         self._effects = Effects(cluster, nodes, results, terminal, self._supervisor, self._deaths, run_record)
         self._collecting = Collecting(
             cluster, nodes, results, terminal, self._supervisor, ending, self._clock
         )
-        #: Who looks for workers that will never go on; from `_look_at` on, since most runs are over before.
+        #: Who looks for workers that will never go on, once that is due.
         self._deadlocks: DeadlockWatch | None = None
-        self._look_at = self._clock.now() + _FIRST_LOOK
         self._supervisor.hint = lambda: None if self._deadlocks is None else self._deadlocks.hint()
         self._session: pytest.Session
         self._collected = False
-        self._kill_at: float | None = None
-        self._killed_by = ""
         #: The most memory that a worker had that ended with status 0, in bytes.
         self.worker_memory = 0
         #: Whether no worker can be made or reaped any more.
@@ -131,7 +126,12 @@ class Loop:
         """Whether nothing will happen any more."""
         if self.server_gone or self._run.over:
             return True
-        return self._ending.halted and not self._collected and self._collecting.is_over()
+        return self._cut_off and self._collecting.is_over
+
+    @property
+    def _cut_off(self) -> bool:
+        """Whether the run has ended before it began."""
+        return self._ending.halted and not self._collected
 
     # --- the loop ---
 
@@ -140,24 +140,19 @@ class Loop:
         if self._collected and not self._results.eager and not self._run.hungry():
             self.show()
             pause(_PILE_UP)
-        self._listen(self._patience())
+        now = self._clock.now()
+        if self._cut_off:
+            self._vigil.collection_cut_off(now)
+        deadline = self._vigil.deadline()
+        self._listen(None if deadline is None else max(0.0, deadline - now))
         caught = self._caught(signals)
         if caught:
             self._listen(0.0)  # what had begun when the signal came is interrupted, and named
         for signum in caught:
             self._signalled(signum, signals)
-        now = self._clock.now()
-        deadline = self._run.deadline()
-        if deadline is not None and now >= deadline:
-            self._happened(events.Tick())
-        self._look_for_deadlocks(now)
-        self._supervisor.look_for_stalls(self._run.awaited())
-        given_up = self._supervisor.look(self._run.running(), serving=self._serving)
-        if given_up is not None:
-            self._cluster.kill_server()
-            self._lose_server(given_up)
-        if self._kill_at is not None and now >= self._kill_at:
-            raise pytest.exit.Exception(self._killed_by, returncode=pytest.ExitCode.INTERRUPTED)
+        # After all that has been said is heard: nobody is judged whose word only waits to be read.
+        for action in self._vigil.due(self._clock.now()):
+            self._act(action)
         self._stop_if_wanted()
 
     def heed(self, signals: Signals) -> None:
@@ -173,8 +168,41 @@ class Loop:
             forget_hung_up_terminal(self._config)
         return caught
 
-    def _look_for_deadlocks(self, now: float) -> None:
-        if self._deadlocks is None and now >= self._look_at:
+    def _act(self, action: Action) -> None:
+        """Do what is due."""
+        match action:
+            case actions.WakeRun():
+                self._happened(events.Tick())
+            case actions.LookForDeadlocks():
+                self._look_for_deadlocks()
+            case actions.LookIntoInboxes(workers):
+                self._vigil.found_empty(self._supervisor.with_empty_inboxes(workers), self._clock.now())
+            case actions.DumpStacks(worker):
+                self._supervisor.dump_stacks(worker)
+            case actions.Say(text):
+                self._terminal.notice(text)
+            case actions.ShowRunning(asked):
+                self._supervisor.show_running(stacks=asked)
+                if not asked:
+                    self._supervisor.show_hint()
+            case actions.KillLost(worker, why):
+                self._supervisor.kill_lost(worker, why)
+            case actions.Ping():
+                self._cluster.ping()
+            case actions.GiveUpServer(why):
+                self._cluster.kill_server()
+                self._lose_server(why)
+            case actions.FinishCollecting():
+                self._collecting.cut_off()
+            case actions.GiveUpCollecting():
+                self._collecting.give_up()
+            case actions.BreakOff(why):
+                raise pytest.exit.Exception(why, returncode=pytest.ExitCode.INTERRUPTED)
+            case _:
+                assert_never(action)
+
+    def _look_for_deadlocks(self) -> None:
+        if self._deadlocks is None:
             from pytest_procpar.deadlocks import DeadlockWatch
 
             settings = self._settings
@@ -183,8 +211,7 @@ class Loop:
                 self._terminal, self._supervisor, self._deaths, self._collecting, self._happened,
                 acts=settings.start_method is None and settings.tests_a_process is None,
             )  # fmt: skip
-        if self._deadlocks is not None:
-            self._deadlocks.look(collected=self._collected)
+        self._deadlocks.look(collected=self._collected)
 
     @property
     def _serving(self) -> bool:
@@ -206,16 +233,6 @@ class Loop:
         if wanted and self._collected and not self._run.stopping:
             self._stop()
 
-    def _patience(self) -> float:
-        deadlines = (
-            self._run.deadline(),
-            self._kill_at,
-            self._supervisor.deadline(),
-            self._collecting.deadline(),
-            self._look_at if self._deadlocks is None else self._deadlocks.deadline(),
-        )
-        return max(0.0, min(d for d in deadlines if d is not None) - self._clock.now())
-
     def _signalled(self, signum: int, signals: Signals) -> None:
         if signum == Signals.STOP:
             self.show()
@@ -224,16 +241,16 @@ class Loop:
                 signals.stop_this_process()
                 self._cluster.resume()
         elif signum in Signals.ASK:
-            self._supervisor.ask_status(self._run.running())
+            self._vigil.asked(self._clock.now())
         else:
             self.interrupted(signum)
 
     def interrupted(self, signum: int) -> None:
         """First Ctrl-C, SIGTERM or SIGHUP: end in order; `Signals` sees to the second one."""
         if signum != Signals.INT:
-            self._killed_by = f"terminated by {Signals.name(signum)}"
-            self._ending.halt(Halted("exit", self._killed_by, pytest.ExitCode.INTERRUPTED))
-            self._kill_at = self._clock.now() + _TERM_GRACE
+            why = f"terminated by {Signals.name(signum)}"
+            self._ending.halt(Halted("exit", why, pytest.ExitCode.INTERRUPTED))
+            self._vigil.terminated(why, self._clock.now())
             self._cluster.hurry()
         else:
             self._ending.halt(Halted("keyboard", ""))
@@ -254,7 +271,7 @@ class Loop:
         """Tell the core, and do what it says."""
         now = self._clock.now()
         if isinstance(event, (events.Finished, events.Collected, events.Died)):
-            self._supervisor.test_ended(now)
+            self._vigil.progressed(now)
         queue = deque([event])
         while queue:
             for effect in self._run.handle(queue.popleft(), now):
@@ -268,7 +285,7 @@ class Loop:
 
     def _listen_to_server(self) -> None:
         messages, is_open = self._cluster.from_server()
-        self._supervisor.heard_server()
+        self._vigil.server_spoke(self._clock.now())
         for message in messages:
             match message:
                 case Collected():
@@ -330,6 +347,7 @@ class Loop:
             dist = self._results.scheduling.name or (None if self._settings.pinned else self._settings.dist)
             self._terminal.collected(count, len(ids), dist, collected.lines)
         self._collected = True
+        self._vigil.server_serves(self._clock.now())
         limits = tuple(collected.limits.items()) if runnable else ()
         groups = tuple(keys) if keys is not None else None
         self._happened(events.Collected(len(ids), groups, limits, started))
@@ -363,8 +381,8 @@ class Loop:
             self._hear(worker, message)
             self._stop_if_wanted()
         if lost is not None:
-            closed = self._cluster.is_silent(worker)
-            self._supervisor.lost_contact(worker, lost, LOST_SECONDS if closed else 0.0)
+            is_closed = self._cluster.is_silent(worker)
+            self._vigil.lost(worker, lost, self._clock.now(), is_closed=is_closed)
 
     def _hear(self, worker: WorkerId, message: FromWorker) -> None:
         node = self._nodes[worker]

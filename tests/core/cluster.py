@@ -48,7 +48,10 @@ from pytest_procpar.core.events import (
 from pytest_procpar.core.model import Dist, RunOptions, TestIndex, WorkerId, assert_never
 from pytest_procpar.core.run import START_TIMEOUT, Run
 
-__all__ = ["Books", "Moment", "Scenario", "Sight", "Trace", "simulate"]
+__all__ = [
+    "Books", "Moment", "Scenario", "Sight", "SimulatedCluster", "SimulatedWorker", "State", "Trace",
+    "simulate",
+]  # fmt: skip
 
 #: No scenario needs more events than this.
 _ENDLESS = 10_000
@@ -320,10 +323,12 @@ def simulate(scenario: Scenario, scheduler: Callable[[Consult], Decided] | None 
 
     :param scheduler: a plugin's scheduler, which decides instead of `Dist`.
     """
-    return _Cluster(scenario, scheduler).go()
+    return SimulatedCluster(scenario, scheduler).go()
 
 
-class _State(Enum):
+class State(Enum):
+    """What a worker does."""
+
     STARTING = auto()
     #: With an empty inbox, between two tests.
     WAITING = auto()
@@ -334,8 +339,10 @@ class _State(Enum):
     DEAD = auto()
 
 
-class _Cluster:
-    def __init__(self, scenario: Scenario, scheduler: Callable[[Consult], Decided] | None) -> None:
+class SimulatedCluster:
+    """The controller's surroundings, and a `Run`. Processes live by ``now``, in seconds."""
+
+    def __init__(self, scenario: Scenario, scheduler: Callable[[Consult], Decided] | None = None) -> None:
         self.scenario = scenario
         self.random = random.Random(scenario.seed)
         self.run = Run(scenario.options, in_hand=scenario.in_hand)
@@ -344,10 +351,10 @@ class _Cluster:
             self.run.deal_by("the scheduler")
         self.trace = Trace(scenario)
         self.now = 0.0
-        self._agenda: list[tuple[float, int, bool, Callable[[], None]]] = []
+        self.agenda: list[tuple[float, int, bool, Callable[[], None]]] = []
         self._entries = 0
-        self._brief = 0
-        self._workers: dict[WorkerId, _Worker] = {}
+        self.brief = 0
+        self.workers: dict[WorkerId, SimulatedWorker] = {}
         self._put_backs = scenario.put_backs
         self._stucks = scenario.stucks
         self._next: deque[Event] = deque()
@@ -357,12 +364,12 @@ class _Cluster:
         self.happened(Collected(self.scenario.tests, self.scenario.keys, self.scenario.limits, started))
         while not self.run.over:
             deadline = self.run.deadline()
-            if deadline is not None and (not self._agenda or deadline < self._agenda[0][0]):
+            if deadline is not None and (not self.agenda or deadline < self.agenda[0][0]):
                 self.now = max(self.now, deadline)
                 self.happened(Tick())
-            elif self._agenda:
-                self.now, _, brief, action = heapq.heappop(self._agenda)
-                self._brief -= brief
+            elif self.agenda:
+                self.now, _, brief, action = heapq.heappop(self.agenda)
+                self.brief -= brief
                 action()
             else:
                 self.trace.stuck = True
@@ -372,11 +379,16 @@ class _Cluster:
         self.trace.unsettled = list(self.run.unsettled())
         return self.trace
 
+    @property
+    def run_time(self) -> float:
+        """The time of the controller's clock."""
+        return self.now
+
     def later(self, time: float, action: Callable[[], None], *, brief: bool) -> None:
         """Do something later; `brief` says that until then things are not as they will stay."""
         self._entries += 1
-        self._brief += brief
-        heapq.heappush(self._agenda, (time, self._entries, brief, action))
+        self.brief += brief
+        heapq.heappush(self.agenda, (time, self._entries, brief, action))
 
     def chance(self, probability: float) -> bool:
         return probability > 0 and self.random.random() < probability
@@ -401,56 +413,59 @@ class _Cluster:
             event = self._next.popleft()
             effects = self._handle(event)
             for effect in effects:
-                self._perform(effect)
+                self.perform(effect)
             self._next.extend(
                 Stop(interrupt)
                 for after, interrupt in self.scenario.stops
                 if after == len(self.trace.moments)
             )
-            quiet = None if self._next or self._brief else tuple(self._sights())
-            self.trace.moments.append(Moment(self.now, event, effects, quiet))
+            quiet = None if self._next or self.brief else tuple(self._sights())
+            self.trace.moments.append(Moment(self.run_time, event, effects, quiet))
 
     def _handle(self, event: Event) -> tuple[Effect, ...]:
         """What follows from an event, once the scheduler has said all that it has to say to it."""
-        effects = self.run.handle(event, self.now)
+        effects = self.run.handle(event, self.run_time)
         while any(isinstance(effect, Consult) for effect in effects):
             (consult,) = effects
             assert self._scheduler is not None
             assert isinstance(consult, Consult)
-            effects = self.run.handle(self._scheduler(consult), self.now)
+            effects = self.run.handle(self._scheduler(consult), self.run_time)
         return tuple(effects)
 
     def _sights(self) -> Iterator[Sight]:
-        for worker in self._workers.values():
-            if worker.state not in (_State.STARTING, _State.DEAD):
+        for worker in self.workers.values():
+            if worker.state not in (State.STARTING, State.DEAD):
                 yield worker.sight()
 
-    def _perform(self, effect: Effect) -> None:
+    def spawn(self, worker: WorkerId) -> SimulatedWorker:
+        """Make the worker that is to be started now."""
+        return SimulatedWorker(self, worker)
+
+    def perform(self, effect: Effect) -> None:
+        """Do what the run wants done."""
         match effect:
             case Spawn(worker):
-                self._workers[worker] = _Worker(self, worker)
+                self.workers[worker] = self.spawn(worker)
                 if self.scenario.started and worker < self.scenario.options.workers:
-                    self._workers[worker].state = _State.WAITING
+                    self.workers[worker].state = State.WAITING
                     self._next.append(Ready(worker))
-                elif self.chance(self.scenario.refusals):
-                    self._workers[worker].refuse()
                 else:
-                    self._workers[worker].start()
+                    self.workers[worker].come_up()
             case Assign(worker, tests, then):
-                self._workers[worker].tell([*tests, *([then] if then else [])])
+                self.workers[worker].tell([*tests, *([then] if then else [])])
             case Finish(worker):
-                self._workers[worker].tell(["finish"])
+                self.workers[worker].tell(["finish"])
             case Revoke(worker):
-                taken = self._workers[worker].take_back()
+                taken = self.workers[worker].take_back()
                 if taken is not None:
                     self._next.append(Revoked(worker, taken))
             case Interrupt(worker):
-                self._workers[worker].interrupt()
+                self.workers[worker].interrupt()
             case Terminate(worker):
                 if not self.chance(self.scenario.stubborn):
-                    self.later(self.now + self.delay(), self._workers[worker].die, brief=True)
+                    self.later(self.now + self.delay(), self.workers[worker].die, brief=True)
             case Kill(worker):
-                self.later(self.now + self.delay(), self._workers[worker].die, brief=True)
+                self.later(self.now + self.delay(), self.workers[worker].die, brief=True)
             case Crashed(_, test):
                 if self._put_backs and self.chance(0.7):
                     self._put_backs -= 1
@@ -461,63 +476,71 @@ class _Cluster:
                 assert_never(effect)
 
 
-class _Worker:
-    def __init__(self, cluster: _Cluster, worker: WorkerId) -> None:
+class SimulatedWorker:
+    """A worker's process."""
+
+    def __init__(self, cluster: SimulatedCluster, worker: WorkerId) -> None:
         self.id = worker
-        self.state = _State.STARTING
+        self.state = State.STARTING
         self.test: TestIndex | None = None
         self.inbox: deque[TestIndex | str] = deque()
-        self._cluster = cluster
-        self._spoke = self._heard = 0.0
+        self.cluster = cluster
+        self.spoke = self.heard = 0.0
         #: Changes whenever what was planned for the worker is void.
         self._plan = 0
 
     def sight(self) -> Sight:
         tests = tuple(record for record in self.inbox if not isinstance(record, str))
-        return Sight(self.id, self.state is _State.WAITING, self.state is _State.LOOKING_AHEAD, tests)
+        return Sight(self.id, self.state is State.WAITING, self.state is State.LOOKING_AHEAD, tests)
 
     # --- what the controller does to it ---
 
+    def come_up(self) -> None:
+        if self.cluster.chance(self.cluster.scenario.refusals):
+            self.refuse()
+        else:
+            self.start()
+
     def start(self) -> None:
-        cluster, scenario = self._cluster, self._cluster.scenario
+        cluster, scenario = self.cluster, self.cluster.scenario
         if cluster.gets_stuck():
             self._stick()
             return
         takes = cluster.random.choice((0.0, 0.0, 0.01, 0.3, 5.0)) * cluster.random.random()
         if cluster.chance(scenario.start_failures):
-            self._soon(takes, self.die)
+            self.soon(takes, self.die)
         elif cluster.chance(scenario.late_starts):
-            self._soon(START_TIMEOUT + cluster.random.choice((-1, 0, 0.5, 1000)), self._up)
+            self.soon(START_TIMEOUT + cluster.random.choice((-1, 0, 0.5, 1000)), self._up)
         else:
-            self._soon(takes, self._up)
+            self.soon(takes, self._up)
         if cluster.chance(scenario.deaths):
             cluster.later(cluster.now + cluster.random.random(), self.die, brief=False)
 
     def tell(self, records: list[TestIndex | str]) -> None:
-        if self._cluster.scenario.remote:
+        if self.cluster.scenario.remote:
             self._travel(lambda: self._hear(records))
         else:
             self._hear(records)
 
     def take_back(self) -> tuple[TestIndex, ...] | None:
         """Empty the inbox; None if the answer comes later."""
-        if not self._cluster.scenario.remote:
+        if not self.cluster.scenario.remote:
             return self._drain()
-        self._travel(lambda: self._say(Revoked(self.id, self._drain())))
+        self._travel(lambda: self.say(Revoked(self.id, self._drain())))
         return None
 
     def interrupt(self) -> None:
-        if self.state is _State.RUNNING and self.test is not None:
-            self._soon(0.001, self._ran)
+        if self.state is State.RUNNING and self.test is not None:
+            self.soon(0.001, self.ran)
 
     def _travel(self, arrive: Callable[[], None]) -> None:
-        self._heard = max(self._heard, self._cluster.now + self._cluster.delay())
-        self._cluster.later(self._heard, lambda: None if self.state is _State.DEAD else arrive(), brief=True)
+        self.heard = max(self.heard, self.cluster.now + self.cluster.delay())
+        self.cluster.later(self.heard, lambda: None if self.state is State.DEAD else arrive(), brief=True)
 
     def _hear(self, records: list[TestIndex | str]) -> None:
         self.inbox.extend(records)
-        wake = self._cluster.now + self._cluster.delay() / 4
-        self._cluster.later(wake, self._wake, brief=True)
+        wake = self.cluster.now + self.cluster.delay() / 4
+        self.cluster.later(wake, self.wake, brief=True)
 
     def _drain(self) -> tuple[TestIndex, ...]:
         tests = tuple(record for record in self.inbox if not isinstance(record, str))
@@ -527,83 +550,83 @@ class _Worker:
     # --- what it does itself ---
 
     def die(self, finished: bool = False) -> None:
-        if self.state is not _State.DEAD:
-            self.state = _State.DEAD
-            self._say(Died(self.id, finished))
+        if self.state is not State.DEAD:
+            self.state = State.DEAD
+            self.say(Died(self.id, finished))
 
     def refuse(self) -> None:
         """The system does not grant what it needs."""
-        self.state = _State.DEAD
-        self._say(Refused(self.id, "no room"))
+        self.state = State.DEAD
+        self.say(Refused(self.id, "no room"))
 
     def _stick(self) -> None:
         """Do nothing from now on, until somebody has seen that."""
         self._plan += 1
-        wait = 5.0 + 4 * self._cluster.scenario.latency  # nothing is on its way by then
-        self._cluster.later(self._cluster.now + wait, self._seen_stuck, brief=False)
+        wait = 5.0 + 4 * self.cluster.scenario.latency  # nothing is on its way by then
+        self.cluster.later(self.cluster.now + wait, self.seen_stuck, brief=False)
 
-    def _seen_stuck(self) -> None:
-        if self.state is not _State.DEAD:
-            self._cluster.happened(Stuck(self.id))
+    def seen_stuck(self) -> None:
+        if self.state is not State.DEAD:
+            self.cluster.happened(Stuck(self.id))
 
-    def _say(self, event: Event) -> None:
-        cluster = self._cluster
-        self._spoke = max(self._spoke, cluster.now + cluster.delay())
-        cluster.later(self._spoke, lambda: cluster.happened(event), brief=True)
+    def say(self, event: Event) -> None:
+        cluster = self.cluster
+        self.spoke = max(self.spoke, cluster.now + cluster.delay())
+        cluster.later(self.spoke, lambda: cluster.happened(event), brief=True)
 
-    def _soon(self, takes: float, action: Callable[[], None], *, brief: bool = False) -> None:
+    def soon(self, takes: float, action: Callable[[], None], *, brief: bool = False) -> None:
         self._plan += 1
         plan = self._plan
 
         def act() -> None:
-            if self._plan == plan and self.state is not _State.DEAD:
+            if self._plan == plan and self.state is not State.DEAD:
                 action()
 
-        self._cluster.later(self._cluster.now + takes, act, brief=brief)
+        self.cluster.later(self.cluster.now + takes, act, brief=brief)
 
     def _up(self) -> None:
-        self._say(Ready(self.id))
-        self._read()
+        self.say(Ready(self.id))
+        self.read()
 
-    def _wake(self) -> None:
-        if self.inbox and self.state is _State.WAITING:
-            self._read()
-        elif self.inbox and self.state is _State.LOOKING_AHEAD:
-            self._finished()
+    def wake(self) -> None:
+        if self.inbox and self.state is State.WAITING:
+            self.read()
+        elif self.inbox and self.state is State.LOOKING_AHEAD:
+            self.finished()
 
-    def _read(self) -> None:
+    def read(self) -> None:
         while self.inbox:
             record = self.inbox.popleft()
             if record == "finish":
-                self.state = _State.ENDING
-                if self._cluster.gets_stuck():
+                self.state = State.ENDING
+                if self.cluster.gets_stuck():
                     self._stick()
                     return
-                if self._cluster.scenario.options.hang_timeout and self._cluster.chance(
-                    self._cluster.scenario.endless_ends
+                if self.cluster.scenario.options.hang_timeout and self.cluster.chance(
+                    self.cluster.scenario.endless_ends
                 ):
                     return
-                self._soon(0.01, lambda: self.die(finished=not self._doomed()))
+                self.soon(0.01, lambda: self.die(finished=not self._doomed()))
                 return
             if not isinstance(record, str):
                 self._claim(record)
                 return
-        self.state = _State.WAITING
+        self.state = State.WAITING
 
     def _claim(self, test: TestIndex) -> None:
-        cluster = self._cluster
+        cluster = self.cluster
         cluster.trace.claims.append((len(cluster.trace.moments), self.id, test))
-        self.state = _State.RUNNING
+        self.state = State.RUNNING
         gap = cluster.delay() / 4
         if cluster.chance(cluster.scenario.refusals / 4):
-            self._soon(gap, self.refuse, brief=True)
+            self.soon(gap, self.refuse, brief=True)
             return
-        self._soon(gap, self.die if self._doomed() else lambda: self._begin(test), brief=True)
+        self.soon(gap, self.die if self._doomed() else lambda: self.begin(test), brief=True)
 
-    def _begin(self, test: TestIndex) -> None:
-        cluster = self._cluster
+    def begin(self, test: TestIndex) -> None:
+        cluster = self.cluster
         self.test = test
-        self._say(Began(self.id, test))
+        self.say(Began(self.id, test))
         if cluster.gets_stuck():
             self._stick()
             return
@@ -613,22 +636,22 @@ class _Worker:
             takes = 1000.0 * cluster.random.choice(
                 (1, 1, 0.001, 0.003)
             )  # some end while they are being ended
-        self._soon(takes, self.die if deadly or self._doomed() else self._ran)
+        self.soon(takes, self.die if deadly or self._doomed() else self.ran)
 
-    def _ran(self) -> None:
+    def ran(self) -> None:
         if self.inbox:
-            self._finished()
+            self.finished()
         else:
-            self.state = _State.LOOKING_AHEAD
+            self.state = State.LOOKING_AHEAD
 
-    def _finished(self) -> None:
+    def finished(self) -> None:
         assert self.test is not None
-        self._say(Finished(self.id, self.test))
+        self.say(Finished(self.id, self.test))
         self.test = None
         if self._doomed():
             self.die()
         else:
-            self._read()
+            self.read()
 
     def _doomed(self) -> bool:
-        return self._cluster.chance(self._cluster.scenario.deaths)
+        return self.cluster.chance(self.cluster.scenario.deaths)

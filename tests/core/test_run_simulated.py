@@ -94,12 +94,12 @@ def scenarios(draw: st.DrawFn, dist: Dist, pinned: bool) -> Scenario:
 #: How many runs there are in each mode. Worth some thousands after a change of the dealer.
 EXAMPLES = int(os.environ.get("PROCPAR_EXAMPLES", "150"))
 
-_PROMISES: list[Callable[[Trace], None]] = []
+PROMISES: list[Callable[[Trace], None]] = []
 
 
 def promise(check: Callable[[Trace], None]) -> Callable[[Trace], None]:
     """Something that holds in every run."""
-    _PROMISES.append(check)
+    PROMISES.append(check)
     return check
 
 
@@ -113,7 +113,7 @@ def promise(check: Callable[[Trace], None]) -> Callable[[Trace], None]:
 @given(data=st.data())
 def test_every_run_keeps_every_promise(dist: Dist, pinned: bool, data: st.DataObject) -> None:
     trace = simulate(data.draw(scenarios(dist, pinned)))
-    for check in _PROMISES:
+    for check in PROMISES:
         check(trace)
 
 
