@@ -11,6 +11,8 @@ from collections.abc import Generator
 
 import pytest
 
+from pytest_procpar.compat.xdist_options import tell_count
+from pytest_procpar.role import Role, role_of
 from pytest_procpar.settings import count_workers, wants_recheck
 from pytest_procpar.values import is_remote
 
@@ -81,14 +83,11 @@ def needs_own_workers(config: pytest.Config) -> str | None:
     return "--recheck" if wants_recheck(config) else None
 
 
-def headline(config: pytest.Config, *, is_ours: bool) -> str | None:
-    """What the header says where pytest-xdist is loaded; None where nothing is distributed.
-
-    :param is_ours: whether this plugin runs the tests.
-    """
+def headline(config: pytest.Config) -> str | None:
+    """What the header says where pytest-xdist is loaded; None where nothing is distributed."""
     name = config.pluginmanager.get_name(sys.modules["pytest_procpar.plugin"])
     xdist = f"pytest-xdist {_version()}"
-    if is_ours:
+    if role_of(config) is Role.CONTROLLER:
         return f"procpar: runs the tests of -n in place of {xdist}; -p no:{name} gives them back"
     left = left_to_xdist(config)
     if left is None or config.option.dist == "no":
@@ -122,6 +121,6 @@ class EarlyCount:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_cmdline_main(self, config: pytest.Config) -> Generator[None, object, object]:
         """Put a number into the place of ``auto`` and ``logical``."""
-        if not hasattr(config, "workerinput") and left_to_xdist(config) is None:
-            count_workers(config)
+        if role_of(config).is_main and left_to_xdist(config) is None:
+            tell_count(config, count_workers(config))
         return (yield)

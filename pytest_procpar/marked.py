@@ -47,6 +47,7 @@ from pytest_procpar.process.system import describe_status, getpid, socket_pair
 from pytest_procpar.process.transport import Link, Port
 from pytest_procpar.report.casualties import Casualties
 from pytest_procpar.report.verdicts import reproduce, verdict, worker_died
+from pytest_procpar.settings import fork_safe
 
 __all__ = ["install"]
 
@@ -81,7 +82,7 @@ class _Processes:
         self._sections: list[tuple[str, str]] = []
         #: Whether the running test has nothing more to report, and whether its process is gone.
         self._is_over = self._is_gone = True
-        tell_of_threads(session.config, thread_warning(session.config.getini("procpar_fork_safe")))
+        tell_of_threads(session.config, thread_warning(fork_safe(session.config)))
         self._start()
 
     def _start(self) -> None:

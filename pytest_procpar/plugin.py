@@ -124,26 +124,28 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Start a parallel run if one is asked for; pytest then goes on, in the controller."""
-    from pytest_procpar.settings import read_settings
+    from pytest_procpar.role import role_of
+    from pytest_procpar.settings import read_distribution, read_extras, read_settings
 
-    if config.option.procpar_try or config.option.procpar_try_report:
+    extras = read_extras(config)
+    if extras.tries_suite:
         from pytest_procpar.tryout import try_suite
 
         return try_suite(config)
-    if config.option.procpar_report is not None:
+    if extras.report is not None:
         from pytest_procpar.report.jsonreport import check_path
 
-        check_path(config.option.procpar_report)
-    if config.option.recheck_suggest is not None:
+        check_path(extras.report)
+    if extras.patch is not None:
         from pytest_procpar.report.jsonreport import check_path
 
-        check_path(config.option.recheck_suggest, "--recheck-suggest")
-    if config.option.procpar_replay is not None:
+        check_path(extras.patch, "--recheck-suggest")
+    if extras.replay is not None:
         from pytest_procpar.process.replay import install as install_replay
         from pytest_procpar.replayfile import read_replay
 
-        install_replay(config, read_replay(config.option.procpar_replay))
-    if hasattr(config, "workerinput"):  # a worker of pytest-xdist's
+        install_replay(config, read_replay(extras.replay))
+    if not role_of(config).is_main:  # a worker of pytest-xdist's, or a fresh probe
         return None
     if _xdist_is_loaded(config.pluginmanager):
         from pytest_procpar.beside import left_to_xdist, needs_own_workers
@@ -153,7 +155,12 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
             raise pytest.UsageError(f"{wanted}: this run is left to pytest-xdist, which alone has {left}")
         if left is not None:
             return None
-    settings = read_settings(config)
+    distribution = read_distribution(config)
+    if distribution.differs_from(config):
+        from pytest_procpar.compat.xdist_options import tell_distribution
+
+        tell_distribution(config, distribution.workers, distribution.dist)
+    settings = read_settings(config, distribution)
     if settings is not None:
         from pytest_procpar.beside import check_name
 
@@ -168,7 +175,8 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marks known, parallel run or not, and start what was asked for beside running tests."""
     from pytest_procpar.compat.cache import has_entry
-    from pytest_procpar.settings import has_pytest_forked
+    from pytest_procpar.role import Role, role_of
+    from pytest_procpar.settings import has_pytest_forked, read_extras
 
     if not _xdist_is_loaded(config.pluginmanager):
         config.addinivalue_line(
@@ -184,36 +192,36 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     if not has_pytest_forked():
         config.addinivalue_line("markers", "forked: the same as isolated.")
-    in_worker = hasattr(config, "workerinput")
-    if in_worker or config.pluginmanager.hasplugin("dsession"):
+    role, extras = role_of(config), read_extras(config)
+    if role is not Role.PLAIN:
         from pytest_procpar.compat.carried import install as install_carriers
 
         install_carriers(config)
         from pytest_procpar.compat.adapters import introduce
 
         introduce(config)
-    if config.option.procpar_report is not None and not in_worker:
+    if extras.report is not None and role.is_main:
         from pytest_procpar.report.jsonreport import install as install_report
 
-        install_report(config, config.option.procpar_report)
-    if config.option.recheck_suggest is not None and not in_worker:
+        install_report(config, extras.report)
+    if extras.patch is not None and role.is_main:
         from pytest_procpar.report.patchfile import install as install_patch_file
 
-        install_patch_file(config, config.option.recheck_suggest)
-    if not in_worker and has_entry(config, "procpar/findings"):
+        install_patch_file(config, extras.patch)
+    if role.is_main and has_entry(config, "procpar/findings"):
         from pytest_procpar.report.memory import recall
 
         recall(config)
-    if config.option.failure_output == "immediate" and not in_worker:
+    if extras.shows_failures_at_once and role.is_main:
         from pytest_procpar.compat.early import ShowAtOnce
 
         config.pluginmanager.register(ShowAtOnce(config), "procpar-failures-at-once")
-    if config.option.leaks is not None:
+    if extras.leaks is not None:
         from pytest_procpar.report.leaks import LeakSummary
 
-        if not in_worker:
+        if role.is_main:
             config.pluginmanager.register(LeakSummary(config), "procpar-leak-summary")
-        if not in_worker and not config.pluginmanager.hasplugin("dsession"):
+        if role is Role.PLAIN:
             from pytest_procpar.process.leaks import install as install_leaks
 
             install_leaks(config)
@@ -222,8 +230,11 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
     """Without workers: give marked tests a process of their own."""
+    from pytest_procpar.role import Role, role_of
+
     config = session.config
-    is_plain = not hasattr(config, "workerinput") and not config.pluginmanager.hasplugin("dsession")
+    # Of a run that is left to pytest-xdist only its own plugin, under that name, tells that it has workers.
+    is_plain = role_of(config) is Role.PLAIN and not config.pluginmanager.hasplugin("dsession")
     debugs = getattr(config.option, "usepdb", False) or getattr(config.option, "trace", False)
     if not hasattr(os, "fork") or debugs or config.option.collectonly:
         return
@@ -251,8 +262,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     if _xdist_is_loaded(config.pluginmanager):
         from pytest_procpar.beside import headline
 
-        ours = getattr(sys.modules.get("pytest_procpar.session"), "Controller", ())
-        line = headline(config, is_ours=isinstance(config.pluginmanager.getplugin("dsession"), ours))
+        line = headline(config)
         lines += [line] if line is not None else []
     return lines
 
@@ -261,9 +271,10 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 def pytest_procpar_worker_forked(config: pytest.Config) -> None:
     """Renew what plugins must not share, before others ask them; look for leaks, if that was asked for."""
     from pytest_procpar.compat.adapters import adapt
+    from pytest_procpar.settings import read_extras
 
     adapt(config)
-    if config.option.leaks is not None:
+    if read_extras(config).leaks is not None:
         from pytest_procpar.process.leaks import install
 
         install(config)

@@ -18,6 +18,7 @@ from pytest_procpar.compat.reports import add_finding_properties
 from pytest_procpar.compat.scheduling import OwnScheduling, make_scheduling
 from pytest_procpar.compat.streams import forget_hung_up_terminal
 from pytest_procpar.compat.xdist import NodeManager
+from pytest_procpar.compat.xdist_options import hide_workers, show_workers, tell_workers
 from pytest_procpar.core.findings import Kind
 from pytest_procpar.core.insights import ENDED_EARLY, Rechecked
 from pytest_procpar.core.record import changed
@@ -33,6 +34,7 @@ from pytest_procpar.process.system import describe_status, monotonic
 from pytest_procpar.report.findingrecords import finding_records
 from pytest_procpar.report.results import Results
 from pytest_procpar.report.terminal import Terminal
+from pytest_procpar.role import Role, take_role
 from pytest_procpar.settings import Settings
 
 __all__ = ["Controller", "start"]
@@ -62,7 +64,8 @@ def start(config: pytest.Config, settings: Settings) -> None:
         ) from None
     controller = Controller(config, settings, cluster, note)
     config.add_cleanup(controller.close)
-    config.pluginmanager.register(controller, "dsession")
+    if config.pluginmanager.register(controller, "dsession") is not None:  # that may be blocked by -p
+        take_role(config, Role.CONTROLLER)
 
 
 def _fit(config: pytest.Config, settings: Settings) -> tuple[Settings, str | None]:
@@ -76,7 +79,7 @@ def _fit(config: pytest.Config, settings: Settings) -> tuple[Settings, str | Non
     note = f"only {fitting} of {wanted} workers fit into {descriptor_limit()} descriptors (ulimit -n)"
     if settings.pinned:
         raise pytest.UsageError(f"--replay: every sequence needs a worker, and {note}")
-    config.option.numprocesses, config.option.tx = fitting, ["popen"] * fitting
+    tell_workers(config, fitting)
     return changed(settings, workers=fitting), note
 
 
@@ -142,8 +145,8 @@ class Controller:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_configure(self, config: pytest.Config) -> None:
-        """Keep an installed pytest-xdist from starting a run of its own."""
-        config.option.tx = []
+        """Be the only one that starts workers, and let fixtures be looked for later."""
+        hide_workers(config)
         self._make_fixture_manager = postpone_fixture_manager(config)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -153,7 +156,7 @@ class Controller:
         After all others, the header's `trylast` included: pytest-testmon's part of it makes entries that its
         workers cannot make.
         """
-        self._config.option.tx = ["popen"] * self._settings.workers  # an installed pytest-xdist has looked
+        show_workers(self._config, self._settings.workers)
         yield
         self._session = session
         self._terminal.prepare()

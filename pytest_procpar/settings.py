@@ -10,15 +10,16 @@ from typing import Any
 
 import pytest
 
-from pytest_procpar.core.model import Dist, RunOptions, StartMethod
+from pytest_procpar.core.model import Dist, RunOptions, StartMethod, WorkerOptions
 from pytest_procpar.core.order import Order
 from pytest_procpar.core.record import record
-from pytest_procpar.replayfile import REPLAY, Replay
+from pytest_procpar.replayfile import REPLAY
 from pytest_procpar.values import checked, local_workers, parse_seconds
 
 __all__ = [
-    "INTERPRETER", "NO_RUN", "RECHECKS", "START_METHODS", "RecheckOptions", "Settings", "WorkerOptions",
-    "count_workers", "has_pytest_forked", "isolating_marks", "read_settings", "start_method", "wants_recheck",
+    "INTERPRETER", "NO_RUN", "RECHECKS", "START_METHODS", "Distribution", "Extras", "RecheckOptions",
+    "Settings", "count_workers", "fork_safe", "has_pytest_forked", "isolating_marks", "read_distribution",
+    "read_extras", "read_settings", "start_method", "wants_recheck",
 ]  # fmt: skip
 
 #: `sys.argv` and `sys.path` from before initial conftests have changed them.
@@ -69,30 +70,6 @@ class RecheckOptions:
 
 
 @record
-class WorkerOptions:
-    """What the processes that collect and run tests have to know; made of builtin types by `as_tuple`."""
-
-    dist: Dist
-    freeze_heap: bool
-    #: Whether every test gets a process of its own, by which marks single ones do, and after how many tests a
-    #: process is renewed (None: never).
-    isolate: bool
-    isolating_marks: tuple[str, ...]
-    max_tests_per_worker: int | None
-
-    def as_tuple(self) -> tuple[Any, ...]:
-        """What `from_tuple` makes it of, in another interpreter."""
-        marks = self.isolating_marks
-        return self.dist.value, self.freeze_heap, self.isolate, marks, self.max_tests_per_worker
-
-    @classmethod
-    def from_tuple(cls, values: tuple[Any, ...]) -> WorkerOptions:
-        """The other way round."""
-        dist, *others = values
-        return cls(Dist(dist), *others)
-
-
-@record
 class Settings:
     """What one run was asked to do."""
 
@@ -102,9 +79,8 @@ class Settings:
     max_chunk: int | None
     max_restarts: int | None
     testrunuid: str
-    #: How workers are started (None: the first method that is safe), and what the project says is safe.
+    #: How workers are started (None: the first method that is safe).
     start_method: StartMethod | None
-    fork_safe: tuple[str, ...]
     worker: WorkerOptions
     #: Seconds that a test may run, and that may pass without a result before that is said; 0: no limit.
     hang_timeout: float
@@ -131,32 +107,83 @@ class Settings:
         )
 
 
-def read_settings(config: pytest.Config) -> Settings | None:
-    """The settings of a parallel run; None if this run is not to be parallel.
+@record
+class Extras:
+    """What is asked for with workers or without, beside who runs the tests: files, in or out, and checks."""
 
-    Puts the options plugins read into the form they know from pytest-xdist: ``numprocesses`` a number,
-    ``dist`` not ``"no"``, ``tx`` one entry a worker.
+    tries_suite: bool
+    report: str | None
+    patch: str | None
+    replay: str | None
+    #: "report" or "fail"; None: leaks are not looked for.
+    leaks: str | None
+    shows_failures_at_once: bool
+
+
+def read_extras(config: pytest.Config) -> Extras:
+    """What is asked for as of now: until tests run, plugins and conftests may change it."""
+    option = config.option
+    return Extras(
+        tries_suite=bool(option.procpar_try or option.procpar_try_report),
+        report=option.procpar_report,
+        patch=option.recheck_suggest,
+        replay=option.procpar_replay,
+        leaks=option.leaks,
+        shows_failures_at_once=option.failure_output == "immediate",
+    )
+
+
+@record
+class Distribution:
+    """Who is to run the tests: what all options for that come to.
+
+    ``workers`` is None if nobody has asked for any, and 0 if somebody has asked for none (``-n 0``).
+    """
+
+    workers: int | None
+    dist: str
+
+    def differs_from(self, config: pytest.Config) -> bool:
+        """Whether it is something else than the options that plugins read say."""
+        return self.workers is not None or self.dist != config.option.dist
+
+
+def read_distribution(config: pytest.Config) -> Distribution:
+    """Who is to run the tests.
 
     :raises pytest.UsageError: naming option and value.
     """
     option = config.option
-    if getattr(option, "distload", False):
-        option.dist = "load"
-    workers = _workers(config)
+    given = count_workers(config)
+    workers, dist = _workers(config, given), option.dist
+    if not workers and given is not None:
+        dist = Dist.NO.value
+    elif getattr(option, "distload", False):
+        dist = Dist.LOAD.value
     replay = config.stash.get(REPLAY, None)
     if replay is not None:
-        workers = _workers_of_replay(config, workers, replay)
-    elif not workers and option.numprocesses is None and wants_recheck(config):
+        sequences = len(replay.sequences)
+        # One worker a sequence, however many were asked for; none if none were wanted, or for one sequence.
+        if workers or (given is None and sequences > 1):
+            workers, dist = sequences, Dist.LOAD.value
+    elif not workers and given is None and wants_recheck(config):
         workers = 1
-    isolation = _isolation(config)
-    if not workers and isolation is not None:
+    if not workers and _isolation(config) is not None:
         workers = 1
+    if workers:
+        return Distribution(workers, Dist.LOAD.value if dist == Dist.NO.value else dist)
+    return Distribution(None if given is None else 0, dist)
+
+
+def read_settings(config: pytest.Config, distribution: Distribution) -> Settings | None:
+    """The settings of a parallel run; None if this run is not to be parallel.
+
+    :raises pytest.UsageError: naming option and value.
+    """
+    option, workers = config.option, distribution.workers
     if not workers:
         return None
-    if option.dist == "no":
-        option.dist = "load"
-    option.numprocesses = workers
-    option.tx = ["popen"] * workers
+    isolation = _isolation(config)
     if any(getattr(option, name, False) for name in NO_RUN):
         return None
     debugging = [
@@ -176,24 +203,24 @@ def read_settings(config: pytest.Config) -> Settings | None:
         )
     return Settings(
         workers=workers,
-        dist=Dist(option.dist),
+        dist=Dist(distribution.dist),
         reorder=option.loadscopereorder,
         max_chunk=checked("--maxschedchunk", option.maxschedchunk, 1),
         max_restarts=checked("--max-worker-restart", option.maxworkerrestart, 0),
         testrunuid=option.testrunuid or os.urandom(16).hex(),
         start_method=start_method(config),
-        fork_safe=tuple(config.getini("procpar_fork_safe")),
         worker=WorkerOptions(
-            dist=Dist(option.dist),
+            dist=Dist(distribution.dist),
             freeze_heap=_ini_flag(config, "procpar_freeze_heap"),
             isolate=option.isolate,
             isolating_marks=isolating_marks(),
             max_tests_per_worker=option.max_tests_per_worker,
+            fork_safe=fork_safe(config),
         ),
         hang_timeout=_hang_timeout(config),
         quiet_seconds=_ini_seconds(config, "procpar_quiet_seconds"),
         recheck=_recheck(config),
-        pinned=replay is not None,
+        pinned=REPLAY in config.stash,
     )
 
 
@@ -210,6 +237,11 @@ def start_method(config: pytest.Config) -> StartMethod | None:
             f"give one of {', '.join(START_METHODS)}"
         )
     return None if name == "auto" else StartMethod(name)
+
+
+def fork_safe(config: pytest.Config) -> tuple[str, ...]:
+    """What the project says is safe to fork though it looks otherwise."""
+    return tuple(config.getini("procpar_fork_safe"))
 
 
 def isolating_marks() -> tuple[str, ...]:
@@ -229,22 +261,20 @@ def _isolation(config: pytest.Config) -> str | None:
     return "--max-tests-per-worker" if config.option.max_tests_per_worker else None
 
 
-def _workers(config: pytest.Config) -> int:
-    """How many workers the command line wants, in all its spellings; 0 for none."""
+def _workers(config: pytest.Config, given: int | None) -> int:
+    """How many workers the command line wants, in all its spellings; 0 for none.
+
+    :param given: what ``-n`` says.
+    """
     option = config.option
-    count_workers(config)
-    wanted: Any = option.numprocesses
+    wanted: Any = given
     if wanted is None and option.tx:
         wanted = sum(map(local_workers, option.tx))
     workers = checked("-n", wanted, 0) or 0
     limit = checked("--maxprocesses", option.maxprocesses, 1)
-    if workers == 0:
-        if option.numprocesses is not None:
-            option.numprocesses, option.dist, option.tx = 0, "no", []
-        return 0
     workers = min(workers, limit) if limit else workers
     if workers > _MOST_WORKERS:
-        name = "-n" if wanted is option.numprocesses else "--tx"
+        name = "-n" if given is not None else "--tx"
         raise pytest.UsageError(
             f"{name}: invalid value: {workers} workers: give at most {_MOST_WORKERS}; "
             f"-n auto takes as many as there are processors"
@@ -252,30 +282,21 @@ def _workers(config: pytest.Config) -> int:
     return workers
 
 
-def count_workers(config: pytest.Config) -> None:
-    """Put a number into the place of ``-n auto`` and ``-n logical``.
+def count_workers(config: pytest.Config) -> int | None:
+    """How many workers ``-n`` asks for, ``auto`` and ``logical`` included; None if it was not given.
 
-    :raises pytest.UsageError: if a plugin gives something else.
+    :raises pytest.UsageError: if a plugin gives something else than a number.
     """
     option = config.option
-    if option.numprocesses not in ("auto", "logical"):
-        return
-    wanted: object = 0
-    if not getattr(option, "usepdb", False) and not getattr(option, "trace", False):
-        # Not by pytest-xdist's own answer, where it is installed: it knows no cgroup quota.
-        wanted = config.pluginmanager.subset_hook_caller(
-            "pytest_xdist_auto_num_workers", [sys.modules.get("xdist.plugin")]
-        )(config=config)
-    option.numprocesses = checked("-n", wanted, 0)
-
-
-def _workers_of_replay(config: pytest.Config, workers: int, replay: Replay) -> int:
-    """One a sequence, however many were asked for; none if none were wanted, or for one sequence."""
-    sequences = len(replay.sequences)
-    if not workers and (config.option.numprocesses is not None or sequences == 1):
-        return 0
-    config.option.dist = "load"
-    return sequences
+    wanted: object = option.numprocesses
+    if wanted in ("auto", "logical"):
+        wanted = 0
+        if not getattr(option, "usepdb", False) and not getattr(option, "trace", False):
+            # Not by pytest-xdist's own answer, where it is installed: it knows no cgroup quota.
+            wanted = config.pluginmanager.subset_hook_caller(
+                "pytest_xdist_auto_num_workers", [sys.modules.get("xdist.plugin")]
+            )(config=config)
+    return checked("-n", wanted, 0)
 
 
 def _hang_timeout(config: pytest.Config) -> float:

@@ -20,6 +20,7 @@ from pytest_procpar.compat.listeners import silence_tellers
 from pytest_procpar.core.record import fields, record
 from pytest_procpar.process.keeping import keep_files
 from pytest_procpar.process.rerun import ORDER as RERUN
+from pytest_procpar.role import role_of
 
 __all__ = ["Order", "environment"]
 
@@ -75,6 +76,7 @@ def pytest_load_initial_conftests(
     """
     order = _order()
     if order is not None:
+        # A process that runs tests again has not taken that role yet: this plugin comes first.
         if order.words and RERUN not in os.environ:
             args[:] = order.words
             early_config.known_args_namespace = parser.parse_known_args(
@@ -95,7 +97,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Let the results be written, once a run."""
     order = _divert(config)
-    if order is not None and not hasattr(config, "workerinput"):
+    if order is not None and role_of(config).is_main:
         from pytest_procpar.report.jsonreport import install
 
         install(config, order.report)
@@ -104,7 +106,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def _divert(config: pytest.Config) -> Order | None:
     order = _order()
     if order is not None:
-        if not hasattr(config, "workerinput"):  # a worker has a folder inside it
+        if role_of(config).is_main:  # a worker has a folder inside it
             config.option.basetemp = order.basetemp
         config.option.log_file = os.devnull
         set_ini(config, "cache_dir", order.cache)

@@ -9,7 +9,6 @@ from collections.abc import Callable
 import pytest
 
 from pytest_procpar.core.order import Order, OrderError, parse_order
-from pytest_procpar.gateways import parse_spec
 
 __all__ = [
     "checked", "is_remote", "local_workers", "parse_count", "parse_leaks", "parse_numprocesses",
@@ -117,6 +116,8 @@ def local_workers(spec: str) -> int:
 
 def _parse_tx(spec: str) -> tuple[int, bool]:
     """How many workers a ``--tx`` value asks for, and whether for other ones than local ones."""
+    from pytest_procpar.gateways import parse_spec  # which a run without --tx need not import
+
     try:
         count, parts = parse_spec(spec)
     except ValueError as error:

@@ -19,6 +19,7 @@ from pytest_procpar.compat.renewal import Adapter
 from pytest_procpar.compat.renewed_libraries import LIBRARIES
 from pytest_procpar.compat.renewed_plugins import PLUGINS
 from pytest_procpar.compat.warnings import tell_warning
+from pytest_procpar.role import Role, role_of
 
 __all__ = ["adapt", "adapted_sockets", "introduce", "unfreeze"]
 
@@ -36,9 +37,12 @@ def adapt(config: pytest.Config) -> None:
 
     It does nothing a second time: what such a process has opened since is its own.
     """
+    _renew(config, throw_away=role_of(config).is_throw_away)
+
+
+def _renew(config: pytest.Config, *, throw_away: bool) -> None:
     global _settled
-    fresh = config.pluginmanager.hasplugin("procpar-rerun")
-    throw_away = fresh or config.pluginmanager.hasplugin("procpar-branch")
+    fresh = role_of(config) is Role.FRESH_PROBE
     if _getpid() == _settled and not throw_away:
         return
     _settled = _getpid()
@@ -68,10 +72,11 @@ def _descriptors(sockets: Iterable[Any]) -> Iterable[int]:
 
 def introduce(config: pytest.Config) -> None:
     """Before all others when a process is configured: tell plugins what they would ask pytest-xdist for."""
-    if hasattr(config, "workerinput"):
-        adapt(config)  # what conftests, imported in the controller, have opened
-    else:
+    role = role_of(config)
+    if role.is_main:
         _warn_of_harvest(config)
+    else:  # what conftests, imported in the controller, have opened: a probe still has it as a worker does
+        _renew(config, throw_away=role is Role.FRESH_PROBE)
     rerunfailures: Any = sys.modules.get("pytest_rerunfailures")
     if rerunfailures is None:
         return

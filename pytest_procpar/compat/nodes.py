@@ -11,6 +11,7 @@ from pytest_procpar.compat.passes import module_of
 from pytest_procpar.compat.reporters import tell_reporters
 from pytest_procpar.compat.warnings import tell_warning
 from pytest_procpar.compat.xdist import Node, NodeManager, TakesOrders
+from pytest_procpar.compat.xdist_options import tell_workers
 from pytest_procpar.core.model import WorkerId, worker_name
 
 __all__ = ["Nodes"]
@@ -76,8 +77,7 @@ class Nodes:
     def make_ready(self, count: int, ids: list[str]) -> None:
         """The suite is known and `count` workers will run it: the rest of the nodes is not wanted."""
         self._count, self._ids = count, ids
-        self._config.option.numprocesses = count
-        self._config.option.tx = ["popen"] * count
+        tell_workers(self._config, count)
         for worker in [w for w in self._nodes if w >= count]:
             del self._nodes[worker]
         for node in self._nodes.values():

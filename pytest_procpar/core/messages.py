@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import Any, Literal, TypeAlias, cast
 
 from .events import Outlook
-from .model import TestIndex, WorkerId
+from .model import Dist, TestIndex, WorkerId, WorkerOptions
 from .record import fields, record
 from .wire import WireError
 
@@ -22,9 +22,9 @@ __all__ = [
     "RECORD_SIZE", "Began", "Broke", "Changed", "CollectReported", "Collected", "Compare", "Done",
     "Finished", "Fork", "Forked", "FromBranch", "FromServer", "FromWorker", "Gone", "Halted", "Here",
     "JunitNoted", "Location", "Logged", "Message", "PassedPhases", "Perform", "Performed", "Phases", "Ping",
-    "Plant", "Pong", "Quit", "Ready", "Reap", "Reaped", "Record", "Reported", "Rested", "Restore", "Setup",
-    "Signal", "Sprout", "Starved", "Suspend", "ToBranch", "ToServer", "Unsafe", "Warned", "Watch", "decode",
-    "encode", "fingerprint", "pack_record", "unpack_record", "unpack_records",
+    "Plant", "Pong", "Quit", "Ready", "Reap", "Reaped", "Recipe", "Record", "Reported", "Rested", "Restore",
+    "Setup", "Signal", "Sprout", "Starved", "Suspend", "ToBranch", "ToServer", "Unsafe", "Warned", "Watch",
+    "decode", "encode", "fingerprint", "pack_record", "unpack_record", "unpack_records",
 ]  # fmt: skip
 
 #: What pytest calls an item's location: file (relative to the rootdir), line (0-based), name.
@@ -236,6 +236,27 @@ FromServer: TypeAlias = (
 
 
 @record
+class Recipe:
+    """How a fresh interpreter becomes a worker: what one that is forked finds in its memory.
+
+    ``flags`` are the interpreter's own options, ``path`` and ``argv`` its `sys.path` and `sys.argv`. It reads
+    the command line ``args`` in ``folder``; what a probe changes below ``roots`` meanwhile is put back. With
+    ``coverage`` it takes part in what is measured. ``replay`` is a `replayfile.Replay`: the file is not read
+    again, since that may be a pipe.
+    """
+
+    flags: list[str]
+    path: list[str]
+    argv: list[str]
+    args: list[str]
+    folder: str
+    roots: list[str]
+    options: WorkerOptions
+    coverage: tuple[str, str] | None
+    replay: tuple[str, list[list[tuple[str, int]]]] | None
+
+
+@record
 class Setup:
     """What the fork server waits for: all that the controller's own start has produced."""
 
@@ -243,8 +264,8 @@ class Setup:
     environ: dict[str, str]
     cwd: str
     basetemp: str | None
-    #: What a fresh interpreter needs besides (see `process.spawned`); None for a server that forks.
-    recipe: dict[str, Any] | None = None
+    #: For a server of fresh interpreters; None for one that forks.
+    recipe: Recipe | None = None
 
 
 @record
@@ -419,7 +440,30 @@ def _reader(kind: type) -> Any:
     return attrgetter(*names)
 
 
+def _plain(value: Any) -> object:
+    """The builtin value that a field of a setup travels as."""
+    if isinstance(value, (Recipe, WorkerOptions)):
+        return tuple(_plain(getattr(value, name)) for name in fields(type(value)))
+    return value.value if isinstance(value, Dist) else value
+
+
+def _setup_values(setup: Setup) -> tuple[object, ...]:
+    return tuple(_plain(getattr(setup, name)) for name in fields(Setup))
+
+
+def _make_setup(inputs: Any, environ: Any, cwd: Any, basetemp: Any, recipe: Any) -> Setup:
+    return Setup(inputs, environ, cwd, basetemp, None if recipe is None else _make_recipe(recipe))
+
+
+def _make_recipe(values: Iterable[Any]) -> Recipe:
+    by_name = dict(zip(fields(Recipe), values, strict=True))
+    dist, *others = by_name["options"]
+    return Recipe(**{**by_name, "options": WorkerOptions(Dist(dist), *others)})
+
+
 _WRITERS = {kind: (number, _reader(kind)) for number, kind in enumerate(_KINDS)}
+_WRITERS[Setup] = (_KINDS.index(Setup), _setup_values)
+_MAKERS: list[Any] = [_make_setup if kind is Setup else kind for kind in _KINDS]
 
 
 #: Everything that is said in frames.
@@ -441,7 +485,7 @@ def decode(body: object) -> Message:
         number, *values = cast("tuple[int, object]", body)
         if number < 0:
             raise ValueError(f"its kind is {number}")
-        return cast("Message", _KINDS[number](*values))
+        return cast("Message", _MAKERS[number](*values))
     except (TypeError, ValueError, IndexError) as error:
         raise WireError(f"not a message: {error}") from None
 

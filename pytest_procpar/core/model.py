@@ -7,7 +7,10 @@ from typing import NewType, NoReturn
 
 from .record import record
 
-__all__ = ["Dist", "RunOptions", "StartMethod", "TestIndex", "WorkerId", "assert_never", "worker_name"]
+__all__ = [
+    "Dist", "RunOptions", "StartMethod", "TestIndex", "WorkerId", "WorkerOptions", "assert_never",
+    "worker_name",
+]  # fmt: skip
 
 #: A test's place in the collected order. It is a test's identity for the whole run: two tests may
 #: share a nodeid, they never share an index. Under ``--dist each`` every copy has its own.
@@ -87,3 +90,20 @@ class RunOptions:
 def assert_never(value: NoReturn) -> NoReturn:
     """Make the type checker prove that a match is complete (`typing.assert_never` of Python 3.11)."""
     raise AssertionError(f"unhandled: {value!r}")
+
+
+@record
+class WorkerOptions:
+    """What the processes that collect and run tests have to know.
+
+    ``isolate`` gives every test a process of its own, ``isolating_marks`` are the marks by which single ones
+    get one, and ``max_tests_per_worker`` is after how many tests a process is renewed (None: never).
+    ``fork_safe`` is what the project says is safe.
+    """
+
+    dist: Dist
+    freeze_heap: bool
+    isolate: bool
+    isolating_marks: tuple[str, ...]
+    max_tests_per_worker: int | None
+    fork_safe: tuple[str, ...]

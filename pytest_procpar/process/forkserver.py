@@ -17,6 +17,7 @@ import pytest
 
 from pytest_procpar.compat.internals import unconfigure
 from pytest_procpar.core.messages import Setup, ToServer
+from pytest_procpar.core.model import WorkerOptions
 from pytest_procpar.process.board import Board
 from pytest_procpar.process.covdata import leave_coverage
 from pytest_procpar.process.descendants import descendants, is_childless, set_subreaper, wake_with_parent
@@ -28,14 +29,14 @@ from pytest_procpar.process.fork import (
     run_exit_handlers,
 )
 from pytest_procpar.process.headroom import SECOND_TO_LAST, be_expendable
-from pytest_procpar.process.member import Member
+from pytest_procpar.process.member import Assignment, Member
 from pytest_procpar.process.orphan import ending_with
 from pytest_procpar.process.server import Order, Server, await_setup
 from pytest_procpar.process.start_method.forked_threads import tell_of_threads, thread_warning
 from pytest_procpar.process.start_method.hazards import Hazards
 from pytest_procpar.process.system import end_process
 from pytest_procpar.process.transport import Link
-from pytest_procpar.settings import WorkerOptions
+from pytest_procpar.role import Role, take_role
 
 __all__ = ["be_process", "serve_collected", "serve_early"]
 
@@ -55,7 +56,8 @@ def be_process(body: Callable[[], None]) -> NoReturn:
         end_process(status)
 
 
-def _begin(link: Link) -> tuple[Setup, list[ToServer]] | None:
+def _begin(config: pytest.Config, link: Link) -> tuple[Setup, list[ToServer]] | None:
+    take_role(config, Role.FORK_SERVER)
     os.setpgid(0, 0)
     default_signals()
     be_expendable(SECOND_TO_LAST)
@@ -67,14 +69,14 @@ def _begin(link: Link) -> tuple[Setup, list[ToServer]] | None:
 
 def serve_early(config: pytest.Config, options: WorkerOptions, link: Link, board: Board) -> None:
     """Serve as it was forked from the controller: workers configure and collect for themselves."""
-    begun = _begin(link)
+    begun = _begin(config, link)
     if begun is None:
         return
     setup, told = begun
-    role = Server(link, lambda order, fds: fork(), told=told).serve()
-    if role is not None:
+    assignment = Server(link, lambda order, fds: fork(), told=told).serve()
+    if assignment is not None:
         default_signals()
-        Member(config, options, board, role=role).run(setup)
+        Member(config, options, board, assignment=assignment).run(setup)
 
 
 def serve_collected(
@@ -89,7 +91,7 @@ def serve_collected(
 
     :param hazards: what may show that forking from the collected suite is unsafe; None: that is not asked.
     """
-    begun = _begin(link)
+    begun = _begin(config, link)
     if begun is None:
         return
     setup, told = begun
@@ -102,11 +104,11 @@ def serve_collected(
         if not member.has_collected:
             return None
         if not is_told:
-            warning = thread_warning(config.getini("procpar_fork_safe"), member.known_threads)
+            warning = thread_warning(options.fork_safe, member.known_threads)
             is_told = tell_of_threads(config, warning, when="collect")
         return fork()
 
-    def await_role() -> tuple[Order, list[int]] | None:
+    def await_assignment() -> Assignment | None:
         nonlocal server
         if server is None:
             older = () if is_childless() else descendants(os.getpid())
@@ -118,7 +120,9 @@ def serve_collected(
         ending_with(controller, dismissed=server is not None and server.dismissed)
         be_process(lambda: _let_go(config))
 
-    member = Member(config, options, board, link, await_role=await_role, end_server=end, hazards=hazards)
+    member = Member(
+        config, options, board, link, await_assignment=await_assignment, end_server=end, hazards=hazards
+    )
     member.run(setup)
 
 

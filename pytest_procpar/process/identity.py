@@ -11,6 +11,7 @@ import pytest
 
 from pytest_procpar.compat.output import mute_reporter, redirect_stdio
 from pytest_procpar.compat.reporters import mute_reporters
+from pytest_procpar.compat.xdist_options import tell_worker
 from pytest_procpar.core.messages import Setup
 from pytest_procpar.core.model import Dist
 from pytest_procpar.process.fork import flush_stdio
@@ -18,18 +19,7 @@ from pytest_procpar.process.genuine import close
 from pytest_procpar.process.start_method.hazards import Hazards
 from pytest_procpar.process.system import change_directory, out_of_reach
 
-__all__ = ["WORKER_OPTIONS", "Folder", "Output", "become_worker", "identify", "worker_environment"]
-
-#: Options that must not make a worker act as a controller (as under pytest-xdist).
-WORKER_OPTIONS: dict[str, Any] = {
-    "looponfail": False,
-    "usepdb": False,
-    "dist": "no",
-    "distload": False,
-    "numprocesses": None,
-    "maxprocesses": None,
-    "tx": [],
-}
+__all__ = ["Folder", "Output", "become_worker", "identify", "worker_environment"]
 
 
 def worker_environment(workerinput: dict[str, Any]) -> dict[str, str]:
@@ -65,9 +55,7 @@ def become_worker(
     for plugin in config.invocation_params.plugins or ():
         if not isinstance(plugin, str):  # an object of the caller's, which acts in the controller
             config.pluginmanager.unregister(plugin)
-    for name, value in WORKER_OPTIONS.items():
-        setattr(config.option, name, value)
-    config.option.loadgroup = dist is Dist.LOADGROUP
+    tell_worker(config, loadgroup=dist is Dist.LOADGROUP)
     if setup.basetemp is not None:
         config.option.basetemp = str(Path(setup.basetemp) / f"popen-{workerinput['workerid']}")
 

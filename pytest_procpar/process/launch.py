@@ -63,7 +63,7 @@ class Cluster:
         if settings.start_method not in (None, StartMethod.SPAWN):
             from pytest_procpar.process.start_method.forked_threads import thread_warning
 
-            self.warning = thread_warning(settings.fork_safe)
+            self.warning = thread_warning(settings.worker.fork_safe)
         shared = -1
         if method is StartMethod.SPAWN:
             shared = out_of_reach(in_memory())

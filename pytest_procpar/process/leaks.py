@@ -25,6 +25,8 @@ from pytest_procpar.process.notes import left_paths, take_notes
 from pytest_procpar.process.resources import Change, Snapshot, adopt, compare, describe
 from pytest_procpar.process.snapshots import await_end, children_by_objects, collect_garbage, take
 from pytest_procpar.process.system import getpid, monotonic
+from pytest_procpar.role import role_of
+from pytest_procpar.settings import read_extras
 
 __all__ = ["PROPERTY", "LeakCheck", "install"]
 
@@ -43,11 +45,11 @@ _LINES = pytest.StashKey[list[str]]()
 
 def install(config: pytest.Config) -> None:
     """Check this process's tests for leaks if that is asked for."""
-    wanted = getattr(config.option, "leaks", None)
+    wanted = read_extras(config).leaks
     known = config.pluginmanager.getplugin("procpar-leaks")
     if isinstance(known, LeakCheck):
         known.belong_to_this_process()
-    elif wanted in ("report", "fail"):
+    elif wanted is not None:
         config.pluginmanager.register(LeakCheck(config, fail=wanted == "fail"), "procpar-leaks")
 
 
@@ -82,6 +84,8 @@ class LeakCheck:
 
     def __init__(self, config: pytest.Config, fail: bool) -> None:
         self._config = config
+        #: As what it was made: a plain run's goes on in test processes, which share that run's folder.
+        self._role = role_of(config)
         self._fail = fail
         self._pid = getpid()
         self._was_subreaper = set_subreaper(True)
@@ -264,7 +268,7 @@ class LeakCheck:
         basetemp = shared_basetemp(self._config)
         if basetemp is not None:
             yield basetemp
-            if hasattr(self._config, "workerinput"):  # the run's, of which the worker has a part
+            if not self._role.is_main:  # the run's, of which the worker has a part
                 yield basetemp.rpartition("/")[0]
 
     def _plugin_modules(self) -> set[str]:

@@ -11,7 +11,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 import pytest
 
@@ -29,7 +29,7 @@ from pytest_procpar.compat.output import forget_fault_handler
 from pytest_procpar.compat.statuses import tell_no_statuses
 from pytest_procpar.compat.streams import mend_capture
 from pytest_procpar.core.messages import Fork, Plant, Setup, Unsafe, fingerprint
-from pytest_procpar.core.model import worker_name
+from pytest_procpar.core.model import WorkerOptions, worker_name
 from pytest_procpar.process import positions
 from pytest_procpar.process.board import Board
 from pytest_procpar.process.covdata import save_coverage, save_shared_coverage
@@ -54,20 +54,20 @@ from pytest_procpar.process.stem import Stem
 from pytest_procpar.process.system import adopt_socket, change_directory, end_process
 from pytest_procpar.process.transport import Link
 from pytest_procpar.process.worker import Worker
-from pytest_procpar.settings import WorkerOptions
+from pytest_procpar.role import Role, take_role
 
-__all__ = ["Member"]
+__all__ = ["Assignment", "Member"]
 
-#: What a process has been told to be, with the descriptors that came along.
-Role = tuple[Order, list[int]]
+#: What a process was made for, with the descriptors that came along.
+Assignment: TypeAlias = tuple[Order, list[int]]
 
 
 class Member:
     """One process's session. What is forked from a fork server comes out of `run`, too, when it has ended.
 
-    :param role: what this process is to be, if that is known before it has collected.
-    :param await_role: in a fork server: waits for orders. Returns None in the server when there will be no
-        more; in a process that was forked meanwhile, its role.
+    :param assignment: what this process was made for, if that is known before it has collected.
+    :param await_assignment: in a fork server: waits for orders. Returns None in the server when there will be
+        no more; in a process that was forked meanwhile, what that was made for.
     :param end_server: how a fork server ends.
     :param hazards: in a fork server, what may show that forking is unsafe; None: that is not asked.
     :param stdout: see `Output`.
@@ -80,8 +80,8 @@ class Member:
         board: Board,
         link: Link | None = None,
         *,
-        role: Role | None = None,
-        await_role: Callable[[], Role | None] = lambda: None,
+        assignment: Assignment | None = None,
+        await_assignment: Callable[[], Assignment | None] = lambda: None,
         end_server: Callable[[], NoReturn] = lambda: end_process(0),
         hazards: Hazards | None = None,
         stdout: int | None = None,
@@ -89,7 +89,7 @@ class Member:
         self._config = config
         self._options = options
         self._board = board
-        self._await_role = await_role
+        self._await_assignment = await_assignment
         self._end_server = end_server
         self._hazards = hazards
         #: How many threads this process has that are known to be no reason not to fork it.
@@ -107,9 +107,9 @@ class Member:
         self._fds: list[int] = []
         self._worker: Worker | None = None
         #: Whether it knows what it is before it configures: what its plugins choose then is their last word.
-        self._is_early = role is not None
-        if role is not None:
-            link = self._take(role)
+        self._is_early = assignment is not None
+        if assignment is not None:
+            link = self._take(assignment)
         assert link is not None
         self._link = link
         self._relay = Relay(config, options.dist, link, self._slot)
@@ -119,10 +119,12 @@ class Member:
         """Whether there is a suite that workers can be forked with."""
         return self._session is not None
 
-    def _take(self, role: Role) -> Link:
-        """Take a role; the stream that comes with it."""
-        self._order, (stream, *self._fds) = role
-        be_expendable(REPLACEABLE if isinstance(self._order, Fork) else FIRST_TO_GO)
+    def _take(self, assignment: Assignment) -> Link:
+        """Become what this process was made for; the stream that comes with it."""
+        self._order, (stream, *self._fds) = assignment
+        is_worker = isinstance(self._order, Fork)
+        take_role(self._config, Role.WORKER if is_worker else Role.PROBE)
+        be_expendable(REPLACEABLE if is_worker else FIRST_TO_GO)
         if isinstance(self._order, Fork):
             self._slot = self._board.slot(self._order.slot)
             self._slot.belong_to_this_process()
@@ -166,7 +168,7 @@ class Member:
                 self._end_worker(session, status)
             else:
                 self._link.flush()
-                self._await_role()
+                self._await_assignment()
                 self._end_server()
 
     def _go_through(self, session: pytest.Session, folder: Folder) -> None:
@@ -204,11 +206,11 @@ class Member:
         remember_hook_proxies(session)
         if self._order is None:
             positions.note()
-            role = self._await_role()
-            if role is None:
+            assignment = self._await_assignment()
+            if assignment is None:
                 self._end_server()
-            self._link = self._take(role)
-            identify(self._config, role[0].workerinput)
+            self._link = self._take(assignment)
+            identify(self._config, assignment[0].workerinput)
             forget_exit_handlers()
         if isinstance(self._order, Plant):
             self._be_a_branch(session, self._order)
@@ -277,7 +279,7 @@ class Member:
         held = (session, self._link, self._board, self._slot)
         limit = self._options.max_tests_per_worker
         if self._alone or limit:
-            self._worker = Stem(*held, self._relay, stacks, self._alone, limit)
+            self._worker = Stem(*held, self._relay, stacks, self._alone, limit, self._options.fork_safe)
         else:
             self._worker = Worker(*held)
         raised.install(config)

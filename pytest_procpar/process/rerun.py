@@ -23,18 +23,20 @@ from pytest_procpar.compat.invocation import inert_arguments, known_options
 from pytest_procpar.compat.listeners import silence_plugins
 from pytest_procpar.compat.output import redirect_stdio
 from pytest_procpar.compat.reports import report_to_data
+from pytest_procpar.compat.xdist_options import tell_worker
 from pytest_procpar.core.model import StartMethod
 from pytest_procpar.core.probes import Word
 from pytest_procpar.core.record import fields, record
 from pytest_procpar.core.wire import Decoder, Encoder, loads
 from pytest_procpar.process.genuine import write
 from pytest_procpar.process.heap import Heap
-from pytest_procpar.process.identity import WORKER_OPTIONS, identify, worker_environment
+from pytest_procpar.process.identity import identify, worker_environment
 from pytest_procpar.process.keeping import keep_files
 from pytest_procpar.process.marks import ISOLATES
 from pytest_procpar.process.replay import pinned_keys
 from pytest_procpar.process.system import getpid, out_of_reach
 from pytest_procpar.process.uses import note_uses
+from pytest_procpar.role import Role, take_role
 
 if TYPE_CHECKING:
     from pytest_procpar.process.start_method.likely import Inherited
@@ -110,6 +112,7 @@ def become_inert(early_config: pytest.Config, parser: pytest.Parser, args: list[
     spared = [path for path in (order.basetemp, order.cache, order.report) if path]
     keep_files(order.kept, list(roots), spared)
     note_uses(order.kept, spared)
+    take_role(early_config, Role.FRESH_PROBE)
     early_config.workerinput = dict(order.workerinput)  # type: ignore[attr-defined]
     early_config.workeroutput = {}  # type: ignore[attr-defined]
     args[:] = inert_arguments(args, known_options(parser))
@@ -181,9 +184,7 @@ class Rerun:
     def pytest_cmdline_main(self, config: pytest.Config) -> None:
         """Set the options of a worker, and use none of the run's files."""
         os.environ.update(worker_environment(self._order.workerinput))
-        for name, value in WORKER_OPTIONS.items():
-            setattr(config.option, name, value)
-        config.option.loadgroup = False
+        tell_worker(config, loadgroup=False)
         config.option.log_file = os.devnull
         if self._order.basetemp:
             config.option.basetemp = self._order.basetemp

@@ -8,12 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_procpar.compat.adapters import adapted_sockets
-from pytest_procpar.core.messages import FromServer, Setup
+from pytest_procpar.core.messages import FromServer, Recipe, Setup
 from pytest_procpar.core.model import StartMethod
 from pytest_procpar.core.wire import WireError
 from pytest_procpar.process import positions
@@ -211,19 +211,18 @@ def _body(
 _interpreter_flags: Callable[[], list[str]] = getattr(subprocess, "_args_from_interpreter_flags", list)
 
 
-def recipe(config: pytest.Config, settings: Settings) -> dict[str, Any]:
-    """What a fresh interpreter needs to become a worker of this run."""
+def recipe(config: pytest.Config, settings: Settings) -> Recipe:
+    """How a fresh interpreter becomes a worker of this run."""
     params, replay = config.invocation_params, config.stash.get(REPLAY, None)
     argv, path = config.stash.get(INTERPRETER, (sys.argv, sys.path))
-    return {
-        "args": [*begin_beside(config), *map(str, params.args)],
-        "roots": [str(config.rootpath), str(params.dir)],
-        "dir": str(params.dir),
-        "argv": list(argv),
-        "path": [str(entry) for entry in path],
-        "flags": list(_interpreter_flags()),
-        "options": settings.worker.as_tuple(),
-        "coverage": pass_on_coverage(config),
-        # Not by its name: from a pipe it can be read once.
-        "replay": None if replay is None else (replay.path, replay.sequences),
-    }
+    return Recipe(
+        flags=list(_interpreter_flags()),
+        path=[str(entry) for entry in path],
+        argv=list(argv),
+        args=[*begin_beside(config), *map(str, params.args)],
+        folder=str(params.dir),
+        roots=[str(config.rootpath), str(params.dir)],
+        options=settings.worker,
+        coverage=pass_on_coverage(config),
+        replay=None if replay is None else (replay.path, replay.sequences),
+    )

@@ -58,9 +58,7 @@ class _Source(Stem):
             self._link.put(Done({}))
         self._flush()
 
-    def _adopt(self) -> None:
-        self._link.belong_to_this_process()
-        self._slot.belong_to_this_process()
+    def _prepare(self) -> None:
         install_leaks(self._config)
 
 

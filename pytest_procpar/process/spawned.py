@@ -25,7 +25,6 @@ from pytest_procpar.process.server import Order
 from pytest_procpar.process.system import adopt_socket, out_of_reach
 from pytest_procpar.process.transport import Link
 from pytest_procpar.replayfile import Replay
-from pytest_procpar.settings import WorkerOptions
 
 __all__ = ["main"]
 
@@ -43,24 +42,24 @@ def _be_worker(file: BinaryIO) -> None:
     setup, order = cast("Setup", decode(first)), cast("Order", decode(second))
     *own, board, stdout = map(_adopt, fds)
     positions.begin()
-    recipe = setup.recipe or {}
-    sys.argv = list(recipe["argv"])
-    os.chdir(recipe["dir"])
-    if recipe["coverage"] is not None:
-        join_coverage(recipe["coverage"])
+    recipe = setup.recipe
+    assert recipe is not None
+    sys.argv = list(recipe.argv)
+    os.chdir(recipe.folder)
+    if recipe.coverage is not None:
+        join_coverage(recipe.coverage)
     if isinstance(order, Plant):  # what it imports from here on may write already
         spared = [] if setup.basetemp is None else [setup.basetemp]
-        keep_files(order.kept, list(map(Path, recipe["roots"])), spared)
+        keep_files(order.kept, list(map(Path, recipe.roots)), spared)
     try:
-        config = config_from_command_line(recipe["args"])
-        if recipe["replay"] is not None:
-            install_replay(config, Replay(*recipe["replay"]))
+        config = config_from_command_line(recipe.args)
+        if recipe.replay is not None:
+            install_replay(config, Replay(*recipe.replay))
     except Exception as error:
         _tell(own[0], error)
         return
     memory = Board.from_descriptor(board, config.getoption("maxfail", 0) or 0)
-    options = WorkerOptions.from_tuple(recipe["options"])
-    Member(config, options, memory, role=(order, own), stdout=stdout).run(setup)
+    Member(config, recipe.options, memory, assignment=(order, own), stdout=stdout).run(setup)
 
 
 def _tell(stream: int, error: Exception) -> None:

@@ -43,12 +43,13 @@ def main(file: BinaryIO) -> None:
 
 def _spawn(setup: Setup, order: Order, fds: list[int]) -> int:
     """Start a worker's interpreter; its pid."""
-    assert setup.recipe is not None
+    recipe = setup.recipe
+    assert recipe is not None
     return start_interpreter(
         "pytest_procpar.process.spawned",
         Encoder().frame([encode(setup), encode(order), tuple(fds)]),
         fds,
-        flags=setup.recipe["flags"],
-        path=setup.recipe["path"],
+        flags=recipe.flags,
+        path=recipe.path,
         environ={**setup.environ, **worker_environment(order.workerinput)},
     )

@@ -31,6 +31,7 @@ from pytest_procpar.process.start_method.forked_threads import tell_of_threads, 
 from pytest_procpar.process.system import Socket, end_process, getpid, monotonic, pause, socket_pair
 from pytest_procpar.process.transport import Link
 from pytest_procpar.process.worker import Worker
+from pytest_procpar.role import Role, take_role
 
 __all__ = ["Stem"]
 
@@ -55,6 +56,7 @@ class Stem(Worker):
 
     :param alone: the tests that get a process of their own; the others share one, the runner.
     :param limit: after how many tests the runner is renewed; None: never.
+    :param vouched: what the project says is safe to fork.
     """
 
     def __init__(
@@ -67,11 +69,14 @@ class Stem(Worker):
         stacks: int,
         alone: frozenset[int],
         limit: int | None,
+        vouched: tuple[str, ...] = (),
     ) -> None:
         super().__init__(session, link, board, slot)
+        take_role(session.config, Role.ISOLATING_RUNNER)
         self._relay = relay
         self._alone = alone
         self._limit = limit
+        self._vouched = vouched
         self._nursery = Nursery(self._adopt, stacks)
         self._pid = getpid()
         #: Whether this process ends with the running test.
@@ -90,7 +95,7 @@ class Stem(Worker):
         watch_teardown(self._session, self._decide_kept)
         shared_basetemp(self._config)  # the first to ask for it empties it
         own_coverage()  # it may have begun after the fork
-        tell_of_threads(self._config, thread_warning(self._config.getini("procpar_fork_safe")))
+        tell_of_threads(self._config, thread_warning(self._vouched))
         self._awaits_finish = True
         positions.note()  # it runs no test, so there will be no others
         self._link.put(Ready(getpid()))
@@ -186,8 +191,13 @@ class Stem(Worker):
     # --- its children ---
 
     def _adopt(self) -> None:
+        take_role(self._config, Role.TEST_PROCESS)
         self._link.belong_to_this_process()
         self._slot.belong_to_this_process()
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """What plugins and checks must know of a new process, before it runs anything."""
         self._slot.enter(Stage.PREPARING, self._current)
         self._config.hook.pytest_procpar_worker_forked(config=self._config, session=self._session)
 

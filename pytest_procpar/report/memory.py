@@ -33,6 +33,7 @@ from pytest_procpar.core.retrial import Retried
 from pytest_procpar.core.runrecord import RunRecord
 from pytest_procpar.report.findingrecords import FindingRecord
 from pytest_procpar.report.plainrecord import PlainRecord
+from pytest_procpar.role import Role, role_of
 
 __all__ = ["KEY", "Memory", "known_findings", "memory_of", "recall"]
 
@@ -127,14 +128,14 @@ class Memory:
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Learn what failed in the last run; without workers of ours, listen to what tests do."""
         self._failed_before = failed_before(session.config)
-        if not hasattr(session.config.pluginmanager.getplugin("dsession"), "run_record"):
+        if role_of(session.config) is not Role.CONTROLLER:
             self._plain = PlainRecord()
             session.config.pluginmanager.register(self._plain, "procpar-plain-record")
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Keep what is known now, and forget what no longer holds."""
-        run_record = getattr(self._config.pluginmanager.getplugin("dsession"), "run_record", None)
+        run_record = self._run_record()
         plain = self._plain
         if run_record is None and plain is not None:
             ran, ids = plain.ran(self.known), [item.nodeid for item in session.items]
@@ -148,6 +149,14 @@ class Memory:
         self._lines = recalled(self.known, after, self._found, ran, self._failed_before, self._retried)
         if after != self.known:
             self._write(after)
+
+    def _run_record(self) -> RunRecord | None:
+        """What the controller knows of the run; None where tests run without workers of ours."""
+        if role_of(self._config) is not Role.CONTROLLER:
+            return None
+        controller: Any = self._config.pluginmanager.getplugin("dsession")
+        run_record: RunRecord = controller.run_record
+        return run_record
 
     def _gone(self, ids: Sequence[str]) -> Any:
         """Says whether a test is no part of the suite any more."""

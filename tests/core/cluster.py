@@ -518,9 +518,9 @@ class SimulatedWorker:
 
     def tell(self, records: list[TestIndex | str]) -> None:
         if self.cluster.scenario.remote:
-            self._travel(lambda: self._hear(records))
+            self._travel(lambda: self.hear(records))
         else:
-            self._hear(records)
+            self.hear(records)
 
     def take_back(self) -> tuple[TestIndex, ...] | None:
         """Empty the inbox; None if the answer comes later."""
@@ -537,7 +537,7 @@ class SimulatedWorker:
         self.heard = max(self.heard, self.cluster.now + self.cluster.delay())
         self.cluster.later(self.heard, lambda: None if self.state is State.DEAD else arrive(), brief=True)
 
-    def _hear(self, records: list[TestIndex | str]) -> None:
+    def hear(self, records: list[TestIndex | str]) -> None:
         self.inbox.extend(records)
         wake = self.cluster.now + self.cluster.delay() / 4
         self.cluster.later(wake, self.wake, brief=True)

@@ -9,6 +9,7 @@ The invariants, before any code:
   for its time though it was asked. One that answers is not given up.
 - Nobody is killed for being lost but who is lost, or whose tests are lost, and not dead; who has closed its
   connection has its time to die; nobody who is lost outlives that time.
+- Inboxes are looked into when it is calm, and only of workers that are heard.
 - Silence is told when it has lasted its time, then ever more rarely, and not at all if nobody wants that.
 - Who asks is shown what runs, with stacks that have had their time to be written.
 - A run that is terminated is broken off after its time, and not before.
@@ -41,7 +42,13 @@ from pytest_procpar.core.actions import (
     WakeRun,
 )
 from pytest_procpar.core.model import Dist, WorkerId
-from pytest_procpar.core.vigil import DEAF_SECONDS, LOST_SECONDS, PING_SECONDS, TERMINATED_SECONDS
+from pytest_procpar.core.vigil import (
+    CALM_SECONDS,
+    DEAF_SECONDS,
+    LOST_SECONDS,
+    PING_SECONDS,
+    TERMINATED_SECONDS,
+)
 from pytest_procpar.core.watchdog import DUMP_SECONDS
 from tests.core.cluster import Scenario
 from tests.core.test_run_simulated import PROMISES, scenarios, what_hangs_is_found_hanging
@@ -69,7 +76,9 @@ def plights(draw: st.DrawFn) -> tuple[Scenario, Troubles]:
     scenario = draw(
         scenarios(draw(st.sampled_from([Dist.LOAD, Dist.WORKSTEAL, Dist.LOADFILE])), pinned=False)
     )
-    scenario = replace(scenario, slowest=draw(st.sampled_from([0.01, 1.0, 30.0, 200.0])))
+    # Words travel fast: of a second on the way nobody knows whether it is silence.
+    latency = min(scenario.latency, 0.01)
+    scenario = replace(scenario, latency=latency, slowest=draw(st.sampled_from([0.01, 1.0, 30.0, 200.0])))
     chances = st.sampled_from([0.0, 0.0, 0.05, 0.5])
     return scenario, Troubles(
         quiet=draw(st.sampled_from([0.0, 0.73, 7.1, 61.3])),
@@ -248,6 +257,22 @@ def nobody_who_is_lost_outlives_its_time(watched: Watched) -> None:
             killed.add(entry.action.worker)
         for due in lost.values():
             assert entry.time <= due + watched.latest + TINY
+
+
+@promise
+def inboxes_are_looked_into_when_it_is_calm_and_only_of_who_is_heard(watched: Watched) -> None:
+    calm = CALM_SECONDS
+    lost: set[WorkerId] = set()
+    for entry in watched.log:
+        if isinstance(entry, Heard) and entry.what == "progress":
+            calm = entry.time + CALM_SECONDS
+        elif isinstance(entry, Heard) and entry.worker is not None and entry.what != "gone":
+            lost.add(entry.worker)
+        elif isinstance(entry, Act) and isinstance(entry.action, KillLost):
+            lost.discard(entry.action.worker)
+        elif isinstance(entry, Act) and isinstance(entry.action, LookIntoInboxes):
+            assert entry.time >= calm
+            assert lost.isdisjoint(entry.action.workers)
 
 
 # --- what is told -----------------------------------------------------------------------------------

@@ -50,7 +50,7 @@ from tests.core.cluster import Scenario, SimulatedCluster, SimulatedWorker, Stat
 __all__ = ["Act", "Heard", "Troubles", "Watched", "watch"]
 
 #: How often it is looked for deadlocks, of which there are none here.
-_LOOKS = 7.0
+_LOOKS = 1.0
 #: After how long nothing will ever happen any more, if it was nothing but looks and pings, in seconds.
 _FOR_EVER = 3_000.0
 
@@ -462,9 +462,9 @@ class _Worker(SimulatedWorker):
 
         cluster.later(self.spoke, lambda: cluster.post(hear), brief=True)
 
-    def tell(self, records: list[TestIndex | str]) -> None:
+    def hear(self, records: list[TestIndex | str]) -> None:
         if not self._is_swallowed:
-            super().tell(records)
+            super().hear(records)
 
     def finished(self) -> None:
         """The test has ended; what it has done to its worker shows."""

@@ -17,11 +17,13 @@ from pytest_procpar.core.messages import (
     FromWorker,
     Quit,
     Ready,
+    Recipe,
     Signal,
     ToServer,
+    decode,
     encode,
 )
-from pytest_procpar.core.model import TestIndex, WorkerId
+from pytest_procpar.core.model import Dist, TestIndex, WorkerId, WorkerOptions
 from pytest_procpar.core.record import fields
 from pytest_procpar.core.wire import Decoder, Encoder, WireError, loads
 from pytest_procpar.process.system import socket_pair
@@ -43,6 +45,26 @@ VALUE = st.recursive(
 )
 DATA = st.dictionaries(TEXT, VALUE, max_size=4)
 TIMES = st.tuples(*[st.floats(allow_nan=False)] * 3)
+RECIPE = st.builds(
+    Recipe,
+    flags=st.lists(TEXT),
+    path=st.lists(TEXT),
+    argv=st.lists(TEXT),
+    args=st.lists(TEXT),
+    folder=TEXT,
+    roots=st.lists(TEXT),
+    options=st.builds(
+        WorkerOptions,
+        dist=st.sampled_from(Dist),
+        freeze_heap=st.booleans(),
+        isolate=st.booleans(),
+        isolating_marks=st.lists(TEXT).map(tuple),
+        max_tests_per_worker=st.none() | NUMBER,
+        fork_safe=st.lists(TEXT).map(tuple),
+    ),
+    coverage=st.none() | st.tuples(TEXT, TEXT),
+    replay=st.none() | st.tuples(TEXT, st.lists(st.lists(st.tuples(TEXT, NUMBER), max_size=3), max_size=3)),
+)
 FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "apart": st.lists(NUMBER),
     "basetemp": st.none() | TEXT,
@@ -71,7 +93,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "pid": NUMBER,
     "place": st.none() | st.tuples(TEXT, NUMBER),
     "reason": TEXT,
-    "recipe": st.none() | DATA,
+    "recipe": st.none() | RECIPE,
     "returncode": st.none() | NUMBER,
     "signum": NUMBER,
     "slot": NUMBER,
@@ -119,6 +141,16 @@ def test_every_message_to_the_fork_server_arrives_as_it_left(messages: list[Any]
         while len(received) < len(messages):
             received += link.receive()[0]
         assert received == messages
+
+
+NOWHERE = ("nowhere", True, False, (), None, ())
+
+
+@pytest.mark.parametrize("recipe", [0, "", (), (None,) * 9, (*([],) * 6, NOWHERE, None, None)])
+def test_setup_with_a_recipe_that_is_none_is_refused(recipe: object) -> None:
+    kind, *values = encode(setup())
+    with pytest.raises(WireError, match="not a message"):
+        decode((kind, *values[:-1], recipe))
 
 
 def test_messages_leave_in_one_frame_when_somebody_waits_for_them() -> None:

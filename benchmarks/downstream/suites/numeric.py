@@ -66,20 +66,6 @@ NUMERIC = (
         args=("--pyargs", "sympy.sets", "sympy.core.tests.test_function"),
     ),
     Suite(
-        "networkx",
-        "3.6.1",
-        ("numpy==2.4.6",),
-        installed=True,
-        args=(
-            "--pyargs",
-            "networkx.classes",
-            "networkx.utils",
-            "networkx.generators",
-            "networkx.algorithms.centrality",
-            "networkx.algorithms.flow",
-        ),
-    ),
-    Suite(
         "scipy",
         "1.17.1",
         ("numpy==2.4.6", "hypothesis==6.170.17", "threadpoolctl==3.8.0"),

@@ -21,7 +21,7 @@ def choose_method(config: pytest.Config, settings: Settings) -> tuple[StartMetho
         return settings.start_method, None
     if not hasattr(os, "fork"):
         return StartMethod.SPAWN, "this platform cannot fork"
-    vouched = settings.fork_safe
+    vouched = settings.worker.fork_safe
     hazards = config.stash.get(HAZARDS, None)
     if hazards is None:  # workers were asked for after the conftests had been loaded
         with watch(config):

@@ -23,6 +23,7 @@ from pytest_procpar.process.start_method.shared_memory import SharedMemory
 from pytest_procpar.process.start_method.tripwire import Tripwire
 from pytest_procpar.process.start_method.unique_names import UniqueNames
 from pytest_procpar.process.start_method.vouching import is_vouched
+from pytest_procpar.settings import fork_safe
 
 __all__ = ["HAZARDS", "Detector", "Hazards", "UnsafeFork", "watch"]
 
@@ -143,7 +144,7 @@ HAZARDS = pytest.StashKey[Hazards]()
 @contextmanager
 def watch(config: pytest.Config) -> Iterator[None]:
     """Meanwhile, the initial conftests are loaded: note what they do that would not survive a fork."""
-    config.stash[HAZARDS] = hazards = Hazards(config, config.getini("procpar_fork_safe"))
+    config.stash[HAZARDS] = hazards = Hazards(config, fork_safe(config))
     hazards.begin()
     try:
         yield
