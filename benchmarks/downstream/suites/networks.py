@@ -91,21 +91,4 @@ NETWORKS = (
         ),
         args=("responses",),
     ),
-    Suite(
-        "trio",
-        "0.35.0",
-        ("astor==0.8.1", "trustme==1.2.1", "pyopenssl==26.4.0", "async-generator==1.10"),
-        installed=True,
-        args=(
-            "-p",
-            "trio._tests.pytest_plugin",
-            "--pyargs",
-            "trio._core",
-            "trio._tests.test_channel",
-            "trio._tests.test_threads",
-            "trio._tests.test_subprocess",
-            "trio._tests.test_signals",
-            "trio._tests.test_sync",
-        ),
-    ),
 )
