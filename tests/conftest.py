@@ -38,6 +38,17 @@ _START = (
 )
 
 
+def processes_with(variable: str, value: str) -> list[int]:
+    """The processes that are alive and were started with this in their environment."""
+    mark = f"{variable}={value}".encode()
+    alive = []
+    for folder in Path("/proc").iterdir():
+        with suppress(OSError):
+            if folder.name.isdigit() and mark in (folder / "environ").read_bytes().split(b"\0"):
+                alive.append(int(folder.name))
+    return alive
+
+
 class Finished:
     """A run that has ended: its exit status, its output, and what the recorder noted."""
 
@@ -194,13 +205,7 @@ class Suite:
 
     def processes(self) -> list[int]:
         """The processes that have come of this suite's runs and are alive."""
-        mark = f"{_MARKER}={self._mark}".encode()
-        alive = []
-        for folder in Path("/proc").iterdir():
-            with suppress(OSError):
-                if folder.name.isdigit() and mark in (folder / "environ").read_bytes().split(b"\0"):
-                    alive.append(int(folder.name))
-        return alive
+        return processes_with(_MARKER, self._mark)
 
     def await_gone(self, seconds: float = GONE) -> list[int]:
         """Wait until no such process is left; those that are."""

@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import processes_with
 from tests.machines.table import MACHINES, Ending, Machine, Reader, Terminal, unavailable
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -189,13 +190,7 @@ class Place:
 
     def processes(self) -> list[int]:
         """The processes that have come of it and are alive."""
-        mark = f"{_MARKER}={self._mark}".encode()
-        alive = []
-        for folder in Path("/proc").iterdir():
-            with suppress(OSError):
-                if folder.name.isdigit() and mark in (folder / "environ").read_bytes().split(b"\0"):
-                    alive.append(int(folder.name))
-        return alive
+        return processes_with(_MARKER, self._mark)
 
     def left(self) -> list[str]:
         """What is left when it has had its time to go: processes, and files other than pytest's own."""
