@@ -107,16 +107,17 @@ def test_what_another_user_has_put_into_a_folder_for_all_is_not_trusted(tmp_path
     assert files._is_trusted(own, shared)
     tmp_path.chmod(0o755)
     for kind in ("link", "pipe"):
-        if _as_nobody(shared / kind, tmp_path / "precious" if kind == "link" else None):
+        if _as_a_stranger(shared / kind, tmp_path / "precious" if kind == "link" else None):
             with pytest.raises(PermissionError, match=r"another user has put a (link|file) there"):
                 files.write(shared / kind, b"ours")
     assert not (tmp_path / "precious").exists()
 
 
-def _as_nobody(path: Path, target: Path | None) -> bool:
+def _as_a_stranger(path: Path, target: Path | None) -> bool:
     """Make a link, or a pipe, in a process of another user; whether this user may become another one."""
     make = f"os.mkfifo({path.name!r})" if target is None else f"os.symlink({str(target)!r}, {path.name!r})"
-    code = f"import os\ntry: os.setuid(65534)\nexcept OSError: print('no')\nelse: {make}"
+    stranger = 65534 if os.geteuid() != 65534 else 65533
+    code = f"import os\ntry: os.setuid({stranger})\nexcept OSError: print('no')\nelse: {make}"
     done = subprocess.run([sys.executable, "-c", code], cwd=path.parent, check=True, capture_output=True)
     return not done.stdout
 
