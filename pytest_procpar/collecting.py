@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from pytest_procpar.compat.nodes import Nodes
+from pytest_procpar.collaborators import Collaborators
 from pytest_procpar.core.gathering import Gathering, Merged, difference
 from pytest_procpar.core.messages import Collected, Halted, Reaped
 from pytest_procpar.core.model import StartMethod, WorkerId, worker_name
-from pytest_procpar.ending import Ending
-from pytest_procpar.process.clock import Clock
-from pytest_procpar.process.launch import Cluster
 from pytest_procpar.process.signals import Signals
-from pytest_procpar.report.results import Results
-from pytest_procpar.report.terminal import Terminal
-from pytest_procpar.supervision import Supervisor
 
 __all__ = ["Collecting"]
 
@@ -22,23 +16,14 @@ __all__ = ["Collecting"]
 class Collecting:
     """Starts the collection, and makes one suite of what comes of it."""
 
-    def __init__(
-        self,
-        cluster: Cluster,
-        nodes: Nodes,
-        results: Results,
-        terminal: Terminal,
-        supervisor: Supervisor,
-        ending: Ending,
-        clock: Clock,
-    ) -> None:
-        self._cluster = cluster
-        self._nodes = nodes
-        self._results = results
-        self._terminal = terminal
-        self._supervisor = supervisor
-        self._ending = ending
-        self._clock = clock
+    def __init__(self, shared: Collaborators) -> None:
+        self._cluster = shared.cluster
+        self._nodes = shared.nodes
+        self._results = shared.results
+        self._terminal = shared.terminal
+        self._supervisor = shared.supervisor
+        self._ending = shared.ending
+        self._clock = shared.clock
         self._inputs: list[dict[str, Any]] = []
         self._merged = Merged()
         #: The workers that collect for themselves; None if none does.

@@ -6,32 +6,25 @@ Weighing what is seen is `core.deadlock`'s; this looks, says what it has found, 
 from __future__ import annotations
 
 import sysconfig
-from collections.abc import Callable, Hashable, Iterable
-
-import pytest
+from collections.abc import Hashable, Iterable
 
 import pytest_procpar.core.deadlock as weighing
 import pytest_procpar.core.events as events
+from pytest_procpar.collaborators import Collaborators
 from pytest_procpar.collecting import Collecting
 from pytest_procpar.core.deadlock import Evidence, Frame, Look
-from pytest_procpar.core.events import Event
 from pytest_procpar.core.model import StartMethod, WorkerId, worker_name
 from pytest_procpar.core.printable import printable_line
-from pytest_procpar.core.run import Run
-from pytest_procpar.core.runrecord import RunRecord
+from pytest_procpar.core.record import record
 from pytest_procpar.core.vitals import Stage
 from pytest_procpar.core.watchdog import DUMP_SECONDS
 from pytest_procpar.deaths import Deaths
-from pytest_procpar.process.clock import Clock
-from pytest_procpar.process.launch import Cluster
 from pytest_procpar.process.shortage import in_words
 from pytest_procpar.process.standing import Standing, look_at
 from pytest_procpar.process.system import DUMP_SIGNAL
-from pytest_procpar.report.results import Results
-from pytest_procpar.report.terminal import QUIETEST, Terminal
-from pytest_procpar.supervision import Supervisor
+from pytest_procpar.report.terminal import QUIETEST
 
-__all__ = ["DeadlockWatch"]
+__all__ = ["DeadlockWatch", "Replaced"]
 
 #: Who stands for the fork server among the workers.
 _SERVER = WorkerId(-1)
@@ -40,66 +33,61 @@ _SERVER = WorkerId(-1)
 _NAMED = 4
 
 
+@record
+class Replaced:
+    """Workers that were stuck: what the core is to be told, and who of them is dead already, and why.
+
+    Those who are ``dead`` have been killed with the process that would have reaped them.
+    """
+
+    stuck: tuple[events.Stuck, ...] = ()
+    dead: tuple[WorkerId, ...] = ()
+    cause: str = ""
+
+
 class DeadlockWatch:
     """Looks at the forked workers while tests run.
 
     :param acts: whether stuck workers are replaced: the user has not asked for forked ones.
-    :param happened: tells the core of an event, and does what it says.
     """
 
-    def __init__(
-        self,
-        config: pytest.Config,
-        cluster: Cluster,
-        clock: Clock,
-        run: Run,
-        run_record: RunRecord,
-        results: Results,
-        terminal: Terminal,
-        supervisor: Supervisor,
-        deaths: Deaths,
-        collecting: Collecting,
-        happened: Callable[[Event], None],
-        *,
-        acts: bool,
-    ) -> None:
-        self._config = config
-        self._cluster = cluster
-        self._clock = clock
-        self._run = run
-        self._run_record = run_record
-        self._results = results
-        self._terminal = terminal
-        self._supervisor = supervisor
+    def __init__(self, shared: Collaborators, deaths: Deaths, collecting: Collecting, *, acts: bool) -> None:
+        self._config = shared.config
+        self._cluster = shared.cluster
+        self._clock = shared.clock
+        self._run = shared.run
+        self._run_record = shared.run_record
+        self._results = shared.results
+        self._terminal = shared.terminal
+        self._supervisor = shared.supervisor
         self._deaths = deaths
         self._collecting = collecting
-        self._happened = happened
         self._acts = acts
-        self._began = clock.now()
+        self._began = self._clock.now()
         self._deadlocks = weighing.Deadlocks()
         #: What each worker had noted of itself at the latest look.
         self._noted: dict[WorkerId, Hashable] = {}
         #: Those whose stacks are being written before they are killed, and how they stood.
         self._doomed: dict[WorkerId, Standing] = {}
 
-    def look(self, *, collected: bool) -> None:
+    def look(self, *, collected: bool) -> Replaced:
         """See how the workers stand, do what follows, and say when to look again."""
         vigil, now = self._supervisor.vigil, self._clock.now()
         if self._cluster.fork_server() is None:
             vigil.look_again(None)
-            return
+            return Replaced()
         vigil.look_again(now + weighing.LOOK_SECONDS)
         if self._doomed:
-            self._see_off(now, collected=collected)
-            return
+            return self._see_off(now, collected=collected)
         self._deadlocks.looked(list(self._looks(collected=collected)), now)
         if not self._acts:
-            return
+            return Replaced()
         longest = self._run_record.longest() if collected else 0.0
         silent_since = vigil.silent_since if collected else self._began
         found = self._deadlocks.hopeless(now, longest=longest, silent_since=silent_since)
         if found:
             self._ask_for_stacks(found, now)
+        return Replaced()
 
     def hint(self) -> str | None:
         """What to tell who wonders why nothing happens; None if nothing is known of it."""
@@ -153,7 +141,7 @@ class DeadlockWatch:
 
     # --- acting ---
 
-    def _see_off(self, now: float, *, collected: bool) -> None:
+    def _see_off(self, now: float, *, collected: bool) -> Replaced:
         """Replace those that stand as they stood before their stacks were written."""
         stacks: dict[WorkerId, list[Frame]] = {}
         for worker, before in self._doomed.items():
@@ -166,39 +154,40 @@ class DeadlockWatch:
             stacks[worker] = frames
         self._doomed.clear()
         if not stacks:
-            return
+            return Replaced()
         said = self._describe(stacks, now)
         what = _KILLED if all(map(self._deaths.has_finished, stacks)) else _BEGUN_ANEW
         try:
-            self._replace(stacks, now, collected=collected)
+            replaced = self._replace(stacks, now, collected=collected)
         except OSError as error:
             self._acts = False
             self._terminal.remember(f"{said}; no fresh interpreter can be started: {in_words(error)}")
-            return
+            return Replaced()
         self._terminal.remember(f"{said}: {what}{self._remember(said)}", least=QUIETEST)
+        return replaced
 
-    def _replace(self, stacks: dict[WorkerId, list[Frame]], now: float, *, collected: bool) -> None:
+    def _replace(self, stacks: dict[WorkerId, list[Frame]], now: float, *, collected: bool) -> Replaced:
         """Have others do what the stuck workers had to do.
 
         :raises OSError: if that cannot be.
         """
         if not collected:
             self._collecting.start_over()
-            return
+            return Replaced()
         if self._cluster.method is not StartMethod.SPAWN:
             self._cluster.switch()
         if _SERVER not in stacks:
-            for worker in stacks:
-                self._replace_worker(worker, now)
-            return
+            return Replaced(tuple(self._give_up(worker, now) for worker in stacks))
+        dead = tuple(self._cluster.give_up_former())
         running = self._run.running()
-        for worker in self._cluster.give_up_former():
-            self._replace_worker(worker, now)
-            if worker not in running or not self._results.is_told(running[worker]):
-                self._supervisor.has_killed(worker, _WHY)
-            self._deaths.killed(worker, _WHY)
+        innocent = [w for w in dead if w not in running or not self._results.is_told(running[w])]
+        stuck = tuple(self._give_up(worker, now) for worker in dead)
+        for worker in innocent:
+            self._supervisor.has_killed(worker, _WHY)
+        return Replaced(stuck, dead, _WHY)
 
-    def _replace_worker(self, worker: WorkerId, now: float) -> None:
+    def _give_up(self, worker: WorkerId, now: float) -> events.Stuck:
+        """A worker will never go on: what the core is to be told."""
         test = self._run.running().get(worker)
         told = test is not None and self._results.is_told(test)
         if told or self._is_left_undone(worker):
@@ -206,9 +195,9 @@ class DeadlockWatch:
         else:
             self._supervisor.has_killed(worker, _WHY)
             self._deaths.excuse(worker)
-        self._happened(events.Stuck(worker, told))
         if test is not None and not told:
             self._results.abandoned(test)
+        return events.Stuck(worker, told)
 
     def _is_left_undone(self, worker: WorkerId) -> bool:
         """Whether a worker has begun what nobody else can do: tear down its fixtures, end its session."""

@@ -1,49 +1,50 @@
-"""What a worker's death means: for the test that ran there, for its neighbours, for the run."""
+"""What a worker's death means: for the test that ran there, for its neighbours, for the run.
+
+A death goes one way: `Deaths.examine` finds out what it means, the loop tells the core, and what the core
+makes of it comes back as effects. Nothing here tells the core of anything.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest_procpar.core.events as events
-from pytest_procpar.compat.nodes import Nodes
+from pytest_procpar.collaborators import Collaborators
 from pytest_procpar.core.events import Event
-from pytest_procpar.core.messages import Reaped
+from pytest_procpar.core.messages import PassedPhases
 from pytest_procpar.core.model import TestIndex, WorkerId, worker_name
-from pytest_procpar.core.record import changed
-from pytest_procpar.core.run import Run
+from pytest_procpar.core.record import changed, record
 from pytest_procpar.core.vitals import Death, Stage, Vitals
-from pytest_procpar.process.launch import Cluster
 from pytest_procpar.process.system import monotonic
-from pytest_procpar.report.results import Results
-from pytest_procpar.report.terminal import Terminal
-from pytest_procpar.supervision import Supervisor
 
-__all__ = ["Deaths"]
+__all__ = ["Deaths", "Postmortem"]
+
+
+@record
+class Postmortem:
+    """What a death means, found out before the core is told and before any report is made.
+
+    ``ended`` is the test that the worker had run to its end without having come to say so, ``passes`` its
+    phases if it has passed. ``unexplained``: no test is to blame, and the worker neither had to end nor was
+    killed for no fault of its own. ``breaks`` says how the death breaks the run, if it does.
+    """
+
+    worker: WorkerId
+    death: Death
+    ended: TestIndex | None
+    passes: PassedPhases | None
+    unexplained: bool
+    breaks: str | None
 
 
 class Deaths:
-    """Takes note of every death, and finds out who is to blame.
+    """Takes note of every death, and finds out who is to blame."""
 
-    :param happened: tells the core of an event, and does what it says.
-    """
-
-    def __init__(
-        self,
-        run: Run,
-        cluster: Cluster,
-        nodes: Nodes,
-        results: Results,
-        terminal: Terminal,
-        supervisor: Supervisor,
-        happened: Callable[[Event], None],
-    ) -> None:
-        self._run = run
-        self._cluster = cluster
-        self._nodes = nodes
-        self._results = results
-        self._terminal = terminal
-        self._supervisor = supervisor
-        self._happened = happened
+    def __init__(self, shared: Collaborators) -> None:
+        self._run = shared.run
+        self._cluster = shared.cluster
+        self._nodes = shared.nodes
+        self._results = shared.results
+        self._terminal = shared.terminal
+        self._supervisor = shared.supervisor
         self._finished: set[WorkerId] = set()
         #: Those that are killed for no fault of their own, which has been said.
         self._excused: set[WorkerId] = set()
@@ -71,6 +72,10 @@ class Deaths:
         """A worker could not get a process for its next test, and ends."""
         self._starved[worker] = reason
 
+    def starvation(self, worker: WorkerId) -> str | None:
+        """Why a worker had to end that was in order; None if it had not to."""
+        return self._starved.get(worker)
+
     # --- what has died ---
 
     def refused(self, worker: WorkerId, reason: str) -> Event:
@@ -80,61 +85,41 @@ class Deaths:
         self._nodes.down(worker, reason)
         return events.Refused(worker, reason)
 
-    def reaped(self, message: Reaped) -> str | None:
-        """A worker that has been listened to is reaped; how that breaks the run, if it does."""
-        worker = message.worker
-        death = self._supervisor.death(worker, message.status, message.reason, message.peak_memory)
-        reason = message.reason or self._starved.get(worker)
-        if reason is not None:
-            self._happened(self.refused(worker, reason))
-            return None
-        self._died(worker, death)
-        if worker in self._excused:
-            return None
-        if message.status and worker in self._finished and self._supervisor.limit_of(worker) is None:
-            return f"worker {worker_name(worker)} failed at its exit: {death.cause}"
-        return None
+    def examine(self, worker: WorkerId, death: Death, status: int = 0) -> Postmortem:
+        """Find out what a death means; it is said, and the worker's node takes no more orders.
 
-    def killed(self, worker: WorkerId, cause: str) -> None:
-        """This process has killed a worker that nobody can reap."""
-        self._died(worker, self._supervisor.death(worker, 0, cause, None))
-
-    def _died(self, worker: WorkerId, death: Death) -> None:
-        finished = worker in self._finished
-        self._known[worker] = death
-        node = self._nodes[worker]
-        node.shutting_down = True
-        if not finished and worker not in self._excused:
+        :param status: how the process ended, as a wait status; 0 also if nobody could reap it.
+        """
+        finished, excused = worker in self._finished, worker in self._excused
+        self._nodes[worker].shutting_down = True
+        if not finished and not excused:
             self._terminal.line(f"[{worker_name(worker)}] node down: {death.cause}")
-        running = self._run.running().get(worker)
-        if running is not None and self._was_over(worker, running, death):
-            running = None
-        elif running is not None and self._supervisor.had_lost(worker):  # it may have run on unheard
-            death = changed(death, vitals=Vitals(Stage.BETWEEN, running, death.vitals.since))
-            self._known[worker] = death
-        elif running is not None and death.vitals.test != running:  # it had only just begun
-            death = changed(death, vitals=Vitals(Stage.SETUP, running, death.vitals.since))
-            self._known[worker] = death
-        self._cluster.release(worker)
-        self._nodes.down(worker, None if finished else death.cause)  # before a replacement comes up
+        test = self._run.running().get(worker)
+        ended = passes = None
+        if test is not None and self._was_over(worker, test, death):
+            phases = death.vitals.phases
+            passes = None if phases is None else (self._results.keywords(test), phases)
+            test, ended = None, test
+        elif test is not None and self._supervisor.had_lost(worker):  # it may have run on unheard
+            death = changed(death, vitals=Vitals(Stage.BETWEEN, test, death.vitals.since))
+        elif test is not None and death.vitals.test != test:  # it had only just begun
+            death = changed(death, vitals=Vitals(Stage.SETUP, test, death.vitals.since))
+        self._known[worker] = death
         regular = finished and self._supervisor.limit_of(worker) is None
-        blameless = running is None and not regular and not self._run.stopping
-        self._happened(events.Died(worker, finished))
-        if blameless and worker not in self._excused:
-            self._blame_nobody(worker, death)
+        unexplained = test is None and not regular and not excused and not self._run.stopping
+        breaks = None
+        if status and regular and not excused:
+            breaks = f"worker {worker_name(worker)} failed at its exit: {death.cause}"
+        return Postmortem(worker, death, ended, passes, unexplained, breaks)
 
-    def _was_over(self, worker: WorkerId, test: TestIndex, death: Death) -> bool:
-        """Whether a worker had run a test to its end and only not come to say so; then it has ended now."""
-        vitals = death.vitals
-        over = vitals.stage is Stage.BETWEEN and vitals.test == test
-        if not over or self._supervisor.limit_of(worker) is not None or self._supervisor.had_lost(worker):
-            return False
-        passes = None if vitals.phases is None else (self._results.keywords(test), vitals.phases)
-        self._happened(events.Finished(worker, test))
-        self._results.finished(self._nodes[worker], test, passes)
-        return True
+    def bury(self, worker: WorkerId) -> None:
+        """Let go of what a dead worker needed, and tell plugins of it, before a replacement comes up."""
+        self._cluster.release(worker)
+        self._nodes.down(worker, None if worker in self._finished else self._known[worker].cause)
 
-    def _blame_nobody(self, worker: WorkerId, death: Death) -> None:
+    def report_unexplained(self, worker: WorkerId) -> None:
+        """Report a death that no test is to blame for."""
+        death = self._known[worker]
         node, test, limit = self._nodes[worker], death.vitals.test, self._supervisor.limit_of(worker)
         if death.vitals.stage is not Stage.LATE_TEARDOWN or test is None:
             self._results.worker_died(node, death, limit)
@@ -143,6 +128,12 @@ class Deaths:
             self._results.crashed(node, test, death)
         else:
             self._results.hung(node, test, death, limit)
+
+    def _was_over(self, worker: WorkerId, test: TestIndex, death: Death) -> bool:
+        """Whether a worker had run a test to its end and only not come to say so."""
+        vitals = death.vitals
+        over = vitals.stage is Stage.BETWEEN and vitals.test == test
+        return over and self._supervisor.limit_of(worker) is None and not self._supervisor.had_lost(worker)
 
     def seconds(self, worker: WorkerId) -> float:
         """How long a dead worker had been doing what it did last."""

@@ -5,19 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest_procpar.core.events as events
-from pytest_procpar.compat.nodes import Nodes
+from pytest_procpar.collaborators import Collaborators
 from pytest_procpar.core.events import Effect, Event
 from pytest_procpar.core.messages import Record
 from pytest_procpar.core.model import TestIndex, WorkerId, assert_never, worker_name
 from pytest_procpar.core.probes import Word
-from pytest_procpar.core.runrecord import RunRecord
 from pytest_procpar.deaths import Deaths
-from pytest_procpar.process.launch import Cluster
 from pytest_procpar.process.signals import Signals
 from pytest_procpar.process.system import monotonic
-from pytest_procpar.report.results import Results
-from pytest_procpar.report.terminal import Terminal
-from pytest_procpar.supervision import Supervisor
 
 if TYPE_CHECKING:
     from pytest_procpar.compat.plugin_scheduler import SchedulerAdapter
@@ -28,23 +23,14 @@ __all__ = ["Effects"]
 class Effects:
     """Sends to workers, and to whoever has to hear of what became of tests."""
 
-    def __init__(
-        self,
-        cluster: Cluster,
-        nodes: Nodes,
-        results: Results,
-        terminal: Terminal,
-        supervisor: Supervisor,
-        deaths: Deaths,
-        run_record: RunRecord,
-    ) -> None:
-        self._cluster = cluster
-        self._nodes = nodes
-        self._results = results
-        self._terminal = terminal
-        self._supervisor = supervisor
+    def __init__(self, shared: Collaborators, deaths: Deaths) -> None:
+        self._cluster = shared.cluster
+        self._nodes = shared.nodes
+        self._results = shared.results
+        self._terminal = shared.terminal
+        self._supervisor = shared.supervisor
+        self._run_record = shared.run_record
         self._deaths = deaths
-        self._run_record = run_record
         #: Answers for the scheduler that a plugin has made, if one has.
         self.scheduler: SchedulerAdapter | None = None
         #: Whether no worker can be forked any more.

@@ -10,9 +10,9 @@ import pytest
 
 import pytest_procpar.core.actions as actions
 import pytest_procpar.core.events as events
+from pytest_procpar.collaborators import Collaborators
 from pytest_procpar.collecting import Collecting
 from pytest_procpar.compat.cache import learn_collection
-from pytest_procpar.compat.nodes import Nodes
 from pytest_procpar.compat.streams import forget_hung_up_terminal
 from pytest_procpar.core.actions import Action
 from pytest_procpar.core.events import Event
@@ -37,19 +37,10 @@ from pytest_procpar.core.messages import (
     Warned,
 )
 from pytest_procpar.core.model import WorkerId, assert_never, worker_name
-from pytest_procpar.core.run import Run
-from pytest_procpar.core.runrecord import RunRecord
-from pytest_procpar.deaths import Deaths
+from pytest_procpar.deaths import Deaths, Postmortem
 from pytest_procpar.effects import Effects
-from pytest_procpar.ending import Ending
-from pytest_procpar.process.clock import Clock
-from pytest_procpar.process.launch import Cluster
 from pytest_procpar.process.signals import Signals
 from pytest_procpar.process.system import describe_status, pause
-from pytest_procpar.report.results import Results
-from pytest_procpar.report.terminal import Terminal
-from pytest_procpar.settings import Settings
-from pytest_procpar.supervision import Supervisor
 
 if TYPE_CHECKING:
     from pytest_procpar.compat.plugin_scheduler import ForeignScheduling
@@ -65,39 +56,25 @@ _PILE_UP = 0.01
 class Loop:
     """Hears what the fork server, the workers and signals say, and makes events of the core of it."""
 
-    def __init__(
-        self,
-        config: pytest.Config,
-        settings: Settings,
-        cluster: Cluster,
-        run: Run,
-        run_record: RunRecord,
-        nodes: Nodes,
-        results: Results,
-        terminal: Terminal,
-        ending: Ending,
-    ) -> None:
-        self._config = config
-        self._settings = settings
-        self._cluster = cluster
-        self._run = run
-        self._run_record = run_record
-        self._nodes = nodes
-        self._results = results
-        self._terminal = terminal
-        self._ending = ending
-        self._clock = Clock()
-        now, quiet = self._clock.now(), settings.quiet_seconds
-        self._supervisor = Supervisor(run, cluster, terminal, results.nodeid, now, quiet)
+    def __init__(self, shared: Collaborators) -> None:
+        self._shared = shared
+        self._config = shared.config
+        self._settings = shared.settings
+        self._cluster = shared.cluster
+        self._run = shared.run
+        self._run_record = shared.run_record
+        self._nodes = shared.nodes
+        self._results = shared.results
+        self._terminal = shared.terminal
+        self._ending = shared.ending
+        self._clock = shared.clock
+        self._supervisor = shared.supervisor
         self._vigil = self._supervisor.vigil
-        self._deaths = Deaths(run, cluster, nodes, results, terminal, self._supervisor, self._happened)
-        self._effects = Effects(cluster, nodes, results, terminal, self._supervisor, self._deaths, run_record)
-        self._collecting = Collecting(
-            cluster, nodes, results, terminal, self._supervisor, ending, self._clock
-        )
+        self._deaths = Deaths(shared)
+        self._effects = Effects(shared, self._deaths)
+        self._collecting = Collecting(shared)
         #: Who looks for workers that will never go on, once that is due.
         self._deadlocks: DeadlockWatch | None = None
-        self._supervisor.hint = lambda: None if self._deadlocks is None else self._deadlocks.hint()
         self._session: pytest.Session
         self._collected = False
         #: The most memory that a worker had that ended with status 0, in bytes.
@@ -184,7 +161,7 @@ class Loop:
             case actions.ShowRunning(asked):
                 self._supervisor.show_running(stacks=asked)
                 if not asked:
-                    self._supervisor.show_hint()
+                    self._show_hint()
             case actions.KillLost(worker, why):
                 self._supervisor.kill_lost(worker, why)
             case actions.Ping():
@@ -206,12 +183,19 @@ class Loop:
             from pytest_procpar.deadlocks import DeadlockWatch
 
             settings = self._settings
-            self._deadlocks = DeadlockWatch(
-                self._config, self._cluster, self._clock, self._run, self._run_record, self._results,
-                self._terminal, self._supervisor, self._deaths, self._collecting, self._happened,
-                acts=settings.start_method is None and settings.tests_a_process is None,
-            )  # fmt: skip
-        self._deadlocks.look(collected=self._collected)
+            acts = settings.start_method is None and settings.tests_a_process is None
+            self._deadlocks = DeadlockWatch(self._shared, self._deaths, self._collecting, acts=acts)
+        replaced = self._deadlocks.look(collected=self._collected)
+        for stuck in replaced.stuck:
+            self._happened(stuck)
+        for worker in replaced.dead:
+            self._killed(worker, replaced.cause)
+
+    def _show_hint(self) -> None:
+        """Show what is known of why nothing happens."""
+        hint = None if self._deadlocks is None else self._deadlocks.hint()
+        if hint is not None:
+            self._terminal.notice(f"    {hint}")
 
     @property
     def _serving(self) -> bool:
@@ -297,18 +281,8 @@ class Loop:
                     return
                 case Forked(worker, pid):
                     self._cluster.forked(worker, pid)
-                case Reaped(worker):
-                    self._listen_to_worker(worker)
-                    if not message.status:
-                        self.worker_memory = max(self.worker_memory, message.peak_memory or 0)
-                    if self._collecting.reaped(message):
-                        suite = self._collecting.merged()
-                        if suite is not None:
-                            self._suite_collected(suite)
-                        continue
-                    broken = self._deaths.reaped(message)
-                    if broken is not None:
-                        self._ending.broken_by(broken)
+                case Reaped():
+                    self._reaped(message)
                 case Pong():
                     pass
                 case Warned(data):
@@ -364,7 +338,43 @@ class Loop:
         for worker in self._cluster.kill_orphans():
             self._listen_to_worker(worker)
             if worker in self._run.running():
-                self._deaths.killed(worker, "killed, because the fork server died")
+                self._killed(worker, "killed, because the fork server died")
+
+    # --- what has died ---
+
+    def _reaped(self, message: Reaped) -> None:
+        """A worker is dead: hear its last words, and then judge."""
+        worker = message.worker
+        self._listen_to_worker(worker)
+        if not message.status:
+            self.worker_memory = max(self.worker_memory, message.peak_memory or 0)
+        if self._collecting.reaped(message):
+            suite = self._collecting.merged()
+            if suite is not None:
+                self._suite_collected(suite)
+            return
+        death = self._supervisor.death(worker, message.status, message.reason, message.peak_memory)
+        reason = message.reason or self._deaths.starvation(worker)
+        if reason is not None:
+            self._happened(self._deaths.refused(worker, reason))
+        else:
+            self._died(self._deaths.examine(worker, death, message.status))
+
+    def _killed(self, worker: WorkerId, cause: str) -> None:
+        """This process has killed a worker that nobody can reap."""
+        self._died(self._deaths.examine(worker, self._supervisor.death(worker, 0, cause, None)))
+
+    def _died(self, found: Postmortem) -> None:
+        worker = found.worker
+        if found.ended is not None:
+            self._happened(events.Finished(worker, found.ended))
+            self._results.finished(self._nodes[worker], found.ended, found.passes)
+        self._deaths.bury(worker)
+        self._happened(events.Died(worker))
+        if found.unexplained:
+            self._deaths.report_unexplained(worker)
+        if found.breaks is not None:
+            self._ending.broken_by(found.breaks)
 
     def broke(self, who: str, text: str) -> None:
         """Print another process's internal error as if it were this one's, and end the run."""

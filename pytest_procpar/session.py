@@ -11,6 +11,7 @@ from queue import Queue
 
 import pytest
 
+from pytest_procpar.collaborators import Collaborators
 from pytest_procpar.compat.internals import postpone_fixture_manager, shared_basetemp
 from pytest_procpar.compat.nodes import Nodes
 from pytest_procpar.compat.output import end_progress_line, output_in_batches
@@ -26,6 +27,7 @@ from pytest_procpar.core.run import Run
 from pytest_procpar.core.runrecord import RunRecord
 from pytest_procpar.ending import Ending, bug
 from pytest_procpar.loop import Loop
+from pytest_procpar.process.clock import Clock
 from pytest_procpar.process.covdata import collect_coverage, recover_coverage
 from pytest_procpar.process.launch import Cluster
 from pytest_procpar.process.shortage import descriptor_limit, in_words, is_shortage, room_for_workers
@@ -36,6 +38,7 @@ from pytest_procpar.report.results import Results
 from pytest_procpar.report.terminal import Terminal
 from pytest_procpar.role import Role, take_role
 from pytest_procpar.settings import Settings
+from pytest_procpar.supervision import Supervisor
 
 __all__ = ["Controller", "start"]
 
@@ -107,17 +110,16 @@ class Controller:
         #: Whether the fork server died during the re-check, which says so.
         self._lost_server = False
         self._began = monotonic()
-        self._loop = Loop(
-            config,
-            settings,
-            cluster,
-            self._run,
-            self._run_record,
-            self._nodes,
-            self._results,
-            self._terminal,
-            self._ending,
+        clock = Clock()
+        supervisor = Supervisor(
+            self._run, cluster, self._terminal, self._results.nodeid, clock.now(), settings.quiet_seconds
         )
+        self._loop = Loop(
+            Collaborators(
+                config, settings, cluster, self._run, self._run_record, self._nodes, self._results,
+                self._terminal, self._ending, clock, supervisor,
+            )
+        )  # fmt: skip
 
     # --- what plugins look at under the name dsession ---
 

@@ -60,8 +60,6 @@ class Supervisor:
         #: The workers that were killed for no fault of what they ran, and why.
         self._killed: dict[WorkerId, str] = {}
         self._memory: OutOfMemory | None = None
-        #: What is known of why nothing happens.
-        self.hint: Callable[[], str | None] = lambda: None
 
     def look_around(self) -> None:
         """See how things stand before any test runs; takes a moment."""
@@ -87,12 +85,6 @@ class Supervisor:
             text = self._cluster.stacks(worker).strip("\n") if stacks else ""
             for line in text.splitlines():
                 self._terminal.notice(f"    {line}")
-
-    def show_hint(self) -> None:
-        """Show what is known of why nothing happens."""
-        hint = self.hint()
-        if hint is not None:
-            self._terminal.notice(f"    {hint}")
 
     def with_empty_inboxes(self, workers: Iterable[WorkerId]) -> list[WorkerId]:
         """Those of these workers that do nothing and have nothing to read."""

@@ -108,10 +108,9 @@ class Revoked:
 
 @record
 class Died:
-    """A worker's process is gone. ``finished`` says that it had ended its session first."""
+    """A worker's process is gone."""
 
     worker: WorkerId
-    finished: bool
 
 
 @record

@@ -549,10 +549,10 @@ class SimulatedWorker:
 
     # --- what it does itself ---
 
-    def die(self, finished: bool = False) -> None:
+    def die(self) -> None:
         if self.state is not State.DEAD:
             self.state = State.DEAD
-            self.say(Died(self.id, finished))
+            self.say(Died(self.id))
 
     def refuse(self) -> None:
         """The system does not grant what it needs."""
@@ -606,7 +606,7 @@ class SimulatedWorker:
                     self.cluster.scenario.endless_ends
                 ):
                     return
-                self.soon(0.01, lambda: self.die(finished=not self._doomed()))
+                self.soon(0.01, self.die)
                 return
             if not isinstance(record, str):
                 self._claim(record)

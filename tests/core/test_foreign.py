@@ -242,7 +242,7 @@ def test_what_it_wants_is_carried_out_before_it_is_asked_whether_that_is_all() -
 def test_what_else_is_to_be_done_comes_after_the_talk_in_its_order() -> None:
     talk = Talk(3, run(0, 0, 1))
     talk.tell(Began(FIRST, TestIndex(0)))
-    effects = talk.tell(Died(FIRST, finished=False), run(1, 1))
+    effects = talk.tell(Died(FIRST), run(1, 1))
     assert effects == [Crashed(FIRST, TestIndex(0)), Spawn(WorkerId(2), FIRST), assign(1, 1)]
     assert talk.told == [WorkerGone(FIRST), CaughtUp()]
 
@@ -285,7 +285,7 @@ def test_when_nothing_moves_it_is_asked_to_go_on_and_then_its_name_is_said() -> 
     assert talk.first[-2:] == [Finish(FIRST), Finish(SECOND)]
 
 
-@pytest.mark.parametrize("event", [Tick(), Ready(FIRST), Died(SECOND, finished=False)])
+@pytest.mark.parametrize("event", [Tick(), Ready(FIRST), Died(SECOND)])
 def test_nothing_but_the_answer_comes_while_it_is_asked(event: Event) -> None:
     core = asking()
     with pytest.raises(LedgerError, match="instead of its answer"):

@@ -71,8 +71,8 @@ class Desk:
     def revoked(self, worker: int, *tests: int) -> list[Effect]:
         return self.tell(Revoked(WorkerId(worker), tuple(map(TestIndex, tests))))
 
-    def died(self, worker: int, finished: bool = False) -> list[Effect]:
-        return self.tell(Died(WorkerId(worker), finished))
+    def died(self, worker: int) -> list[Effect]:
+        return self.tell(Died(WorkerId(worker)))
 
     def refused(self, worker: int) -> list[Effect]:
         return self.tell(Refused(WorkerId(worker), "no room"))
@@ -120,7 +120,7 @@ def test_a_suite_without_tests_has_one_worker_which_finishes_its_session() -> No
     desk = Desk(3, 0, ready=False)
     assert desk.first == [spawn(0)]
     assert desk.ready(0) == [assign(0, then="last"), finish(0)]
-    desk.died(0, finished=True)
+    desk.died(0)
     assert desk.run.over
 
 
@@ -224,7 +224,7 @@ def test_running_says_who_runs_what() -> None:
         Finished(WorkerId(9), TestIndex(0)),
         Ready(WorkerId(0)),
         Ready(WorkerId(9)),
-        Died(WorkerId(9), finished=False),
+        Died(WorkerId(9)),
     ],
     ids=repr,
 )
@@ -487,13 +487,12 @@ def test_without_any_worker_the_tests_are_not_run_for_that_reason() -> None:
     assert desk.run.over
 
 
-@pytest.mark.parametrize("finished", [False, True])
-def test_workers_that_all_die_before_their_first_test_are_not_replaced_for_ever(finished: bool) -> None:
+def test_workers_that_all_die_before_their_first_test_are_not_replaced_for_ever() -> None:
     desk = Desk(1, 1, ready=False)
     for worker in range(3):
-        assert desk.died(worker, finished) == [spawn(worker + 1, replaces=worker)]
+        assert desk.died(worker) == [spawn(worker + 1, replaces=worker)]
     why = "4 workers in a row died before their first test"
-    assert desk.died(3, finished) == [GiveUp(why), NotRun((TestIndex(0),), why)]
+    assert desk.died(3) == [GiveUp(why), NotRun((TestIndex(0),), why)]
     assert desk.run.over
 
 
@@ -528,7 +527,7 @@ def test_a_worker_that_ends_its_session_is_not_replaced_although_a_test_came_bac
     desk.began(1, 1)
     assert desk.died(1) == [crashed(1, 1), finish(0)]
     assert desk.put_back(1) == [spawn(2)]
-    assert desk.died(0, finished=True) == []
+    assert desk.died(0) == []
     assert desk.ready(2) == [assign(2, 1, then="last")]
     assert desk.ran(2, 1) == [finish(2)]
 
@@ -652,7 +651,7 @@ def test_a_stop_takes_back_what_has_not_begun_and_lets_the_running_test_end() ->
     assert desk.revoked(0, 1, 2, 3) == [assign(0, then="last")]
     assert desk.finished(0, 0) == [finish(0)]
     assert list(desk.run.unsettled()) == [1, 2, 3]
-    desk.died(0, finished=True)
+    desk.died(0)
     assert desk.run.over
 
 
