@@ -27,6 +27,7 @@ from pytest_procpar.core.suspects import Finding, Inquiry, Kind, Suspect
 from pytest_procpar.deep import DeepSurvey
 from pytest_procpar.mishaps import Mishaps
 from pytest_procpar.process.custody import Custody
+from pytest_procpar.process.jobs import ProbeContext
 from pytest_procpar.process.keeping import PutBack
 from pytest_procpar.process.launch import Cluster
 from pytest_procpar.process.prober import Ended, Prober
@@ -151,8 +152,8 @@ class Recheck:
 
         def look() -> None:
             nonlocal prober
-            seconds, limit, kept = self._run.seconds, self._run.limit, str(custody.kept())
-            prober = Prober(cluster, inputs, basetemp, seconds, limit, ended, wake, size, kept)
+            context = ProbeContext(self._run.seconds, self._run.limit, ended, wake)
+            prober = Prober(cluster, inputs, basetemp, context, size, str(custody.kept()))
             self._look_for_dependence(prober, len(inputs))
 
         def confirm() -> None:

@@ -19,12 +19,12 @@ from .record import fields, record
 from .wire import WireError
 
 __all__ = [
-    "RECORD_SIZE", "Began", "Broke", "Changed", "CollectReported", "Collected", "Compare", "Done",
-    "Finished", "Fork", "Forked", "FromBranch", "FromServer", "FromWorker", "Gone", "Halted", "Here",
+    "RECORD_SIZE", "Began", "Broke", "Changed", "ChangedSlot", "CollectReported", "Collected", "Compare",
+    "Done", "Finished", "Fork", "Forked", "FromBranch", "FromServer", "FromWorker", "Gone", "Halted", "Here",
     "JunitNoted", "Location", "Logged", "Message", "PassedPhases", "Perform", "Performed", "Phases", "Ping",
     "Plant", "Pong", "Quit", "Ready", "Reap", "Reaped", "Recipe", "Record", "Reported", "Rested", "Restore",
-    "Setup", "Signal", "Sprout", "Starved", "Suspend", "ToBranch", "ToServer", "Unsafe", "Warned", "Watch",
-    "decode", "encode", "fingerprint", "pack_record", "unpack_record", "unpack_records",
+    "Setup", "Signal", "Sprout", "Starved", "Suspend", "ToBranch", "ToServer", "Unsafe", "Until", "Warned",
+    "Watch", "decode", "encode", "fingerprint", "pack_record", "unpack_record", "unpack_records",
 ]  # fmt: skip
 
 #: What pytest calls an item's location: file (relative to the rootdir), line (0-based), name.
@@ -331,16 +331,17 @@ class Sprout:
     """Fork a child from where you stand; one descriptor comes along, its stream."""
 
 
+#: Which fixtures stay alive after tests: those that this test needs, those of the session, or (None) what was
+#: alive when the process was forked.
+Until: TypeAlias = "TestIndex | Literal['session'] | None"
+
+
 @record
 class Perform:
-    """Run these tests in this order.
-
-    ``then`` is the test for which fixtures are kept alive at the end; "session" keeps those of the session,
-    None what was alive when this process was forked.
-    """
+    """Run these tests in this order, and tear down what need not be kept alive ``then``."""
 
     tests: tuple[TestIndex, ...]
-    then: TestIndex | Literal["session"] | None
+    then: Until
 
 
 @record
@@ -406,14 +407,16 @@ class Gone:
     status: int
 
 
+#: A slot of the state that tests share: name, before, after, whether it can be put back, and way and module
+#: (see `remedies.Slot`).
+ChangedSlot: TypeAlias = tuple[str, str, str, bool, str, str]
+
+
 @record
 class Changed:
-    """The slots that have changed, likely causes first.
+    """The slots that have changed, likely causes first."""
 
-    Of each: name, before, after, whether it can be put back, and way and module (see `remedies.Slot`).
-    """
-
-    slots: tuple[tuple[str, str, str, bool, str, str], ...]
+    slots: tuple[ChangedSlot, ...]
 
 
 FromBranch: TypeAlias = Here | Performed | Rested | Gone | Changed

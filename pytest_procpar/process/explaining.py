@@ -8,7 +8,7 @@ from __future__ import annotations
 from pytest_procpar.core.blame import find_blame
 from pytest_procpar.core.changers import State
 from pytest_procpar.core.insights import Change
-from pytest_procpar.core.messages import Changed, Compare, Perform, Rested, Restore, Watch
+from pytest_procpar.core.messages import Changed, ChangedSlot, Compare, Perform, Rested, Restore, Watch
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.process.jobs import Job, Jobs
 from pytest_procpar.process.trees import Indices, Twig
@@ -19,8 +19,8 @@ __all__ = ["explain", "states"]
 _TRIALS = 300
 
 
-def explain(jobs: Jobs, twig: Twig, cause: Indices, test: TestIndex, *, needed: bool) -> Job:
-    """What `cause` changes, as a list of `Change`, and by which of it `test` depends on that.
+def explain(jobs: Jobs, twig: Twig, cause: Indices, test: TestIndex, *, needed: bool) -> Job[list[Change]]:
+    """What `cause` changes, and by which of it `test` depends on that.
 
     :param twig: a process in which no test has run yet.
     :param needed: whether the test needs the cause (or fails by it). Then a slot is proven to matter if the
@@ -39,7 +39,7 @@ def explain(jobs: Jobs, twig: Twig, cause: Indices, test: TestIndex, *, needed: 
     ]
 
 
-def states(jobs: Jobs, twig: Twig, order: Indices, found: list[State]) -> Job:
+def states(jobs: Jobs, twig: Twig, order: Indices, found: list[State]) -> Job[None]:
     """Run tests in this order, and add to `found` what is otherwise than before all, after each of them.
 
     :param twig: a process in which no test has run yet.
@@ -57,7 +57,7 @@ def states(jobs: Jobs, twig: Twig, order: Indices, found: list[State]) -> Job:
         found.append(State(test, tuple((name, after) for name, _, after, *_ in answer.slots)))
 
 
-def _changed(jobs: Jobs, twig: Twig, test: TestIndex) -> Job:
+def _changed(jobs: Jobs, twig: Twig, test: TestIndex) -> Job[tuple[ChangedSlot, ...]]:
     """The slots that are otherwise than before, for a test that comes next."""
     twig.port.send(Perform((), test))  # what it would not find any more is not to blame
     if (yield from jobs.expect(twig, Rested)) is None:
@@ -67,10 +67,10 @@ def _changed(jobs: Jobs, twig: Twig, test: TestIndex) -> Job:
     return () if answer is None else answer.slots
 
 
-def _prove(jobs: Jobs, twig: Twig, test: TestIndex, names: list[str], *, needed: bool) -> Job:
+def _prove(jobs: Jobs, twig: Twig, test: TestIndex, names: list[str], *, needed: bool) -> Job[set[str]]:
     """The names of the slots that, put back (or, if `needed`, alone not put back), let the test pass."""
 
-    def passes(chosen: frozenset[int]) -> Job:
+    def passes(chosen: frozenset[int]) -> Job[bool]:
         restored = tuple(name for at, name in enumerate(names) if (at in chosen) != needed)
         return _passes_with(jobs, twig, test, restored)
 
@@ -89,7 +89,7 @@ def _prove(jobs: Jobs, twig: Twig, test: TestIndex, names: list[str], *, needed:
         return {names[at] for at in stop.value or ()}
 
 
-def _passes_with(jobs: Jobs, twig: Twig, test: TestIndex, restored: tuple[str, ...]) -> Job:
+def _passes_with(jobs: Jobs, twig: Twig, test: TestIndex, restored: tuple[str, ...]) -> Job[bool]:
     child = yield from jobs.sprout(twig)
     if child is None:
         return False

@@ -1,7 +1,7 @@
 """What the controller does with several throw-away processes at once: jobs that wait for what they say.
 
-A job is a generator. It yields a process and a moment, and is sent the next message of that process; None if
-it has ended, or `LATE` if it has said nothing by then.
+A job is a generator. It yields a process and a moment, and is sent the next message of that process, or a
+`Silence`: it has ended, or has said nothing by then.
 """
 
 from __future__ import annotations
@@ -9,17 +9,30 @@ from __future__ import annotations
 import selectors
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
-from typing import Any
+from enum import Enum
+from typing import TypeAlias, TypeVar
 
-from pytest_procpar.core.messages import Broke, Gone, Here, Perform, Performed, Reaped, Rested
+from pytest_procpar.core.messages import (
+    Broke,
+    FromBranch,
+    Gone,
+    Here,
+    Message,
+    Perform,
+    Performed,
+    Reaped,
+    Rested,
+    Until,
+)
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.probes import Word
+from pytest_procpar.core.record import record
 from pytest_procpar.process.launch import Cluster
 from pytest_procpar.process.memory import OutOfMemory
 from pytest_procpar.process.system import KILLED, describe_status, monotonic
 from pytest_procpar.process.trees import Indices, Twig
 
-__all__ = ["LATE", "Ended", "Job", "Jobs", "TimeOver", "hung_grace"]
+__all__ = ["Ended", "Job", "Jobs", "ProbeContext", "Silence", "TimeOver", "hung_grace"]
 
 #: How long a fork may take, and whatever else is not a test's doing, in seconds.
 _FORK_SECONDS = 30.0
@@ -32,8 +45,38 @@ _PATIENCE = 10.0
 _GRACE = 5.0
 _HUNG_GRACE = 1.0
 
-Job = Generator[tuple[Twig, float], object, Any]
-LATE = object()
+
+class Silence(Enum):
+    """Why no message comes from a process."""
+
+    #: It has ended.
+    ENDED = "ended"
+    #: It has said nothing by the moment until which it was waited for.
+    LATE = "late"
+
+
+_T = TypeVar("_T")
+_Kind = TypeVar("_Kind", bound=FromBranch)
+
+_Heard: TypeAlias = Message | Silence
+
+#: Comes to a `_T`, by what processes say.
+Job: TypeAlias = Generator[tuple[Twig, float], _Heard, _T]
+
+
+@record
+class ProbeContext:
+    """What is known of the run that probes look into, and when they are to end.
+
+    ``seconds`` tells how long a test took in the run; ``limit`` how long a test may take that has hung there,
+    0 for others. ``ended`` is asked whenever something happens, and every second: whether to end at once;
+    ``wake`` is a descriptor that becomes readable when that changes.
+    """
+
+    seconds: Callable[[TestIndex], float]
+    limit: Callable[[TestIndex], float]
+    ended: Callable[[], bool]
+    wake: int
 
 
 def hung_grace(limit: float) -> float:
@@ -52,50 +95,41 @@ class TimeOver(Ended):
 class Jobs:
     """The loop, and what jobs say to processes.
 
-    :param seconds: how long a test took in the run.
-    :param limit: how long a test may take that has hung in the run; 0 for others.
-    :param ended: asked whenever something happens, and every second: whether to end at once.
-    :param wake: a descriptor that becomes readable when that changes.
     :param lost: told of a process that has ended while no job waited for it.
     """
 
     def __init__(
         self,
         cluster: Cluster,
-        seconds: Callable[[TestIndex], float],
-        limit: Callable[[TestIndex], float],
-        ended: Callable[[], bool],
-        wake: int,
+        context: ProbeContext,
         lost: Callable[[Twig], None],
     ) -> None:
         self._lost = lost
         self._cluster = cluster
-        self._seconds = seconds
-        self._limit = limit
-        self._ended = ended
+        self._context = context
         self._selector = selectors.DefaultSelector()
         self._selector.register(cluster.fileno(), selectors.EVENT_READ, None)
-        self._selector.register(wake, selectors.EVENT_READ, None)
-        self._jobs: dict[Twig, tuple[Job, float]] = {}
+        self._selector.register(context.wake, selectors.EVENT_READ, None)
+        self._jobs: dict[Twig, tuple[Job[None], float]] = {}
         self._memory = OutOfMemory()
         #: When to give up, on the clock of `monotonic`.
         self.deadline = 0.0
 
     # --- the loop ---
 
-    def drive(self, jobs: Sequence[Job], *, insist: bool = False) -> None:
+    def drive(self, jobs: Sequence[Job[None]], *, insist: bool = False) -> None:
         """Run jobs to their ends; if asked to `insist`, nothing ends them early but the deadline."""
         for job in jobs:
-            self._resume(job, None)
+            self._start(job)
         while self._jobs:
             now = monotonic()
-            if not insist and self._ended():
+            if not insist and self._context.ended():
                 raise Ended
             if now >= self.deadline:
                 raise TimeOver
             for twig, (_, until) in list(self._jobs.items()):
                 if now >= until:
-                    self._tell(twig, LATE)
+                    self._tell(twig, Silence.LATE)
             if not self._jobs:  # or the next select would wait for nothing, until the deadline
                 break
             until = min([self.deadline, now + _BEAT, *(until for _, until in self._jobs.values())])
@@ -114,18 +148,18 @@ class Jobs:
         if not is_open:
             raise Ended("the process that others are forked from has died")
 
-    def _resume(self, job: Job, message: object) -> None:
-        try:
-            twig, until = job.send(message)
-        except StopIteration:
-            return
-        self._jobs[twig] = (job, until)
+    def _start(self, job: Job[None]) -> None:
+        with suppress(StopIteration):
+            twig, until = next(job)
+            self._jobs[twig] = (job, until)
 
-    def _tell(self, twig: Twig, message: object) -> None:
-        """Give a message to the job that waits for it, if any does."""
+    def _tell(self, twig: Twig, heard: _Heard) -> None:
+        """Give what was heard of a process to the job that waits for it, if any does."""
         if twig in self._jobs:
             job, _ = self._jobs.pop(twig)
-            self._resume(job, message)
+            with suppress(StopIteration):
+                twig, until = job.send(heard)
+                self._jobs[twig] = (job, until)
 
     def _listen(self, twig: Twig, *, at_its_end: bool) -> None:
         if twig.closed:
@@ -144,7 +178,7 @@ class Jobs:
             self._unwatch(twig)
             self._end_if_short_of_memory(killed=False)
             if twig in self._jobs:
-                self._tell(twig, None)
+                self._tell(twig, Silence.ENDED)
             else:
                 self._lost(twig)
 
@@ -184,7 +218,7 @@ class Jobs:
 
     # --- what is said to processes, and heard ---
 
-    def sprout(self, parent: Twig) -> Job:
+    def sprout(self, parent: Twig) -> Job[Twig | None]:
         """A child of `parent`; None if there can be none."""
         if parent.pid is None and (yield from self.expect(parent, Here, _FORK_SECONDS)) is None:
             return None
@@ -195,17 +229,17 @@ class Jobs:
             return None
         return child
 
-    def expect(self, twig: Twig, kind: type, seconds: float = _FORK_SECONDS) -> Job:
+    def expect(self, twig: Twig, kind: type[_Kind], seconds: float = _FORK_SECONDS) -> Job[_Kind | None]:
         """Wait for a message of this kind, so long at most; None if it does not come."""
         until = monotonic() + seconds
         while True:
-            message = yield twig, until
-            if message is None or message is LATE:
+            heard = yield twig, until
+            if isinstance(heard, Silence):
                 return None
-            if isinstance(message, kind):
-                return message
+            if isinstance(heard, kind):
+                return heard
 
-    def perform(self, twig: Twig, tests: Indices, then: Any) -> Job:
+    def perform(self, twig: Twig, tests: Indices, then: Until) -> Job[str]:
         """Let a process run tests, and note how they end; the first line of the last failure.
 
         If it dies, it has one word more than tests.
@@ -220,8 +254,8 @@ class Jobs:
                 twig.words += (Word(answer.word),)
                 message = answer.message
             else:
-                twig.words += (Word.HUNG if answer is LATE else Word.CRASHED,)
-                status = "" if answer is LATE else (yield from self._status(twig))
+                twig.words += (Word.HUNG if answer is Silence.LATE else Word.CRASHED,)
+                status = "" if answer is Silence.LATE else (yield from self._status(twig))
                 if status == KILLED:
                     self._end_if_short_of_memory(killed=True)
                 return status
@@ -230,30 +264,32 @@ class Jobs:
             twig.holding = rested.holding
         return message
 
-    def _answer(self, twig: Twig, until: float) -> Job:
+    def _answer(self, twig: Twig, until: float) -> Job[_Heard]:
         """What a process says next, but of children of its that were ended meanwhile."""
-        while isinstance(message := (yield twig, until), Gone):
+        while isinstance(heard := (yield twig, until), Gone):
             pass
-        return message
+        return heard
 
-    def _status(self, twig: Twig) -> Job:
+    def _status(self, twig: Twig) -> Job[str]:
         """How a process that has died came to its end, in words."""
         parent, pid = twig.parent, twig.pid
         if parent is None or pid is None or parent.closed:
             return ""
         twig.kill()
         until = monotonic() + _FORK_SECONDS
-        while isinstance(message := (yield parent, until), Gone):
-            if message.pid == pid:
+        while isinstance(heard := (yield parent, until), Gone):
+            if heard.pid == pid:
                 twig.pid = None
-                return describe_status(message.status)
+                return describe_status(heard.status)
         return ""
 
     def _time_for(self, tests: Indices) -> float:
         # What has hung is waited for as long as then, and hardly longer: it may do so again in every probe.
-        limit = max((self._limit(test) for test in tests), default=0.0)
+        limit = max((self._context.limit(test) for test in tests), default=0.0)
         grace = hung_grace(limit) if limit else _GRACE
-        return grace + sum(self._limit(test) or _PATIENCE * self._seconds(test) for test in tests)
+        return grace + sum(
+            self._context.limit(test) or _PATIENCE * self._context.seconds(test) for test in tests
+        )
 
     def discard(self, twig: Twig) -> None:
         """End a process that is of no use any more."""

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from pytest_procpar.core.changers import State
 from pytest_procpar.core.insights import Change
-from pytest_procpar.core.messages import Here
+from pytest_procpar.core.messages import Here, Until
 from pytest_procpar.core.model import TestIndex, WorkerId
 from pytest_procpar.core.probes import Outcome, Probe
 from pytest_procpar.process.explaining import explain, states
 from pytest_procpar.process.headroom import fitting, headroom, no_room, resident
-from pytest_procpar.process.jobs import Ended, Job, Jobs, TimeOver, hung_grace
+from pytest_procpar.process.jobs import Ended, Job, Jobs, ProbeContext, TimeOver, hung_grace
 from pytest_procpar.process.launch import Cluster
 from pytest_procpar.process.system import monotonic
 from pytest_procpar.process.trees import Indices, Tree, Twig, check_point_cap, check_points, memory_cap
@@ -50,10 +50,7 @@ class Prober:
 
     :param inputs: the ``workerinput`` of each identity.
     :param basetemp: the run's folder for temporary files.
-    :param seconds: how long a test took in the run.
-    :param limit: how long a test may take that has hung in the run; 0 for others.
-    :param ended: asked whenever something happens: whether to end at once.
-    :param wake: a descriptor that becomes readable when that changes.
+    :param context: what is known of the run, and when to end.
     :param size: how much memory a worker took, in bytes.
     :param kept: a folder for copies of the files that they change, see `keeping`.
     """
@@ -63,10 +60,7 @@ class Prober:
         cluster: Cluster,
         inputs: Sequence[dict[str, Any]],
         basetemp: str | None,
-        seconds: Callable[[TestIndex], float],
-        limit: Callable[[TestIndex], float],
-        ended: Callable[[], bool],
-        wake: int,
+        context: ProbeContext,
         size: int,
         kept: str,
     ) -> None:
@@ -74,10 +68,10 @@ class Prober:
         self._inputs = inputs
         self._basetemp = basetemp
         self._kept = kept
-        self._seconds = seconds
-        self._limit = limit
-        self._ended = ended
-        self._jobs = Jobs(cluster, seconds, limit, ended, wake, self._lost)
+        self._seconds = context.seconds
+        self._limit = context.limit
+        self._ended = context.ended
+        self._jobs = Jobs(cluster, context, self._lost)
         self._idle_sides = False
         self._trees: list[Tree] = []
         self._planted = 0
@@ -120,7 +114,7 @@ class Prober:
         except TimeOver:
             self._forget_jobs()
 
-    def _await(self, tree: Tree) -> Job:
+    def _await(self, tree: Tree) -> Job[None]:
         if tree.root.pid is None:
             yield from self._jobs.expect(tree.root, Here)
 
@@ -170,7 +164,7 @@ class Prober:
         self._plant(1)
         found: list[Change] = []
 
-        def work(tree: Tree) -> Job:
+        def work(tree: Tree) -> Job[None]:
             yield from self._free(tree)
             twig = yield from self._jobs.sprout(tree.root)
             if twig is not None:
@@ -193,7 +187,7 @@ class Prober:
         self._plant()
         found: list[State] = []
 
-        def work(tree: Tree) -> Job:
+        def work(tree: Tree) -> Job[None]:
             yield from self._free(tree)
             twig = yield from self._jobs.sprout(tree.root)
             if twig is not None:
@@ -234,14 +228,14 @@ class Prober:
 
     def _work(
         self, tree: Tree, numbers: list[int], probes: Sequence[Probe], outcomes: dict[int, Outcome]
-    ) -> Job:
+    ) -> Job[None]:
         """Run a tree's probes, one after the other."""
         for at, number in enumerate(numbers):
             following = probes[numbers[at + 1]].tests if at + 1 < len(numbers) else ()
             shared = _common(probes[number].tests, following)
             outcomes[number] = yield from self._probe(tree, probes[number], shared)
 
-    def _probe(self, tree: Tree, probe: Probe, shared: int) -> Job:
+    def _probe(self, tree: Tree, probe: Probe, shared: int) -> Job[Outcome]:
         """Run one probe; a check-point is left, too, after `shared` of its tests if others begin so."""
         tests = probe.tests
         twig = yield from self._start(tree, probe)
@@ -256,8 +250,9 @@ class Prober:
         if places:
             tree.trunks.append(twig)
         for place in [*places, len(tests)]:
-            last = "session" if places else None
-            then = tests[place] if place < len(tests) else last
+            then: Until = "session" if places else None
+            if place < len(tests):
+                then = tests[place]
             message = yield from self._jobs.perform(twig, tests[len(twig.tests) : place], then)
             if len(twig.tests) < place:  # it is dead
                 break
@@ -269,7 +264,7 @@ class Prober:
             yield from self._retire(tree, surplus)
         return Outcome(twig.words, message)
 
-    def _start(self, tree: Tree, probe: Probe) -> Job:
+    def _start(self, tree: Tree, probe: Probe) -> Job[Twig | None]:
         """A child of what has run the longest part of a probe; None if there can be none."""
         while True:
             start = tree.root if probe.fresh else tree.closest(probe.tests[:-1])
@@ -288,13 +283,13 @@ class Prober:
             for old in tree.keep(kept):
                 self._discard(tree, old)
 
-    def _retire(self, tree: Tree, trunk: Twig) -> Job:
+    def _retire(self, tree: Tree, trunk: Twig) -> Job[None]:
         """Let a trunk tear down what its check-points share, and end them all."""
         for twig in tree.born_of(trunk):
             self._discard(tree, twig)
         yield from self._end(tree, trunk)
 
-    def _end(self, tree: Tree, twig: Twig) -> Job:
+    def _end(self, tree: Tree, twig: Twig) -> Job[None]:
         """Let a process tear down what is alive in it, if it is not dead, and end it."""
         if len(twig.words) == len(twig.tests):
             yield from self._jobs.perform(twig, (), None)
@@ -304,7 +299,7 @@ class Prober:
         """Whether no check-point can be used for it."""
         return probe.fresh or all(tree.closest(probe.tests[:-1]) is tree.root for tree in self._trees)
 
-    def _free(self, tree: Tree) -> Job:
+    def _free(self, tree: Tree) -> Job[None]:
         """Tear down what trunks hold: a test may need the same, such as a port or a database."""
         for trunk in [trunk for trunk in tree.trunks if trunk.holding]:
             yield from self._retire(tree, trunk)
@@ -318,7 +313,7 @@ class Prober:
         self._idle_sides = False
         sides = [self._side(*side) for side in zip(rest, probe.sides(len(rest)), strict=False)]
 
-        def work() -> Job:
+        def work() -> Job[None]:
             try:
                 yield from self._work(judged, [0], [Probe(probe.tests)], outcomes)
             finally:
@@ -327,7 +322,7 @@ class Prober:
         self._jobs.drive([*sides, work()])
         return outcomes[0]
 
-    def _side(self, tree: Tree, tests: Indices) -> Job:
+    def _side(self, tree: Tree, tests: Indices) -> Job[None]:
         yield from self._free(tree)
         twig = yield from self._jobs.sprout(tree.root)
         while twig is not None and not self._idle_sides:
@@ -373,7 +368,7 @@ class Prober:
                 self._discard(tree, twig)
         self._trees.clear()
 
-    def _retire_all(self, tree: Tree) -> Job:
+    def _retire_all(self, tree: Tree) -> Job[None]:
         while tree.trunks:
             yield from self._retire(tree, tree.trunks[0])
 

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pytest_procpar.core.model import TestIndex
-from pytest_procpar.process.jobs import Ended, Job, Jobs
+from pytest_procpar.process.jobs import Ended, Job, Jobs, ProbeContext
 from pytest_procpar.process.system import socket_pair
 from pytest_procpar.process.transport import Port
 from pytest_procpar.process.trees import Indices, Tree, Twig, check_points, memory_cap
@@ -41,6 +41,10 @@ def port() -> Iterator[Port]:
 def points(durations: list[float]) -> list[int]:
     """The check-points of a pass over tests that take so long; the last one is judged."""
     return check_points([TestIndex(i) for i in range(len(durations))], durations.__getitem__)
+
+
+def no_time(test: TestIndex) -> float:
+    return 0.0
 
 
 def order(*tests: int) -> Indices:
@@ -235,9 +239,9 @@ def test_process_that_an_abandoned_job_knew_alone_is_ended_with_the_others() -> 
     (server, _), *streams = pairs
     parent, child = (Twig(Port(ours), None) for ours, _ in streams)
     cluster = cast("Cluster", SimpleNamespace(fileno=server.fileno))
-    jobs = Jobs(cluster, lambda test: 0.0, lambda test: 0.0, lambda: True, wake, lambda twig: None)
+    jobs = Jobs(cluster, ProbeContext(no_time, no_time, lambda: True, wake), lambda twig: None)
 
-    def work() -> Job:
+    def work() -> Job[None]:
         jobs.watch(parent)
         jobs.watch(child)
         yield child, 0.0
