@@ -259,6 +259,11 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         lines.append("procpar: nothing is re-checked with -n 0")
     if config.option.hang_timeout and not config.option.numprocesses:
         lines.append("procpar: --hang-timeout does nothing without workers: nobody watches. Give -n 1")
+    if config.option.numprocesses:
+        from pytest_procpar.compat.newest import untried_note
+
+        note = untried_note(pytest.version_tuple)
+        lines += [note] if note is not None else []
     if _xdist_is_loaded(config.pluginmanager):
         from pytest_procpar.beside import headline
 

@@ -136,3 +136,10 @@ def test_the_table_of_native_libraries_is_that_of_the_code() -> None:
         verdict = f"{'yes' if library.survives else 'no'}: {library.note}"
         rows.append(f"| {library.name} | {', '.join(marks)} | {verdict} | {library.tried} |")
     assert shown == rows
+
+
+def test_pre_commit_runs_the_linters_that_ci_runs() -> None:
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    pinned = set(re.findall(r"(?:ruff|import-linter)==[\d.]+", hooks))
+    assert pinned == set(re.findall(r"(?:ruff|import-linter)==[\d.]+", project))
