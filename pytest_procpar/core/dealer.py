@@ -11,21 +11,23 @@ from .lifecycle import Phase, WorkerState
 from .model import RunOptions, TestIndex
 from .policy import Pool, Unit, share_to_steal
 
-__all__ = ["IN_HAND", "Dealer"]
+__all__ = ["HORIZON", "IN_HAND", "Dealer"]
 
 #: A worker that has fewer tests in hand than this gets more, up to twice as many. What is in hand can be
 #: taken back at any time, so depth costs nothing; it must outlast the pauses in which the controller lets
 #: results pile up (some milliseconds of 0.1 ms tests).
 IN_HAND = 128
 
-#: A worker draws its next batch when what it owns will last less than this, in seconds.
-_HORIZON = 0.02
+#: A worker draws its next batch when what it owns will last less than this, in seconds; and nothing is taken
+#: from one that will have run all that it owns within this time: to ask for it takes as long as some short
+#: tests, and neighbours often count on each other.
+HORIZON = 0.02
 
 
 class Dealer(Lane):
     """Deals the tests of one lane out to its workers, from a pool."""
 
-    __slots__ = ("_options", "_pool", "_rescued", "_saved")
+    __slots__ = ("_look_again", "_options", "_pool", "_rescued", "_saved")
 
     def __init__(
         self,
@@ -38,6 +40,8 @@ class Dealer(Lane):
         super().__init__(ledger, out, in_hand)
         self._pool = Pool(units, options)
         self._options = options
+        #: When it will be seen whether something can be taken from a worker that may have been quick.
+        self._look_again: float | None = None
         #: What stuck workers had begun: for fresh ones, as long as there are any.
         self._rescued: list[Unit] = []
         self._saved: set[TestIndex] = set()
@@ -50,6 +54,7 @@ class Dealer(Lane):
 
     def ready(self, worker: WorkerState, now: float) -> None:
         """Open the game for a worker that has come up; those who wait may take from what it reserved."""
+        worker.latest = now
         self.feed_hungry(now)
         self._feed(worker, now)
 
@@ -87,6 +92,7 @@ class Dealer(Lane):
     def began(self, worker: WorkerState, test: TestIndex, now: float) -> None:
         """Note that a test runs, and see to what the worker runs next."""
         self._note_begun(worker, test)
+        worker.latest = now
         self._feed(worker, now)
         if not self.ledger.unbegun:
             self._tell_all()
@@ -135,9 +141,14 @@ class Dealer(Lane):
 
     def feed_hungry(self, now: float) -> None:
         """See to it that no worker without tests goes without, if there are some for it."""
+        self._look_again = None
         for worker in self._workers.values():
             if not worker.owned:
                 self._feed(worker, now)
+
+    def deadline(self) -> float | None:
+        """When a worker that waits may take what another one has had no time to run."""
+        return self._look_again
 
     def _feed(self, worker: WorkerState, now: float) -> None:
         """See to it that a worker knows what comes next."""
@@ -149,7 +160,7 @@ class Dealer(Lane):
             if self._pool and self._runs_low(worker, now):
                 self._own(worker, self._pool.take_batch(self._options.workers))
             if not worker.owned:
-                self._steal_for(worker)
+                self._steal_for(worker, now)
             if worker.units and worker.in_hand < self._in_hand:
                 self._hand_out(worker)
         if not worker.owned:
@@ -162,7 +173,7 @@ class Dealer(Lane):
         """Whether what a worker owns will end before the next batch can be with it."""
         if not worker.owned or not worker.finished:
             return not worker.owned
-        return worker.owned <= self._in_hand and worker.owned * worker.pace(now) <= _HORIZON
+        return worker.owned <= self._in_hand and worker.owned * worker.pace(now) <= HORIZON
 
     def _hand_out(self, worker: WorkerState) -> None:
         tests = tuple(worker.hand_out(2 * self._in_hand))
@@ -170,10 +181,11 @@ class Dealer(Lane):
         worker.told = "last" if owns_all else None
         self._out.append(Assign(worker.id, tests, worker.told))
 
-    def _steal_for(self, thief: WorkerState) -> None:
+    def _steal_for(self, thief: WorkerState, now: float) -> None:
         """Take units that have not begun from the worker that has the most of them.
 
-        A worker that is still coming up is left alone: the first batches are dealt in the workers' order.
+        A worker that is still coming up is left alone: the first batches are dealt in the workers' order. One
+        that may be through in no time is looked at again.
         """
         victim, share = thief, 0
         for worker in self._workers.values():
@@ -182,8 +194,11 @@ class Dealer(Lane):
                 continue
             if worker is not thief and worker.phase is Phase.ACTIVE and not worker.revoking:
                 count = share_to_steal(worker.spare, thief_idle=thief.idle, victim_free=worker.free)
-                if count > share:
+                if count > share and worker.outlasts(HORIZON, now):
                     victim, share = worker, count
+                elif count > share:
+                    due = worker.latest + HORIZON
+                    self._look_again = due if self._look_again is None else min(due, self._look_again)
         if share > len(victim.units):
             self._revoke(victim)
         elif share:

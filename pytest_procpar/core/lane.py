@@ -116,6 +116,10 @@ class Lane(ABC):
     def feed_hungry(self, now: float) -> None:
         """See to it that no worker without tests goes without, if there are some for it."""
 
+    def deadline(self) -> float | None:
+        """When `feed_hungry` is due though nothing has happened, in seconds of the caller's clock."""
+        return None
+
     # --- for those who decide ---
 
     @abstractmethod

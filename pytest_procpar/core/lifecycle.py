@@ -34,8 +34,8 @@ class WorkerState:
     """
 
     __slots__ = (
-        "claimed", "current", "excused", "finished", "fresh", "handed", "id", "in_hand", "lane", "owned",
-        "phase", "revoking", "running", "since", "told", "units",
+        "claimed", "current", "excused", "finished", "fresh", "handed", "id", "in_hand", "lane", "latest",
+        "owned", "phase", "revoking", "running", "since", "told", "units",
     )  # fmt: skip
 
     def __init__(self, worker: WorkerId, now: float, lane: int = 0, *, fresh: bool = False) -> None:
@@ -45,6 +45,8 @@ class WorkerState:
         self.phase = Phase.STARTING
         #: When the present phase began, in seconds of the caller's clock.
         self.since = now
+        #: When it last began a test, or came up.
+        self.latest = now
         #: Which of the run's lanes the worker draws from (under ``--dist each`` everyone has its own).
         self.lane = lane
         self.current: deque[TestIndex] = deque()
@@ -88,6 +90,11 @@ class WorkerState:
     def pace(self, now: float) -> float:
         """Seconds a test takes on this worker, all told, by what it did so far; 0 if unknown."""
         return (now - self.since) / self.finished if self.finished else 0.0
+
+    def outlasts(self, seconds: float, now: float) -> bool:
+        """Whether what it owns will keep it busy for so long, by its pace or by the test that it runs."""
+        # As the deadline is reckoned: a difference of floats could stay below it when that is reached.
+        return now >= self.latest + seconds or self.pace(now) * self.owned >= seconds
 
     def own(self, units: Iterable[Unit]) -> None:
         """Take over units, not yet handed out."""

@@ -53,12 +53,13 @@ def group_tests(count: int, keys: Sequence[str] | None, options: RunOptions) -> 
 class Pool:
     """The tests that are promised to nobody, in the order in which they are dealt out."""
 
-    __slots__ = ("_options", "_size", "_units")
+    __slots__ = ("_few", "_options", "_size", "_units")
 
     def __init__(self, units: Iterable[Unit], options: RunOptions) -> None:
         self._units: deque[Unit] = deque(units)
         self._options = options
         self._size = sum(map(len, self._units))
+        self._few = self._size < 2 * options.workers
 
     def __len__(self) -> int:
         return self._size
@@ -76,7 +77,8 @@ class Pool:
         """The next batch for one of `shares` workers; empty when nothing is left.
 
         ``load`` deals ever smaller batches of neighbours (guided self-scheduling, Polychronopoulos
-        and Kuck 1987), so that fixtures are shared and the ends meet; ``worksteal`` deals an even
+        and Kuck 1987), so that fixtures are shared and the ends meet, and so few tests that not everyone gets
+        two as even shares, so that neighbours stay together; ``worksteal`` deals an even
         share at once; the grouping modes deal one group; ``each`` deals a worker all of its copy,
         and a worker that has tests of its own gets all of them.
         """
@@ -87,7 +89,8 @@ class Pool:
         if self._options.dist is Dist.WORKSTEAL:
             return self._take(-(-self._size // shares))
         limit = self._options.max_chunk or self._size
-        return self._take(min(max(1, self._size // (2 * shares)), limit))
+        parts = shares if self._few else 2 * shares
+        return self._take(min(max(1, self._size // parts), limit))
 
     def _take(self, tests: int) -> list[Unit]:
         """Whole units from the front until they hold `tests` tests."""

@@ -153,8 +153,8 @@ class Run:
         """When a `Tick` is due, in seconds of the caller's clock; None if time does not matter."""
         starting = [w.since for w in self._workers.values() if w.phase is Phase.STARTING]
         deadlines = [min(starting) + START_TIMEOUT] if starting and self._quick_starts else []
-        limit = self._watchdog.deadline()
-        return min(deadlines if limit is None else [*deadlines, limit], default=None)
+        dues = [self._watchdog.deadline(), *(lane.deadline() for lane in self._lanes)]
+        return min([*deadlines, *(due for due in dues if due is not None)], default=None)
 
     # --- what happens ---
 
@@ -218,8 +218,8 @@ class Run:
         workers = self.workers_for(count, started)
         for i in range(workers):
             worker = self._spawn(now, lane=i if len(self._lanes) > 1 else 0)
-            shares = workers - i if options.dist is Dist.WORKSTEAL else workers
-            self._lanes[worker.lane].reserve(worker, shares)
+            left = options.dist is Dist.WORKSTEAL or count < 2 * workers
+            self._lanes[worker.lane].reserve(worker, workers - i if left else workers)
 
     def _make_lanes(self, count: int, keys: tuple[str, ...] | None) -> None:
         options = self._options
@@ -353,6 +353,10 @@ class Run:
             if late and self._quick_starts:
                 worker.since = now
                 self._out.append(Kill(worker.id))
+        for lane in self._lanes:
+            due = lane.deadline()
+            if due is not None and now >= due:
+                lane.feed_hungry(now)
         for effect in self._watchdog.due(now):
             if isinstance(effect, Dump):
                 self._condemn(self._workers[effect.worker], now)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import cached_property
 
+from pytest_procpar.core.dealer import HORIZON
 from pytest_procpar.core.events import (
     Assign,
     Began,
@@ -161,7 +162,8 @@ class Moment:
     time: float
     event: Event
     effects: tuple[Effect, ...]
-    #: The workers that are up, if nothing is on its way and every worker has done what it can.
+    #: The workers that are up, if nothing is on its way, every worker has done what it can, and time changes
+    #: nothing.
     quiet: tuple[Sight, ...] | None
 
 
@@ -384,6 +386,11 @@ class SimulatedCluster:
         """The time of the controller's clock."""
         return self.now
 
+    def _waits(self) -> bool:
+        """Whether the run may be about to see if a worker was quick, and to take what it has not begun."""
+        deadline = self.run.deadline()
+        return deadline is not None and deadline <= self.run_time + HORIZON
+
     def later(self, time: float, action: Callable[[], None], *, brief: bool) -> None:
         """Do something later; `brief` says that until then things are not as they will stay."""
         self._entries += 1
@@ -419,7 +426,7 @@ class SimulatedCluster:
                 for after, interrupt in self.scenario.stops
                 if after == len(self.trace.moments)
             )
-            quiet = None if self._next or self.brief else tuple(self._sights())
+            quiet = None if self._next or self.brief or self._waits() else tuple(self._sights())
             self.trace.moments.append(Moment(self.run_time, event, effects, quiet))
 
     def _handle(self, event: Event) -> tuple[Effect, ...]:

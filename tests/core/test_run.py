@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_procpar.core.dealer import HORIZON
 from pytest_procpar.core.events import (
     Assign,
     Began,
@@ -52,6 +53,10 @@ class Desk:
         if ready:
             for worker in range(workers):
                 self.ready(worker)
+
+    def later(self) -> None:
+        """Let so much time pass that it is worth asking a worker for what it has not begun."""
+        self.now += HORIZON
 
     def tell(self, event: Event) -> list[Effect]:
         return self.run.handle(event, self.now)
@@ -142,7 +147,10 @@ def test_those_who_wait_share_what_a_late_worker_has_reserved() -> None:
     desk = Desk(2, 4, Dist.WORKSTEAL, ready=False)
     desk.ready(0)
     desk.ran(0, 0, 1)
-    assert desk.ready(1) == [assign(0, 3), assign(1, 2)]
+    assert desk.ready(1) == [assign(1, 2, 3, then="last")]
+    desk.later()
+    assert desk.tell(Tick()) == [revoke(1)]
+    assert desk.revoked(1, 2, 3) == [assign(0, 3), assign(1, 2)]
 
 
 def test_under_each_every_worker_gets_a_copy_of_all_tests() -> None:
@@ -241,20 +249,60 @@ def test_an_event_that_cannot_be_is_refused_and_changes_nothing(event: Event) ->
 def test_a_worker_takes_half_of_what_another_has_left_as_its_last_test_begins() -> None:
     desk = Desk(2, 10, Dist.WORKSTEAL)
     desk.began(1, 5)
+    desk.later()
     desk.ran(0, 0, 1, 2, 3)
     assert desk.began(0, 4) == [revoke(1), assign(0, then="hold")]
     assert desk.revoked(1, 6, 7, 8, 9) == [assign(0, 8, 9), assign(1, 6, 7)]
 
 
+def test_nothing_is_taken_from_a_worker_before_it_is_seen_to_be_slow() -> None:
+    desk = Desk(2, 4, Dist.WORKSTEAL)
+    desk.began(1, 2)
+    desk.ran(0, 0)
+    assert desk.began(0, 1) == [assign(0, then="hold")]
+    assert desk.finished(0, 1) == []
+    assert desk.run.deadline() == HORIZON
+    desk.later()
+    assert desk.tell(Tick()) == [revoke(1)]
+    assert desk.run.deadline() is None
+
+
+def test_a_worker_that_was_quick_keeps_its_tests() -> None:
+    desk = Desk(2, 4, Dist.WORKSTEAL)
+    desk.began(1, 2)
+    desk.ran(0, 0, 1)
+    desk.now += HORIZON / 2
+    desk.finished(1, 2)
+    desk.began(1, 3)
+    desk.now += HORIZON / 2
+    assert desk.tell(Tick()) == []
+    assert desk.run.deadline() is None
+
+
+def test_slow_tests_are_taken_at_once() -> None:
+    desk = Desk(2, 8, Dist.WORKSTEAL)
+    desk.now = 1.0
+    desk.ran(1, 4)
+    desk.began(1, 5)
+    assert revoke(1) in desk.ran(0, 0, 1, 2, 3)
+
+
+def test_few_tests_are_dealt_at_once_and_neighbours_stay_together() -> None:
+    desk = Desk(2, 3, ready=False)
+    assert (desk.ready(0), desk.ready(1)) == ([assign(0, 0)], [assign(1, 1, 2)])
+
+
 def test_what_was_not_handed_out_is_taken_without_asking() -> None:
     desk = Desk(2, 12, Dist.WORKSTEAL, in_hand=1)
     desk.ran(0, 0, 1, 2, 3, 4)
+    desk.later()
     assert desk.began(0, 5) == [assign(0, 9, 10)]
 
 
 def test_a_test_that_has_been_claimed_stays_where_it_is() -> None:
     desk = Desk(2, 4, Dist.WORKSTEAL)
     desk.began(1, 2)
+    desk.later()
     desk.ran(0, 0)
     desk.began(0, 1)
     assert desk.finished(0, 1) == [revoke(1)]
@@ -274,6 +322,7 @@ def test_two_free_workers_do_not_pass_the_last_test_to_and_fro() -> None:
 def test_a_waiting_worker_takes_the_last_test_of_a_busy_one() -> None:
     desk = Desk(2, 4, Dist.WORKSTEAL)
     desk.began(1, 2)
+    desk.later()
     desk.ran(0, 0, 1)
     assert desk.revoked(1, 3) == [assign(0, 3, then="last"), assign(1, then="hold")]
 
@@ -285,6 +334,7 @@ def test_what_stood_behind_the_tests_taken_back_is_said_again() -> None:
     desk.died(1)
     desk.finished(0, 1)
     assert desk.began(0, 2) == [assign(0, 3, then="last")]
+    desk.later()
     assert desk.ready(2) == [revoke(0), assign(2, then="hold")]
     assert desk.revoked(0) == []
     assert desk.finished(0, 2) == []
@@ -297,6 +347,7 @@ def test_the_rest_of_a_group_goes_back_to_the_worker_that_began_it() -> None:
     desk.ran(0, 0)
     assert desk.began(0, 1) == [assign(0, 4)]
     desk.began(1, 3)
+    desk.later()
     assert desk.finished(1, 3) == [revoke(0)]
     assert desk.revoked(0, 2, 4) == [assign(0, 2), assign(1, 4)]
 
@@ -304,6 +355,7 @@ def test_the_rest_of_a_group_goes_back_to_the_worker_that_began_it() -> None:
 def test_nothing_is_said_to_a_worker_whose_answer_is_out() -> None:
     desk = Desk(2, 4, Dist.WORKSTEAL)
     desk.began(1, 2)
+    desk.later()
     desk.ran(0, 0)
     desk.began(0, 1)
     assert desk.finished(0, 1) == [revoke(1)]
@@ -324,6 +376,7 @@ def test_a_group_that_has_not_begun_is_taken_as_a_whole() -> None:
     desk.began(1, 2)
     desk.finished(1, 2)
     desk.began(1, 3)
+    desk.later()
     assert desk.finished(1, 3) == [revoke(0)]
     assert desk.revoked(0, 4) == [assign(1, 4, then="last"), assign(0, then="hold")]
 
@@ -701,6 +754,7 @@ def test_a_stop_while_an_answer_is_out_waits_for_it() -> None:
     desk = Desk(2, 6, Dist.WORKSTEAL)
     desk.began(1, 3)
     desk.ran(0, 0, 1)
+    desk.later()
     assert revoke(1) in desk.began(0, 2)
     assert desk.tell(Stop()) == [assign(0, then="last")]
     assert desk.revoked(1, 4, 5) == [assign(1, then="last")]
