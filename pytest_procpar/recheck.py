@@ -195,7 +195,9 @@ class Recheck:
             deadline = self._time.end_of_hung(monotonic(), limit)
             self._progress.tries("what has hung, in fresh processes", deadline)
             alone = {on_its_own(suspect, self._run.preceding(suspect.test)): suspect for suspect in hung}
+            began = monotonic()
             seen = try_fresh(list(alone), deadline)
+            self._time.extend(monotonic() - began)
             passing = []
             for finding, suspect in alone.items():
                 for first in seen.get(finding, ())[:1]:
