@@ -49,7 +49,7 @@ class Leaders:
         word = leader.alone if self.know(case) else case.alone
         if leader.kind in PLAINLY and word.bad:
             case.settle(leader.kind, leader.note)
-        elif leader.kind is Kind.PARALLEL_ONLY and word.good:
+        elif leader.kind is Kind.PARALLEL_ONLY and word.good and not any(case.counted(IN_TURN)):
             case.beside = ()  # it was not run beside others itself
             case.settle(leader.kind)
         return case.settled
