@@ -93,6 +93,7 @@ class Confirmer:
         size: int = 0,
         *,
         thorough: bool = True,
+        also: Sequence[Finding] = (),
     ) -> dict[Finding, list[Confirmation]]:
         """Try every finding that can be tried, until `deadline` at most: the trials of each.
 
@@ -101,6 +102,7 @@ class Confirmer:
         :param kept: the folder for copies of the files that they change, see `keeping`.
         :param size: how much memory a process takes that has collected the suite, in bytes; 0: as this one.
         :param thorough: let tests of different files that just fail not share a process.
+        :param also: what is run after those that just fail, in their process, if they share one.
         """
         of_each = [expected_of(finding) for finding in findings if finding.kind not in PLAINLY]
         plain = [one for finding in findings if finding.kind in PLAINLY for one in expected_of(finding)]
@@ -113,7 +115,8 @@ class Confirmer:
         try:
             made = dict(zip(single, self._try(single, run, len(inputs)), strict=True))
             left = _TOGETHER_PART * (deadline - monotonic())
-            together = self._try_together(plain, run, left, thorough=thorough)
+            others = [Expected(finding, (finding.test,), bad=True) for finding in also]
+            together = self._try_together([*plain, *others], run, left, thorough=thorough)
             made.update(together)
             single = [trial for trial in plain if trial not in together][:_MOST_PLAIN]
             made.update(zip(single, self._try(single, run, len(inputs)), strict=True))

@@ -9,15 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pytest_procpar.confirm import Confirmer
-from pytest_procpar.core.candidates import groups_of
+from pytest_procpar.core.candidates import followers_of, groups_of
 from pytest_procpar.core.comparing import merged
 from pytest_procpar.core.expected import needing
-from pytest_procpar.core.failing_alone import affordable
-from pytest_procpar.core.findings import NOT_RECHECKED, OUT_OF_TIME, PLAINLY
+from pytest_procpar.core.failing_alone import affordable, on_its_own
+from pytest_procpar.core.findings import FAILED_AGAIN, NOT_RECHECKED, OUT_OF_TIME, PLAINLY
 from pytest_procpar.core.insights import Change, Insight, Rechecked, Suggestion
 from pytest_procpar.core.known_findings import KnownFinding
 from pytest_procpar.core.model import TestIndex
-from pytest_procpar.core.probes import Confirmation
+from pytest_procpar.core.probes import Confirmation, Word
+from pytest_procpar.core.record import changed
 from pytest_procpar.core.retrial import Retried, claims_of, retry
 from pytest_procpar.core.roots import Failure, Root, roots_of
 from pytest_procpar.core.runrecord import RunRecord
@@ -68,6 +69,7 @@ class Recheck:
     :param progress: is told what is being tried.
     :param trial: finds out whether the fork is to blame; None: that is not asked.
     :param known: what earlier runs have found, which is tried again if that is what is asked for.
+    :param fresh: how long it takes about until a fresh process runs a test, in seconds.
     """
 
     def __init__(
@@ -78,18 +80,22 @@ class Recheck:
         progress: Progress,
         trial: Trial | None = None,
         known: Sequence[KnownFinding] = (),
+        *,
+        fresh: float = 0.0,
     ) -> None:
         self._options = options
         self._progress = progress
         self._trial = trial
         self._seconds = seconds
         self._run = run_record
-        self._time = Spending(options.budget, seconds, asked_for=self._asks_for_more)
+        self._time = Spending(options.budget, seconds, asked_for=self._asks_for_more, fresh=fresh)
         self._roots: tuple[Root, ...] = ()
         self._surveys = Surveys(options, run_record, self._time)
         self._deep: DeepSurvey | None = None
         self._findings: list[Finding] = []
         self._left_out: list[TestIndex] = []
+        #: What is looked into when all else is over.
+        self._hung: list[Suspect] = []
         self._mishaps = Mishaps()
         #: By polluters, what undoes what they do; by cause and what it is, what it changes.
         self._cleaners: dict[tuple[TestIndex, ...], tuple[TestIndex, ...]] = {}
@@ -156,22 +162,57 @@ class Recheck:
             prober = Prober(cluster, inputs, basetemp, context, size, str(custody.kept()))
             self._look_for_dependence(prober, len(inputs))
 
+        def try_fresh(
+            found: Sequence[Finding], deadline: float, also: Sequence[Finding] = ()
+        ) -> dict[Finding, list[Confirmation]]:
+            known = size if prober is None else prober.size
+            return confirmer.confirm(
+                found,
+                inputs,
+                custody.warden,
+                custody.kept(),
+                deadline,
+                ended,
+                known,
+                thorough=self._time.patient,
+                also=also,
+            )
+
         def confirm() -> None:
             if not ended():
-                known = size if prober is None else prober.size
                 self._progress.tries("what was found, in fresh processes", self._time.deadline)
-                found, kept = self._findings, custody.kept()
-                confirmed = confirmer.confirm(
-                    found,
-                    inputs,
-                    custody.warden,
-                    kept,
-                    self._time.deadline,
-                    ended,
-                    known,
-                    thorough=self._time.patient,
-                )
-                tried.update(confirmed)
+                found = self._worth_a_process()
+                also = followers_of(self._roots, self._findings)
+                some = affordable(tuple(one.test for one in also), self._run.seconds, self._time.trifle)
+                also = [one for one in also if one.test in some]
+                tried.update(try_fresh(found, self._time.deadline, also))
+                self._heed(also, tried)
+
+        def look_at_hung() -> None:
+            # Of tests that each take their limit again so many are tried as can be at once.
+            hung = self._hung[: len(inputs)]
+            limit = max(self._run.limit(suspect.test) for suspect in hung)
+            deadline = self._time.end_of_hung(monotonic(), limit)
+            self._progress.tries("what has hung, in fresh processes", deadline)
+            alone = {on_its_own(suspect, self._run.preceding(suspect.test)): suspect for suspect in hung}
+            began = monotonic()
+            seen = try_fresh(list(alone), deadline)
+            self._time.extend(monotonic() - began)
+            passing = []
+            for finding, suspect in alone.items():
+                for first in seen.get(finding, ())[:1]:
+                    if first.holds:
+                        self._settle(finding)
+                        tried[finding] = seen[finding]
+                    elif first.word is not None or first.reason:
+                        passing.append(suspect)
+            if not passing or prober is None or ended():
+                return
+            self._inquire(Driver(prober, self._progress, self._time), passing, len(inputs))
+            prober.end_trees()
+            tests = {suspect.test for suspect in passing}
+            found = [finding for finding in self._findings if finding.test in tests]
+            tried.update(try_fresh(found, self._time.deadline))
 
         def look_at_files() -> None:
             sure = [finding for finding in self._findings if _is_confirmed(tried.get(finding, ()))]
@@ -223,7 +264,7 @@ class Recheck:
                 deadline = max(deadline, monotonic() + LEAST_BUDGET_ASKED_FOR)
             rounds = confirmer.rounds(inputs, custody.warden, custody.kept(), deadline, ended, size)
             self._progress.tries("what would help", deadline)
-            self._suggest(confirmer.suggester(rounds, custody.warden().folder))
+            self._suggest(confirmer.suggester(rounds, custody.warden().folder), len(inputs))
 
         def clean() -> None:
             nonlocal files
@@ -234,6 +275,8 @@ class Recheck:
         if prober is not None:
             attempt(prober.end_trees)  # fresh processes may need what they hold: a port, or memory
         confirmed = attempt(confirm)
+        if confirmed and has_looked and self._hung and not ended():
+            attempt(look_at_hung)
         if confirmed and not ended():
             attempt(look_at_files)
         if self._trial is not None and not self._mishaps.is_broken and not ended():
@@ -248,6 +291,25 @@ class Recheck:
             attempt(prober.close)
         attempt(clean)
         self._conclude(tried, files)
+
+    def _worth_a_process(self) -> list[Finding]:
+        """What is to be seen in fresh processes: what its message says was seen, unless there is time."""
+        contended = {test for root in self._roots if root.contention for test in root.tests}
+        return [
+            finding
+            for finding in self._findings
+            if self._time.patient or finding.kind is not Kind.PARALLEL_ONLY or finding.test not in contended
+        ]
+
+    def _settle(self, finding: Finding) -> None:
+        """This is what is told of a test."""
+        self._findings = [finding if one.test == finding.test else one for one in self._findings]
+
+    def _heed(self, also: Sequence[Finding], tried: dict[Finding, list[Confirmation]]) -> None:
+        """Say what has failed again with others of its root, though there was no time for it alone."""
+        again = {one: changed(one, note=FAILED_AGAIN) for one in also if _is_confirmed(tried.get(one, ()))}
+        tried.update({new: tried.pop(old) for old, new in again.items()})
+        self._findings = [again.get(finding, finding) for finding in self._findings]
 
     def _blame(self, outcome: Outcome, tried: dict[Finding, list[Confirmation]]) -> None:
         self._findings = outcome.told(self._findings, tried)
@@ -273,7 +335,12 @@ class Recheck:
         if self._options.what == "deep":
             self._look_deep(driver, self._failed() + surveyed, lanes)
             return
-        self._inquire(driver, self._failed() + surveyed, lanes)
+        suspects = self._failed() + surveyed
+        if not self._time.patient:  # a fork of it would take its limit again, and tell less
+            self._hung = [suspect for suspect in suspects if suspect.word is Word.HUNG]
+            suspects = [suspect for suspect in suspects if suspect.word is not Word.HUNG]
+            self._findings = merged(self._findings, self._inquiry(self._hung, lanes).findings())
+        self._inquire(driver, suspects, lanes)
         if self._options.what == "all":
             hidden = self._surveys.hidden(driver, self._findings, self._polluters())
             self._inquire(driver, hidden, lanes)
@@ -305,7 +372,8 @@ class Recheck:
             driver.inquire(inquiry, self._findings, until)
         finally:
             self._findings = merged(self._findings, inquiry.findings())
-            self._time.found(needing(self._findings))
+            plain = any(finding.kind in PLAINLY for finding in self._findings)
+            self._time.found(needing(self._findings), plain=plain)
 
     def _conclude(self, tried: Mapping[Finding, Sequence[Confirmation]], files: PutBack) -> None:
         insights = [
@@ -432,16 +500,18 @@ class Recheck:
             if options.explain:
                 raise
 
-    def _suggest(self, suggester: Suggester) -> None:
+    def _suggest(self, suggester: Suggester, lanes: int) -> None:
         """Try what would keep tests from failing by others: after these, or beside them."""
         for dependence in dict.fromkeys(map(_cause, self._findings)):
             changes = self._changes.get(dependence, ())
             victims = [f.test for f in self._findings if _cause(f) == dependence and f.kind in _POLLUTED]
             if victims:
                 self._suggestions[dependence] = suggester.suggest(dependence[0], victims, changes)
+        contended = {test: root.tests for root in self._roots if root.contention for test in root.tests}
         for finding in self._findings:
             if finding.kind is Kind.PARALLEL_ONLY and finding.beside:
-                self._groups[finding.test] = suggester.group(finding.test, finding.beside)
+                tests = dict.fromkeys((finding.test, *contended.get(finding.test, ())))
+                self._groups[finding.test] = suggester.group(list(tests), finding.beside, lanes)
 
     def _polluters(self) -> dict[tuple[TestIndex, ...], TestIndex]:
         """The causes that make tests fail, with a victim each."""

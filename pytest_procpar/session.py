@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from queue import Queue
+from time import process_time
 
 import pytest
 
@@ -110,6 +111,8 @@ class Controller:
         #: Whether the fork server died during the re-check, which says so.
         self._lost_server = False
         self._began = monotonic()
+        #: What it has taken to get here.
+        self._started = process_time()
         clock = Clock()
         supervisor = Supervisor(
             self._run, cluster, self._terminal, self._results.nodeid, clock.now(), settings.quiet_seconds
@@ -261,7 +264,9 @@ class Controller:
 
         trial = make_trial(self._config, self._settings, self._cluster.method, run_record)
         known = known_findings(self._config)
-        recheck = Recheck(options, run_record, monotonic() - self._began, progress, trial, known)
+        fresh = self._started + max(0.0, run_record.first() - self._began)
+        seconds = monotonic() - self._began
+        recheck = Recheck(options, run_record, seconds, progress, trial, known, fresh=fresh)
         end_progress_line(self._config)
         if recheck.subject or run_record.failures:
             self._terminal.show_failures()

@@ -108,14 +108,30 @@ class Suggester:
                 return self._settle(drafts)
         return None
 
-    def group(self, test: TestIndex, beside: Sequence[TestIndex]) -> Suggestion | None:
-        """What keeps a test from meeting those beside which it fails: one group, which shares a worker."""
-        together = sorted({test, *beside})
+    def group(
+        self, tests: Sequence[TestIndex], beside: Sequence[TestIndex], lanes: int = 1
+    ) -> Suggestion | None:
+        """What keeps tests from meeting those beside which they fail: one group, which shares a worker.
+
+        Tried is what ``--dist=loadgroup`` makes of that: one process runs the group, in either order and
+        after what ran before, and once more while others run what else ran at the same time.
+
+        :param tests: what fails, the one first that has been seen to.
+        :param lanes: how many processes may run at the same time.
+        """
+        test, together = tests[0], sorted({*tests, *beside})
         drafts = self._marks(together, _GROUP.format(name=self._name_of(test)))
         others = [other for other in together if other != test]
-        orders = [(*others, test), (test, *others), tuple(sorted({*self._before(test), *together}))]
+        orders = [(*others, test), (test, *others)]
+        before = tuple(sorted({*self._before(test), *together}))
+        sides = [tuple(one for one in side if one not in together) for side in self._record.beside(test)]
+        company = [side for side in sides if side][: lanes - 1]
         # Of two processes at the same time one would meet the other.
-        helps = bool(drafts) and self._all_pass(drafts, orders, [test], alone=True)
+        helps = bool(drafts) and (
+            self._all_pass(drafts, orders, tests, alone=True, grouped=True)
+            and self._all_pass(drafts, [before], tests)
+            and (not company or self._all_pass(drafts, [orders[0]], tests, company=company))
+        )
         return self._settle(drafts, grouped=True) if helps else None
 
     def _settle(self, drafts: Sequence[_Draft], *, grouped: bool = False) -> Suggestion | None:
@@ -211,12 +227,27 @@ class Suggester:
         *,
         isolates: bool = False,
         alone: bool = False,
+        grouped: bool = False,
+        company: Sequence[tuple[TestIndex, ...]] = (),
     ) -> bool:
-        words = [self._words(order) for order in orders]
+        """Whether the victims pass in each of these orders.
+
+        :param grouped: see that all tests of an order are one group, too.
+        :param company: what runs at the same time, each in a process of its own; how it ends does not matter.
+        """
+        words = [self._words(order) for order in (*orders, *company)]
         files = {**self._fixtures, **{draft.file: self._added(draft) for draft in drafts}}
         added = tuple((str(self._config.rootpath / file), source) for file, source in files.items())
-        runs = self._run(words, [0.0] * len(words), added=added, isolates=isolates, alone=alone)
-        return all(self._is_fine(run, order, victims) for run, order in zip(runs, orders, strict=True))
+        runs = self._run(
+            words,
+            [0.0] * len(words),
+            added=added,
+            isolates=isolates,
+            alone=alone,
+            grouped=grouped,
+            together=bool(company),
+        )
+        return all(self._is_fine(run, order, victims) for run, order in zip(runs, orders, strict=False))
 
     def _words(self, order: tuple[TestIndex, ...]) -> list[str]:
         path = self._files.write("suggestion", replay_by_index(self._record.ids, [order]))

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from pytest_procpar.core.changers import State
 from pytest_procpar.core.expected import needing
-from pytest_procpar.core.findings import Finding, Kind, Suspect
+from pytest_procpar.core.findings import PLAINLY, Finding, Kind, Suspect
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.order import shuffled
 from pytest_procpar.core.probes import Word
@@ -47,7 +47,9 @@ class Driver:
         before = needing(known)
 
         def deadline() -> float:
-            self._time.found(before + needing(inquiry.findings()))
+            found = inquiry.findings()
+            plain = any(finding.kind in PLAINLY for finding in found)
+            self._time.found(before + needing(found), plain=plain)
             end = self._time.end_of_search if inquiry.searching else self._time.end_of_cheap
             return end if until is None else min(end, until)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import pytest
 
@@ -39,12 +39,23 @@ NODEIDS = [
 _World = Callable[[Indices, str, bool], Sequence[Word]]
 
 
+class Make(Protocol):
+    """Makes what is tried; ``elsewhere`` are the workers, but for the first, on which tests ran meanwhile."""
+
+    def __call__(
+        self, world: _World, elsewhere: Mapping[TestIndex, int] = ...
+    ) -> tuple[Suggester, Processes]: ...
+
+
 class Processes:
     """Fresh processes whose tests end as `world` says."""
 
     def __init__(self, world: _World) -> None:
         self._world = world
         self.at_once: list[int] = []
+        self.orders: list[Indices] = []
+        #: Whether all tests are to be one group, and whether all processes begin together.
+        self.asked: list[tuple[bool, bool]] = []
 
     def __call__(
         self,
@@ -54,40 +65,42 @@ class Processes:
         added: tuple[tuple[str, str], ...],
         isolates: bool,
         alone: bool,
+        grouped: bool,
+        together: bool,
     ) -> list[FreshRun]:
         self.at_once.append(1 if alone else len(words))
+        self.asked.append((grouped, together))
         return [self._run(each[-1].partition("=")[2], added, isolates) for each in words]
 
     def _run(self, replay: str, added: tuple[tuple[str, str], ...], isolates: bool) -> FreshRun:
         (sequence,) = json.loads(Path(replay).read_bytes())["sequences"]
         order = tuple(map(TestIndex, sequence["tests"]))
+        self.orders.append(order)
         words = self._world(order, "\n".join(source for _, source in added), isolates)
         return FreshRun(tuple((NODEIDS[test], word) for test, word in zip(order, words, strict=True)))
 
 
 @pytest.fixture
-def suggester(tmp_path: Path) -> Callable[[_World], tuple[Suggester, Processes]]:
+def suggester(tmp_path: Path) -> Make:
     (tmp_path / "test_it.py").write_text(SOURCE)
-    run = RunRecord(None)
-    run.collected(NODEIDS)
-    for test in (VICTIM, SECOND):
-        run.reported(test, {"outcome": "failed", "when": "call", "longrepr": "so"})
-    for place in range(len(NODEIDS)):
-        run.finished(WorkerId(0), TestIndex(place), float(place), place + 0.5)
     given: Any = SimpleNamespace(
         rootpath=tmp_path, invocation_params=SimpleNamespace(args=()), option=SimpleNamespace()
     )
 
-    def make(world: _World) -> tuple[Suggester, Processes]:
+    def make(world: _World, elsewhere: Mapping[TestIndex, int] = {}) -> tuple[Suggester, Processes]:
+        run = RunRecord(None)
+        run.collected(NODEIDS)
+        for test in (VICTIM, SECOND):
+            run.reported(test, {"outcome": "failed", "when": "call", "longrepr": "so"})
+        for test in map(TestIndex, range(len(NODEIDS))):
+            began, ended = (0.0, 10.0) if test in elsewhere else (float(test), test + 0.5)
+            run.finished(WorkerId(elsewhere.get(test, 0)), test, began, ended)
         processes = Processes(world)
         folder = tmp_path / "files"
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         return Suggester(given, run, cast("Rounds", processes), folder), processes
 
     return make
-
-
-Make = Callable[[_World], tuple[Suggester, Processes]]
 
 
 def polluted(order: Indices, added: str, isolates: bool, *, by: Indices = (POLLUTER,)) -> list[Word]:
@@ -142,14 +155,42 @@ def test_what_meets_at_the_same_time_becomes_a_group_which_is_tried_with_nothing
     suggester: Make,
 ) -> None:
     made, processes = suggester(lambda order, added, isolates: [Word.PASSED] * len(order))
-    suggestion = made.group(VICTIM, (OTHER,))
+    suggestion = made.group([VICTIM], (OTHER,))
     assert suggestion is not None
     assert suggestion.grouped
     assert marked(suggestion) == ["def test_other(): pass", '@pytest.mark.parametrize("x", [1, 2])']
     assert '@pytest.mark.xdist_group("test_victim")' in suggestion.diff
-    assert processes.at_once == [1]
+    assert processes.at_once == [1, 1]
+    assert processes.asked == [(True, False), (False, False)]
+
+
+def test_what_else_ran_then_runs_at_the_same_time_as_the_group(suggester: Make) -> None:
+    made, processes = suggester(lambda order, added, isolates: [Word.PASSED] * len(order), {POLLUTER: 1})
+    assert made.group([VICTIM], (OTHER,), lanes=2) is not None
+    assert processes.orders[-2:] == [(OTHER, VICTIM), (POLLUTER,)]
+    assert processes.asked[-1] == (False, True)
+
+
+def test_a_group_does_not_help_that_fails_beside_what_else_ran(suggester: Make) -> None:
+    def world(order: Indices, added: str, isolates: bool) -> list[Word]:
+        together = len(processes.asked) == 3
+        return [Word.FAILED if together and test == VICTIM else Word.PASSED for test in order]
+
+    made, processes = suggester(world, {POLLUTER: 1})
+    assert made.group([VICTIM], (OTHER,), lanes=2) is None
+
+
+def test_all_tests_that_want_the_same_thing_are_in_the_group_and_have_to_pass(suggester: Make) -> None:
+    def world(order: Indices, added: str, isolates: bool) -> list[Word]:
+        return [Word.FAILED if test == SECOND and fails else Word.PASSED for test in order]
+
+    fails = False
+    suggestion = suggester(world)[0].group([VICTIM, SECOND], (OTHER,))
+    assert marked(suggestion) == ["def test_other(): pass", '@pytest.mark.parametrize("x", [1, 2])']
+    fails = True
+    assert suggester(world)[0].group([VICTIM, SECOND], (OTHER,)) is None
 
 
 def test_a_group_that_fails_in_one_process_is_not_suggested(suggester: Make) -> None:
     made, _ = suggester(lambda order, added, isolates: polluted(order, added, isolates, by=(OTHER,)))
-    assert made.group(VICTIM, (OTHER,)) is None
+    assert made.group([VICTIM], (OTHER,)) is None

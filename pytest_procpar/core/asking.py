@@ -10,8 +10,8 @@ from .probes import Outcome, Probe, Word
 from .search import Search, put
 
 __all__ = [
-    "AFTER", "AFTER_MOST", "AFTER_SOME", "ALONE", "BESIDE", "BESIDE_SOME", "BESIDE_SUSPECTS", "REPEATS",
-    "ROUNDS", "ask", "ask_often", "failed_elsewhere", "note",
+    "AFTER", "AFTER_MOST", "AFTER_SOME", "ALONE", "BESIDE", "BESIDE_SOME", "BESIDE_SUSPECTS", "IN_TURN",
+    "REPEATS", "ROUNDS", "ask", "ask_often", "failed_elsewhere", "note",
 ]  # fmt: skip
 
 #: How often a cause is tried before it is believed, and the test without it too.
@@ -26,6 +26,7 @@ AFTER_MOST = "after most of the tests before it"
 BESIDE = "beside others"
 BESIDE_SOME = "beside these"
 BESIDE_SUSPECTS = "beside other suspects"
+IN_TURN = "one after the other"
 
 
 def ask(

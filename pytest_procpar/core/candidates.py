@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from .asking import AFTER, ALONE
-from .findings import NOT_RECHECKED, Finding, Kind
+from .findings import NOT_RECHECKED, PLAINLY, Finding, Kind
 from .model import TestIndex
 from .probes import Confirmation, Word
 from .record import record
@@ -20,7 +20,7 @@ from .trial import Group
 if TYPE_CHECKING:
     from .roots import Root
 
-__all__ = ["Plan", "groups_of"]
+__all__ = ["Plan", "followers_of", "groups_of"]
 
 _Tests: TypeAlias = tuple[TestIndex, ...]
 
@@ -76,6 +76,8 @@ def groups_of(
                 pass
             case Kind.PLAIN | Kind.FAILS_ALONE if test in alike:
                 pass
+            case Kind.UNKNOWN if finding.note == NOT_RECHECKED and test in alike:
+                pass
             case Kind.PLAIN | Kind.FAILS_ALONE | Kind.BRITTLE:
                 alone.append(test)
             case Kind.UNKNOWN if finding.note == NOT_RECHECKED and _is_slow(test, run):
@@ -103,6 +105,13 @@ def groups_of(
         Group((((*run.before(test), test)), *run.company(test))[:processes], (test,)) for test in beside
     ]
     return Plan(tuple(groups[:_MOST]), tuple(group for group in parallel[:_MOST] if len(group.sequences) > 1))
+
+
+def followers_of(roots: Iterable[Root], findings: Sequence[Finding]) -> list[Finding]:
+    """What there was no time for, though another one of the same root just fails."""
+    plain = {finding.test for finding in findings if finding.kind in PLAINLY}
+    alike = {test for root in roots if plain.intersection(root.tests) for test in root.tests}
+    return [one for one in findings if one.note == NOT_RECHECKED and one.test in alike]
 
 
 def _fails_anyway(confirmations: Sequence[Confirmation]) -> bool:

@@ -6,12 +6,15 @@ fails says much, if it never does so without.
 
 from __future__ import annotations
 
-from .asking import AFTER, ALONE, BESIDE, BESIDE_SOME, ROUNDS, ask, ask_often, failed_elsewhere
+from collections.abc import Sequence
+
+from .asking import AFTER, ALONE, BESIDE, BESIDE_SOME, IN_TURN, ROUNDS, ask, ask_often, failed_elsewhere
 from .findings import Case, Kind
 from .model import TestIndex
+from .probes import Probe
 from .search import CauseSearch, Search
 
-__all__ = ["look_beside", "narrow"]
+__all__ = ["look_beside", "meet", "narrow", "take_turns"]
 
 _Sides = tuple[tuple[TestIndex, ...], ...]
 
@@ -20,18 +23,34 @@ _Sides = tuple[tuple[TestIndex, ...], ...]
 _FAILURES, _CONTROLS = 3, 4
 
 
+def meet(case: Case) -> Search[None]:
+    """Run what is in contention beside others. Its message says what it fails by: once is enough."""
+    case.note = "the time was over before it was tried beside other tests"
+    yield from _ask_beside(case, BESIDE, case.suspect.beside, enough=1)
+    if any(case.counted(BESIDE)) and not failed_elsewhere(case):
+        case.settle(Kind.PARALLEL_ONLY)
+
+
+def take_turns(cases: Sequence[Case]) -> Search[None]:
+    """Run those that want the same thing one after the other in one process, as far as there is time.
+
+    What passes there fails by nothing else, and one group of them is what helps.
+    """
+    probe = Probe(tuple(sorted(case.test for case in cases)))
+    (outcome,) = yield [probe]
+    words = dict(zip(probe.tests, outcome.words, strict=False))
+    for case in cases:
+        if case.test in words:
+            case.count(IN_TURN, words[case.test])
+
+
 def look_beside(case: Case, order: tuple[TestIndex, ...]) -> Search[bool]:
     """Run a suspect beside others, and without them; whether it is parallel-only.
 
     :param order: what its worker had run before it: that is tried, too.
     """
     case.note = "the time was over before it was tried beside other tests"
-    if case.suspect.contention:  # its message says what it fails by: it need not be seen often
-        yield from _ask_beside(case, BESIDE, case.suspect.beside, enough=1)
-        if any(case.counted(BESIDE)):
-            return not failed_elsewhere(case)
-    else:
-        yield from _ask_beside(case, BESIDE, case.suspect.beside)
+    yield from _ask_beside(case, BESIDE, case.suspect.beside)
     case.note = "the time was over before it was repeated often enough"
     yield from ask_often(case, (), range(6, 6 + ROUNDS))
     if order:

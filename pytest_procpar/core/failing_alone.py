@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from .asking import AFTER, AFTER_MOST, AFTER_SOME, ALONE, ask
-from .findings import Case, Finding, Kind
+from .findings import Case, Finding, Kind, Suspect, Tally
 from .model import TestIndex
 from .probes import Word
 from .record import changed
 from .search import OutOfTime, Search
 
-__all__ = ["CANNOT_BE_REACHED", "FailingAlone", "affordable"]
+__all__ = ["CANNOT_BE_REACHED", "FailingAlone", "affordable", "on_its_own"]
 
 _Tests = tuple[TestIndex, ...]
 
@@ -139,6 +139,14 @@ class FailingAlone:
         file = self._file_of(case.test)
         near = tuple(test for test in order if self._file_of(test) == file)
         return () if near == order else near
+
+
+def on_its_own(suspect: Suspect, preceding: _Tests) -> Finding:
+    """What is known of a suspect that has failed alone once: see `FailingAlone` for what precedes it."""
+    untried = set(preceding) - set(suspect.failed_after or ())
+    kind = Kind.FAILS_ALONE if untried else Kind.PLAIN
+    note = _left_out(untried) if untried else ""
+    return Finding(suspect.test, kind, tallies=(Tally(ALONE, 1, 1),), note=note)
 
 
 def _left_out(untried: set[TestIndex]) -> str:

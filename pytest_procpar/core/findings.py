@@ -13,6 +13,7 @@ from .record import record
 from .search import CauseSearch
 
 __all__ = [
+    "FAILED_AGAIN",
     "MISSED",
     "NOTHING_KNOWN",
     "NOT_RECHECKED",
@@ -29,6 +30,8 @@ __all__ = [
 MISSED = "it was not re-checked: "
 OUT_OF_TIME = "the time was over"
 NOT_RECHECKED = f"{MISSED}{OUT_OF_TIME}"
+#: Of a suspect for which there was no time alone.
+FAILED_AGAIN = "it failed again in a fresh process that ran others of its root, too"
 #: How the note ends on a suspect that has passed the run, and whatever it was put to since by itself.
 NOTHING_KNOWN = "nothing is known against it"
 

@@ -126,7 +126,7 @@ class RunRecord:
                 self._kind(test),
                 word,
                 self._kinds(self._history.before(test)),
-                self._beside(test),
+                self.beside(test),
             )
             for test, word in self._words.items()
             if word.bad and self._kind(test) not in self._starved
@@ -190,6 +190,10 @@ class RunRecord:
         """How long a test took; 0 if it hung."""
         return 0.0 if self.word(test) is Word.HUNG else self._history.duration(test)
 
+    def first(self) -> float:
+        """When the first test began; infinity if none has."""
+        return self._history.first()
+
     def longest(self) -> float:
         """How long the longest test took so far, in seconds."""
         return self._history.longest()
@@ -198,7 +202,7 @@ class RunRecord:
         """How long a test may take that has hung, in seconds; 0 for others."""
         return self._history.duration(test) if self.word(test) is Word.HUNG else 0.0
 
-    def _beside(self, test: TestIndex) -> tuple[tuple[TestIndex, ...], ...]:
+    def beside(self, test: TestIndex) -> tuple[tuple[TestIndex, ...], ...]:
         """What ran beside a test, without what would keep the others from being run again and again."""
         sides = self._history.beside(test)
         alive = [tuple(other for other in side if not self.ends_its_process(other)) for side in sides]

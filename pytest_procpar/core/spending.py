@@ -17,6 +17,11 @@ LEAST_BUDGET_ASKED_FOR = 60.0
 
 #: What is added to a run whose failures are plain: this part of it, but not less than so much.
 _PART, _LEAST = 0.2, 2.0
+#: What tests may take that are run though there was no time for each alone: this part of that.
+_TRIFLE = 0.25
+#: What is kept of that: this part, and where there are plain failures so much as a fresh process takes, but
+#: no more than that part.
+_AROUND, _MOST_FRESH = 0.1, 0.5
 #: By when of that the last probe is to be done that is expected to take long: fresh processes come after it.
 _LONG = 0.5
 #: What is kept for fresh processes: this part of the whole budget, or so many seconds if that is less; more
@@ -35,17 +40,20 @@ class Spending:
     :param budget: what the user allows; None: nothing was said.
     :param seconds: how long the run took.
     :param asked_for: whether more than failures is to be looked into.
+    :param fresh: how long a fresh process takes, as far as that can be told before.
     """
 
-    def __init__(self, budget: float | None, seconds: float, *, asked_for: bool) -> None:
+    def __init__(self, budget: float | None, seconds: float, *, asked_for: bool, fresh: float = 0.0) -> None:
         #: Whether somebody is ready to wait: then all may be tried that there is time for.
         self.patient = budget is not None or asked_for
         self.budget = max(LEAST_BUDGET_ASKED_FOR if asked_for else LEAST_BUDGET, seconds)
         if budget is not None:
             self.budget = budget
         self._cheap = max(_LEAST, _PART * seconds)
+        self._fresh = min(fresh, _MOST_FRESH * self._cheap)
         self._began = 0.0
         self._findings = 0
+        self._plain = False
         #: When all is to be over.
         self.deadline = 0.0
 
@@ -61,9 +69,12 @@ class Spending:
         """Something else has taken so long, and comes on top."""
         self.deadline += seconds
 
-    def found(self, findings: int) -> None:
-        """There are so many findings by now that have to be seen in fresh processes."""
-        self._findings = findings
+    def found(self, findings: int, *, plain: bool = False) -> None:
+        """There are so many findings by now that have to be seen in a fresh process each.
+
+        :param plain: whether there are others that just fail: those share one.
+        """
+        self._findings, self._plain = findings, plain
 
     @property
     def cheap(self) -> float:
@@ -71,10 +82,22 @@ class Spending:
         return self.budget if self.patient else self._cheap
 
     @property
+    def trifle(self) -> float:
+        """How long that may take which is done on the way, in seconds."""
+        return _TRIFLE * self.cheap
+
+    @property
     def end_of_search(self) -> float:
         """Until when processes are forked and tried, as far as it is known by now what comes then."""
         least = min(_RESERVED * self.budget, _LEAST_RESERVED)
         return self.deadline - max(least, min(_A_FINDING * self._findings, _MOST_RESERVED * self.budget))
+
+    def end_of_hung(self, now: float, seconds: float) -> float:
+        """When that is to be over which hung, after so many seconds at the most, and is run once more now.
+
+        That comes on top: what hangs takes its limit, and has most often been the longest part of the run.
+        """
+        return self.deadline if self.patient else max(self.deadline, now + seconds + LEAST_BUDGET)
 
     def end_of_one(self, now: float) -> float:
         """By when an inquiry is to end that begins now, if others are to follow."""
@@ -87,8 +110,9 @@ class Spending:
 
     @property
     def end_of_cheap(self) -> float:
-        """When that is left which is done though there is nothing yet to be found."""
-        return self._within(self._cheap)
+        """Until when that is begun which is done though there is nothing yet to be found."""
+        least = _AROUND * self._cheap
+        return self._within(self._cheap - (max(least, self._fresh) if self._plain else least))
 
     @property
     def end_of_long(self) -> float:

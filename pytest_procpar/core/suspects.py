@@ -26,7 +26,7 @@ from .asking import (
     failed_elsewhere,
     note,
 )
-from .company import look_beside, narrow
+from .company import look_beside, meet, narrow, take_turns
 from .failing_alone import CANNOT_BE_REACHED, FailingAlone
 from .findings import NOTHING_KNOWN, Case, Finding, Kind, Suspect, Tally
 from .leaders import Leaders
@@ -87,6 +87,7 @@ class Inquiry:
             yield from self._try_alone(leaders)
             yield from self._try_after_others(leaders)
             yield from self._try_alone([case for case in followers if not self._leaders.know(case)])
+            yield from self._meet(leaders)
             self.searching = True
             yield from self._look_into(leaders)
             followers = [case for case in followers if not self._leaders.settle(case)]
@@ -100,6 +101,15 @@ class Inquiry:
         if not self._thorough:
             failing = [case for case in failing if case.suspect.word is not Word.HUNG]
         yield from self._alone.look(failing)
+
+    def _meet(self, cases: Sequence[Case]) -> Search[None]:
+        """Try what is in contention beside others, and all that want the same one after the other."""
+        for case in cases:
+            if case.suspect.contention and case.alone.good:
+                yield from self._in_time(case, meet)
+            together = self._leaders.followers(case)
+            if case.kind is Kind.PARALLEL_ONLY and len(together) > 1:
+                yield from take_turns(together)
 
     def _look_into(self, cases: Sequence[Case]) -> Search[None]:
         """Look into suspects that were tried alone, and what fails then after others."""
@@ -269,6 +279,10 @@ class Inquiry:
     def _repeat(self, case: Case) -> Search[None]:
         """What shows neither alone nor in company may show beside others, or at times."""
         order = case.suspect.failed_after or ()
+        if case.suspect.contention:
+            yield from meet(case)
+            if case.settled:
+                return
         parallel_only = yield from look_beside(case, order)
         after = case.counted(AFTER)
         if after and all(after) and not any(case.counted(ALONE)):  # it was not reached at the first attempt

@@ -233,14 +233,19 @@ class Prober:
         for at, number in enumerate(numbers):
             following = probes[numbers[at + 1]].tests if at + 1 < len(numbers) else ()
             shared = _common(probes[number].tests, following)
-            outcomes[number] = yield from self._probe(tree, probes[number], shared)
+            twig = yield from self._start(tree, probes[number])
+            if twig is None:
+                outcomes[number] = Outcome(())
+                continue
+            try:
+                outcomes[number] = yield from self._probe(tree, twig, probes[number], shared)
+            except GeneratorExit:  # what has run before the time was over has run
+                outcomes[number] = Outcome(twig.words, in_time=False)
+                raise
 
-    def _probe(self, tree: Tree, probe: Probe, shared: int) -> Job[Outcome]:
+    def _probe(self, tree: Tree, twig: Twig, probe: Probe, shared: int) -> Job[Outcome]:
         """Run one probe; a check-point is left, too, after `shared` of its tests if others begin so."""
         tests = probe.tests
-        twig = yield from self._start(tree, probe)
-        if twig is None:
-            return Outcome(())
         done = len(twig.tests)
         places = [done + place for place in check_points(tests[done:], self._seconds)]
         if probe.fresh:
@@ -311,7 +316,17 @@ class Prober:
             return Outcome(())
         outcomes: dict[int, Outcome] = {}
         self._idle_sides = False
-        sides = [self._side(*side) for side in zip(rest, probe.sides(len(rest)), strict=False)]
+        sides = list(zip(rest, probe.sides(len(rest)), strict=False))
+        begun: dict[Tree, Twig | None] = {}
+
+        def begin(tree: Tree) -> Job[None]:
+            yield from self._free(tree)
+            begun[tree] = yield from self._jobs.sprout(tree.root)
+
+        def go_on(tree: Tree, tests: Indices) -> Job[None]:
+            if tree not in begun:
+                yield from begin(tree)
+            yield from self._repeat(tree, begun[tree], tests)
 
         def work() -> Job[None]:
             try:
@@ -319,12 +334,13 @@ class Prober:
             finally:
                 self._idle_sides = True
 
-        self._jobs.drive([*sides, work()])
+        if probe.round % 2 == 0:  # who comes first may be what matters: in every second round these do
+            self._jobs.drive([begin(tree) for tree, _ in sides])
+        self._jobs.drive([*(go_on(*side) for side in sides), work()])
         return outcomes[0]
 
-    def _side(self, tree: Tree, tests: Indices) -> Job[None]:
-        yield from self._free(tree)
-        twig = yield from self._jobs.sprout(tree.root)
+    def _repeat(self, tree: Tree, twig: Twig | None, tests: Indices) -> Job[None]:
+        """Run tests in a process again and again, until those are no more needed."""
         while twig is not None and not self._idle_sides:
             size = len(twig.tests)
             yield from self._jobs.perform(twig, tests, tests[0])

@@ -24,11 +24,12 @@ from pytest_procpar.compat.listeners import silence_plugins
 from pytest_procpar.compat.output import redirect_stdio
 from pytest_procpar.compat.reports import report_to_data
 from pytest_procpar.compat.xdist_options import tell_worker
-from pytest_procpar.core.model import StartMethod
+from pytest_procpar.core.model import Dist, StartMethod
 from pytest_procpar.core.probes import Word
 from pytest_procpar.core.record import fields, record
 from pytest_procpar.core.wire import Decoder, Encoder, loads
 from pytest_procpar.process.genuine import write
+from pytest_procpar.process.grouping import grouping_keys
 from pytest_procpar.process.heap import Heap
 from pytest_procpar.process.identity import identify, worker_environment
 from pytest_procpar.process.keeping import keep_files
@@ -67,7 +68,7 @@ class Order:
     of which alone it reports. Each runs its sequence of the replay. ``reports`` says whether what pytest
     reports is to be written, too. ``added`` is source to run in the module of a test file, as if it stood
     there: path and source of each. ``isolates`` says whether tests that are marked to have a process of their
-    own have one here, too.
+    own have one here, too, and ``grouped`` that tests run only if all are one group (``--dist=loadgroup``).
     """
 
     workerinput: dict[str, Any]
@@ -82,6 +83,7 @@ class Order:
     reports: bool = False
     added: tuple[tuple[str, str], ...] = ()
     isolates: bool = False
+    grouped: bool = False
 
 
 def write_order(order: Order, path: Path) -> None:
@@ -210,6 +212,9 @@ class Rerun:
             self._fork(config, configures=False)
         self._keep_own(session)
         config.stash[ISOLATES] = self._order.isolates
+        if self._order.grouped and len(set(grouping_keys(session.items, Dist.LOADGROUP) or ())) > 1:
+            self._tell("trouble", "--dist=loadgroup would not keep these together")
+            session.items.clear()
         config.hook.pytest_procpar_worker_forked(config=config, session=session)
         if self._order.gate:
             self._tell("ready")

@@ -74,6 +74,7 @@ class Rounds:
         reports: bool = False,
         added: tuple[tuple[str, str], ...] = (),
         isolates: bool = False,
+        grouped: bool = False,
     ) -> list[FreshRun | NotSeen]:
         """How each command ended.
 
@@ -85,8 +86,9 @@ class Rounds:
         :param reports: let each say what was reported of its tests, too.
         :param added: source to run in the modules of test files: path and source of each.
         :param isolates: let marked tests have processes of their own there.
+        :param grouped: let them run tests only if ``--dist=loadgroup`` would keep these together.
         """
-        asked: dict[str, Any] = {"reports": reports, "added": added, "isolates": isolates}
+        asked: dict[str, Any] = {"reports": reports, "added": added, "isolates": isolates, "grouped": grouped}
         if not words or self._ended() or monotonic() >= self._deadline:
             return [NotSeen()] * len(words)
         try:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pytest_procpar.core.findings import MISSED, NOT_RECHECKED, PLAINLY, Finding, Kind
+from pytest_procpar.core.asking import IN_TURN
+from pytest_procpar.core.findings import FAILED_AGAIN, MISSED, NOT_RECHECKED, PLAINLY, Finding, Kind
 from pytest_procpar.core.insights import Change, Insight, Rechecked, Suggestion
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.printable import listed, printable_line
@@ -44,6 +45,9 @@ _MEANINGS = {
     Kind.FAILS_ALONE: "fails alone, after all tests are collected",
 }
 
+#: What lets tests share a worker.
+_ONE_GROUP = "use one xdist_group, with --dist=loadgroup"
+
 #: What was seen of a test with a patch.
 _HELPS = "it passes, after that and after all that ran before it"
 _GROUPED = "and --dist=loadgroup they share a process, in which it passes"
@@ -54,6 +58,13 @@ _PLAINLY = {
     Word.CRASHED: ("crashes on its own too", "crash on their own too"),
     Word.HUNG: ("hangs on its own too", "hang on their own too"),
 }
+#: The same of what there was no time for alone.
+_IN_COMPANY = (
+    "fails again in a fresh process that ran others of its root, too",
+    "fail again in a fresh process that ran others of their root, too",
+)
+#: Where this, and what was not run again, stands after those.
+_AGAIN, _MISSED = len(_PLAINLY), len(_PLAINLY) + 1
 
 
 def write_findings(result: Rechecked, nodeid: Callable[[TestIndex], str], reporter: Any) -> None:
@@ -94,14 +105,19 @@ class _Section:
         for group in roots.values():
             at = common.get(group[0].finding.test)
             by_chance = at is not None and group[0].finding.kind in _BY_CHANCE
-            yield from self._block(group, result.roots[at] if at is not None and by_chance else None)
+            root_of_all = result.roots[at] if at is not None and by_chance else None
+            yield from self._block(group, root_of_all, result.insights)
 
-    def _block(self, insights: list[Insight], root: Root | None) -> Iterable[str]:
+    def _block(
+        self, insights: list[Insight], root: Root | None, everything: Sequence[Insight]
+    ) -> Iterable[str]:
         first = insights[0]
         kind, cause = first.finding.kind, first.finding.cause
         yield from self._headings(insights)
         yield f"    {_meaning(first.finding)}"
         yield from _common(root, len(insights))
+        if root is not None and root.contention:
+            yield from _in_turn([each for each in everything if each.finding.test in root.tests])
         if kind in _ROLES:
             plural = "s, which act together" if len(cause) > 1 else ""
             for test in cause:
@@ -147,12 +163,13 @@ class _Section:
         unflagged = [insight for insight in result.insights if not insight.flagged]
         plain = [insight for insight in unflagged if insight.finding.kind in PLAINLY]
         missed = [insight for insight in unflagged if insight.finding.note.startswith(MISSED)]
-        yield from self._simply([*plain, *missed], result)
+        again = [insight for insight in unflagged if insight.finding.note == FAILED_AGAIN]
+        yield from self._simply([*plain, *again, *missed], result)
         yield from self._unconfirmed(plain)
         for insight in unflagged:
             finding = insight.finding
             name = self._nodeid(finding.test)
-            if insight in missed:
+            if insight in missed or insight in again:
                 continue
             if finding.kind is Kind.UNKNOWN and finding.note:
                 yield f"not settled: {name}: {finding.note}"
@@ -197,15 +214,20 @@ class _Section:
         """A line for all that do the same."""
         ways: dict[tuple[int, Kind], list[Insight]] = {}
         for insight in insights:
-            kind, missed = insight.finding.kind, insight.finding.note.startswith(MISSED)
+            kind, note = insight.finding.kind, insight.finding.note
             # Under --dist each it may be a copy of the test that has failed.
             word = insight.word if insight.word.bad else Word.FAILED
-            place = len(_PLAINLY) if missed else list(_PLAINLY).index(word)
+            place = list(_PLAINLY).index(word)
+            if note == FAILED_AGAIN:
+                place = _AGAIN
+            elif note.startswith(MISSED):
+                place = _MISSED
             ways.setdefault((place, kind), []).append(insight)
         for (place, kind), group in sorted(ways.items(), key=_order_of_lines):
-            way = f"not run again, since {_reason(group[0], result)}"
-            if place < len(_PLAINLY):
-                way = list(_PLAINLY.values())[place][len(group) > 1]
+            if place == _MISSED:
+                way = f"not run again, since {_reason(group[0], result)}"
+            else:
+                way = [*_PLAINLY.values(), _IN_COMPANY][place][len(group) > 1]
             if kind is Kind.FAILS_ALONE:
                 way += _untried(group, result)
             yield f"{way}: {self._names([insight.finding.test for insight in group])}"
@@ -231,11 +253,22 @@ def _common(root: Root | None, count: int) -> Iterable[str]:
     if count > 1 and root.where:
         yield f"    all have failed {root.where}"
     if root.contention:
-        yield "    one process at a time can have it: let each test take a free one, or use one xdist_group"
+        yield f"    one process at a time can have it: let each test take a free one, or {_ONE_GROUP}"
     elif root.where.startswith("on file "):
         named = "" if count > 1 else f" {root.where.removeprefix('on file ')}"
-        advice = "let each have its own in tmp_path, or use one xdist_group"
+        advice = f"let each have its own in tmp_path, or {_ONE_GROUP}"
         yield f"    tests that share the file{named}: {advice}"
+
+
+def _in_turn(insights: Sequence[Insight]) -> Iterable[str]:
+    """What has come of running them one after the other, as the tests of one group."""
+    seen = [tally for each in insights for tally in each.finding.tallies if tally.under == IN_TURN]
+    if not seen:
+        return
+    passed = sum(not tally.bad for tally in seen)
+    rest = len(insights) - len(seen)
+    more = f", and for {rest} more there was no time" if rest else ""
+    yield f"    tried: one after the other in one process {passed} of {len(seen)} pass{more}"
 
 
 def _order_of_lines(way: tuple[tuple[int, Kind], object]) -> tuple[int, bool]:
@@ -287,7 +320,8 @@ def _heading(insight: Insight) -> str:
 def _counts(finding: Finding) -> str:
     """How often the test failed, under the conditions that matter."""
     role = _ROLES.get(finding.kind)
-    shown = [t for t in finding.tallies if role is None or t.under in ("alone", f"after its {role}")]
+    told = [tally for tally in finding.tallies if tally.under != IN_TURN]
+    shown = [t for t in told if role is None or t.under in ("alone", f"after its {role}")]
     counts = [f"{tally.under} {tally.bad} of {tally.total}" for tally in shown]
     return f" (failures: {', '.join(counts)})" if counts else ""
 

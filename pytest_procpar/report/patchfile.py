@@ -16,6 +16,9 @@ __all__ = ["OPTION", "install"]
 
 OPTION = "--recheck-suggest"
 
+#: By what a patch is known that does nothing under other kinds of ``--dist``.
+_GROUP = "@pytest.mark.xdist_group("
+
 
 def install(config: pytest.Config, value: str) -> None:
     """Have what is suggested in this run written to the file `value`; not for workers.
@@ -53,7 +56,10 @@ class PatchFile:
             terminalreporter.write_line(self._failure, red=True, bold=True)
             self._failure = ""
         elif self._patches:
-            terminalreporter.write_sep("-", printable_line(f"to apply by git apply: {self._path}"))
+            groups = any(_GROUP in patch for patch in self._patches)
+            needs = groups and terminalreporter.config.getoption("dist", "no") != "loadgroup"
+            how = ", needs --dist=loadgroup" if needs else ""
+            terminalreporter.write_sep("-", printable_line(f"to apply by git apply{how}: {self._path}"))
         else:
             terminalreporter.write_sep("-", f"{OPTION}: no patch was found that helps")
 

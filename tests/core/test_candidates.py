@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_procpar.core.asking import AFTER, ALONE
-from pytest_procpar.core.candidates import groups_of
+from pytest_procpar.core.candidates import followers_of, groups_of
 from pytest_procpar.core.findings import NOT_RECHECKED, Finding, Kind, Tally
 from pytest_procpar.core.model import TestIndex, WorkerId
 from pytest_procpar.core.probes import Confirmation, Word
@@ -123,6 +123,16 @@ def test_of_what_has_failed_in_the_same_way_one_failure_in_a_fresh_process_is_en
     root = Root((FAILED, CRASHED), "", "")
     assert groups_of([one, other], confirmed, (), after_a_run(), 2, [root]).groups == ()
     assert groups_of([one, other], confirmed, (), after_a_run(), 2).groups != ()
+
+
+def test_what_there_was_no_time_for_follows_what_just_fails_of_its_root() -> None:
+    one, other = Finding(FAILED, Kind.PLAIN), Finding(TestIndex(7), Kind.UNKNOWN, note=NOT_RECHECKED)
+    root = Root((FAILED, TestIndex(7)), "", "")
+    assert followers_of([root], [one, other]) == [other]
+    assert followers_of([], [one, other]) == []
+    assert followers_of([root], [Finding(FAILED, Kind.VICTIM), other]) == []
+    assert groups_of([one, other], {one: tried(Word.FAILED)}, (), after_a_run(), 2, [root]).groups == ()
+    assert groups_of([one, other], {}, (), after_a_run(), 2, [root]).groups != ()
 
 
 @pytest.mark.parametrize("kind", [Kind.PARALLEL_ONLY, Kind.FLAKY])

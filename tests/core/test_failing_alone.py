@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_procpar.core.failing_alone import affordable
-from pytest_procpar.core.findings import NOT_RECHECKED, Finding, Kind, Suspect
+from pytest_procpar.core.asking import ALONE, IN_TURN
+from pytest_procpar.core.failing_alone import affordable, on_its_own
+from pytest_procpar.core.findings import NOT_RECHECKED, Finding, Kind, Suspect, Tally
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.probes import Outcome, Probe, Word
 from pytest_procpar.core.suspects import Inquiry
@@ -238,8 +239,72 @@ def test_of_tests_that_want_one_port_one_is_seen_to_fail_beside_others() -> None
     findings, bench = look_into(models, suspects, lanes=2)
     assert {finding.kind for finding in findings} == {Kind.PARALLEL_ONLY}
     assert [bool(finding.beside) for finding in findings] == [True, *[False] * 4]
-    assert {probe.tests[-1] for probe in bench.probes} == {1}
-    assert len(bench.probes) < 8
+    assert [probe.tests for probe in bench.probes] == [ids(1), ids(1), ids(1, 2, 3, 4, 5)]
+    assert all(Tally(IN_TURN, 0, 1) in finding.tallies for finding in findings)
+
+
+def test_with_time_enough_too_one_is_seen_of_tests_that_want_one_port() -> None:
+    models = [HEALTHY, *[Model(collides=frozenset(range(1, 6)))] * 5]
+    suspects = [failed(i, 0, beside=(ids(6 - i),), contention=True) for i in (1, 2, 4, 5)]
+    _, bench = look_into(models, suspects, lanes=2, thorough=4)
+    assert [probe.tests for probe in bench.probes] == [ids(1), ids(1), ids(1, 2, 4, 5)]
+
+
+def test_of_tests_that_want_one_port_those_are_told_to_pass_in_turn_that_have_done_so_in_time() -> None:
+    class Cut(Clocked):
+        def answer(self, batch: Sequence[Probe]) -> list[Outcome]:
+            outcomes = super().answer(batch)
+            return [
+                outcome if len(outcome.words) < 4 else Outcome(outcome.words[:2], in_time=False)
+                for outcome in outcomes
+            ]
+
+    models = [HEALTHY, *[Model(collides=frozenset(range(1, 6)))] * 5]
+    suspects = [failed(i, 0, beside=(ids(6 - i),), contention=True) for i in (1, 2, 4, 5)]
+    bench = Cut(Suite(models), lambda probe: True, 2)
+    inquiry = Inquiry(suspects, lambda test: (), lambda test: 0, 2)
+    run(inquiry.steps(), bench)
+    findings = inquiry.findings()
+    assert {finding.kind for finding in findings} == {Kind.PARALLEL_ONLY}
+    assert [Tally(IN_TURN, 0, 1) in finding.tallies for finding in findings] == [True, True, False, False]
+
+
+@pytest.mark.parametrize(("odd", "kind"), [(_FAILS, Kind.PLAIN), (_VICTIM, Kind.VICTIM)])
+def test_what_fails_in_turn_with_those_of_its_port_is_looked_into_by_itself(odd: Model, kind: Kind) -> None:
+    port = frozenset(range(1, 5))
+    meets = Model(collides=port)
+    models = [HEALTHY, meets, Model(collides=port, sets=_A), odd, meets]
+    suspects = [failed(i, 0, ids(*range(i)), beside=(ids(i % 4 + 1),), contention=True) for i in (1, 2, 3, 4)]
+    findings, _ = look_into(models, suspects, lanes=2)
+    assert [finding.kind for finding in findings] == [
+        Kind.PARALLEL_ONLY,
+        Kind.PARALLEL_ONLY,
+        kind,
+        Kind.PARALLEL_ONLY,
+    ]
+
+
+def test_cheap_probes_of_other_roots_come_before_company() -> None:
+    models = [HEALTHY, *[Model(collides=frozenset(range(1, 3)))] * 2, *[_FAILS] * 4]
+    suspects = [failed(i, 0, beside=(ids(3 - i),), contention=True) for i in (1, 2)]
+    _, bench = look_into(models, [*suspects, *(failed(i, 1) for i in range(3, 7))], lanes=2)
+    (first, *_) = (at for at, probe in enumerate(bench.probes) if probe.beside)
+    assert {probe.tests[-1] for probe in bench.probes[:first]} == {1, 3, 4, 5, 6}
+
+
+# --- what was run alone by others ---
+
+
+@pytest.mark.parametrize(
+    ("after", "kind", "note"),
+    [(ids(0, 1, 2), Kind.PLAIN, ""), (ids(1), Kind.FAILS_ALONE, "not tried after 2 tests before it")],
+)
+def test_what_a_fresh_process_has_run_alone_is_told_as_far_as_the_run_has_tried_it(
+    after: Indices, kind: Kind, note: str
+) -> None:
+    suspect = Suspect(TestIndex(3), Word.HUNG, failed_after=after)
+    expected = Finding(TestIndex(3), kind, tallies=(Tally(ALONE, 1, 1),), note=note)
+    assert on_its_own(suspect, ids(0, 1, 2)) == expected
 
 
 # --- what is affordable ---

@@ -9,15 +9,35 @@ from hypothesis import strategies as st
 from pytest_procpar.core.spending import LEAST_BUDGET, LEAST_BUDGET_ASKED_FOR, Spending
 
 
-def begun(budget: float | None = None, seconds: float = 1.0, *, asked_for: bool = False) -> Spending:
-    time = Spending(budget, seconds, asked_for=asked_for)
+def begun(
+    budget: float | None = None, seconds: float = 1.0, *, asked_for: bool = False, fresh: float = 0.0
+) -> Spending:
+    time = Spending(budget, seconds, asked_for=asked_for, fresh=fresh)
     time.begin(100.0)
     return time
 
 
 def test_plain_failures_cost_two_seconds_or_a_fifth_of_the_run() -> None:
-    assert begun(seconds=3.0).end_of_cheap == 102.0
-    assert begun(seconds=50.0).end_of_cheap == 110.0
+    # A tenth is for what comes around the probes.
+    assert begun(seconds=3.0).end_of_cheap == pytest.approx(101.8)
+    assert begun(seconds=50.0).end_of_cheap == pytest.approx(109.0)
+
+
+def test_of_that_so_much_is_kept_as_a_fresh_process_takes_if_one_is_needed() -> None:
+    time = begun(fresh=0.7)
+    time.found(0, plain=False)
+    assert time.end_of_cheap == pytest.approx(101.8)
+    time.found(0, plain=True)
+    assert time.end_of_cheap == pytest.approx(101.3)
+    slow = begun(fresh=7.0)
+    slow.found(0, plain=True)
+    assert slow.end_of_cheap == pytest.approx(101.0)
+
+
+def test_what_has_hung_may_take_its_limit_again_whatever_time_is_left() -> None:
+    assert begun(seconds=61.0).end_of_hung(101.0, 1.0) == 161.0
+    assert begun(seconds=61.0).end_of_hung(103.0, 60.0) == 103.0 + 60.0 + LEAST_BUDGET
+    assert begun(5.0).end_of_hung(103.0, 60.0) == 105.0
 
 
 def test_a_search_may_take_as_long_as_the_run_and_ten_seconds_at_least() -> None:
@@ -41,14 +61,15 @@ def test_what_may_find_nothing_takes_no_longer_than_that(budget: float | None, c
 def test_what_comes_before_the_first_probe_takes_nothing_from_it() -> None:
     time = begun()
     time.ready(101.5)
-    assert time.end_of_cheap == 103.5
+    assert time.end_of_cheap == pytest.approx(103.3)
 
 
 @given(st.none() | st.floats(0, 1e4), st.floats(0, 1e4), st.booleans(), st.floats(0, 100))
 def test_nothing_is_planned_beyond_what_is_allowed(
     budget: float | None, seconds: float, asked_for: bool, late: float
 ) -> None:
-    time = begun(budget, seconds, asked_for=asked_for)
+    time = begun(budget, seconds, asked_for=asked_for, fresh=late)
+    time.found(0, plain=True)
     time.ready(100.0 + late)
     assert time.end_of_long <= time.end_of_cheap <= time.end_of_search <= time.deadline
     assert time.end_of_orders <= time.end_of_search

@@ -518,6 +518,23 @@ def test_errors_of_one_fixture_are_one_root_of_which_one_is_tried(suite: Suite, 
     ]
 
 
+def test_what_hung_is_tried_once_within_its_own_limit_if_nobody_is_ready_to_wait(
+    suite: Suite, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    os.mkfifo(suite.path / "never.fifo")
+    runs = tmp_path_factory.mktemp("runs") / "runs"  # what is in the project would be put back
+    suite.tests(f"""
+        from recorder import block
+        def test_before(): pass
+        def test_hangs():
+            with open({str(runs)!r}, "a") as file: file.write("x")
+            block()
+    """)
+    finished = suite.run("-n1", "--hang-timeout=1", "--recheck=failed")
+    assert section(finished) == ["hangs on its own too: test_it.py::test_hangs"]
+    assert runs.read_text() == "xx"
+
+
 def test_a_test_that_hangs_leaves_no_other_unsettled(suite: Suite) -> None:
     suite.make_barrier()
     suite.tests("""

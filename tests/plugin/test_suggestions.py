@@ -107,3 +107,45 @@ def test_without_findings_the_file_is_empty_and_that_is_said(suite: Suite) -> No
     finished = suite.run("-n1", "--recheck-suggest=fix.patch")
     assert (suite.path / "fix.patch").read_text() == ""
     assert "--recheck-suggest: no patch was found that helps" in finished.out
+
+
+#: Tests that want the same thing. In the run the first one keeps it until the others have failed.
+CONTENDED = """
+    import errno, os, select, pytest
+    from pathlib import Path
+
+    @pytest.mark.parametrize("number", range(3))
+    def test_serves(number):
+        try:
+            os.mkdir("taken")
+        except FileExistsError:
+            Path(f"failed{number}").touch()
+            raise OSError(errno.EADDRINUSE, "Address already in use: port 18437") from None
+        if Path("ran").exists():
+            select.select([], [], [], 0.2)
+        while not Path("ran").exists() and len(list(Path().glob("failed*"))) < 2:
+            select.select([], [], [], 0.001)
+        os.rmdir("taken")
+        Path("ran").touch()
+"""
+
+
+def test_of_tests_that_want_one_port_all_get_one_group_which_is_tried(suite: Suite) -> None:
+    suite.tests(CONTENDED)
+    finished, findings = rechecked(suite, "-n2", "--recheck-suggest=fix.patch")
+    assert [finding["kind"] for finding in findings] == ["parallel-only"] * 2
+    lines = section(finished)
+    assert lines[0] == "2 failures, 1 root"
+    assert "    all have failed on port 18437" in lines
+    assert "    tried: one after the other in one process 2 of 2 pass" in lines
+    assert "    tried: with this patch and --dist=loadgroup they share a process, in which it passes" in lines
+    assert "to apply by git apply, needs --dist=loadgroup: " in finished.out
+    assert '@pytest.mark.xdist_group("test_serves")' in (suite.path / "fix.patch").read_text()
+
+
+def test_no_group_is_suggested_for_tests_that_are_in_groups_of_their_own(suite: Suite) -> None:
+    in_groups = '[pytest.param(i, marks=pytest.mark.xdist_group(f"group{i}")) for i in range(3)]'
+    suite.tests(CONTENDED.replace("range(3)", in_groups))
+    finished, findings = rechecked(suite, "-n2", "--recheck-suggest=fix.patch")
+    assert [finding["kind"] for finding in findings] == ["parallel-only"] * 2
+    assert "--recheck-suggest: no patch was found that helps" in finished.out

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pytest_procpar.core.findings import NOT_RECHECKED, Finding, Kind, Tally
+from pytest_procpar.core.asking import IN_TURN
+from pytest_procpar.core.findings import FAILED_AGAIN, NOT_RECHECKED, Finding, Kind, Tally
 from pytest_procpar.core.insights import Insight, Rechecked, Suggestion
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.pairs import Coverage
@@ -123,13 +124,46 @@ def test_tests_that_met_on_one_port_stand_in_one_block_that_names_it() -> None:
         *(f"PARALLEL ONLY t::{test}" for test in range(5)),
         "    fails only while other tests run beside it",
         "    all have failed on port 8001",
-        "    one process at a time can have it: let each test take a free one, or use one xdist_group",
+        "    one process at a time can have it: let each test take a free one, or use one xdist_group,"
+        " with --dist=loadgroup",
+    ]
+
+
+def test_of_what_met_on_one_port_it_is_told_how_many_pass_one_after_the_other() -> None:
+    port = Root(tuple(map(TestIndex, range(4))), "on port 8001", "OSError: in use", contention=True)
+
+    def lines(*found: Insight) -> list[str]:
+        return written(Rechecked(found, roots=(port,)))
+
+    def met(test: int, *tallies: Tally) -> Insight:
+        return insight(test, Kind.PARALLEL_ONLY, "", Word.FAILED, *tallies)
+
+    passes, fails = Tally(IN_TURN, 0, 1), Tally(IN_TURN, 1, 1)
+    tried = "    tried: one after the other in one process {} pass"
+    all_pass = lines(met(0, Tally("alone", 0, 1), passes), met(1, passes))
+    assert tried.format("2 of 2") in all_pass
+    assert "    fails only while other tests run beside it (failures: alone 0 of 1)" in all_pass
+    assert f"{tried.format('1 of 1')}, and for 1 more there was no time" in lines(met(0, passes), met(1))
+    other = insight(1, Kind.PLAIN, "", Word.FAILED, fails)
+    assert tried.format("1 of 2") in lines(met(0, passes), other)
+    assert not any(line.startswith("    tried") for line in lines(met(0), met(1)))
+
+
+def test_what_failed_again_in_company_only_is_told_apart_from_what_did_so_alone() -> None:
+    found = [insight(0, Kind.PLAIN), *(insight(test, Kind.UNKNOWN, FAILED_AGAIN) for test in (1, 2))]
+    missed = insight(3, Kind.UNKNOWN, NOT_RECHECKED)
+    assert written(Rechecked((*found, missed), roots=(root(range(4), "at t.py:1"),))) == [
+        "4 failures, 1 root",
+        "4 tests fail at t.py:1",
+        "    fails on its own too: t::0",
+        "    fail again in a fresh process that ran others of their root, too: t::1, t::2",
+        "    not run again, since there was no time: t::3",
     ]
 
 
 def test_the_file_that_tests_meet_on_is_named_with_what_to_do() -> None:
     found = [insight(test, Kind.PARALLEL_ONLY) for test in range(2)]
-    advice = "let each have its own in tmp_path, or use one xdist_group"
+    advice = "let each have its own in tmp_path, or use one xdist_group, with --dist=loadgroup"
     lines = written(Rechecked(tuple(found), roots=(root([0, 1], "on file /shop.db"),)))
     assert lines[-2:] == ["    all have failed on file /shop.db", f"    tests that share the file: {advice}"]
     lines = written(Rechecked((found[0],), roots=(root([0], "on file /shop.db"),)))
