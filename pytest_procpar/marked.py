@@ -41,10 +41,10 @@ from pytest_procpar.process.children import signal_group
 from pytest_procpar.process.covdata import collect_coverage
 from pytest_procpar.process.fork import fork
 from pytest_procpar.process.genuine import READ, make_poll, waitpid
+from pytest_procpar.process.inbox import WorkerLink, WorkerPort
 from pytest_procpar.process.shortage import in_words
 from pytest_procpar.process.start_method.forked_threads import tell_of_threads, thread_warning
-from pytest_procpar.process.system import describe_status, getpid, socket_pair
-from pytest_procpar.process.transport import Link, Port
+from pytest_procpar.process.system import describe_status, getpid
 from pytest_procpar.report.casualties import Casualties
 from pytest_procpar.report.verdicts import reproduce, verdict, worker_died
 from pytest_procpar.settings import fork_safe
@@ -87,19 +87,21 @@ class _Processes:
 
     def _start(self) -> None:
         shared_basetemp(self._config)  # before somebody else empties it
-        ours, theirs = socket_pair()
+        self._port = WorkerPort(self._board.preview(0))
         try:
             self._pid = fork()
         except OSError as error:
+            self._port.close()
             raise pytest.UsageError(f"no process for tests that are isolated: {in_words(error)}") from None
         if self._pid == 0:
             from pytest_procpar.process.source import serve
 
-            ours.close()
-            serve(self._session, Link(theirs), self._board, self._box.theirs, self._owner)
-        theirs.close()
+            link = WorkerLink(self._port.theirs, self._board.preview(0))
+            self._port.theirs.clear()
+            self._port.close()
+            serve(self._session, link, self._board, self._box.theirs, self._owner)
+        self._port.sent()
         self._box.sent()
-        self._port = Port(ours)
         self._poll = make_poll()
         self._poll.register(self._port, READ)
         self._poll.register(self._box, READ)
@@ -125,7 +127,7 @@ class _Processes:
             return None
         self._item, self._sections = item, []
         self._is_over = self._is_gone = False
-        self._port.send_records([test])
+        self._port.inbox.send([test])
         try:
             self._attend()
         except KeyboardInterrupt:

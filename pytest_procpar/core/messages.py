@@ -24,7 +24,8 @@ __all__ = [
     "JunitNoted", "Location", "Logged", "Message", "PassedPhases", "Perform", "Performed", "Phases", "Ping",
     "Plant", "Pong", "Quit", "Ready", "Reap", "Reaped", "Recipe", "Record", "Reported", "Rested", "Restore",
     "Setup", "Signal", "Sprout", "Starved", "Suspend", "ToBranch", "ToServer", "Unsafe", "Until", "Warned",
-    "Watch", "decode", "encode", "fingerprint", "pack_record", "unpack_record", "unpack_records",
+    "Watch", "decode", "encode", "fingerprint", "pack_record", "record_number", "record_of", "unpack_record",
+    "unpack_records",
 ]  # fmt: skip
 
 #: What pytest calls an item's location: file (relative to the rootdir), line (0-based), name.
@@ -495,7 +496,7 @@ def decode(body: object) -> Message:
 
 # --- controller to worker: records ----------------------------------------------------------------
 
-_RECORD = struct.Struct("<ii")
+_RECORD = struct.Struct("<iiq")
 RECORD_SIZE = _RECORD.size
 
 #: A record: run this test, or one of the words.
@@ -506,23 +507,37 @@ _WORDS = {word: number for number, word in _NAMES.items()}
 _CHECK = 0x70726F63
 
 
-def pack_record(record: Record) -> bytes:
-    """The bytes of one record."""
-    return _RECORD.pack(_CHECK, record if isinstance(record, int) else _WORDS[record])
+def record_number(record: Record) -> int:
+    """The number that stands for a record."""
+    return record if isinstance(record, int) else _WORDS[record]
 
 
-def unpack_record(data: bytes) -> Record:
-    """The record in `data`, which holds one.
+def record_of(number: int) -> Record:
+    """The record that a number stands for.
+
+    :raises WireError: if it stands for none.
+    """
+    if number >= 0:
+        return TestIndex(number)
+    if number in _NAMES:
+        return _NAMES[number]
+    raise WireError("the inbox holds bytes that are not a record")
+
+
+def pack_record(record: Record, place: int) -> bytes:
+    """The bytes of one record, with its place among all that go into an inbox."""
+    return _RECORD.pack(_CHECK, record_number(record), place)
+
+
+def unpack_record(data: bytes) -> tuple[Record, int]:
+    """The record in `data`, which holds one, and its place.
 
     :raises WireError: if the bytes are not a record.
     """
-    check, number = _RECORD.unpack(data)
-    if check == _CHECK:
-        if number >= 0:
-            return TestIndex(number)
-        if number in _NAMES:
-            return _NAMES[number]
-    raise WireError("the inbox holds bytes that are not a record")
+    check, number, place = _RECORD.unpack(data)
+    if check != _CHECK or place < 0:
+        raise WireError("the inbox holds bytes that are not a record")
+    return record_of(number), place
 
 
 def unpack_records(data: bytes) -> Iterator[Record]:
@@ -533,4 +548,4 @@ def unpack_records(data: bytes) -> Iterator[Record]:
     if len(data) % RECORD_SIZE:
         raise WireError("the inbox holds part of a record")
     for at in range(0, len(data), RECORD_SIZE):
-        yield unpack_record(data[at : at + RECORD_SIZE])
+        yield unpack_record(data[at : at + RECORD_SIZE])[0]

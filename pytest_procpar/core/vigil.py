@@ -61,10 +61,10 @@ CALM_SECONDS = 2.0
 #: the number itself. Somebody else has, a test that reads from descriptors which it does not know.
 STALL_SECONDS = 3.0
 
-#: How long a worker may take to die that has closed its connection: most likely it is dying already, and how
-#: it ends says more than that it was killed. One that sends nonsense is not waited for, since it goes on
-#: running tests.
-LOST_SECONDS = 0.5
+#: How long a worker may take to die that has closed its connection: most likely it is dead already, how it
+#: ended says more than that it was killed, and its parent may be slow to tell. One that sends nonsense is not
+#: waited for, since it goes on running tests.
+LOST_SECONDS = 10.0
 
 #: After how many seconds it is first looked for workers that will never go on. Most runs are over before, and
 #: need not import what that takes.

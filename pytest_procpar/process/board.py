@@ -13,6 +13,7 @@ import struct
 from contextlib import suppress
 
 from pytest_procpar.core.model import TestIndex
+from pytest_procpar.core.preview import PREVIEW_BYTES, Preview
 from pytest_procpar.core.vitals import Stage, Vitals
 from pytest_procpar.process.descendants import list_names
 from pytest_procpar.process.genuine import close
@@ -30,6 +31,8 @@ _PHASES_AT = 32
 _NOTE_AT = 104
 _SLOT = 256
 _NOTE = _SLOT - _NOTE_AT - 1
+#: What one process takes: its slot and, behind all slots, the preview of its inbox.
+_SHARE = _SLOT + PREVIEW_BYTES
 
 
 def _word(stage: int, test: int, *, has_phases: bool = False) -> int:
@@ -41,7 +44,7 @@ def _word(stage: int, test: int, *, has_phases: bool = False) -> int:
 
 
 class Board:
-    """The stop flag, and a slot for every worker that may live at the same time.
+    """The stop flag, and a slot and an inbox's preview for every worker that may live at the same time.
 
     Every cell has one writer, but for the flag, which only ever goes up: so nothing has to be locked.
     """
@@ -49,14 +52,14 @@ class Board:
     def __init__(self, maxfail: int, slots: int, descriptor: int = -1) -> None:
         """For processes forked from this one or, if the memory is a file's, who has its descriptor."""
         if descriptor != -1:
-            os.ftruncate(descriptor, _HEAD + slots * _SLOT)
+            os.ftruncate(descriptor, _HEAD + slots * _SHARE)
         self._descriptor = descriptor
         #: Device and inode of the file, as long as it can be reached by a descriptor.
         self._file: tuple[int, int] | None = None
         if descriptor != -1:
             status = os.fstat(descriptor)
             self._file = status.st_dev, status.st_ino
-        self._memory = mmap.mmap(descriptor, _HEAD + slots * _SLOT)
+        self._memory = mmap.mmap(descriptor, _HEAD + slots * _SHARE)
         self._maxfail = maxfail
         self._slots = slots
         self._free = list(range(slots - 1, 0, -1))  # the first one is the fork server's
@@ -64,7 +67,7 @@ class Board:
     @classmethod
     def from_descriptor(cls, descriptor: int, maxfail: int) -> Board:
         """The board that another process has made; the descriptor is taken."""
-        board = cls(maxfail, (os.fstat(descriptor).st_size - _HEAD) // _SLOT, descriptor)
+        board = cls(maxfail, (os.fstat(descriptor).st_size - _HEAD) // _SHARE, descriptor)
         board.let_go_of_descriptors()
         return board
 
@@ -117,6 +120,11 @@ class Board:
     def slot(self, number: int) -> Slot:
         """A slot, to be written by the process that it was given to and read by anybody."""
         return Slot(self._memory, self._at(number), number)
+
+    def preview(self, number: int) -> Preview:
+        """What is in the inbox of who has this slot, which goes on where the inbox of the last one ended."""
+        begin = _HEAD + self._slots * _SLOT + number * PREVIEW_BYTES
+        return Preview(memoryview(self._memory)[begin : begin + PREVIEW_BYTES].cast("Q"))
 
     def failed(self, slot: int, failures: int) -> None:
         """Note how many failures a worker has seen, and stop everybody when there are enough of them."""

@@ -20,8 +20,8 @@ import time
 from typing import Any
 
 __all__ = [
-    "HANGUP", "READ", "close", "fork", "get_handler", "make_poll", "monotonic", "posix_spawn", "read",
-    "set_handler", "sleep", "wait4", "waitid", "waitpid", "write",
+    "HANGUP", "READ", "WRITE", "close", "fork", "get_handler", "make_poll", "monotonic", "posix_spawn",
+    "read", "set_handler", "sleep", "wait4", "waitid", "waitpid", "write",
 ]  # fmt: skip
 
 close, fork, posix_spawn, read, write = posix.close, posix.fork, posix.posix_spawn, posix.read, posix.write
@@ -49,3 +49,4 @@ monotonic, sleep = _time.monotonic, _time.sleep
 
 #: A new, empty `select.poll` object, and what it can be asked for.
 make_poll, READ, HANGUP = _select.poll, int(_select.POLLIN), int(_select.POLLHUP)
+WRITE = int(_select.POLLOUT)

@@ -26,6 +26,7 @@ from pytest_procpar.process.blackbox import BlackBox, in_memory
 from pytest_procpar.process.board import Board, Slot
 from pytest_procpar.process.children import signal_group
 from pytest_procpar.process.heap import SharedHeap
+from pytest_procpar.process.inbox import Inbox, WorkerPort
 from pytest_procpar.process.server_group import ServerGroup
 from pytest_procpar.process.servers import ServerProcess
 from pytest_procpar.process.shortage import in_words
@@ -40,7 +41,7 @@ __all__ = ["Cluster"]
 class _Worker:
     """What the controller holds of a worker."""
 
-    def __init__(self, server: ServerProcess, port: Port, box: BlackBox, slot: Slot) -> None:
+    def __init__(self, server: ServerProcess, port: WorkerPort, box: BlackBox, slot: Slot) -> None:
         #: The process that it is started from.
         self.server = server
         self.port = port
@@ -76,6 +77,8 @@ class Cluster:
         self._servers = ServerGroup(config, settings, self.board, method)
         self._ids: list[str] | None = None
         self._workers: dict[WorkerId, _Worker] = {}
+        #: The inboxes that have no room for what is to go there.
+        self._clogged: set[Inbox] = set()
         #: Why workers that were to collect could not be started.
         self.refusals: dict[WorkerId, str] = {}
         #: How many workers the system has granted; None if all.
@@ -96,8 +99,7 @@ class Cluster:
         for server in self._servers.every:
             self._watch(server.port, None)
         for worker, held in self._workers.items():
-            if not held.lost:
-                self._watch(held.port, worker)
+            self._watch_inbox(held.port.inbox, worker)
         ready: list[WorkerId | None] = []
         for key, events in self._selector.select(seconds):
             source = key.fileobj
@@ -105,7 +107,7 @@ class Cluster:
                 if not source.relay():
                     self._selector.unregister(source)
                 continue
-            if events & selectors.EVENT_WRITE and isinstance(source, Port):
+            if events & selectors.EVENT_WRITE and isinstance(source, (Inbox, Port)):
                 source.flush()
             if events & selectors.EVENT_READ:
                 ready.append(key.data)
@@ -115,6 +117,15 @@ class Cluster:
         interest = selectors.EVENT_READ | (selectors.EVENT_WRITE if port.clogged else 0)
         if self._selector.get_key(port).events != interest:
             self._selector.modify(port, interest, worker)
+
+    def _watch_inbox(self, inbox: Inbox, worker: WorkerId) -> None:
+        if inbox.clogged != (inbox in self._clogged):
+            if inbox.clogged:
+                self._clogged.add(inbox)
+                self._selector.register(inbox, selectors.EVENT_WRITE, worker)
+            else:
+                self._clogged.remove(inbox)
+                self._selector.unregister(inbox)
 
     def listen_to(self, fd: int) -> None:
         """Let `wait` also end when `fd` becomes readable (its owner reads it)."""
@@ -176,25 +187,28 @@ class Cluster:
     def spawn(self, worker: WorkerId, workerinput: dict[str, Any]) -> str | None:
         """Have a worker started; why not, if this process has no descriptors for it."""
         try:
-            ours, theirs = socket_pair()
-            port = Port(ours, theirs)
-            try:
-                box = BlackBox()
-            except OSError:
-                port.close()
-                raise
+            box = BlackBox()
         except OSError as error:
             return in_words(error)
-        held = _Worker(self._servers.current, port, box, self.board.slot(self.board.take_slot()))
+        number = self.board.take_slot()
+        try:
+            port = WorkerPort(self.board.preview(number))
+        except OSError as error:
+            self.board.free_slot(number)
+            box.sent()
+            box.close()
+            return in_words(error)
+        held = _Worker(self._servers.current, port, box, self.board.slot(number))
         order = Fork(worker, workerinput, held.slot.number)
         self._workers[worker] = held
         try:
-            self._servers.current.port.send(order, [theirs.fileno(), *box.theirs])
+            self._servers.current.port.send(order, [*port.theirs, *box.theirs])
         except OSError as error:
             self.release(worker)
             return in_words(error)
         finally:
             box.sent()
+            port.sent()
         self._selector.register(held.port, selectors.EVENT_READ, worker)
         self._selector.register(held.box, selectors.EVENT_READ, worker)
         return None
@@ -253,20 +267,20 @@ class Cluster:
         return messages, reason  # type: ignore[return-value]
 
     def is_silent(self, worker: WorkerId) -> bool:
-        """Whether what a lost worker said was understood to the end: it may be about to die."""
+        """Whether what a lost worker said was understood to the end: most likely it is dead."""
         return self._workers[worker].port.garbled is None
 
     def tell(self, worker: WorkerId, records: list[Record]) -> None:
         """Put records into a worker's inbox."""
-        self._workers[worker].port.send_records(records)
+        self._workers[worker].port.inbox.send(records)
 
     def has_unread(self, worker: WorkerId) -> bool:
         """Whether there are records in a worker's inbox."""
-        return self._workers[worker].port.untouched
+        return self._workers[worker].port.inbox.untouched
 
     def take_back(self, worker: WorkerId) -> list[Record]:
         """Empty a worker's inbox: what it had not read."""
-        return self._workers[worker].port.drain()
+        return self._workers[worker].port.inbox.drain()
 
     def signal(self, worker: WorkerId, signum: int, *, group: bool = False) -> None:
         """Send a signal to a worker."""
@@ -295,7 +309,8 @@ class Cluster:
         """Forget a worker that is dead and has been listened to."""
         held = self._workers.pop(worker, None)
         if held is not None:
-            for source in (held.port, held.box):
+            self._clogged.discard(held.port.inbox)
+            for source in (held.port, held.port.inbox, held.box):
                 with suppress(KeyError, ValueError):
                     self._selector.unregister(source)
             held.port.close()

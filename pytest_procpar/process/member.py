@@ -43,6 +43,7 @@ from pytest_procpar.process.fork import (
 from pytest_procpar.process.headroom import FIRST_TO_GO, REPLACEABLE, be_expendable
 from pytest_procpar.process.heap import Heap
 from pytest_procpar.process.identity import Folder, Output, become_worker, identify
+from pytest_procpar.process.inbox import WorkerLink
 from pytest_procpar.process.instruments import install_instruments, silence
 from pytest_procpar.process.marks import marked_tests
 from pytest_procpar.process.orphan import interrupted_without_peer
@@ -78,7 +79,7 @@ class Member:
         config: pytest.Config,
         options: WorkerOptions,
         board: Board,
-        link: Link | None = None,
+        link: Link | WorkerLink | None = None,
         *,
         assignment: Assignment | None = None,
         await_assignment: Callable[[], Assignment | None] = lambda: None,
@@ -119,16 +120,18 @@ class Member:
         """Whether there is a suite that workers can be forked with."""
         return self._session is not None
 
-    def _take(self, assignment: Assignment) -> Link:
+    def _take(self, assignment: Assignment) -> Link | WorkerLink:
         """Become what this process was made for; the stream that comes with it."""
-        self._order, (stream, *self._fds) = assignment
+        self._order, fds = assignment
         is_worker = isinstance(self._order, Fork)
         take_role(self._config, Role.WORKER if is_worker else Role.PROBE)
         be_expendable(REPLACEABLE if is_worker else FIRST_TO_GO)
         if isinstance(self._order, Fork):
             self._slot = self._board.slot(self._order.slot)
             self._slot.belong_to_this_process()
-        return Link(adopt_socket(stream))
+            self._fds = fds[2:]
+            return WorkerLink(fds[:2], self._board.preview(self._order.slot))
+        return Link(adopt_socket(*fds))
 
     def run(self, setup: Setup) -> None:
         """Go through pytest's session protocol; like its `wrap_session`, but for who finishes what."""
@@ -247,6 +250,7 @@ class Member:
         if order.basetemp is not None:
             set_basetemp(config, Path(order.basetemp))
             shared_basetemp(config)  # else every child would empty the folder first
+        assert isinstance(self._link, Link)
         branch = Branch(session, self._link)
         config.pluginmanager.register(branch, "procpar-branch")
         config.hook.pytest_procpar_worker_forked(config=config, session=session)
@@ -276,6 +280,7 @@ class Member:
         stacks = install_instruments(config, self._fds)
         if self._basetemp is not None and not self._is_early:
             set_basetemp(config, self._basetemp / f"popen-{worker_name(order.worker)}")
+        assert isinstance(self._link, WorkerLink)
         held = (session, self._link, self._board, self._slot)
         limit = self._options.max_tests_per_worker
         if self._alone or limit:
@@ -295,6 +300,7 @@ class Member:
     def _end_worker(self, session: pytest.Session, status: int) -> None:
         """Finish the session, once nobody runs tests any more, and end as a normal exit would."""
         disregard_interrupts()
+        assert isinstance(self._link, WorkerLink)
         worker = self._worker or Worker(session, self._link, self._board, self._slot)
         worker.wait_for_finish()
         mend_capture(self._config)

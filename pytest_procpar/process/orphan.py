@@ -30,7 +30,9 @@ _LOOK_SECONDS = 0.05
 
 @contextmanager
 def interrupted_without_peer(fd: int) -> Iterator[None]:
-    """Meanwhile, raise a KeyboardInterrupt in the main thread as soon as the peer of socket `fd` is gone.
+    """Meanwhile, raise a KeyboardInterrupt in the main thread as soon as the other end of `fd` is gone.
+
+    :param fd: a socket, or the reading end of a pipe.
 
     The kernel says so by SIGIO, which code that wants it for something else takes away from us.
     """

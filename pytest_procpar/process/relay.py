@@ -22,7 +22,7 @@ from pytest_procpar.process.grouping import grouping_keys
 from pytest_procpar.process.limits import time_limits
 from pytest_procpar.process.offspring import SessionOver
 from pytest_procpar.process.replay import pinned_keys
-from pytest_procpar.process.transport import Link
+from pytest_procpar.process.transport import Mouth
 
 __all__ = ["Relay"]
 
@@ -30,7 +30,7 @@ __all__ = ["Relay"]
 class Relay:
     """A plugin of the fork server, inherited by its workers."""
 
-    def __init__(self, config: pytest.Config, dist: Dist, link: Link, slot: Slot) -> None:
+    def __init__(self, config: pytest.Config, dist: Dist, link: Mouth, slot: Slot) -> None:
         self._config = config
         self._slot = slot
         self._dist = dist
@@ -42,7 +42,7 @@ class Relay:
         self._is_told = False
         config.pluginmanager.register(LogForwarder(config, self._tell), "procpar-log-forwarder")
 
-    def speak_for_worker(self, link: Link) -> None:
+    def speak_for_worker(self, link: Mouth) -> None:
         """From here on this is a worker's plugin: what belongs to the collection has been told."""
         self._link = link
         self._is_worker = True

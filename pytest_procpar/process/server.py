@@ -41,8 +41,8 @@ Order: TypeAlias = Fork | Plant
 
 
 def descriptors_of(order: Order) -> int:
-    """How many descriptors come along with an order: a stream and, for a worker, its black box."""
-    return 5 if isinstance(order, Fork) else 1
+    """How many descriptors come along: a stream or, for a worker, those of two pipes and its black box."""
+    return 6 if isinstance(order, Fork) else 1
 
 
 def await_setup(link: Link) -> tuple[Setup, list[ToServer]] | None:

@@ -24,9 +24,9 @@ __all__ = [
     "room_within",
 ]
 
-#: How many descriptors a worker takes in the controller: both ends of its stream, files for stacks, captured
-#: output and captured errors, and a pipe for standard error.
-_A_WORKER = 6
+#: How many descriptors a worker takes in the controller: a pipe to hear it, both ends of its inbox (one
+#: descriptor on Linux), files for stacks, captured output and captured errors, and a pipe for standard error.
+_A_WORKER = 6 if os.path.isdir("/proc/self/fd") else 7
 #: The same of a throw-away process: its stream, and its pidfd.
 _A_PROCESS = 2
 #: How many the controller may need for everything else: the fork server's stream, selectors, signals,

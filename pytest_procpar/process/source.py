@@ -23,12 +23,12 @@ from pytest_procpar.core.model import Dist, TestIndex, WorkerId
 from pytest_procpar.process.board import Board
 from pytest_procpar.process.descendants import bind_death
 from pytest_procpar.process.fork import default_signals, flush_stdio, let_setsid_work
+from pytest_procpar.process.inbox import WorkerLink
 from pytest_procpar.process.instruments import install_instruments
 from pytest_procpar.process.leaks import install as install_leaks
 from pytest_procpar.process.relay import Relay
 from pytest_procpar.process.stem import Stem
 from pytest_procpar.process.system import end_process
-from pytest_procpar.process.transport import Link
 
 __all__ = ["serve"]
 
@@ -63,7 +63,7 @@ class _Source(Stem):
 
 
 def serve(
-    session: pytest.Session, link: Link, board: Board, instruments: Sequence[int], parent: int
+    session: pytest.Session, link: WorkerLink, board: Board, instruments: Sequence[int], parent: int
 ) -> NoReturn:
     """Be the process in between, freshly forked from the session's, whose pid is `parent`."""
     try:

@@ -22,8 +22,8 @@ from pytest_procpar.process.keeping import keep_files
 from pytest_procpar.process.member import Member
 from pytest_procpar.process.replay import install as install_replay
 from pytest_procpar.process.server import Order
-from pytest_procpar.process.system import adopt_socket, out_of_reach
-from pytest_procpar.process.transport import Link
+from pytest_procpar.process.system import out_of_reach
+from pytest_procpar.process.transport import Mouth
 from pytest_procpar.replayfile import Replay
 
 __all__ = ["main"]
@@ -64,7 +64,7 @@ def _be_worker(file: BinaryIO) -> None:
 
 def _tell(stream: int, error: Exception) -> None:
     """Tell the controller that pytest could not even read its configuration."""
-    link = Link(adopt_socket(stream))
+    link = Mouth(stream)
     if isinstance(error, (pytest.UsageError, ConftestImportFailure)):
         link.put(Halted("usage", str(error)))
     elif isinstance(error, pytest.exit.Exception):

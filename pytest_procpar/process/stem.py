@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import NoReturn
 
 import pytest
@@ -24,12 +25,13 @@ from pytest_procpar.process import positions
 from pytest_procpar.process.board import Board, Slot
 from pytest_procpar.process.covdata import ONE_TEST, SEVERAL_TESTS, own_coverage, save_coverage
 from pytest_procpar.process.fork import run_exit_handlers
+from pytest_procpar.process.genuine import read, write
+from pytest_procpar.process.inbox import WorkerLink
 from pytest_procpar.process.offspring import Child, Nursery, SessionOver, Word, die_of
 from pytest_procpar.process.relay import Relay
 from pytest_procpar.process.shortage import in_words, is_shortage
 from pytest_procpar.process.start_method.forked_threads import tell_of_threads, thread_warning
-from pytest_procpar.process.system import Socket, end_process, getpid, monotonic, pause, socket_pair
-from pytest_procpar.process.transport import Link
+from pytest_procpar.process.system import end_process, getpid, make_pipe, monotonic, pause
 from pytest_procpar.process.worker import Worker
 from pytest_procpar.role import Role, take_role
 
@@ -62,7 +64,7 @@ class Stem(Worker):
     def __init__(
         self,
         session: pytest.Session,
-        link: Link,
+        link: WorkerLink,
         board: Board,
         slot: Slot,
         relay: Relay,
@@ -82,11 +84,13 @@ class Stem(Worker):
         #: Whether this process ends with the running test.
         self._is_last = False
         #: Between stem and runner, where there are tests that the runner must not run.
-        self._to_runner: Socket | None = None
+        self._asked: int | None = None
         if 0 < len(alone) < len(session.items):
-            self._to_runner, self._to_stem = socket_pair()
+            self._asked, asking = make_pipe()
+            answered, answering = make_pipe()
             # Bound here, where no test has patched them.
-            self._ask, self._await_answer = self._to_stem.send, self._to_stem.recv
+            self._ask, self._await_answer = partial(write, asking), partial(read, answered, _NOTE.size)
+            self._hear, self._answer = partial(read, self._asked, _NOTE.size), partial(write, answering)
 
     # --- the stem ---
 
@@ -163,9 +167,9 @@ class Stem(Worker):
 
     def _attend(self, runner: Child) -> tuple[Word | None, int]:
         """Wait for the runner's end, and run meanwhile what it must not run."""
-        near = self._to_runner
-        while near is not None and self._nursery.wait_or_read(runner, near.fileno()):
-            test, failed = _NOTE.unpack(near.recv(_NOTE.size))
+        asked = self._asked
+        while asked is not None and self._nursery.wait_or_read(runner, asked):
+            test, failed = _NOTE.unpack(self._hear())
             self._session.testsfailed = self._failures = failed
             word, status = self._run_child(TestIndex(test), runner)
             if word is None:
@@ -175,16 +179,15 @@ class Stem(Worker):
             if word.status is not None:
                 self._dismiss(runner)
                 raise SessionOver(word.status, word.interrupted)
-            near.send(_NOTE.pack(_GO_ON, word.failed))
+            self._answer(_NOTE.pack(_GO_ON, word.failed))
         return self._nursery.wait(runner)
 
     def _dismiss(self, runner: Child) -> None:
         """Let the runner tear down and end, without a trace in what is known of the test that died."""
-        assert self._to_runner is not None
         noted = self._slot.copy()
         with captured_kept(self._config):
             with suppress(OSError):
-                self._to_runner.send(_NOTE.pack(_STOP, 0))
+                self._answer(_NOTE.pack(_STOP, 0))
             self._nursery.wait(runner)
         self._slot.restore(noted)
 
@@ -252,7 +255,7 @@ class Stem(Worker):
         """Have the stem run a test, and wait; whether to go on afterwards."""
         self._flush()
         self._ask(_NOTE.pack(test, self._session.testsfailed))
-        answer = self._await_answer(_NOTE.size)
+        answer = self._await_answer()
         if len(answer) != _NOTE.size:
             return False
         what, failed = _NOTE.unpack(answer)

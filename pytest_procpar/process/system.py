@@ -26,9 +26,11 @@ __all__ = [
     "describe_status",
     "end_process",
     "far_places",
+    "file_behind",
     "getpid",
     "is_foreign",
     "kernel_state",
+    "make_pipe",
     "monotonic",
     "out_of_reach",
     "pause",
@@ -179,6 +181,27 @@ def socket_pair(
     """Two connected stream sockets, as `adopt_socket` makes them."""
     left, right = make(_socket.AF_UNIX, _socket.SOCK_STREAM)
     return adopt_socket(left.detach()), adopt_socket(right.detach())
+
+
+def make_pipe(make: Callable[[], tuple[int, int]] = os.pipe) -> tuple[int, int]:
+    """The reading and the writing end of a new pipe, out of reach, closed on exec.
+
+    :raises OSError: if there are no descriptors for it; then none is open.
+    """
+    reader, writer = make()
+    return out_of_reach(reader), out_of_reach(writer)
+
+
+def _bind_file(status: Callable[[int], os.stat_result] = os.fstat) -> Callable[[int], tuple[int, int]]:
+    def file_behind(fd: int) -> tuple[int, int]:
+        found = status(fd)
+        return found.st_dev, found.st_ino
+
+    return file_behind
+
+
+#: What tells the file, pipe or socket behind a descriptor from any other.
+file_behind = _bind_file()
 
 
 #: What `describe_status` says of who was killed, by the kernel for instance.

@@ -1,11 +1,8 @@
-"""Both ends of the stream between the controller and another process.
+"""Both ends of the streams between the controller and other processes.
 
-`Port` is the controller's end: it never blocks. `Link` is the end of a worker or of the fork server: it
-blocks, in one thread, and what it writes survives a test's patches of `os`, `socket` and `signal`.
-
-Towards a worker the stream is an inbox of fixed-size records. Reading a record claims it, and the
-controller keeps a duplicate of the worker's end, so it can take back what has not been claimed by reading
-it itself (`Port.drain`): at once, without the worker's help, whatever the worker is busy with.
+`Port` is the controller's end: it never blocks. `Link` is that of the fork server or of a throw-away process:
+it blocks, in one thread, and what it writes survives a test's patches of `os`, `socket` and `signal`. Between
+them is a socket, by which descriptors travel, too. Workers have pipes, see `inbox`.
 """
 
 from __future__ import annotations
@@ -18,34 +15,29 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from pytest_procpar.core.messages import (
-    RECORD_SIZE,
     FromBranch,
     FromServer,
     FromWorker,
     Message,
-    Record,
     ToBranch,
     ToServer,
     decode,
     encode,
-    pack_record,
-    unpack_record,
-    unpack_records,
 )
 from pytest_procpar.core.wire import Decoder, Encoder, WireError, loads
-from pytest_procpar.process.genuine import close
-from pytest_procpar.process.system import Socket, out_of_reach, pause
+from pytest_procpar.process.genuine import WRITE, close, make_poll, read, write
+from pytest_procpar.process.system import Socket, file_behind, out_of_reach, pause
 
-__all__ = ["Link", "Port"]
+__all__ = ["Ear", "Link", "Mouth", "Port"]
 
 #: Small enough for the allocator to keep at hand: a larger buffer is mapped and unmapped for every read.
 _CHUNK = 1 << 16
-#: What is queued goes out in writes of this many bytes, which the kernel takes whole or not at all:
-#: a record is never torn.
-_AT_ONCE = 512 * RECORD_SIZE
+#: What is queued goes out in writes of this many bytes.
+_AT_ONCE = 1 << 12
 #: How long to wait for a peer that has to read first, in seconds.
 _A_MOMENT = 0.001
 
@@ -78,26 +70,19 @@ class _Inlet:
             raise WireError(self.garbled)
 
 
-class Port:
-    """The controller's end of a stream. Nothing here blocks or raises for what the peer does."""
+class Ear:
+    """Where the controller hears another process. Nothing here blocks or raises for what that does.
 
-    def __init__(self, sock: Socket, peer: Socket | None = None) -> None:
-        sock.setblocking(False)
-        self._sock = sock
-        self._peer = peer
+    :param fd: what it writes to the other end of; does not block.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
         self._inlet = _Inlet()
-        self._encoder = Encoder()
-        #: What waits for the peer to read. The descriptors ride on the first byte of their part.
-        self._unsent: deque[tuple[bytearray, list[int]]] = deque()
 
     def fileno(self) -> int:
-        """The descriptor to wait on."""
-        return self._sock.fileno()
-
-    @property
-    def clogged(self) -> bool:
-        """Whether something waits for the peer to read: call `flush` when the descriptor is writable."""
-        return bool(self._unsent)
+        """The descriptor to wait on; -1 once it is closed."""
+        return self._fd
 
     @property
     def garbled(self) -> str | None:
@@ -109,7 +94,7 @@ class Port:
         messages: list[Message] = []
         while True:
             try:
-                data = self._sock.recv(_CHUNK)
+                data = read(self._fd, _CHUNK)
             except (BlockingIOError, InterruptedError):
                 return messages, True
             except (BrokenPipeError, ConnectionResetError):
@@ -120,16 +105,29 @@ class Port:
             if len(data) < _CHUNK:
                 return messages, True
 
+
+class Port(Ear):
+    """The controller's end of a socket. Nothing here blocks or raises for what the peer does."""
+
+    def __init__(self, sock: Socket) -> None:
+        sock.setblocking(False)
+        super().__init__(sock.fileno())
+        self._sock = sock
+        self._encoder = Encoder()
+        #: What waits for the peer to read. The descriptors ride on the first byte of their part.
+        self._unsent: deque[tuple[bytearray, list[int]]] = deque()
+
+    @property
+    def clogged(self) -> bool:
+        """Whether something waits for the peer to read: call `flush` when the descriptor is writable."""
+        return bool(self._unsent)
+
     def send(self, message: ToServer | ToBranch, fds: Iterable[int] = ()) -> None:
         """Queue a message, and send what can be sent now. Descriptors stay the caller's to close.
 
         :raises OSError: if they must be duplicated to wait, and none are left; then nothing is sent.
         """
         self._queue(self._encoder.frame([encode(message)]), list(fds))
-
-    def send_records(self, records: Iterable[Record]) -> None:
-        """Queue records for a worker, and send what can be sent now."""
-        self._queue(b"".join(map(pack_record, records)), [])
 
     def _queue(self, data: bytes, fds: list[int]) -> None:
         self.flush()
@@ -184,31 +182,6 @@ class Port:
             for fd in self._unsent.popleft()[1]:
                 close(fd)
 
-    @property
-    def untouched(self) -> bool:
-        """Whether a record is left that the worker has not read."""
-        assert self._peer is not None
-        try:
-            return bool(self._unsent) or bool(self._peer.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
-        except (BlockingIOError, InterruptedError):
-            return False
-
-    def drain(self) -> list[Record]:
-        """Take back every record that the worker has not read, in order."""
-        data = bytearray()
-        assert self._peer is not None
-        while True:
-            try:
-                part = self._peer.recv(_CHUNK, socket.MSG_DONTWAIT)
-            except (BlockingIOError, InterruptedError):
-                break
-            if not part:
-                break
-            data += part
-        while self._unsent:
-            data += self._unsent.popleft()[0]
-        return list(unpack_records(bytes(data)))
-
     def shut(self) -> None:
         """Shut the sending direction; the peer can still be heard."""
         self._drop_unsent()
@@ -216,11 +189,10 @@ class Port:
             self._sock.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
-        """Close both descriptors."""
+        """Close the descriptor."""
         self._drop_unsent()
         self._sock.close()
-        if self._peer is not None:
-            self._peer.close()
+        self._fd = -1
 
 
 def _duplicates(fds: list[int]) -> list[int]:
@@ -238,13 +210,13 @@ def _duplicates(fds: list[int]) -> list[int]:
     return made
 
 
-#: The links of this process.
-_links: weakref.WeakSet[Link] = weakref.WeakSet()
+#: Those of this process.
+_mouths: weakref.WeakSet[Mouth] = weakref.WeakSet()
 
 
 def _mark_forked() -> None:
-    for link in _links:
-        link.forked = True
+    for mouth in _mouths:
+        mouth.forked = True
 
 
 # Python tells us of a fork. To ask for the process id instead, four times a test, takes a tenth of the time
@@ -252,40 +224,42 @@ def _mark_forked() -> None:
 os.register_at_fork(after_in_child=_mark_forked)
 
 
-class Link:
-    """The blocking end of a stream, in a worker or the fork server.
+class Mouth:
+    """By which a worker, the fork server or a throw-away process speaks to the controller.
 
     After a fork in a test the child must not speak for the worker, nor take its tests: it sends nothing,
     and to it the controller is gone (`forked`).
+
+    :param fd: the writing end of a pipe, or a socket. It is this object's.
     """
 
-    def __init__(self, sock: Socket) -> None:
-        sock.setblocking(True)
-        self._sock = sock
-        self._send: Callable[[bytes], int] = sock.send
-        self._recv: Callable[..., bytes] = sock.recv
-        self._recv_fds = sock.recvmsg
+    def __init__(self, fd: int) -> None:
+        self._out = fd
+        # Bound here, where no test has patched them.
+        self._send: Callable[[bytes], int] = partial(write, fd)
+        self._close = close
+        #: What is behind the descriptor. A test may put something else there, to be left alone.
+        self._file = file_behind(fd)
+        self._file_behind = file_behind
+        self._room = make_poll()
+        self._room.register(fd, WRITE)
         self._encoder = Encoder()
-        self._inlet = _Inlet()
         self._outbox: list[tuple[object, ...]] = []
         #: The frames that are not sent in full, and how much of them the latest write has taken.
         self._unsent = b""
         self._taken: list[int] = []
-        #: The descriptors that have come and have not been taken, one list for each message that had some.
-        self._fds: deque[list[int]] = deque()
         #: Whether this process is a child that a test has forked.
         self.forked = False
-        _links.add(self)
+        _mouths.add(self)
+
+    @property
+    def speaks_into(self) -> int:
+        """The descriptor that is written to."""
+        return self._out
 
     def belong_to_this_process(self) -> None:
         """Let this process, which our own code has forked, go on where its parent was; it waits."""
         self.forked = False
-
-    def fileno(self) -> int:
-        """The descriptor to wait on."""
-        return self._sock.fileno()
-
-    # --- frames ---
 
     def put(self, message: FromWorker | FromServer | FromBranch) -> None:
         """Queue a message; it leaves with the next `flush`, in one frame with its neighbours."""
@@ -296,20 +270,28 @@ class Link:
 
         A signal's handler may raise out of here (Ctrl-C, a test's timeout): the next call goes on where
         this one was left. A controller that is gone is no error: the next read says so.
+
+        :raises OSError: if a test has closed the descriptor, or put something else there.
         """
         if self.forked:
             self._outbox, self._unsent = [], b""
             return []
         if self._outbox:
             self._seal()
-        try:
-            while self._unsent:
+        if self._unsent and self._file_behind(self._out) != self._file:
+            raise OSError(errno.EBADF, "there is something else in its place")
+        while self._unsent:
+            try:
                 if not self._taken:
                     # One call into C: no handler runs between the write and the note of what it took.
                     self._taken.extend(map(self._send, (self._unsent,)))
-                self._unsent, self._taken = self._unsent[self._taken[0] :], []
-        except (BrokenPipeError, ConnectionResetError):
-            self._unsent = b""
+            except BlockingIOError:  # a test has made every descriptor non-blocking
+                self._room.poll()
+                continue
+            except (BrokenPipeError, ConnectionResetError):
+                self._unsent = b""
+                break
+            self._unsent, self._taken = self._unsent[self._taken[0] :], []
         lost, self._encoder.lost = self._encoder.lost, []
         return lost
 
@@ -321,6 +303,27 @@ class Link:
             self._encoder = Encoder()  # the old one may be left in the middle of a value
             raise
         self._unsent, self._outbox = self._unsent + frame, []
+
+    def close(self) -> None:
+        """Close the descriptor."""
+        self._close(self._out)
+
+
+class Link(Mouth):
+    """The blocking end of a socket, in the fork server or a throw-away process."""
+
+    def __init__(self, sock: Socket) -> None:
+        sock.setblocking(True)
+        super().__init__(sock.fileno())
+        self._sock = sock
+        self._recv_fds = sock.recvmsg
+        self._inlet = _Inlet()
+        #: The descriptors that have come and have not been taken, one list for each message that had some.
+        self._fds: deque[list[int]] = deque()
+
+    def fileno(self) -> int:
+        """The descriptor to wait on."""
+        return self._sock.fileno()
 
     def receive(self) -> tuple[list[Any], bool]:
         """Wait for messages, of the kind that this process is sent; what has come, and whether more can.
@@ -354,35 +357,6 @@ class Link:
         if len(fds) > count:
             self._fds.appendleft(fds[count:])
         return fds[:count]
-
-    # --- records ---
-
-    def claim(self, *, wait: bool) -> Record | None:
-        """Read the next record, which makes it ours; None if there is none and `wait` is False.
-
-        :raises EOFError: when the controller is gone, or the caller is a child that a test has forked.
-        """
-        if self.forked:
-            raise EOFError("a child that a test has forked is no worker")
-        return self._read(0 if wait else socket.MSG_DONTWAIT)
-
-    def peek(self, *, wait: bool = False) -> Record | None:
-        """Look at the next record without claiming it; it may yet be taken back.
-
-        :raises EOFError: when the controller is gone.
-        """
-        return self._read(socket.MSG_PEEK if wait else socket.MSG_DONTWAIT | socket.MSG_PEEK)
-
-    def _read(self, flags: int) -> Record | None:
-        try:
-            data = self._recv(RECORD_SIZE, flags)
-        except BlockingIOError:
-            return None
-        except ConnectionResetError:
-            data = b""
-        if len(data) != RECORD_SIZE:
-            raise EOFError("the controller is gone")
-        return unpack_record(data)
 
     def close(self) -> None:
         """Close the descriptor, and those that came along and were not taken."""

@@ -31,8 +31,8 @@ from pytest_procpar.core.vitals import Stage
 from pytest_procpar.core.wire import Encoder
 from pytest_procpar.process.board import Board, Slot
 from pytest_procpar.process.covdata import note_coverage, own_coverage
+from pytest_procpar.process.inbox import WorkerLink
 from pytest_procpar.process.system import end_process, getpid, monotonic, pause
-from pytest_procpar.process.transport import Link
 
 __all__ = ["Worker"]
 
@@ -45,7 +45,7 @@ _PLAIN_ATTRIBUTES = 11
 class Worker:
     """The plugin of one worker process, and its loop."""
 
-    def __init__(self, session: pytest.Session, link: Link, board: Board, slot: Slot) -> None:
+    def __init__(self, session: pytest.Session, link: WorkerLink, board: Board, slot: Slot) -> None:
         self._session = session
         self._board = board
         self._slot = slot

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from tests.conftest import Suite
@@ -364,3 +366,28 @@ def test_a_worker_stays_in_the_folder_that_it_has_made_for_itself(
     finished.assert_summary(passed=4)
     for folders in finished.notes("folders"):
         assert folders["now"].endswith(f"/own-{folders['own']}")
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/net/unix"), reason="needs Linux")
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_tests_find_no_unix_socket_of_ours(suite: Suite, method: str) -> None:
+    suite.tests("""
+        import os
+        import pytest
+        from pathlib import Path
+
+        def unix_sockets_of_this_process():
+            inodes = [line.split()[6] for line in Path("/proc/net/unix").read_text().splitlines()[1:]]
+            ours = {f"socket:[{inode}]" for inode in inodes}
+            found = (os.path.realpath(path) for path in Path("/proc/self/fd").iterdir())
+            return ours.intersection(path.split("/")[-1] for path in found)
+
+        @pytest.mark.parametrize("i", range(4))
+        def test_in_a_worker(i):
+            assert not unix_sockets_of_this_process()
+
+        @pytest.mark.isolated
+        def test_in_a_process_of_its_own():
+            assert not unix_sockets_of_this_process()
+    """)
+    suite.run("-n2", f"--start-method={method}", "--recheck=none").assert_summary(passed=5)

@@ -732,7 +732,7 @@ DESCRIPTORS = {
                 os.dup2(null, fd)
         """
     ),
-    "a test shuts every socket down": costs(
+    "a test shuts every socket down": passes(
         """
         for fd in descriptors():
             with contextlib.suppress(OSError), socket.socket(fileno=os.dup(fd)) as sock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import select
 import signal
@@ -13,8 +14,10 @@ from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from pytest_procpar.core.messages import Record, Setup
+from pytest_procpar.core.preview import PREVIEW_BYTES, Preview
+from pytest_procpar.process.inbox import Inbox, WorkerLink, WorkerPort
 from pytest_procpar.process.system import socket_pair
-from pytest_procpar.process.transport import Link, Port
+from pytest_procpar.process.transport import Ear, Link, Port
 
 T = TypeVar("T")
 
@@ -93,35 +96,56 @@ def child(body: Callable[[], object], *, expect: int | None = 0) -> Iterator[int
 
 @contextmanager
 def streams() -> Iterator[tuple[Port, Link]]:
-    """Both ends of a stream in one process, as the controller's end knows the other one."""
+    """Both ends of a stream in one process."""
     ours, theirs = socket_pair()
-    port = Port(ours, theirs)
+    with ours, theirs:
+        yield Port(ours), Link(theirs)
+
+
+def preview() -> Preview:
+    """The preview of an inbox, in memory that children share."""
+    return Preview(memoryview(mmap.mmap(-1, PREVIEW_BYTES)).cast("Q"))
+
+
+@contextmanager
+def pipes() -> Iterator[tuple[WorkerPort, WorkerLink]]:
+    """Both ends of a worker's pipes in one process."""
+    shared = preview()
+    port = WorkerPort(shared)
+    link = WorkerLink(port.theirs, shared)
+    port.theirs.clear()
     try:
-        yield port, Link(theirs)
+        yield port, link
+    finally:
+        port.close()
+        link.close()
+
+
+@contextmanager
+def worker(
+    body: Callable[[WorkerLink], object], *, expect: int | None = 0
+) -> Iterator[tuple[WorkerPort, int]]:
+    """The controller's end of the pipes to a forked child that runs `body`, and the child's pid."""
+    shared = preview()
+    port = WorkerPort(shared)
+
+    def work() -> None:
+        link = WorkerLink(port.theirs, shared)
+        port.theirs.clear()
+        port.close()
+        body(link)
+
+    try:
+        with child(work, expect=expect) as pid:
+            port.sent()
+            yield port, pid
     finally:
         port.close()
 
 
 @contextmanager
-def worker(body: Callable[[Link], object], *, expect: int | None = 0) -> Iterator[tuple[Port, int]]:
-    """The controller's end of a stream to a forked child that runs `body`, and the child's pid."""
-    ours, theirs = socket_pair()
-
-    def work() -> None:
-        ours.close()
-        body(Link(theirs))
-
-    with child(work, expect=expect) as pid:
-        port = Port(ours, theirs)
-        try:
-            yield port, pid
-        finally:
-            port.close()
-
-
-@contextmanager
 def process(body: Callable[[Link], object], *, expect: int | None = 0) -> Iterator[tuple[Port, int]]:
-    """Like `worker`, but the controller keeps no duplicate: when the child is gone, the stream ends."""
+    """The controller's end of a socket to a forked child that runs `body`, and the child's pid."""
     ours, theirs = socket_pair()
 
     def work() -> None:
@@ -137,7 +161,7 @@ def process(body: Callable[[Link], object], *, expect: int | None = 0) -> Iterat
             port.close()
 
 
-def hear(port: Port, count: int | None = None) -> list[Any]:
+def hear(port: Ear, count: int | None = None) -> list[Any]:
     """The next `count` messages, or all until the stream ends."""
     messages: list[Any] = []
     is_open = True
@@ -149,7 +173,7 @@ def hear(port: Port, count: int | None = None) -> list[Any]:
     return messages
 
 
-def claim_all(link: Link) -> list[Record]:
+def claim_all(link: WorkerLink) -> list[Record]:
     """Every record up to the word that ends them."""
     claimed: list[Record] = []
     while (record := link.claim(wait=True)) != "finish":
@@ -158,7 +182,7 @@ def claim_all(link: Link) -> list[Record]:
     return claimed
 
 
-def push(port: Port) -> None:
+def push(port: Port | Inbox) -> None:
     """Go on sending until nothing is left, as the controller's loop does."""
     while port.clogged:
         ready(port, select.POLLOUT)

@@ -13,6 +13,7 @@ import pytest
 
 from pytest_procpar.core.messages import Fork, Quit, Ready, ToServer
 from pytest_procpar.core.model import TestIndex, WorkerId
+from pytest_procpar.process.inbox import WorkerLink
 from pytest_procpar.process.system import Socket, adopt_socket
 from pytest_procpar.process.transport import Link
 from tests.process.helpers import BEYOND_THE_BUFFER, Gate, child, hear, process, push, setup, streams, worker
@@ -193,7 +194,7 @@ def test_child_of_a_test_does_not_speak_for_the_worker() -> None:
 
 
 def test_child_of_a_test_does_not_take_the_workers_tests() -> None:
-    def work(link: Link) -> None:
+    def work(link: WorkerLink) -> None:
         def misbehave() -> None:
             for wait in (True, False):
                 with pytest.raises(EOFError):
@@ -205,4 +206,4 @@ def test_child_of_a_test_does_not_take_the_workers_tests() -> None:
         assert link.claim(wait=True) == 1
 
     with worker(work) as (port, _):
-        port.send_records([TestIndex(1)])
+        port.inbox.send([TestIndex(1)])

@@ -12,6 +12,7 @@ import pytest
 
 from pytest_procpar.core.messages import Broke, Done, Quit, Ready
 from pytest_procpar.core.model import TestIndex
+from pytest_procpar.process.inbox import WorkerLink
 from pytest_procpar.process.transport import Link, Port
 from tests.process.helpers import BEYOND_THE_BUFFER, Gate, claim_all, hear, process, ready, worker
 
@@ -158,7 +159,7 @@ def test_value_whose_repr_is_interrupted_is_sent_by_the_next_flush() -> None:
 def test_worker_that_waits_for_a_record_waits_on_after_a_signal(signum: signal.Signals) -> None:
     with Gate() as gate:
 
-        def work(link: Link) -> None:
+        def work(link: WorkerLink) -> None:
             signal.signal(signum, lambda *_: gate.open())
             gate.open()
             assert claim_all(link) == [1]
@@ -166,18 +167,18 @@ def test_worker_that_waits_for_a_record_waits_on_after_a_signal(signum: signal.S
         with worker(work) as (port, pid):
             gate.wait()
             nudge(pid, signum, gate)
-            port.send_records([TestIndex(1), "finish"])
+            port.inbox.send([TestIndex(1), "finish"])
 
 
 @pytest.mark.parametrize(
     "wait", [lambda link: link.peek(wait=True), lambda link: link.claim(wait=True)], ids=["peek", "claim"]
 )
 def test_worker_that_was_interrupted_while_it_waited_has_lost_no_record(
-    wait: Callable[[Link], object],
+    wait: Callable[[WorkerLink], object],
 ) -> None:
     with Gate() as gate:
 
-        def work(link: Link) -> None:
+        def work(link: WorkerLink) -> None:
             trap = Trap(signal.SIGINT)
             gate.open()
             for _ in range(20):
@@ -189,7 +190,7 @@ def test_worker_that_was_interrupted_while_it_waited_has_lost_no_record(
             gate.wait()
             for _ in range(20):
                 nudge(pid, signal.SIGINT, gate)
-            port.send_records([TestIndex(1), TestIndex(2), "finish"])
+            port.inbox.send([TestIndex(1), TestIndex(2), "finish"])
 
 
 def test_fork_server_that_waits_for_messages_waits_on_after_a_signal() -> None:

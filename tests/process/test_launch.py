@@ -32,10 +32,10 @@ def test_worker_whose_stream_is_written_to_costs_its_test_only(suite: Suite) -> 
         import stat
         import pytest
 
-        def test_that_writes_to_every_socket_it_finds():
+        def test_that_writes_to_every_pipe_it_finds():
             for name in os.listdir("/dev/fd"):
                 try:
-                    if stat.S_ISSOCK(os.fstat(int(name)).st_mode):
+                    if stat.S_ISFIFO(os.fstat(int(name)).st_mode):
                         os.write(int(name), b"garbage" * 10)
                 except OSError:
                     pass

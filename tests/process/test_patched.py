@@ -14,9 +14,10 @@ import pytest
 from pytest_procpar.core.messages import Done, Fork, Ready
 from pytest_procpar.core.model import TestIndex, WorkerId
 from pytest_procpar.process import system
+from pytest_procpar.process.inbox import WorkerLink, WorkerPort
 from pytest_procpar.process.system import adopt_socket, socket_pair
 from pytest_procpar.process.transport import Link, Port
-from tests.process.helpers import streams
+from tests.process.helpers import pipes
 
 
 def refuse(*args: object, **kwargs: object) -> Any:
@@ -68,13 +69,13 @@ def patched(request: pytest.FixtureRequest) -> Iterator[pytest.MonkeyPatch]:
 
 
 @pytest.fixture
-def stream() -> Iterator[tuple[Port, Link]]:
+def stream() -> Iterator[tuple[WorkerPort, WorkerLink]]:
     """Made before the test patches anything."""
-    with streams() as stream:
+    with pipes() as stream:
         yield stream
 
 
-def test_worker_speaks(stream: tuple[Port, Link], patched: pytest.MonkeyPatch) -> None:
+def test_worker_speaks(stream: tuple[WorkerPort, WorkerLink], patched: pytest.MonkeyPatch) -> None:
     port, link = stream
     link.put(Ready(1))
     link.put(Done({"value": object}))
@@ -84,13 +85,15 @@ def test_worker_speaks(stream: tuple[Port, Link], patched: pytest.MonkeyPatch) -
     assert port.receive() == ([Ready(1), Done({"value": repr(object)})], True)
 
 
-def test_worker_knows_that_it_is_itself(stream: tuple[Port, Link], patched: pytest.MonkeyPatch) -> None:
+def test_worker_knows_that_it_is_itself(
+    stream: tuple[WorkerPort, WorkerLink], patched: pytest.MonkeyPatch
+) -> None:
     assert not stream[1].forked
 
 
-def test_worker_gets_its_records(stream: tuple[Port, Link]) -> None:
+def test_worker_gets_its_records(stream: tuple[WorkerPort, WorkerLink]) -> None:
     port, link = stream
-    port.send_records([TestIndex(1), TestIndex(2)])
+    port.inbox.send([TestIndex(1), TestIndex(2)])
     with pytest.MonkeyPatch.context() as patch:
         patch_functions(patch)
         got = [link.peek(), link.peek(wait=True), link.claim(wait=True), link.claim(wait=False), link.peek()]
@@ -139,6 +142,6 @@ def test_default_timeout_is_not_taken_over() -> None:
 
 @pytest.mark.usefixtures("default_timeout")
 def test_drain_does_not_wait_under_a_default_timeout() -> None:
-    with streams() as (port, _):
-        port.send_records([TestIndex(1)])
-        assert port.drain() == [1]
+    with pipes() as (port, _):
+        port.inbox.send([TestIndex(1)])
+        assert port.inbox.drain() == [1]
