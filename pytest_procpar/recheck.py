@@ -263,7 +263,7 @@ class Recheck:
         try:
             prober.prepare(self._time.end_of_search)
             self._time.ready(monotonic())
-            surveyed = self._surveys.surveyed(driver)
+            surveyed = self._surveys.surveyed(driver, lanes)
         except Exception:
             self._findings += self._inquiry(self._failed(), lanes).findings()
             raise
@@ -287,8 +287,8 @@ class Recheck:
         first = {suspect.test: suspect for suspect in suspects}
         order = self._options.order
         self._deep = deep = DeepSurvey(self._run, self._time, lanes, order.seed or "" if order else "")
-        for placed in self._surveys.orders:
-            deep.ran(placed)
+        deep.ran(self._surveys.placed, self._surveys.orders)
+        deep.left_out(self._surveys.left_out, self._surveys.not_alone)
         while (shown := deep.suspects(driver, self._findings)) is not None:
             self._inquire(driver, shown, lanes)
         cut_off = [one.test for one in self._findings if one.kind is Kind.UNKNOWN and OUT_OF_TIME in one.note]

@@ -25,6 +25,8 @@ _RESERVED, _LEAST_RESERVED = 0.25, 5.0
 _A_FINDING, _MOST_RESERVED = 1.0, 0.5
 #: Which part of what is left one inquiry may take after which others are to follow.
 _FOR_ONE = 0.4
+#: Which part of what is left the first orders may take.
+_FOR_PASSES = 0.5
 #: Which part is kept for looking into what other orders have shown.
 _FOR_SEARCHES = 0.15
 
@@ -79,6 +81,10 @@ class Spending:
     def end_of_one(self, now: float) -> float:
         """By when an inquiry is to end that begins now, if others are to follow."""
         return now + _FOR_ONE * max(0.0, self.end_of_search - now)
+
+    def end_of_passes(self, now: float) -> float:
+        """By when of that the first orders are to be run that begin now, if it can be done."""
+        return now + _FOR_PASSES * max(0.0, self.end_of_search - now)
 
     @property
     def end_of_orders(self) -> float:

@@ -78,11 +78,13 @@ def test_of_a_short_budget_a_quarter_is_kept_though_nothing_is_found_yet() -> No
 
 
 @given(st.floats(1, 1e4), st.integers(0, 100), st.floats(0, 1.5))
-def test_one_inquiry_leaves_time_for_others(budget: float, findings: int, late: float) -> None:
+def test_one_inquiry_and_the_first_orders_leave_time_for_others(
+    budget: float, findings: int, late: float
+) -> None:
     time = begun(budget)
     time.found(findings)
     now = 100.0 + late * budget
-    end = time.end_of_one(now)
-    assert end >= now
     left = time.end_of_search - now
-    assert left <= 0 or time.end_of_search - end >= 0.5 * left
+    for end in (time.end_of_one(now), time.end_of_passes(now)):
+        assert end >= now
+        assert left <= 0 or time.end_of_search - end == pytest.approx(left / 2, rel=0.21)

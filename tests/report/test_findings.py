@@ -203,9 +203,15 @@ def test_the_record_of_a_finding_has_the_root_that_it_shares() -> None:
 
 def test_how_much_was_tried_is_said_and_never_too_much() -> None:
     def line(
-        tried: float, adjacent: float, *, estimate: bool = True, left_out: int = 0, followed: int = 0
+        tried: float,
+        adjacent: float,
+        *,
+        estimate: bool = True,
+        left_out: int = 0,
+        followed: int = 0,
+        not_alone: int = 0,
     ) -> str:
-        coverage = Coverage(500, 64, tried, adjacent, estimate, left_out, followed)
+        coverage = Coverage(500, 64, tried, adjacent, estimate, left_out, followed, not_alone)
         (only,) = written(Rechecked(coverage=coverage))
         return only.removeprefix("500 tests were run in 64 orders: ")
 
@@ -218,3 +224,7 @@ def test_how_much_was_tried_is_said_and_never_too_much() -> None:
         "; all others were tried right after each of 3 tests that change state"
     )
     assert line(0.5, 0.1, left_out=3).endswith("between; 3 of the slowest were not in all of them")
+    assert line(0.5, 0.1, not_alone=2).endswith("between; 2 of the slowest were not tried alone")
+    assert line(0.5, 0.1, left_out=3, not_alone=2).endswith(
+        "all of them; 2 of the slowest were not tried alone"
+    )
