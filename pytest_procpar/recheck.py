@@ -67,6 +67,7 @@ class Recheck:
     :param progress: is told what is being tried.
     :param trial: finds out whether the fork is to blame; None: that is not asked.
     :param known: what earlier runs have found, which is tried again if that is what is asked for.
+    :param start: how long it took until the first test began, in seconds.
     """
 
     def __init__(
@@ -77,13 +78,14 @@ class Recheck:
         progress: Progress,
         trial: Trial | None = None,
         known: Sequence[KnownFinding] = (),
+        start: float = 0.0,
     ) -> None:
         self._options = options
         self._progress = progress
         self._trial = trial
         self._seconds = seconds
         self._run = run_record
-        self._time = Spending(options.budget, seconds, asked_for=self._asks_for_more)
+        self._time = Spending(options.budget, seconds, asked_for=self._asks_for_more, start=start)
         self._roots: tuple[Root, ...] = ()
         self._surveys = Surveys(options, run_record, self._time)
         self._deep: DeepSurvey | None = None

@@ -259,7 +259,9 @@ class Controller:
 
         trial = make_trial(self._config, self._settings, self._cluster.method, run_record)
         known = known_findings(self._config)
-        recheck = Recheck(options, run_record, monotonic() - self._began, progress, trial, known)
+        first = run_record.first()
+        start = 0.0 if first is None else first - self._began
+        recheck = Recheck(options, run_record, monotonic() - self._began, progress, trial, known, start)
         end_progress_line(self._config)
         if recheck.subject or run_record.failures:
             self._terminal.show_failures()

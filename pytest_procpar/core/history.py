@@ -62,6 +62,10 @@ class History:
         run = self._run(test)
         return 0.0 if run.end == inf else run.end - run.begin
 
+    def first(self) -> float | None:
+        """When the first test began; None if none did."""
+        return min((runs[0].begin for runs in self._runs.values() if runs), default=None)
+
     def longest(self) -> float:
         """How long the longest test took that has ended, in seconds; 0 if there is none."""
         took = (run.end - run.begin for runs in self._runs.values() for run in runs if run.end != inf)

@@ -20,7 +20,8 @@ _PART, _LEAST = 0.2, 2.0
 #: By when of that the last probe is to be done that is expected to take long: fresh processes come after it.
 _LONG = 0.5
 #: What is kept for fresh processes: this part of the whole budget, or so many seconds if that is less; more
-#: if there are many findings that need them, so many seconds for each, but no more than that part.
+#: if there are many findings that need them, so many seconds for each, but no more than that part. A finding
+#: takes two processes, of which several run at once: about what it takes to start one, if that is more.
 _RESERVED, _LEAST_RESERVED = 0.25, 5.0
 _A_FINDING, _MOST_RESERVED = 1.0, 0.5
 #: Which part of what is left one inquiry may take after which others are to follow.
@@ -37,9 +38,11 @@ class Spending:
     :param budget: what the user allows; None: nothing was said.
     :param seconds: how long the run took.
     :param asked_for: whether more than failures is to be looked into.
+    :param start: how long it took until the first test began: a fresh process takes about as long.
     """
 
-    def __init__(self, budget: float | None, seconds: float, *, asked_for: bool) -> None:
+    def __init__(self, budget: float | None, seconds: float, *, asked_for: bool, start: float = 0.0) -> None:
+        self._a_finding = max(_A_FINDING, start)
         #: Whether somebody is ready to wait: then all may be tried that there is time for.
         self.patient = budget is not None or asked_for
         self.budget = max(LEAST_BUDGET_ASKED_FOR if asked_for else LEAST_BUDGET, seconds)
@@ -76,7 +79,7 @@ class Spending:
     def end_of_search(self) -> float:
         """Until when processes are forked and tried, as far as it is known by now what comes then."""
         least = min(_RESERVED * self.budget, _LEAST_RESERVED)
-        return self.deadline - max(least, min(_A_FINDING * self._findings, _MOST_RESERVED * self.budget))
+        return self.deadline - max(least, min(self._a_finding * self._findings, _MOST_RESERVED * self.budget))
 
     def end_of_one(self, now: float) -> float:
         """By when an inquiry is to end that begins now, if others are to follow."""

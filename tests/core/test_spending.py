@@ -72,6 +72,19 @@ def test_the_more_is_found_the_more_is_kept_for_fresh_processes() -> None:
     assert ends == [5.0, 5.0, 20.0, 50.0]
 
 
+@pytest.mark.parametrize(("start", "expected"), [(0.1, [5.0, 10.0, 50.0]), (3.0, [5.0, 30.0, 50.0])])
+def test_where_a_process_takes_long_to_start_more_is_kept_for_each_finding(
+    start: float, expected: list[float]
+) -> None:
+    time = Spending(100.0, 10.0, asked_for=True, start=start)
+    time.begin(0.0)
+    kept = []
+    for findings in (0, 10, 60):
+        time.found(findings)
+        kept.append(time.deadline - time.end_of_search)
+    assert kept == expected
+
+
 def test_of_a_short_budget_a_quarter_is_kept_though_nothing_is_found_yet() -> None:
     time = begun(8.0)
     assert time.deadline - time.end_of_search == 2.0
