@@ -175,8 +175,12 @@ class Recheck:
                 tried.update(confirmed)
 
         def look_at_files() -> None:
-            sure = [finding for finding in self._findings if _is_confirmed(tried.get(finding, ()))]
-            if not any(finding.kind in PLAINLY for finding in sure):
+            sure = [
+                finding
+                for finding in self._findings
+                if finding.fails_since or _is_confirmed(tried.get(finding, ()))
+            ]
+            if not any(finding.fails_since or finding.kind in PLAINLY for finding in sure):
                 return
             rounds = confirmer.rounds(
                 inputs, custody.warden, custody.kept(), self._time.deadline, ended, size
@@ -188,7 +192,7 @@ class Recheck:
                 lambda found: monotonic() < (self._time.deadline if found else self._time.end_of_cheap),
             )
             for old, new in found.items():
-                tried[new] = tried.pop(old)
+                tried[new] = tried.pop(old, [])
             self._findings = [found.get(finding, finding) for finding in self._findings]
 
         def try_forks() -> None:

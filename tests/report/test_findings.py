@@ -114,6 +114,17 @@ def test_tests_that_fail_by_the_same_file_stand_in_one_block_that_says_who_left_
     ]
 
 
+def test_what_passed_in_the_run_and_fails_since_is_not_said_to_pass_under_the_same_conditions() -> None:
+    finding = Finding(
+        TestIndex(0), Kind.FLAKY, tallies=(Tally("alone", 2, 2), Tally("after the tests", 1, 1))
+    )
+    assert written(Rechecked((Insight(finding, Word.PASSED),))) == [
+        "FLAKY t::0",
+        "    passed in the run, and fails since: a file or database may be to blame (failures: alone 2 of 2, "
+        "after the tests 1 of 1)",
+    ]
+
+
 def test_tests_that_met_on_one_port_stand_in_one_block_that_names_it() -> None:
     found = [insight(test, Kind.PARALLEL_ONLY) for test in range(5)]
     port = Root(tuple(map(TestIndex, range(5))), "on port 8001", "OSError: in use", contention=True)
