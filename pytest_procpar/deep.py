@@ -94,12 +94,14 @@ class DeepSurvey:
         self._followed = 0
         self._orders = 0
         self._left_out: set[TestIndex] = set()
+        self._not_alone: set[TestIndex] = set()
         self._suspected: Counter[TestIndex] = Counter()
 
     @property
     def coverage(self) -> Coverage:
         """What has been tried by now."""
-        return self._pairs.coverage(self._orders, len(self._left_out), self._followed)
+        left_out, not_alone = len(self._left_out), len(self._not_alone)
+        return self._pairs.coverage(self._orders, left_out, self._followed, not_alone)
 
     def ran(self, placed: Iterable[Placed], orders: int = 1) -> None:
         """So many orders were run."""
@@ -107,12 +109,17 @@ class DeepSurvey:
         for tests in together(placed):
             self._pairs.ran(tests)
 
+    def left_out(self, of_orders: Iterable[TestIndex], alone: Iterable[TestIndex]) -> None:
+        """These tests were not in all orders, and these were not run alone: there was no time for them."""
+        self._left_out.update(of_orders)
+        self._not_alone.update(alone)
+
     def suspects(self, driver: Driver, findings: Iterable[Finding]) -> list[Suspect] | None:
         """Run the next orders; what has shown itself in them, beside what is found. None: there are no more.
 
         :raises Ended: if the run is to end.
         """
-        known = {finding.test: finding for finding in findings}
+        known = tuple(findings)
         while (way := self._next_way()) is not None:
             placed = self._follow(driver) if way is self._after else self._run_orders(driver, way)
             if placed is not None:

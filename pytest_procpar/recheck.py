@@ -215,8 +215,12 @@ class Recheck:
             tried.update(try_fresh(found, self._time.deadline))
 
         def look_at_files() -> None:
-            sure = [finding for finding in self._findings if _is_confirmed(tried.get(finding, ()))]
-            if not any(finding.kind in PLAINLY for finding in sure):
+            sure = [
+                finding
+                for finding in self._findings
+                if finding.fails_since or _is_confirmed(tried.get(finding, ()))
+            ]
+            if not any(finding.fails_since or finding.kind in PLAINLY for finding in sure):
                 return
             rounds = confirmer.rounds(
                 inputs, custody.warden, custody.kept(), self._time.deadline, ended, size
@@ -228,7 +232,7 @@ class Recheck:
                 lambda found: monotonic() < (self._time.deadline if found else self._time.end_of_cheap),
             )
             for old, new in found.items():
-                tried[new] = tried.pop(old)
+                tried[new] = tried.pop(old, [])
             self._findings = [found.get(finding, finding) for finding in self._findings]
 
         def try_forks() -> None:
@@ -326,7 +330,7 @@ class Recheck:
         try:
             prober.prepare(self._time.end_of_search)
             self._time.ready(monotonic())
-            surveyed = self._surveys.surveyed(driver)
+            surveyed = self._surveys.surveyed(driver, lanes)
         except Exception:
             self._findings += self._inquiry(self._failed(), lanes).findings()
             raise
@@ -355,8 +359,8 @@ class Recheck:
         first = {suspect.test: suspect for suspect in suspects}
         order = self._options.order
         self._deep = deep = DeepSurvey(self._run, self._time, lanes, order.seed or "" if order else "")
-        for placed in self._surveys.orders:
-            deep.ran(placed)
+        deep.ran(self._surveys.placed, self._surveys.orders)
+        deep.left_out(self._surveys.left_out, self._surveys.not_alone)
         while (shown := deep.suspects(driver, self._findings)) is not None:
             self._inquire(driver, shown, lanes)
         cut_off = [one.test for one in self._findings if one.kind is Kind.UNKNOWN and OUT_OF_TIME in one.note]

@@ -264,7 +264,8 @@ class Controller:
 
         trial = make_trial(self._config, self._settings, self._cluster.method, run_record)
         known = known_findings(self._config)
-        fresh = self._started + max(0.0, run_record.first() - self._began)
+        first = run_record.first()
+        fresh = self._started + (0.0 if first is None else first - self._began)
         seconds = monotonic() - self._began
         recheck = Recheck(options, run_record, seconds, progress, trial, known, fresh=fresh)
         end_progress_line(self._config)

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from pytest_procpar.core.changers import State
 from pytest_procpar.core.expected import needing
+from pytest_procpar.core.failing_alone import affordable
 from pytest_procpar.core.findings import PLAINLY, Finding, Kind, Suspect
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.order import shuffled
@@ -14,7 +15,7 @@ from pytest_procpar.core.probes import Word
 from pytest_procpar.core.runrecord import RunRecord
 from pytest_procpar.core.search import Search
 from pytest_procpar.core.spending import Spending
-from pytest_procpar.core.survey import Placed, survey_after, survey_alone, survey_order
+from pytest_procpar.core.survey import Alone, Placed, survey_after, survey_alone, survey_order, survey_orders
 from pytest_procpar.core.suspects import Inquiry
 from pytest_procpar.process.prober import Ended, Prober
 from pytest_procpar.process.system import monotonic
@@ -24,6 +25,10 @@ from pytest_procpar.settings import RecheckOptions
 __all__ = ["Driver", "Surveys"]
 
 _T = TypeVar("_T")
+
+#: How much longer an order is planned to take than its tests took in the run; what comes on top of each test
+#: in an order, and of each process for a single one, in seconds.
+_PACE, _A_TEST, _A_FORK = 1.2, 0.0005, 0.005
 
 
 class Driver:
@@ -95,9 +100,19 @@ class Driver:
 
 
 class Surveys:
-    """Looks for what is wrong with tests that have passed."""
+    """Looks for what is wrong with tests that have passed.
 
-    def __init__(self, options: RecheckOptions, run_record: RunRecord, time: Spending) -> None:
+    :param now: the clock that `time` goes by.
+    """
+
+    def __init__(
+        self,
+        options: RecheckOptions,
+        run_record: RunRecord,
+        time: Spending,
+        now: Callable[[], float] = monotonic,
+    ) -> None:
+        self._now = now
         self._options = options
         self._run = run_record
         self._time = time
@@ -105,34 +120,82 @@ class Surveys:
         self.passed_after: dict[TestIndex, tuple[TestIndex, ...]] = {}
         #: What is known already of tests that cannot be run twice.
         self.findings: list[Finding] = []
-        #: How each test has ended in each order that was run.
-        self.orders: list[list[Placed]] = []
+        #: How each test has ended in each order that was run, and how many orders that were.
+        self.placed: list[Placed] = []
+        self.orders = 0
+        #: The slowest tests, for which there was no time: in these orders, and alone.
+        self.left_out: set[TestIndex] = set()
+        self.not_alone: set[TestIndex] = set()
 
-    def surveyed(self, driver: Driver) -> list[Suspect]:
+    def surveyed(self, driver: Driver, lanes: int = 1) -> list[Suspect]:
         """What a run of every test alone, or of all in some order, says of tests that have not failed.
 
+        :param lanes: how many orders run at the same time.
         :raises Ended: if there is no time for it.
         """
+        if self._options.what == "deep" and self._options.budget is not None:
+            return self._surveyed_in_time(driver, lanes)
         unlimited = float("inf")
         deadline = unlimited if self._options.budget is None else self._time.deadline
         suspects: dict[TestIndex, Suspect] = {}
-        began = monotonic()
+        began = self._now()
         if self._options.surveys:
-            suspects.update(self._survey_alone(driver, deadline))
+            suspects.update(self._survey_alone(driver.drive, self._passing(), deadline))
         for order in self._wanted_orders():
-            for test, suspect in self._survey_order(driver, order, deadline).items():
+            for test, suspect in self._shown(driver.drive(survey_order(order), deadline), 1).items():
                 suspects.setdefault(test, suspect)
         if self._options.budget is None:
-            self._time.extend(2 * (monotonic() - began))
+            self._time.extend(2 * (self._now() - began))
         return list(suspects.values())
 
-    def _survey_alone(self, driver: Driver, deadline: float) -> dict[TestIndex, Suspect]:
-        tests = [test for test in self._run.tests() if not self._run.word(test).bad]
-        alone = driver.drive(survey_alone(tests), deadline)
+    def _surveyed_in_time(self, driver: Driver, lanes: int) -> list[Suspect]:
+        """The same, within a budget of which most is for other orders, and for what shows.
+
+        The orders come first: a test that needs another one shows in these, too, most often. Where there is
+        no time for all, the slowest tests are left out: what few of them take is enough for all the others.
+        """
+        orders, now = self._wanted_orders(), self._now()
+        longest = max(1, -(-len(orders) // lanes))  # so many orders are run one after the other
+        seconds = self._time.end_of_passes(now) - now
+        some = self._affordable(orders[0] if orders else (), seconds, _A_TEST, _PACE * longest)
+        self.left_out.update(test for order in orders for test in order if test not in some)
+        kept = [[test for test in order if test in some] for order in orders]
+        placed = driver.try_to_drive(survey_orders(kept), self._time.end_of_search)
+        shown = self._shown(placed, len(kept))
+        tests, now = self._passing(), self._now()
+        end = self._time.end_of_one(now)
+        few = self._affordable(tests, end - now, _A_FORK, 2 * _PACE / lanes)
+        self.not_alone.update(test for test in tests if test not in few)
+        suspects = self._survey_alone(driver.try_to_drive, [test for test in tests if test in few], end)
+        for test, suspect in shown.items():
+            suspects.setdefault(test, suspect)
+        return list(suspects.values())
+
+    def _affordable(
+        self, tests: Sequence[TestIndex], seconds: float, on_top: float, times: float
+    ) -> frozenset[TestIndex]:
+        """Of tests, those that can be run in so many seconds if each takes so many times what it took."""
+
+        def cost(test: TestIndex) -> float:
+            return times * (self._run.seconds(test) + on_top)
+
+        return frozenset(affordable(tuple(tests), cost, seconds))
+
+    def _passing(self) -> list[TestIndex]:
+        """What has not failed in the run."""
+        return [test for test in self._run.tests() if not self._run.word(test).bad]
+
+    def _survey_alone(
+        self,
+        drive: Callable[[Search[list[Alone]], float], list[Alone]],
+        tests: Sequence[TestIndex],
+        deadline: float,
+    ) -> dict[TestIndex, Suspect]:
+        alone = drive(survey_alone(tests), deadline)
         twice_bad = [
             result.test for result in alone if result.non_idempotent and not self._run.is_apart(result.test)
         ]
-        again = driver.drive(survey_alone(twice_bad, rounds=(1, 2)), deadline)
+        again = drive(survey_alone(twice_bad, rounds=(1, 2)), deadline)
         for result in alone:
             rounds = [other for other in again if other.test == result.test]
             if rounds and all(other.non_idempotent for other in rounds):
@@ -166,11 +229,11 @@ class Surveys:
         """Whether a process of the run has run all that in this order."""
         return not order or self._run.before(order[-1]) == tuple(order[:-1])
 
-    def _survey_order(
-        self, driver: Driver, order: list[TestIndex], deadline: float
-    ) -> dict[TestIndex, Suspect]:
-        placed = driver.drive(survey_order(order), deadline)
-        self.orders.append(placed)
+    def _shown(self, placed: list[Placed], orders: int) -> dict[TestIndex, Suspect]:
+        """What so many orders show of tests that have not failed; the shortest way to a failure of each."""
+        self.placed += placed
+        self.orders += orders
+        placed = sorted(placed, key=lambda result: result.place)
         for result in placed:
             if result.word.good and self._run.word(result.test).bad:
                 self.passed_after.setdefault(result.test, result.before)
@@ -181,7 +244,7 @@ class Surveys:
                 failed_after=result.before,
                 passed_after=self._run.before(result.test),
             )
-            for result in placed
+            for result in reversed(placed)
             if result.word.bad and not self._run.word(result.test).bad
         }
 

@@ -8,11 +8,14 @@ from typing import Any, cast
 import pytest
 
 from pytest_procpar.core.findings import Finding, Kind, Suspect
-from pytest_procpar.core.model import TestIndex
+from pytest_procpar.core.model import TestIndex, WorkerId
 from pytest_procpar.core.probes import Outcome, Probe, Word
+from pytest_procpar.core.runrecord import RunRecord
+from pytest_procpar.core.search import Search
 from pytest_procpar.core.spending import Spending
 from pytest_procpar.core.suspects import Inquiry
-from pytest_procpar.surveying import Driver
+from pytest_procpar.settings import RecheckOptions
+from pytest_procpar.surveying import Driver, Surveys
 from tests.core.pollution import HEALTHY, Bench, Model, Suite, flags, ids
 
 POLLUTED = Suite([HEALTHY, Model(sets=flags("a")), HEALTHY, Model(victim_of=flags("a"))])
@@ -64,3 +67,71 @@ def test_what_is_known_by_then_needs_time_that_is_not_searched_in(time: Spending
     known += [Finding(TestIndex(i), Kind.PLAIN) for i in range(30, 60)]
     assert set(inquired(time, known)) == {80.0}
     assert time.end_of_search == 80.0
+
+
+# --- the first orders, and every test alone ---
+
+COUNT, SLOW = 40, frozenset(ids(7, 21))
+SETTER, BRITTLE, HURT, HURTS = ids(3, 30, 10, 33)
+
+
+class Slow:
+    """Answers searches on a made suite; two tests take three seconds, the others a moment."""
+
+    def __init__(self) -> None:
+        models = [HEALTHY] * COUNT
+        models[HURTS], models[HURT] = Model(sets=flags("a")), Model(victim_of=flags("a"))
+        models[SETTER], models[BRITTLE] = Model(sets=flags("b")), Model(brittle_for=flags("b"))
+        self._bench = Bench(Suite(models))
+        self.now = 0.0
+
+    def try_to_drive(self, search: Search[Any], deadline: float) -> Any:
+        try:
+            probes = next(search)
+            while True:
+                self.now += sum(seconds(test) for probe in probes for test in probe.tests)
+                assert self.now <= deadline
+                probes = search.send(self._bench.answer(probes))
+        except StopIteration as stop:
+            return stop.value
+
+
+def seconds(test: TestIndex) -> float:
+    return 3.0 if test in SLOW else 0.01
+
+
+def surveyed(budget: float) -> tuple[dict[TestIndex, tuple[TestIndex, ...] | None], Surveys]:
+    """What shows itself, and after what it has failed."""
+    run = RunRecord(None)
+    run.collected([f"test_it.py::test_{place}" for place in range(COUNT)])
+    now = 0.0
+    for test in ids(*range(COUNT)):
+        run.finished(WorkerId(0), test, now, now + seconds(test))
+        now += seconds(test)
+    driver = Slow()
+    spending = Spending(budget, now, asked_for=True)
+    spending.begin(driver.now)
+    surveys = Surveys(RecheckOptions("deep", budget=budget), run, spending, lambda: driver.now)
+    suspects = surveys.surveyed(cast("Any", driver))
+    return {suspect.test: suspect.failed_after for suspect in suspects}, surveys
+
+
+def test_a_deep_survey_leaves_out_the_slowest_where_there_is_no_time_for_all() -> None:
+    shown, surveys = surveyed(8.0)
+    assert shown == {
+        HURT: tuple(test for test in ids(*reversed(range(11, COUNT))) if test not in SLOW),
+        BRITTLE: (),
+    }
+    assert surveys.left_out == surveys.not_alone == SLOW
+
+
+def test_a_deep_survey_leaves_out_nothing_where_there_is_time() -> None:
+    shown, surveys = surveyed(60.0)
+    assert shown == {HURT: ids(*reversed(range(11, COUNT))), BRITTLE: ()}
+    assert surveys.left_out == surveys.not_alone == set()
+
+
+def test_a_deep_survey_shows_what_it_can_in_no_time() -> None:
+    shown, surveys = surveyed(0.1)
+    assert not shown
+    assert surveys.left_out > SLOW

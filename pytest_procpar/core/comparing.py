@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from .findings import NOTHING_KNOWN, PLAINLY, Finding, Kind, Suspect
 from .model import TestIndex
@@ -16,19 +16,19 @@ __all__ = ["merged", "new_suspects"]
 _OPEN = (Kind.FLAKY, Kind.UNKNOWN)
 
 
-def new_suspects(
-    placed: Iterable[Placed], run: RunRecord, known: Mapping[TestIndex, Finding]
-) -> list[Suspect]:
+def new_suspects(placed: Iterable[Placed], run: RunRecord, known: Iterable[Finding]) -> list[Suspect]:
     """What has failed though nothing explains it, and what has passed though it seemed to fail always.
 
-    Of several times the one counts that has fewer tests before it.
+    Of several times the one counts that has fewer tests before it. That a test fails the second time in one
+    process explains nothing: here it ran once, so others have done what it does to itself.
 
     :param known: what is known of tests by now.
     """
+    explained = {finding.test: finding for finding in known if finding.kind is not Kind.NIO}
     found: dict[TestIndex, Suspect] = {}
     for result in sorted(placed, key=lambda result: result.place):
         test = result.test
-        if test not in found and _is_new(result, known.get(test)):
+        if test not in found and _is_new(result, explained.get(test)):
             before, word = run.before(test), run.word(test)
             good, bad = (before, result.before) if result.word.bad else (result.before, before)
             if word.bad and result.word.bad:

@@ -119,6 +119,12 @@ class Finding:
     files: tuple[str, ...] = ()
 
     @property
+    def fails_since(self) -> bool:
+        """Whether the test has passed the run, and never since: what has changed is in no process."""
+        failures = bool(self.tallies) and all(tally.bad == tally.total for tally in self.tallies)
+        return self.kind is Kind.FLAKY and failures
+
+    @property
     def beside(self) -> tuple[TestIndex, ...]:
         """What ran at the same time."""
         return tuple(dict.fromkeys(test for side in self.sides for test in side))

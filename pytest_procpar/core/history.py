@@ -62,9 +62,9 @@ class History:
         run = self._run(test)
         return 0.0 if run.end == inf else run.end - run.begin
 
-    def first(self) -> float:
-        """When the first test began; infinity if none has."""
-        return min((runs[0].begin for runs in self._runs.values()), default=inf)
+    def first(self) -> float | None:
+        """When the first test began; None if none did."""
+        return min((runs[0].begin for runs in self._runs.values() if runs), default=None)
 
     def longest(self) -> float:
         """How long the longest test took that has ended, in seconds; 0 if there is none."""

@@ -50,12 +50,18 @@ Tries: TypeAlias = Generator[Attempt, "Word | None", "Left | None"]
 
 
 def candidates(finding: Finding, uses: Iterable[Use]) -> tuple[str, ...]:
-    """The files by which a test may fail: it uses them, and tests write them."""
-    if finding.kind not in PLAINLY:
+    """The files by which a test may fail: it uses them, and tests write them.
+
+    What has passed the run and fails since may as well only ask whether a file is there, which nobody sees:
+    then it may be any that others have left.
+    """
+    if finding.kind not in PLAINLY and not finding.fails_since:
         return ()
     known = list(uses)
     written = {use.path for use in known if use.writes}
-    used = dict.fromkeys(use.path for use in known if use.test == finding.test and use.path in written)
+    used = {use.path for use in known if use.test == finding.test and use.path in written}
+    if not used and finding.fails_since:
+        used = written
     return tuple(sorted(used)[:_MOST_FILES])
 
 

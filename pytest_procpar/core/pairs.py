@@ -30,8 +30,9 @@ class Coverage:
     test was between them each time: whatever the first has left behind, no one test can have undone it
     unseen. It is ``adjacent`` if nothing at all was between them once; then it is tried, too. Both are
     parts of all pairs, from 0 to 1. If not all pairs were followed, the first is an ``estimate``, by a
-    sample. ``left_out`` tests took too long to be in all orders. ``followed`` tests that change state were
-    followed by all others in processes of their own, each right after them.
+    sample. ``left_out`` tests took too long to be in all orders, ``not_alone`` ones to be run alone.
+    ``followed`` tests that change state were followed by all others in processes of their own, each right
+    after them.
     """
 
     tests: int
@@ -41,6 +42,7 @@ class Coverage:
     estimate: bool
     left_out: int = 0
     followed: int = 0
+    not_alone: int = 0
 
     @property
     def complete(self) -> bool:
@@ -103,7 +105,7 @@ class Pairs:
         """Which part of all pairs is tried, as far as they are followed: see `Coverage`."""
         return 1 - len(self._between) / self._followed if self._followed else 1.0
 
-    def coverage(self, orders: int, left_out: int = 0, followed: int = 0) -> Coverage:
+    def coverage(self, orders: int, left_out: int = 0, followed: int = 0, not_alone: int = 0) -> Coverage:
         """What so many orders have come to."""
         everything = self._all
         return Coverage(
@@ -114,6 +116,7 @@ class Pairs:
             estimate=self._followed < everything,
             left_out=left_out,
             followed=followed,
+            not_alone=not_alone,
         )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import keyword
+import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from .record import record
@@ -28,8 +29,9 @@ class Slot:
     """State that is to be put back: what a user would type to see it, and what it is.
 
     ``way`` is what it is: "variable" (of the environment), "attribute", "class attribute", "item", "setting",
-    "cache", or the builtin type of a container; with `NEW` before it, if it was not there. Empty: nothing is
-    known to put it back. ``module`` is the one in which the name begins.
+    "cache", "generator" (of random numbers), "array", "ndarray", or the builtin type of a container; with
+    `NEW` before it, if it was not there. Empty: nothing is known to put it back. ``module`` is the one in
+    which the name begins.
     """
 
     name: str
@@ -62,8 +64,31 @@ _SETTINGS = {
         "locale.setlocale(locale.LC_ALL, {})",
     ),
     "gc.get_threshold()": ("gc", "gc.get_threshold()", "gc.set_threshold(*{})"),
+    "os.umask()": ("os", "os.umask(0o022)\nos.umask({kept})", "os.umask({})"),
+    "gc.isenabled()": ("gc", "gc.isenabled()", "(gc.enable if {} else gc.disable)()"),
+    "csv.field_size_limit()": ("csv", "csv.field_size_limit()", "csv.field_size_limit({})"),
+    "sys.get_int_max_str_digits()": (
+        "sys",
+        "sys.get_int_max_str_digits()",
+        "sys.set_int_max_str_digits({})",
+    ),
+    **{
+        f"decimal.getcontext().{field}": (
+            "decimal",
+            f"decimal.getcontext().{field}",
+            f"decimal.getcontext().{field} = {{}}",
+        )
+        for field in ("prec", "rounding", "Emin", "Emax", "capitals", "clamp")
+    },
+    "decimal.getcontext().traps": (
+        "decimal",
+        "decimal.getcontext().traps.copy()",
+        "decimal.getcontext().traps.update({})",
+    ),
     "logging.root.manager._disable": ("logging", "logging.root.manager.disable", "logging.disable({})"),
 }
+
+_SIGNAL = re.compile(r"signal\.getsignal\((SIG[A-Z0-9]+)\)").fullmatch
 
 #: How a container is copied, and how it gets its content back.
 _CONTAINERS = {
@@ -72,6 +97,8 @@ _CONTAINERS = {
     "set": ("set({})", ("{}.clear()", "{}.update({})")),
     "deque": ("list({})", ("{}.clear()", "{}.extend({})")),
     "bytearray": ("bytes({})", ("{}[:] = {}",)),
+    "array": ("{}[:]", ("{}[:] = {}",)),
+    "ndarray": ("{}.copy()", ("{}[...] = {}",)),
 }
 
 
@@ -114,7 +141,11 @@ def _step(slot: Slot, own_module: str, kept: str) -> _Step | None:
     is_new, way = slot.way.startswith(NEW), slot.way.removeprefix(NEW)
     if slot.name in _SETTINGS:
         module, read, write = _SETTINGS[slot.name]
-        return _Step(module, (f"{kept} = {read}",), (write.format(kept),))
+        before = f"{kept} = {read}".replace("{kept}", kept)
+        return _Step(module, tuple(before.split("\n")), (write.format(kept),))
+    if (handler := _SIGNAL(slot.name)) is not None:
+        name = f"signal.{handler[1]}"
+        return _Step("signal", (f"{kept} = signal.getsignal({name})",), (f"signal.signal({name}, {kept})",))
     if not _is_importable(slot.module):
         return None
     module, name, scope = slot.module, slot.name, slot.module
@@ -194,6 +225,10 @@ def _container(kind: str) -> _Way:
     return make
 
 
+def _generator(name: str, _: str, kept: str, is_new: bool) -> _Lines | None:
+    return (f"{kept} = {name}",), (f"{name.removesuffix('.getstate()')}.setstate({kept})",)
+
+
 _Way = Callable[[str, str, str, bool], "_Lines | None"]
 _WAYS: dict[str, _Way] = {
     "variable": _variable,
@@ -201,6 +236,7 @@ _WAYS: dict[str, _Way] = {
     "attribute": _attribute,
     "class attribute": _class_attribute,
     "cache": _cache,
+    "generator": _generator,
     **{kind: _container(kind) for kind in _CONTAINERS},
 }
 

@@ -190,8 +190,8 @@ class RunRecord:
         """How long a test took; 0 if it hung."""
         return 0.0 if self.word(test) is Word.HUNG else self._history.duration(test)
 
-    def first(self) -> float:
-        """When the first test began; infinity if none has."""
+    def first(self) -> float | None:
+        """When the first test began; None if none did."""
         return self._history.first()
 
     def longest(self) -> float:

@@ -25,11 +25,14 @@ _AROUND, _MOST_FRESH = 0.1, 0.5
 #: By when of that the last probe is to be done that is expected to take long: fresh processes come after it.
 _LONG = 0.5
 #: What is kept for fresh processes: this part of the whole budget, or so many seconds if that is less; more
-#: if there are many findings that need them, so many seconds for each, but no more than that part.
+#: if there are many findings that need them, so many seconds for each, but no more than that part. A finding
+#: takes two processes, of which several run at once: about what it takes to start one, if that is more.
 _RESERVED, _LEAST_RESERVED = 0.25, 5.0
 _A_FINDING, _MOST_RESERVED = 1.0, 0.5
 #: Which part of what is left one inquiry may take after which others are to follow.
 _FOR_ONE = 0.4
+#: Which part of what is left the first orders may take.
+_FOR_PASSES = 0.5
 #: Which part is kept for looking into what other orders have shown.
 _FOR_SEARCHES = 0.15
 
@@ -44,6 +47,7 @@ class Spending:
     """
 
     def __init__(self, budget: float | None, seconds: float, *, asked_for: bool, fresh: float = 0.0) -> None:
+        self._a_finding = max(_A_FINDING, fresh)
         #: Whether somebody is ready to wait: then all may be tried that there is time for.
         self.patient = budget is not None or asked_for
         self.budget = max(LEAST_BUDGET_ASKED_FOR if asked_for else LEAST_BUDGET, seconds)
@@ -90,7 +94,7 @@ class Spending:
     def end_of_search(self) -> float:
         """Until when processes are forked and tried, as far as it is known by now what comes then."""
         least = min(_RESERVED * self.budget, _LEAST_RESERVED)
-        return self.deadline - max(least, min(_A_FINDING * self._findings, _MOST_RESERVED * self.budget))
+        return self.deadline - max(least, min(self._a_finding * self._findings, _MOST_RESERVED * self.budget))
 
     def end_of_hung(self, now: float, seconds: float) -> float:
         """When that is to be over which hung, after so many seconds at the most, and is run once more now.
@@ -102,6 +106,10 @@ class Spending:
     def end_of_one(self, now: float) -> float:
         """By when an inquiry is to end that begins now, if others are to follow."""
         return now + _FOR_ONE * max(0.0, self.end_of_search - now)
+
+    def end_of_passes(self, now: float) -> float:
+        """By when of that the first orders are to be run that begin now, if it can be done."""
+        return now + _FOR_PASSES * max(0.0, self.end_of_search - now)
 
     @property
     def end_of_orders(self) -> float:

@@ -14,8 +14,9 @@ from typing import Any, Final
 
 from pytest_procpar.process.containers import MOST, Family, Pairs
 from pytest_procpar.process.spaces import MISSING, Origin, Space
+from pytest_procpar.process.stated import How
 
-__all__ = ["Cache", "Counter", "Held", "cache_of"]
+__all__ = ["Cache", "Counter", "Held", "Stated", "cache_of"]
 
 #: A container that is nested deeper than this in others is not looked for.
 _DEEPEST: Final = 5
@@ -41,13 +42,7 @@ class Held:
 
     def place(self, depth: int = 0) -> str:
         """What a user would type to see it: a name that still leads to it; nothing if none does."""
-        for parent, key in self.parents:
-            if isinstance(parent, Space):
-                if parent.now().get(key, MISSING) is self.obj:
-                    return parent.name(key)
-            elif depth < _DEEPEST and parent.leads_to(self.obj) and (place := parent.place(depth + 1)):
-                return f"{place}[{key!r}]"
-        return ""
+        return _place(self.obj, self.parents, depth)
 
     def leads_to(self, obj: object) -> bool:
         """Whether it now has an object among its values."""
@@ -72,10 +67,48 @@ class Held:
         self.family.refill(self.obj, self.copy)
 
 
+def _place(obj: object, parents: list[tuple[Space | Held, Any]], depth: int = 0) -> str:
+    for parent, key in parents:
+        if isinstance(parent, Space):
+            if parent.now().get(key, MISSING) is obj:
+                return parent.name(key)
+        elif depth < _DEEPEST and parent.leads_to(obj) and (place := parent.place(depth + 1)):
+            return f"{place}[{key!r}]"
+    return ""
+
+
 def _values(copy: Any) -> list[Any]:
     if isinstance(copy, Pairs):
         return copy.values
     return copy if isinstance(copy, list) else []
+
+
+# --- objects with a state of their own ------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Stated:
+    """An object whose state is had and set by a call, and what that was."""
+
+    obj: Any
+    how: How
+    was: Any
+    origin: Origin
+    #: Where it was found, the place it is named after first.
+    parents: list[tuple[Space | Held, Any]]
+
+    def name(self) -> str:
+        """What a user would type to see it: a name that still leads to it; nothing if none does."""
+        place = _place(self.obj, self.parents)
+        return place and f"{place}{self.how.suffix}"
+
+    def now(self) -> Any:
+        """The state as it is."""
+        return self.how.state(self.obj)
+
+    def put_back(self) -> None:
+        """Give it back its state."""
+        self.how.write(self.obj, self.was)
 
 
 # --- caches ---------------------------------------------------------------------------------------

@@ -62,6 +62,7 @@ _PLACES: Final = frozenset(
         *(("abc", name) for name in ("_abc_invalidation_counter",)),
         *(("contextlib", name) for name in ("_counter",)),
         *(("random", name) for name in ("_inst",)),
+        *((place, "_rand") for place in ("numpy.random", "numpy.random.mtrand")),
         *(("ctypes", name) for name in ("_c_functype_cache", "_win_functype_cache", "_pointer_type_cache")),
         *(("copyreg", name) for name in ("_extension_cache",)),
         *(("fnmatch", name) for name in ("_compile_pattern",)),

@@ -7,6 +7,7 @@ A space is a set of named values that has an owner. Reading one runs no user's c
 from __future__ import annotations
 
 import sys
+import threading
 import types
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -58,12 +59,13 @@ class Access(NamedTuple):
 
     read: Callable[[Any], Mapping[Any, Any]]
     write: Callable[[Any, Any, Any], object]
-    #: None where a value cannot be taken away again.
+    #: None where a value cannot be taken away again; `erasable` tells where only some can.
     erase: Callable[[Any, Any], object] | None
     #: The name of a value, from the owner's name and the key.
     name: Callable[[str, Any], str]
     #: What such a value is, for those who write code that puts it back: see `remedies.Slot`.
     way: str = ""
+    erasable: Callable[[Any], bool] = lambda key: True
 
 
 @dataclass(slots=True)
@@ -89,7 +91,7 @@ class Space:
 
     def can_put_back(self, key: object) -> bool:
         """Whether `put_back` can do it."""
-        return key in self.before or self.access.erase is not None
+        return key in self.before or (self.access.erase is not None and self.access.erasable(key))
 
     def put_back(self, key: object) -> None:
         """Give one value back what it was."""
@@ -144,9 +146,20 @@ CLASS: Final = Access(class_dict, _set_on_class, _delete_on_class, _dotted, "cla
 _DESCRIPTORS: Final = (types.GetSetDescriptorType, types.MemberDescriptorType)
 
 
+#: Bound from the type: what a subclass overrides is not run.
+_LOCAL: Final = threading.local
+_read_local: Final[Callable[[Any, str], dict[str, Any]]] = _LOCAL.__getattribute__
+
+
+def _dict_of_local(obj: object) -> dict[str, Any]:
+    return _read_local(obj, "__dict__")
+
+
 def dict_of(kind: type) -> Callable[[object], dict[str, Any]] | None:
     """How the `__dict__` of a type's instances is had without running code of theirs, if they have one."""
     for base in mro_of(kind):
+        if base is _LOCAL:  # what this thread has of it
+            return _dict_of_local
         found = class_dict(base).get("__dict__")
         if found is not None:
             return found.__get__ if type(found) in _DESCRIPTORS else None

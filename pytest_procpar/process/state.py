@@ -18,7 +18,7 @@ from typing import Any, Final, Literal
 
 from pytest_procpar.core.remedies import NEW, module_of
 from pytest_procpar.process.containers import MOST, base_of, same, same_content, untouched
-from pytest_procpar.process.held import Cache, Counter, Held
+from pytest_procpar.process.held import Cache, Counter, Held, Stated
 from pytest_procpar.process.noise import is_noise
 from pytest_procpar.process.showing import ABSENT, show, show_change
 from pytest_procpar.process.spaces import MISSING, Origin, Space
@@ -145,6 +145,9 @@ class Snapshot:
         for counter in self._walk.counters.values():
             if counter.space.now().get(counter.key) is counter.obj and repr(counter.obj) != counter.text:
                 yield _slot_of_counter(counter, counter.obj)
+        for stated in self._walk.stated.values():
+            if (now := stated.now()) != stated.was and (name := stated.name()):
+                yield _slot_of_stated(stated, name, now)
         yield from (_slot_of_cache(cache) for cache in self._walk.caches if cache.now() != cache.info)
 
     def _content(self, value: object) -> Any:
@@ -235,6 +238,15 @@ def _slot_of_cache(cache: Cache) -> _Slot:
     before, after = (f"misses={misses}, currsize={size}" for misses, size in (cache.info, cache.now()))
     change = Change(cache.name, "cache", before, after, note="put back by emptying it", way="cache")
     return _Slot(change, cache.origin, [cache.clear])
+
+
+def _slot_of_stated(stated: Stated, name: str, now: object) -> _Slot:
+    kind: Kind = "cache" if stated.how.is_random else "value"
+    before, after = (
+        ABSENT if state is None else show(stated.how.shown(state)) for state in (stated.was, now)
+    )
+    change = Change(name, kind, before, after, way=stated.how.way)
+    return _Slot(change, stated.origin, [stated.put_back])
 
 
 def _differing(before: Any, now: Any) -> Iterator[tuple[Any, Any, Any]]:

@@ -13,9 +13,11 @@ import gc
 import logging
 import os
 import random
+import resource
 import signal
 import socket
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -165,6 +167,39 @@ def _masks(mask: Callable[[int, Any], set[Any]] = signal.pthread_sigmask) -> _Sw
     return _Switch("signal.pthread_sigmask(SIG_BLOCK, [])", read, partial(mask, signal.SIG_SETMASK))
 
 
+def _limits(
+    get: Callable[[int], Any] = resource.getrlimit, put: Any = resource.setrlimit
+) -> Iterator[_Switch]:
+    for name in sorted(name for name in vars(resource) if name.startswith("RLIMIT_")):
+        number = getattr(resource, name)
+        yield _Switch(f"resource.getrlimit({name})", partial(get, number), partial(put, number))
+
+
+def _timers(get: Callable[[int], Any] = signal.getitimer, put: Any = signal.setitimer) -> Iterator[_Switch]:
+    """Whether a timer runs: how much is left of it changes by itself."""
+    for name in ("ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF"):
+        number = getattr(signal, name)
+
+        def read(number: int = number) -> bool:
+            return any(get(number))
+
+        def write(_: bool, number: int = number) -> None:
+            put(number, 0)
+
+        yield _Switch(f"signal.getitimer({name}) != (0, 0)", read, write)
+
+
+def _digits() -> Iterator[_Switch]:
+    if hasattr(sys, "get_int_max_str_digits"):  # older releases of Python 3.10 have it not
+        yield _Switch("sys.get_int_max_str_digits()", sys.get_int_max_str_digits, sys.set_int_max_str_digits)
+
+
+def _field_size() -> Iterator[_Switch]:
+    csv = sys.modules.get("_csv")
+    if csv is not None:
+        yield _Switch("csv.field_size_limit()", csv.field_size_limit, csv.field_size_limit)
+
+
 _SWITCHES: Final = (
     _Switch("os.getcwd()", _bind_getcwd(), os.chdir),
     _Switch("os.umask()", _bind_umask(), os.umask),
@@ -175,11 +210,15 @@ _SWITCHES: Final = (
     _collector(),
     _thresholds(),
     _Switch("gc.get_debug()", gc.get_debug, gc.set_debug),
+    *_digits(),
+    _Switch("threading.stack_size()", threading.stack_size, threading.stack_size),
     _Switch("socket.getdefaulttimeout()", socket.getdefaulttimeout, socket.setdefaulttimeout),
     _masks(),
     _locales(),
     *_decimal(),
     *_signals(),
+    *_timers(),
+    *_limits(),
     _Switch(RANDOM, random.getstate, random.setstate),
 )
 
@@ -276,17 +315,39 @@ def _dict_of(value: object) -> dict[str, Any] | None:
     return None if get is None else get(value)
 
 
+_NO_DEFAULT: Final = object()
+_run_in: Final = contextvars.Context.run
+_new_context: Final = contextvars.Context
+
+
+def _default_of(var: contextvars.ContextVar[Any]) -> Any:
+    try:
+        return _run_in(_new_context(), var.get)
+    except LookupError:
+        return _NO_DEFAULT
+
+
+def _read_context(copy: Callable[[], contextvars.Context]) -> Mapping[Any, Any]:
+    """The variables that are set, but not to what they are anyway: only a token could take that away."""
+    return {
+        var: value
+        for var, value in copy().items()
+        if var.name != "decimal_context" and value is not _default_of(var)
+    }
+
+
 _CONTEXT: Final = Access(
-    lambda copy: {var: value for var, value in copy().items() if var.name != "decimal_context"},
+    _read_context,
     lambda _, var, value: var.set(value),
-    None,
+    lambda _, var: var.set(_default_of(var)),
     lambda _, var: f"ContextVar({var.name!r}).get()",
+    erasable=lambda var: _default_of(var) is not _NO_DEFAULT,
 )
 
 
 def process_spaces() -> list[Space]:
     """Everything that belongs to the process, as it is now."""
-    switches = (*_SWITCHES, _bind_zone(), *_numpy_random())
+    switches = (*_SWITCHES, _bind_zone(), *_numpy_random(), *_field_size())
     modules = sys.modules
     return [
         Space("os.environ", _environ, _ENVIRON, Origin.OURS, _ENVIRON.read(_environ)),

@@ -12,6 +12,7 @@ import itertools
 import logging
 import os
 import sys
+import threading
 import types
 import weakref
 from collections.abc import Callable, Iterable
@@ -19,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from pytest_procpar.process.containers import MOST, PLAIN, Family, Pairs, family_of, mro_of
-from pytest_procpar.process.held import Cache, Counter, Held, cache_of
+from pytest_procpar.process.held import Cache, Counter, Held, Stated, cache_of
 from pytest_procpar.process.noise import is_framework, is_noise
 from pytest_procpar.process.spaces import (
     CLASS,
@@ -35,11 +36,12 @@ from pytest_procpar.process.spaces import (
     slots_of,
     values_of,
 )
+from pytest_procpar.process.stated import How, how_of
 
 __all__ = ["Walk"]
 
 #: How deep what is nested in a module's value is looked at.
-_DEEPEST: Final = {Origin.OURS: 2, Origin.INSTALLED: 2, Origin.STDLIB: 0}
+_DEEPEST: Final = {Origin.OURS: 4, Origin.INSTALLED: 2, Origin.STDLIB: 0}
 #: The values in a container with more entries than this are not looked into.
 _WIDEST: Final = 1_000
 #: Instances of these are machinery, or are looked at elsewhere.
@@ -62,6 +64,7 @@ _MARK: Final = ("_pytest.mark.structures", "Mark")
 _HEAP, _IMMUTABLE = 1 << 9, 1 << 8
 _flags_of: Callable[[type], int] = type.__dict__["__flags__"].__get__
 _LRU: Final = functools._lru_cache_wrapper
+_LOCAL: Final = threading.local
 
 
 _Parent: TypeAlias = "Space | Held"
@@ -78,6 +81,8 @@ class Walk:
     caches: list[Cache] = field(default_factory=list)
     #: By the counter's id.
     counters: dict[int, Counter] = field(default_factory=dict)
+    #: By the object's id.
+    stated: dict[int, Stated] = field(default_factory=dict)
     _seen: set[int] = field(default_factory=set)
     #: The modules that `visit_modules` goes to.
     _loaded: frozenset[int] = frozenset()
@@ -226,6 +231,18 @@ class Walk:
         if isinstance(parent, Space):
             self.counters.setdefault(id(obj), Counter(parent, key, obj, repr(obj)))
 
+    def _take_local(self, obj: object, parent: _Parent, key: Any, depth: int) -> None:
+        if self._origin is not Origin.STDLIB:
+            self._take_instance(obj, parent, key, depth, dict_of(_LOCAL), {})
+
+    def _take_stated(self, obj: object, parent: _Parent, key: Any, how: How) -> None:
+        if self._origin is not Origin.OURS and not (how.is_random and self._origin is Origin.INSTALLED):
+            return
+        if (known := self.stated.get(id(obj))) is not None:
+            known.parents.append((parent, key))
+        elif (state := how.state(obj)) is not None:
+            self.stated[id(obj)] = Stated(obj, how, state, self._origin, [(parent, key)])
+
 
 # --- what is done with a value of each type -------------------------------------------------------
 
@@ -250,9 +267,13 @@ def _visit_of(kind: type) -> _Visit | None:
         return Walk._take_class
     if types.ModuleType in order:  # one that nobody finds in sys.modules, such as `six.moves`
         return Walk._take_module
+    if (how := how_of(kind)) is not None:
+        return lambda walk, obj, parent, key, depth: walk._take_stated(obj, parent, key, how)
     home = class_dict(kind).get("__module__")
     if (home, kind.__name__) == _MARK:
         return Walk._take_mark
+    if kind is _LOCAL:
+        return Walk._take_local
     if is_framework(home) or (isinstance(home, str) and home.partition(".")[0] in _OPAQUE_HOMES):
         return None
     return _visit_of_instance(kind)

@@ -307,6 +307,8 @@ def _meaning(finding: Finding) -> str:
         runs = sum(tally.total for tally in finding.tallies)
         counts = ", ".join(f"{tally.under} {tally.total}" for tally in finding.tallies)
         return f"failed once, and not again in {runs} run{'' if runs == 1 else 's'}: {counts}"
+    if finding.fails_since:
+        return f"passed in the run, and fails since: a file or database may be to blame{_counts(finding)}"
     return f"{_MEANINGS[finding.kind]}{_counts(finding)}"
 
 

@@ -21,6 +21,7 @@ class OrdersRecord(TypedDict):
     estimate: bool
     left_out: int
     followed: int
+    not_alone: int
 
 
 def orders_record(coverage: Coverage) -> OrdersRecord:
@@ -33,6 +34,7 @@ def orders_record(coverage: Coverage) -> OrdersRecord:
         "estimate": coverage.estimate and not coverage.complete,
         "left_out": coverage.left_out,
         "followed": coverage.followed,
+        "not_alone": coverage.not_alone,
     }
 
 
@@ -44,6 +46,8 @@ def orders_line(coverage: Coverage) -> str:
     if coverage.estimate and not coverage.complete:
         part = "more than 99 %" if coverage.tried == 1 else f"about {part}"
     slow = f"; {coverage.left_out} of the slowest were not in all of them" if coverage.left_out else ""
+    if coverage.not_alone:
+        slow += f"; {coverage.not_alone} of the slowest were not tried alone"
     if coverage.followed:
         tests = "test that changes" if coverage.followed == 1 else "tests that change"
         slow += f"; all others were tried right after each of {coverage.followed} {tests} state"

@@ -34,7 +34,7 @@ def _placed(word: Word, *order: int) -> Placed:
 
 
 def _found(placed: list[Placed], run: RunRecord, *known: Finding) -> list[Suspect]:
-    return new_suspects(placed, run, {finding.test: finding for finding in known})
+    return new_suspects(placed, run, known)
 
 
 def test_what_passed_in_the_run_is_suspected_if_it_fails_by_its_shortest_order() -> None:
@@ -53,6 +53,21 @@ def test_what_always_failed_is_suspected_if_it_passes() -> None:
 def test_what_failed_once_and_never_again_is_suspected_if_it_fails(kind: Kind) -> None:
     found = _found([_placed(Word.FAILED, 1)], _run(Word.FAILED), Finding(TEST, kind, tallies=(NEVER,)))
     assert found == [Suspect(TEST, Word.FAILED, failed_after=ids(1))]
+
+
+@pytest.mark.parametrize(
+    "others", [(), (Finding(TEST, Kind.UNKNOWN, tallies=(NEVER,)),)], ids=["nothing", "open"]
+)
+def test_what_harms_itself_is_suspected_if_it_fails_after_others(others: tuple[Finding, ...]) -> None:
+    nio = Finding(TEST, Kind.NIO)
+    for known in ((*others, nio), (nio, *others)):
+        assert _found([_placed(Word.FAILED, 1)], _run(), *known)
+
+
+def test_what_harms_itself_and_is_a_known_victim_is_suspected_no_more() -> None:
+    nio, victim = Finding(TEST, Kind.NIO), Finding(TEST, Kind.VICTIM, ids(1))
+    for known in ((victim, nio), (nio, victim)):
+        assert _found([_placed(Word.FAILED, 1)], _run(), *known) == []
 
 
 @pytest.mark.parametrize(

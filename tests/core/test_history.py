@@ -26,6 +26,11 @@ def test_before_a_test_is_what_its_own_worker_ran() -> None:
     assert history.before(TestIndex(1)) == ()
 
 
+def test_the_first_test_is_the_one_that_began_first_on_any_worker() -> None:
+    assert History().first() is None
+    assert _history((_A, 0, 3.0, 4.0), (_B, 1, 2.0, 9.0), (_A, 2, 4.0, 5.0)).first() == 2.0
+
+
 def test_a_test_that_did_not_run_has_nothing_before_or_beside_it() -> None:
     history = _history((_A, 0, 0, 1))
     assert history.before(TestIndex(7)) == ()

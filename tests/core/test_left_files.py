@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_procpar.core.findings import Finding, Kind
+from pytest_procpar.core.findings import Finding, Kind, Tally
 from pytest_procpar.core.left_files import Attempt, Left, Use, by_nodeid, candidates, find_left, told
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.probes import Word
@@ -83,6 +83,27 @@ def test_what_fails_without_them_costs_one_try() -> None:
 def test_only_what_just_fails_is_tried(kind: Kind) -> None:
     wanted = FILES if kind in (Kind.PLAIN, Kind.FAILS_ALONE) else ()
     assert candidates(Finding(TEST, kind), USES) == wanted
+
+
+def _flaky(*failures: tuple[int, int]) -> Finding:
+    return Finding(TEST, Kind.FLAKY, tallies=tuple(Tally("alone", bad, total) for bad, total in failures))
+
+
+@pytest.mark.parametrize(
+    ("finding", "uses", "files"),
+    [
+        (_flaky((2, 2), (1, 1)), USES, FILES),
+        (_flaky((2, 2)), [Use("/a", OTHER, writes=True), Use("/b", OTHER, writes=False)], ("/a",)),
+        (_flaky((2, 2)), [Use("/a", OTHER, writes=True), Use("/b", TEST, writes=True)], ("/b",)),
+        (_flaky((2, 2), (0, 1)), USES, ()),
+        (_flaky((0, 3)), USES, ()),
+        (_flaky(), USES, ()),
+    ],
+)
+def test_what_has_passed_the_run_and_fails_since_may_do_so_by_any_file(
+    finding: Finding, uses: list[Use], files: tuple[str, ...]
+) -> None:
+    assert candidates(finding, uses) == files
 
 
 @pytest.mark.parametrize(

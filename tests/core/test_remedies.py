@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import array
 import ast
 import collections
 import contextlib
 import logging
 import os
+import random
 import sys
 import types
 from collections.abc import Iterator
@@ -34,6 +36,7 @@ def shop() -> Iterator[Any]:
     module.VALUE, module.Till, module.till = 1, Till, Till()
     module.LIST, module.DICT, module.SET = [1], {"a": 1, "inner": [1]}, {1}
     module.DEQUE, module.BYTES = collections.deque([1]), bytearray(b"1")
+    module.ROW, module.chance = array.array("i", [1]), random.Random(5)
     sys.modules[NAME] = module
     yield module
     del sys.modules[NAME]
@@ -69,6 +72,13 @@ CASES = [
     ("SET", "set", "shop.SET.add(2)", "shop.SET == {1}"),
     ("DEQUE", "deque", "shop.DEQUE.append(2)", "list(shop.DEQUE) == [1]"),
     ("BYTES", "bytearray", "shop.BYTES += b'2'", "shop.BYTES == b'1'"),
+    ("ROW", "array", "shop.ROW.append(2)", "shop.ROW.tolist() == [1]"),
+    (
+        "chance.getstate()",
+        "generator",
+        "shop.chance.random()",
+        "shop.chance.random() == __import__('random').Random(5).random()",
+    ),
 ]
 
 
@@ -120,6 +130,42 @@ def test_the_working_directory_is_as_it_was(monkeypatch: pytest.MonkeyPatch, tmp
     assert os.getcwd() == str(tmp_path)
 
 
+#: A setting of the process, what is needed to change it, how, and what it is.
+SETTINGS = [
+    ("os.umask()", "import os", "os.umask(0o027)", "[os.umask(0o022), os.umask(0o022)][0]"),
+    ("gc.isenabled()", "import gc", "gc.disable()", "gc.isenabled()"),
+    ("csv.field_size_limit()", "import csv", "csv.field_size_limit(10)", "csv.field_size_limit()"),
+    (
+        "decimal.getcontext().prec",
+        "import decimal",
+        "decimal.getcontext().prec = 3",
+        "decimal.getcontext().prec",
+    ),
+    (
+        "decimal.getcontext().traps",
+        "import decimal",
+        "decimal.getcontext().traps[decimal.Inexact] = True",
+        "decimal.getcontext().traps.copy()",
+    ),
+    (
+        "signal.getsignal(SIGUSR2)",
+        "import signal",
+        "signal.signal(signal.SIGUSR2, signal.SIG_IGN)",
+        "signal.getsignal(signal.SIGUSR2)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "needed", "deed", "value"), SETTINGS, ids=[one[0] for one in SETTINGS])
+def test_a_setting_of_the_process_is_as_it_was(name: str, needed: str, deed: str, value: str) -> None:
+    scope: dict[str, Any] = {}
+    exec(needed, scope)
+    was = eval(value, scope)
+    source = written(Slot(name, "setting", name.partition(".")[0]))
+    run(source, f"{deed}; assert {value} != was", was=was, **scope)
+    assert eval(value, scope) == was
+
+
 def test_several_slots_are_put_back_by_one_fixture(shop: Any) -> None:
     slots = [Slot(f"{NAME}.VALUE", "attribute", NAME), Slot(f"{NAME}.LIST", "list", NAME)]
     source = fixture_for(slots, own_module="", scope="function", name="put_back")
@@ -138,7 +184,7 @@ def test_for_what_is_not_known_nothing_is_written() -> None:
     known = Slot(f"{NAME}.VALUE", "attribute", NAME)
     unknown = [
         Slot("ContextVar('x').get()", "", ""),
-        Slot("gc.isenabled()", "setting", "gc"),
+        Slot("gc.get_debug()", "setting", "gc"),
         Slot("a-b.VALUE", "attribute", "a-b"),
         Slot("class.VALUE", "attribute", "class"),
         Slot("shop.ü", "attribute", "shop"),

@@ -93,17 +93,32 @@ def test_the_more_is_found_the_more_is_kept_for_fresh_processes() -> None:
     assert ends == [5.0, 5.0, 20.0, 50.0]
 
 
+@pytest.mark.parametrize(("start", "expected"), [(0.1, [5.0, 10.0, 50.0]), (3.0, [5.0, 30.0, 50.0])])
+def test_where_a_process_takes_long_to_start_more_is_kept_for_each_finding(
+    start: float, expected: list[float]
+) -> None:
+    time = Spending(100.0, 10.0, asked_for=True, fresh=start)
+    time.begin(0.0)
+    kept = []
+    for findings in (0, 10, 60):
+        time.found(findings)
+        kept.append(time.deadline - time.end_of_search)
+    assert kept == expected
+
+
 def test_of_a_short_budget_a_quarter_is_kept_though_nothing_is_found_yet() -> None:
     time = begun(8.0)
     assert time.deadline - time.end_of_search == 2.0
 
 
 @given(st.floats(1, 1e4), st.integers(0, 100), st.floats(0, 1.5))
-def test_one_inquiry_leaves_time_for_others(budget: float, findings: int, late: float) -> None:
+def test_one_inquiry_and_the_first_orders_leave_time_for_others(
+    budget: float, findings: int, late: float
+) -> None:
     time = begun(budget)
     time.found(findings)
     now = 100.0 + late * budget
-    end = time.end_of_one(now)
-    assert end >= now
     left = time.end_of_search - now
-    assert left <= 0 or time.end_of_search - end >= 0.5 * left
+    for end in (time.end_of_one(now), time.end_of_passes(now)):
+        assert end >= now
+        assert left <= 0 or time.end_of_search - end == pytest.approx(left / 2, rel=0.21)

@@ -34,7 +34,15 @@ def test_the_report_says_what_was_tried(suite: Suite) -> None:
     assert findings == []
     orders = json.loads((suite.path / "report.json").read_text())["orders"]
     assert orders.pop("orders") >= 4
-    assert orders == {"tests": 4, "tried": 1, "adjacent": 1, "estimate": False, "left_out": 0, "followed": 0}
+    assert orders == {
+        "tests": 4,
+        "tried": 1,
+        "adjacent": 1,
+        "estimate": False,
+        "left_out": 0,
+        "followed": 0,
+        "not_alone": 0,
+    }
 
 
 def test_what_always_failed_is_found_to_need_a_test_that_comes_much_later(suite: Suite) -> None:

@@ -49,10 +49,19 @@ BUFFER = bytearray(b"x")
 ORDERED = collections.OrderedDict(a=1, b=2)
 HUGE = list(range(20_000))
 PAIR = ([], {})
+DEEP = {"a": {"b": {"c": []}}}
+chance = __import__("random").Random(5)
+opened = __import__("threading").Event()
+lock = __import__("threading").Lock()
+local = __import__("threading").local()
+local.user = "Ann"
+text = __import__("io").StringIO("x")
+row = __import__("array").array("i", [1, 2])
 numbers = itertools.count(7)
 logger = logging.getLogger("shop")
 request = __import__("contextvars").ContextVar("request")
 request.set("none")
+answer = __import__("contextvars").ContextVar("answer", default="no")
 
 class Shop:
     instances = 0
@@ -247,6 +256,43 @@ VALUES = [
     Case("shop.slotted.size", set_to("slotted.size", 2), lambda s: s.slotted.size, "1", "2"),
     Case(
         "shop.slotted.size", lambda s: delattr(s.slotted, "size"), lambda s: s.slotted.size, "1", "(absent)"
+    ),
+    Case(
+        "shop.DEEP['a']['b']['c']",
+        lambda s: s.DEEP["a"]["b"]["c"].append(1),
+        lambda s: s.DEEP["a"]["b"]["c"][:],
+        "[]",
+        "[1]",
+    ),
+    Case(
+        "shop.local.user",
+        lambda s: setattr(s.local, "user", "Bob"),
+        lambda s: s.local.user,
+        "'Ann'",
+        "'Bob'",
+    ),
+    Case("shop.opened.is_set()", lambda s: s.opened.set(), lambda s: s.opened.is_set(), "False", "True"),
+    Case("shop.lock.locked()", lambda s: s.lock.acquire(), lambda s: s.lock.locked(), "False", "True"),
+    Case(
+        "shop.text.getvalue()",
+        lambda s: s.text.write("yz"),
+        lambda s: (s.text.getvalue(), s.text.tell()),
+        "('x', 0)",
+        "('yz', 2)",
+    ),
+    Case(
+        "shop.row",
+        lambda s: s.row.append(3),
+        lambda s: s.row.tolist(),
+        "array('i', [1, 2])",
+        "array('i', [1, 2, 3])",
+    ),
+    Case(
+        "ContextVar('answer').get()",
+        lambda s: s.answer.set("yes"),
+        lambda s: s.answer.get(),
+        "(absent)",
+        "'yes'",
     ),
     Case(
         "ContextVar('request').get()",
@@ -578,6 +624,75 @@ def test_the_generator_of_numpy_is_put_back(shop: Any) -> None:
     in_child(body)
 
 
+@pytest.mark.parametrize(
+    ("made", "name", "change", "read", "kind"),
+    [
+        ("numpy.zeros((2, 2))", "shop.made", lambda made: made.fill(7), lambda made: made.tolist(), "value"),
+        (
+            "numpy.random.default_rng(4)",
+            "shop.made.bit_generator.state",
+            lambda made: made.random(),
+            lambda made: made.bit_generator.state,
+            "cache",
+        ),
+        (
+            "numpy.random.RandomState(4)",
+            "shop.made.get_state()",
+            lambda made: made.rand(),
+            lambda made: str(made.get_state()),
+            "cache",
+        ),
+    ],
+    ids=["array", "generator", "old generator"],
+)
+def test_what_numpy_keeps_is_put_back(
+    made: str,
+    name: str,
+    change: Callable[[Any], object],
+    read: Callable[[Any], object],
+    kind: str,
+    shop: Any,
+) -> None:
+    numpy = pytest.importorskip("numpy")
+
+    def body() -> None:
+        shop.made = eval(made, {"numpy": numpy})
+        was = read(shop.made)
+        snapshot = Snapshot()
+        change(shop.made)
+        assert [(c.name, c.kind) for c in snapshot.compare()] == [(name, kind)]
+        assert snapshot.restore([name]) == []
+        assert read(shop.made) == was
+        assert snapshot.compare() == []
+
+    in_child(body)
+
+
+def test_the_source_of_randomness_is_put_back(shop: Any) -> None:
+    def body() -> None:
+        snapshot = Snapshot()
+        first = shop.chance.random()
+        (change,) = snapshot.compare()
+        assert (change.name, change.kind, change.way) == ("shop.chance.getstate()", "cache", "generator")
+        assert snapshot.restore([change.name]) == []
+        assert shop.chance.random() == first
+
+    in_child(body)
+
+
+@pytest.mark.parametrize("closed", ["io.StringIO('x')", "io.BytesIO(b'x')"])
+def test_a_buffer_that_is_closed_meanwhile_is_named_and_cannot_be_put_back(closed: str, shop: Any) -> None:
+    def body() -> None:
+        shop.made = eval(closed, {"io": io})
+        snapshot = Snapshot()
+        shop.made.close()
+        (change,) = snapshot.compare()
+        assert (change.name, change.after) == ("shop.made.getvalue()", "(absent)")
+        assert snapshot.restore([change.name]) == [change.name]
+
+    in_child(body)
+
+
 def test_what_has_changed_is_told_with_what_it_is(shop: Any) -> None:
     def body() -> None:
         snapshot = Snapshot()
@@ -702,7 +817,7 @@ def test_what_refuses_to_be_put_back_is_said(shop: Any) -> None:
 
 
 def test_slots_of_one_name_are_put_back_only_if_both_can_be(shop: Any) -> None:
-    twin = contextvars.ContextVar("request", default="none")
+    twin = contextvars.ContextVar[str]("request")
 
     def body() -> None:
         snapshot = Snapshot()

@@ -115,6 +115,17 @@ def test_tests_that_fail_by_the_same_file_stand_in_one_block_that_says_who_left_
     ]
 
 
+def test_what_passed_in_the_run_and_fails_since_is_not_said_to_pass_under_the_same_conditions() -> None:
+    finding = Finding(
+        TestIndex(0), Kind.FLAKY, tallies=(Tally("alone", 2, 2), Tally("after the tests", 1, 1))
+    )
+    assert written(Rechecked((Insight(finding, Word.PASSED),))) == [
+        "FLAKY t::0",
+        "    passed in the run, and fails since: a file or database may be to blame (failures: alone 2 of 2, "
+        "after the tests 1 of 1)",
+    ]
+
+
 def test_tests_that_met_on_one_port_stand_in_one_block_that_names_it() -> None:
     found = [insight(test, Kind.PARALLEL_ONLY) for test in range(5)]
     port = Root(tuple(map(TestIndex, range(5))), "on port 8001", "OSError: in use", contention=True)
@@ -237,9 +248,15 @@ def test_the_record_of_a_finding_has_the_root_that_it_shares() -> None:
 
 def test_how_much_was_tried_is_said_and_never_too_much() -> None:
     def line(
-        tried: float, adjacent: float, *, estimate: bool = True, left_out: int = 0, followed: int = 0
+        tried: float,
+        adjacent: float,
+        *,
+        estimate: bool = True,
+        left_out: int = 0,
+        followed: int = 0,
+        not_alone: int = 0,
     ) -> str:
-        coverage = Coverage(500, 64, tried, adjacent, estimate, left_out, followed)
+        coverage = Coverage(500, 64, tried, adjacent, estimate, left_out, followed, not_alone)
         (only,) = written(Rechecked(coverage=coverage))
         return only.removeprefix("500 tests were run in 64 orders: ")
 
@@ -252,3 +269,7 @@ def test_how_much_was_tried_is_said_and_never_too_much() -> None:
         "; all others were tried right after each of 3 tests that change state"
     )
     assert line(0.5, 0.1, left_out=3).endswith("between; 3 of the slowest were not in all of them")
+    assert line(0.5, 0.1, not_alone=2).endswith("between; 2 of the slowest were not tried alone")
+    assert line(0.5, 0.1, left_out=3, not_alone=2).endswith(
+        "all of them; 2 of the slowest were not tried alone"
+    )

@@ -1,0 +1,165 @@
+"""Types whose objects have a state that no container or attribute holds: how it is read, and set again.
+
+Generators of random numbers, arrays, buffers, events and locks. Only these very types: what a subclass
+overrides is never run. It does not know where an object was found.
+"""
+
+from __future__ import annotations
+
+import _thread
+import io
+import pickle
+import random
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+__all__ = ["How", "how_of"]
+
+#: The content of an array or buffer that is larger, in bytes, is not kept.
+_MOST: Final = 1_000_000
+
+
+class How(NamedTuple):
+    """How the state of one type's objects is had, what it is called, and how it is set."""
+
+    #: What is added to the name of the object.
+    suffix: str
+    #: Gives something that can be compared: the same state, the same value.
+    read: Callable[[Any], Any]
+    write: Callable[[Any, Any], object]
+    #: Whether it is a source of randomness, which whatever draws a number moves on.
+    is_random: bool = False
+    #: What it is, for those who write code that puts it back: see `remedies.Slot`.
+    way: str = ""
+    #: What people are shown of a state.
+    shown: Callable[[Any], object] = lambda state: state
+
+    def state(self, obj: object) -> Any:
+        """The state of an object; None if it cannot be had: it is closed, too large, or cannot change."""
+        try:
+            return self.read(obj)
+        except Exception:
+            return None
+
+
+def _set_event(event: threading.Event, is_set: bool) -> None:
+    event.set() if is_set else event.clear()
+
+
+def _set_lock(lock: Any, is_locked: bool) -> None:
+    lock.acquire(blocking=False) if is_locked else lock.release()
+
+
+def _buffer(kind: Any) -> How:
+    value, tell, seek = kind.getvalue, kind.tell, kind.seek
+    truncate, put = kind.truncate, kind.write
+
+    def read(obj: Any) -> tuple[Any, int]:
+        return value(obj), tell(obj)
+
+    def write(obj: Any, state: tuple[Any, int]) -> None:
+        content, at = state
+        seek(obj, 0)
+        truncate(obj)
+        put(obj, content)
+        seek(obj, at)
+
+    return How(".getvalue()", read, write)
+
+
+def _small(size: int, state: Any) -> Any:
+    return state() if size <= _MOST else None
+
+
+_KNOWN: Final[dict[type, How]] = {
+    random.Random: How(".getstate()", random.Random.getstate, random.Random.setstate, True, "generator"),
+    io.StringIO: _buffer(io.StringIO),
+    io.BytesIO: _buffer(io.BytesIO),
+    threading.Event: How(".is_set()", lambda event: event._flag, _set_event),
+    _thread.LockType: How(".locked()", _thread.LockType.locked, _set_lock),
+}
+
+
+# --- of libraries that may not be there ------------------------------------------------------------
+
+
+def _array(kind: Any) -> How:
+    def write(obj: Any, state: tuple[str, bytes]) -> None:
+        del obj[:]
+        obj.frombytes(state[1])
+
+    return How(
+        "",
+        lambda obj: _small(len(obj) * obj.itemsize, lambda: (obj.typecode, obj.tobytes())),
+        write,
+        way="array",
+        shown=lambda state: kind(*state),
+    )
+
+
+def _ndarray(_: Any) -> How:
+    numpy = sys.modules["numpy"]
+    from_buffer, dump, load = numpy.frombuffer, pickle.dumps, pickle.loads
+
+    def read(obj: Any) -> Any:
+        if obj.dtype.hasobject or not obj.flags.writeable:
+            return None
+        return _small(obj.nbytes, lambda: (obj.shape, dump(obj.dtype), obj.tobytes()))
+
+    def array_of(state: tuple[Any, ...]) -> Any:
+        shape, kind, content = state
+        return from_buffer(content, dtype=load(kind)).reshape(shape)
+
+    def write(obj: Any, state: tuple[Any, ...]) -> None:
+        if obj.shape != state[0]:
+            raise ValueError("it has another shape now")
+        obj[...] = array_of(state)
+
+    return How("", read, write, way="ndarray", shown=lambda state: array_of(state).tolist())
+
+
+def _generator(_: Any) -> How:
+    dump, load = pickle.dumps, pickle.loads
+
+    def write(obj: Any, state: bytes) -> None:
+        obj.bit_generator.state = load(state)
+
+    return How(
+        ".bit_generator.state",
+        lambda obj: dump(obj.bit_generator.state),
+        write,
+        is_random=True,
+        way="attribute",
+        shown=load,
+    )
+
+
+def _random_state(_: Any) -> How:
+    dump, load = pickle.dumps, pickle.loads
+
+    def write(obj: Any, state: bytes) -> None:
+        obj.set_state(load(state))
+
+    return How(".get_state()", lambda obj: dump(obj.get_state()), write, is_random=True, shown=load)
+
+
+#: By the module and the name of the type.
+_OF_LIBRARIES: Final[dict[tuple[str, str], Callable[[Any], How]]] = {
+    ("array", "array"): _array,
+    ("numpy", "ndarray"): _ndarray,
+    ("numpy.random._generator", "Generator"): _generator,
+    ("numpy.random.mtrand", "RandomState"): _random_state,
+}
+
+
+def how_of(kind: type) -> How | None:
+    """How the state of objects of this type is had, if they have one."""
+    if (known := _KNOWN.get(kind)) is not None:
+        return known
+    home = kind.__dict__.get("__module__", kind.__module__)
+    make = _OF_LIBRARIES.get((home, kind.__name__)) if isinstance(home, str) else None
+    if make is None or vars(sys.modules.get(home)).get(kind.__name__) is not kind:
+        return None
+    return make(kind)
