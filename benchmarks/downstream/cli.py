@@ -168,6 +168,8 @@ def _tables(results: Sequence[Result], runs: Sequence[str]) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """0 when every run equalled plain pytest, 1 when one did not, 2 when it could not be tried."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))  # an exception kills the running suite
+    # A shell's background job ignores SIGINT. So would a plain run in it, and not its like with workers.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     options = parser()
     args = options.parse_args(argv)
     try:

@@ -23,6 +23,7 @@ from pytest_procpar.compat.locks import carry_locks
 from pytest_procpar.process import genuine, positions
 from pytest_procpar.process.covdata import coverage_looks_away, keep_coverage_of_terminated, own_coverage
 from pytest_procpar.process.generators import carry_generator
+from pytest_procpar.process.system import monotonic
 
 __all__ = [
     "default_signals", "disregard_interrupts", "flush_stdio", "fork", "forget_exit_handlers",
@@ -137,6 +138,12 @@ def disregard_interrupts(set_handler: Callable[..., object] = signal.signal) -> 
 
 #: What plugins register when they are imported, for what they start later, in `pytest_configure`.
 _HANDLERS_OF_PLUGINS = (("pytest_xvfb", "shutdown_xvfb"),)
+#: What libraries register when they are imported, and what ends only processes that this one has started.
+_HANDLERS_OF_LIBRARIES = (("pebble.pool.process", "interpreter_shutdown"),)
+#: Packages whose ``util`` ends processes at the exit. The second is a copy of the first, for dill.
+_STARTS_PROCESSES = ("multiprocessing", "multiprocess")
+_PATIENCE = 30.0  # seconds, for all processes that a test has left
+_GRACE = 1.0  # seconds from SIGTERM to SIGKILL
 
 
 def forget_exit_handlers(*, configures: bool = False) -> None:
@@ -148,10 +155,7 @@ def forget_exit_handlers(*, configures: bool = False) -> None:
     """
     atexit._clear()
     if configures:
-        for module, name in _HANDLERS_OF_PLUGINS:
-            handler = getattr(sys.modules.get(module), name, None)
-            if handler is not None:
-                atexit.register(handler)
+        _register_again(_HANDLERS_OF_PLUGINS)
     inherited = list(logging._handlerList)  # type: ignore[attr-defined]
     atexit.register(_close_log_handlers, inherited)
     registry: dict[weakref.finalize[..., Any], Any] = weakref.finalize._registry  # type: ignore[attr-defined]
@@ -161,13 +165,52 @@ def forget_exit_handlers(*, configures: bool = False) -> None:
         if thing is not None:  # whoever holds the finalizer can still call it
             info.weakref = weakref.ref(thing)
     atexit.register(weakref.finalize._exitfunc)  # type: ignore[attr-defined]
-    util = sys.modules.get("multiprocessing.util")
-    if util is not None:
-        util._finalizer_registry.clear()
-        atexit.register(util._exit_function)
-    process = sys.modules.get("multiprocessing.process")
-    if process is not None:
-        process._children.clear()
+    for package in _STARTS_PROCESSES:
+        util, process = sys.modules.get(f"{package}.util"), sys.modules.get(f"{package}.process")
+        if process is not None:
+            process._children.clear()
+        if util is not None:
+            util._finalizer_registry.clear()
+            atexit.register(util._exit_function)
+            atexit.register(_end_processes, util)
+    _register_again(_HANDLERS_OF_LIBRARIES)
+
+
+def _register_again(handlers: tuple[tuple[str, str], ...]) -> None:
+    for module, name in handlers:
+        handler = getattr(sys.modules.get(module), name, None)
+        if handler is not None:
+            atexit.register(handler)
+
+
+def _end_processes(util: Any) -> None:
+    """End the processes that a test has left and that do not end by themselves.
+
+    `multiprocessing` waits for those that are no daemons, for ever. What would have stopped them may be an
+    exit handler that was registered at import: that one is the parent's, and does not run here.
+    """
+    util._run_finalizers(0)  # these end some, a manager's server for one
+    left = util.process.active_children()
+    for child in left:
+        if child.daemon:
+            child.terminate()
+    left = _still_running(left, _PATIENCE)
+    for child in left:
+        child.terminate()
+    for child in _still_running(left, _GRACE):
+        child.kill()
+    for child in left:
+        sys.stderr.write(
+            f"procpar: ended the process {child.name!r} (pid {child.pid}), which a test has left and which"
+            f" went on for {_PATIENCE:g} s: end it in the test or in a fixture\n"
+        )
+
+
+def _still_running(children: list[Any], seconds: float) -> list[Any]:
+    until = monotonic() + seconds
+    for child in children:
+        child.join(max(0.0, until - monotonic()))
+    return [child for child in children if child.exitcode is None]
 
 
 def _close_log_handlers(inherited: list[object]) -> None:

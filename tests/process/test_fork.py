@@ -180,6 +180,59 @@ def test_processes_of_the_child_are_joined_when_it_ends() -> None:
     assert run(code) == ["process that was told to end at exit", "waited"]
 
 
+@pytest.mark.parametrize("package", ["multiprocessing", "multiprocess"])
+def test_process_that_only_a_handler_of_the_parent_would_have_stopped_is_ended_and_told_of(
+    package: str,
+) -> None:
+    code = f"""
+    import contextlib, importlib, io, signal
+    sys.modules.update({{f"{package}{{end}}": importlib.import_module(f"multiprocessing{{end}}") for end in
+                        ("", ".util", ".process")}})
+    if {package!r} != "multiprocessing":
+        del sys.modules["multiprocessing.util"]
+    from pytest_procpar.process import fork as tried
+    tried._PATIENCE = 0.01
+    context = multiprocessing.get_context("fork")
+    started = []
+    atexit.register(lambda: [process.terminate() for process in multiprocessing.active_children()])
+    said = io.StringIO()
+    def start():
+        sys.stderr = said
+        started.append(context.Process(target=signal.pause, name="server"))
+        started[0].start()
+        atexit._run_exitfuncs()
+        print(started[0].exitcode == -signal.SIGTERM, "ended the process 'server'" in said.getvalue())
+    in_child(start)
+    """
+    assert run(code) == ["True True"]
+
+
+def test_manager_that_the_child_has_left_ends_without_being_waited_for() -> None:
+    code = """
+    from multiprocessing.managers import SyncManager
+    from pytest_procpar.process import fork as tried
+    tried._PATIENCE = float("inf")
+    managers = []
+    def start():
+        managers.append(SyncManager(ctx=multiprocessing.get_context("fork")))
+        managers[0].start()
+    in_child(start)
+    """
+    assert run(code) == []
+
+
+def test_handler_that_a_library_has_registered_for_what_it_starts_runs_in_the_child_too() -> None:
+    code = """
+    import types
+    library = sys.modules["pebble.pool.process"] = types.ModuleType("pebble.pool.process")
+    library.interpreter_shutdown = lambda: print("stopped in child") if os.getpid() != parent else None
+    parent = os.getpid()
+    atexit.register(library.interpreter_shutdown)
+    in_child(lambda: None)
+    """
+    assert run(code) == ["stopped in child"]
+
+
 @pytest.mark.parametrize(("configures", "expected"), [(True, ["stopped in child"]), (False, [])])
 def test_handler_that_a_plugin_has_registered_at_import_runs_where_it_is_configured(
     configures: bool, expected: list[str]

@@ -86,4 +86,17 @@ NUMERIC = (
             "sklearn.utils.tests.test_parallel",
         ),
     ),
+    Suite(
+        "pandas",
+        "3.1.1",
+        ("hypothesis==6.170.17", "numpy==2.4.6"),
+        installed=True,
+        args=(
+            "--pyargs",
+            "pandas.tests.config",
+            "pandas.tests.libs",
+            "pandas.tests.io.parser.test_multi_thread",
+            "pandas.tests.util",
+        ),
+    ),
 )

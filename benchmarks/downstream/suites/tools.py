@@ -54,4 +54,21 @@ TOOLS = (
         args=("bs4/tests",),
         no_spawn="Not with spawn: it parametrizes tests from a set, so each worker has another order.",
     ),
+    Suite(
+        "ipython",
+        "9.18.1",
+        ("testpath==0.6.0", "pytest-asyncio==1.5.0", "pickleshare==0.7.5"),
+        args=(
+            "-o",
+            "addopts=",
+            "tests/test_history.py",
+            "tests/test_interactiveshell.py",
+            "tests/test_run.py",
+            "tests/test_async_helpers.py",
+            "tests/test_backgroundjobs.py",
+            "tests/test_process.py",
+            "tests/test_capture.py",
+        ),
+        differs="A session fixture makes a folder of a fixed name, and refuses one that is there.",
+    ),
 )
