@@ -48,9 +48,9 @@ class Dealer(Lane):
 
     # --- workers come and go ---
 
-    def reserve(self, worker: WorkerState, shares: int) -> None:
-        """Assign a worker that is coming up its first batch, as one of `shares` that have none yet."""
-        self._own(worker, self._pool.take_batch(shares))
+    def reserve(self, worker: WorkerState, waiting: int, workers: int) -> None:
+        """Assign a worker that is coming up, one of `waiting` of all `workers`, its first batch."""
+        self._own(worker, self._pool.first_batch(waiting, workers))
 
     def ready(self, worker: WorkerState, now: float) -> None:
         """Open the game for a worker that has come up; those who wait may take from what it reserved."""

@@ -83,7 +83,7 @@ class ForeignDealer(Lane):
 
     # --- workers come and go ---
 
-    def reserve(self, worker: WorkerState, shares: int) -> None:
+    def reserve(self, worker: WorkerState, waiting: int, workers: int) -> None:
         """Assign nothing: the scheduler will."""
 
     def ready(self, worker: WorkerState, now: float) -> None:

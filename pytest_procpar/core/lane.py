@@ -49,8 +49,8 @@ class Lane(ABC):
         self._workers[worker.id] = worker
 
     @abstractmethod
-    def reserve(self, worker: WorkerState, shares: int) -> None:
-        """Assign a worker that is coming up its first batch, as one of `shares` that have none yet."""
+    def reserve(self, worker: WorkerState, waiting: int, workers: int) -> None:
+        """Assign a worker that is coming up, one of `waiting` of all `workers`, its first batch."""
 
     @abstractmethod
     def ready(self, worker: WorkerState, now: float) -> None:

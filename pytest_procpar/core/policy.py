@@ -73,6 +73,11 @@ class Pool:
         """Take everything."""
         return self._take(self._size)
 
+    def first_batch(self, waiting: int, workers: int) -> list[Unit]:
+        """The first batch for one of `workers`, of which so many have none yet."""
+        is_even = self._few or self._options.dist is Dist.WORKSTEAL
+        return self.take_batch(waiting if is_even else workers)
+
     def take_batch(self, shares: int) -> list[Unit]:
         """The next batch for one of `shares` workers; empty when nothing is left.
 

@@ -44,7 +44,7 @@ from .events import (
 from .lane import Lane
 from .ledger import Ledger, LedgerError
 from .lifecycle import Phase, WorkerState
-from .model import Dist, RunOptions, TestIndex, WorkerId, assert_never
+from .model import RunOptions, TestIndex, WorkerId, assert_never
 from .policy import group_tests, split_into_lanes
 from .watchdog import Watchdog
 
@@ -204,7 +204,6 @@ class Run:
         return out
 
     def _collected(self, count: int, keys: tuple[str, ...] | None, started: int, now: float) -> None:
-        options = self._options
         self._collected_tests = count
         if self._scheduler is not None and count:
             from .foreign import ForeignDealer  # most runs need none
@@ -218,8 +217,7 @@ class Run:
         workers = self.workers_for(count, started)
         for i in range(workers):
             worker = self._spawn(now, lane=i if len(self._lanes) > 1 else 0)
-            left = options.dist is Dist.WORKSTEAL or count < 2 * workers
-            self._lanes[worker.lane].reserve(worker, workers - i if left else workers)
+            self._lanes[worker.lane].reserve(worker, workers - i, workers)
 
     def _make_lanes(self, count: int, keys: tuple[str, ...] | None) -> None:
         options = self._options

@@ -576,8 +576,8 @@ def _reserved(scenario: Scenario) -> dict[TestIndex, WorkerId]:
     workers = options.workers_for(scenario.tests)
     reserved: dict[TestIndex, WorkerId] = {}
     for worker in range(workers):
-        shares = workers - worker if options.dist is Dist.WORKSTEAL else workers
-        reserved |= {test: WorkerId(worker) for unit in pool.take_batch(shares) for test in unit}
+        batch = pool.first_batch(workers - worker, workers)
+        reserved |= {test: WorkerId(worker) for unit in batch for test in unit}
     return reserved
 
 

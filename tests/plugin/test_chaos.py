@@ -77,16 +77,16 @@ def test_a_test_that_is_over_is_not_blamed_when_its_worker_dies_before_the_next_
     suite.conftest("""
         import os
         from pytest_procpar.core.messages import Began
-        from pytest_procpar.process.transport import Link
+        from pytest_procpar.process.inbox import WorkerLink
 
         def pytest_procpar_worker_forked(config):
             if config.workerinput["workerid"] == "gw0":
-                put = Link.put
+                put = WorkerLink.put
                 def put_or_die(self, message):
                     if isinstance(message, Began) and message.test == 1:
                         os._exit(1)
                     put(self, message)
-                Link.put = put_or_die
+                WorkerLink.put = put_or_die
     """)
     finished = suite.run("-n1")
     finished.assert_summary(passed=2, errors=1)
@@ -100,16 +100,16 @@ def test_a_worker_that_dies_before_its_first_test_begins_has_run_none(suite: Sui
     suite.conftest("""
         import os
         from pytest_procpar.core.messages import Began
-        from pytest_procpar.process.transport import Link
+        from pytest_procpar.process.inbox import WorkerLink
 
         def pytest_procpar_worker_forked(config):
             if config.workerinput["workerid"] == "gw0":
-                put = Link.put
+                put = WorkerLink.put
                 def put_or_die(self, message):
                     if isinstance(message, Began):
                         os._exit(1)
                     put(self, message)
-                Link.put = put_or_die
+                WorkerLink.put = put_or_die
     """)
     finished = suite.run("-n1")
     finished.assert_summary(passed=2, errors=1)
@@ -134,11 +134,11 @@ def test_a_death_after_a_late_teardown_loses_no_result(suite: Suite) -> None:
         import os
         from pytest_procpar.core.vitals import Stage
         from pytest_procpar.process.board import Slot
-        from pytest_procpar.process.transport import Link
+        from pytest_procpar.process.inbox import WorkerLink
 
         def pytest_procpar_worker_forked(config):
             if config.workerinput["workerid"] == "gw0":
-                claim, enter = Link.claim, Slot.enter
+                claim, enter = WorkerLink.claim, Slot.enter
                 def claim_what_was_not_taken_back(self, *, wait):
                     record = claim(self, wait=wait)
                     return claim(self, wait=True) if record == 1 else record
@@ -146,7 +146,7 @@ def test_a_death_after_a_late_teardown_loses_no_result(suite: Suite) -> None:
                     enter(self, stage, test)
                     if stage is Stage.BETWEEN:
                         os._exit(1)
-                Link.claim, Slot.enter = claim_what_was_not_taken_back, enter_and_die
+                WorkerLink.claim, Slot.enter = claim_what_was_not_taken_back, enter_and_die
     """)
     finished = suite.run("-n1")
     finished.assert_summary(passed=62, errors=1)
