@@ -28,7 +28,6 @@ class Postmortem:
     """
 
     worker: WorkerId
-    death: Death
     ended: TestIndex | None
     passes: PassedPhases | None
     unexplained: bool
@@ -110,7 +109,7 @@ class Deaths:
         breaks = None
         if status and regular and not excused:
             breaks = f"worker {worker_name(worker)} failed at its exit: {death.cause}"
-        return Postmortem(worker, death, ended, passes, unexplained, breaks)
+        return Postmortem(worker, ended, passes, unexplained, breaks)
 
     def bury(self, worker: WorkerId) -> None:
         """Let go of what a dead worker needed, and tell plugins of it, before a replacement comes up."""

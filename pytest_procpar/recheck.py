@@ -298,12 +298,16 @@ class Recheck:
 
     def _worth_a_process(self) -> list[Finding]:
         """What is to be seen in fresh processes: what its message says was seen, unless there is time."""
-        contended = {test for root in self._roots if root.contention for test in root.tests}
+        contended = self._contended()
         return [
             finding
             for finding in self._findings
             if self._time.patient or finding.kind is not Kind.PARALLEL_ONLY or finding.test not in contended
         ]
+
+    def _contended(self) -> dict[TestIndex, tuple[TestIndex, ...]]:
+        """By test that wanted something at the same time as others: all that wanted it."""
+        return {test: root.tests for root in self._roots if root.contention for test in root.tests}
 
     def _settle(self, finding: Finding) -> None:
         """This is what is told of a test."""
@@ -511,7 +515,7 @@ class Recheck:
             victims = [f.test for f in self._findings if _cause(f) == dependence and f.kind in _POLLUTED]
             if victims:
                 self._suggestions[dependence] = suggester.suggest(dependence[0], victims, changes)
-        contended = {test: root.tests for root in self._roots if root.contention for test in root.tests}
+        contended = self._contended()
         for finding in self._findings:
             if finding.kind is Kind.PARALLEL_ONLY and finding.beside:
                 tests = dict.fromkeys((finding.test, *contended.get(finding.test, ())))

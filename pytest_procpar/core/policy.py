@@ -82,10 +82,10 @@ class Pool:
         """The next batch for one of `shares` workers; empty when nothing is left.
 
         ``load`` deals ever smaller batches of neighbours (guided self-scheduling, Polychronopoulos
-        and Kuck 1987), so that fixtures are shared and the ends meet, and so few tests that not everyone gets
-        two as even shares, so that neighbours stay together; ``worksteal`` deals an even
-        share at once; the grouping modes deal one group; ``each`` deals a worker all of its copy,
-        and a worker that has tests of its own gets all of them.
+        and Kuck 1987), so that fixtures are shared and the ends meet; where there are fewer than two tests
+        for each, it deals even shares, so that neighbours stay together. ``worksteal`` deals an even share
+        at once; the grouping modes deal one group; ``each`` deals a worker all of its copy, and a worker
+        that has tests of its own gets all of them.
         """
         if self._options.dist is Dist.EACH or self._options.pinned:
             return self.take_all()
