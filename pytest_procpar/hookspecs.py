@@ -1,4 +1,4 @@
-"""The hooks that are ours. What pytest-xdist defines keeps its names: see `procpar.compat.xdist_hooks`."""
+"""The hooks that are ours. Those of pytest-xdist keep their names: see `procpar.compat.xdist.hookspecs`."""
 
 from __future__ import annotations
 

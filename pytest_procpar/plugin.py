@@ -44,18 +44,19 @@ def _xdist_is_loaded(pluginmanager: pytest.PytestPluginManager) -> bool:
 
 def _register_shim(pluginmanager: pytest.PytestPluginManager) -> None:
     """Stand in for pytest-xdist: its hooks, its fixtures, and its name unless that is blocked."""
-    from pytest_procpar.compat import xdist_hooks, xdist_shim
+    from pytest_procpar.compat.xdist import hookspecs as xdist_hooks
+    from pytest_procpar.compat.xdist import shim
 
     pluginmanager.add_hookspecs(xdist_hooks)
-    if pluginmanager.register(xdist_shim, "xdist") is None:
-        pluginmanager.register(xdist_shim, "procpar-xdist-shim")
+    if pluginmanager.register(shim, "xdist") is None:
+        pluginmanager.register(shim, "procpar-xdist-shim")
     # A conftest may ask for it by this name, and would have the options defined a second time.
     pluginmanager.register(ModuleType("xdist.plugin"), "xdist.plugin")
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     """Add the options, unless pytest-xdist is there to add them: that is known only when all are loaded."""
-    from pytest_procpar.options import add_own_options, add_shared_options
+    from pytest_procpar.config.options import add_own_options, add_shared_options
 
     add_own_options(parser)
     if importlib.util.find_spec("xdist") is None:
@@ -72,7 +73,7 @@ def pytest_load_initial_conftests(
     A process that runs tests again becomes so here: nobody has read the options yet.
     """
     if not hasattr(early_config.known_args_namespace, "numprocesses"):
-        from pytest_procpar.options import add_shared_options
+        from pytest_procpar.config.options import add_shared_options
 
         add_shared_options(parser)
         _register_shim(early_config.pluginmanager)
@@ -80,11 +81,11 @@ def pytest_load_initial_conftests(
             args, namespace=copy.copy(early_config.option)
         )
     if "PROCPAR_RERUN" in os.environ:
-        from pytest_procpar.process.rerun import become_inert
+        from pytest_procpar.fresh.rerun import become_inert
 
         become_inert(early_config, parser, args)
     if _xdist_is_loaded(early_config.pluginmanager):
-        from pytest_procpar.beside import EarlyCount
+        from pytest_procpar.config.xdist_present import EarlyCount
 
         early_config.pluginmanager.register(EarlyCount(), "procpar-early-count")
     known = early_config.known_args_namespace
@@ -93,12 +94,12 @@ def pytest_load_initial_conftests(
     if not known.numprocesses and not known.tx:
         return (yield)
     if hasattr(os, "fork"):
-        from pytest_procpar.process import positions
+        from pytest_procpar.forking import file_positions
 
-        positions.begin()
-    from pytest_procpar.options import explain_unknown
-    from pytest_procpar.process.generators import note_unseeded
-    from pytest_procpar.settings import INTERPRETER, start_method
+        file_positions.begin()
+    from pytest_procpar.config.options import explain_unknown
+    from pytest_procpar.config.settings import INTERPRETER, start_method
+    from pytest_procpar.forking.random_state import note_unseeded
 
     early_config.stash[INTERPRETER] = list(sys.argv), list(sys.path)
     note_unseeded()
@@ -106,7 +107,7 @@ def pytest_load_initial_conftests(
     if start_method(early_config) is not None:
         result = yield
     else:
-        from pytest_procpar.process.start_method.hazards import watch
+        from pytest_procpar.start_method.hazards import watch
 
         with watch(early_config):
             result = yield
@@ -124,31 +125,31 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Start a parallel run if one is asked for; pytest then goes on, in the controller."""
+    from pytest_procpar.config.settings import read_distribution, read_extras, read_settings
     from pytest_procpar.role import role_of
-    from pytest_procpar.settings import read_distribution, read_extras, read_settings
 
     extras = read_extras(config)
     if extras.tries_suite:
-        from pytest_procpar.tryout import try_suite
+        from pytest_procpar.switching.try_run import try_suite
 
         return try_suite(config)
     if extras.report is not None:
-        from pytest_procpar.report.jsonreport import check_path
+        from pytest_procpar.json_report.plugin import check_path
 
         check_path(extras.report)
     if extras.patch is not None:
-        from pytest_procpar.report.jsonreport import check_path
+        from pytest_procpar.json_report.plugin import check_path
 
         check_path(extras.patch, "--recheck-suggest")
     if extras.replay is not None:
-        from pytest_procpar.process.replay import install as install_replay
-        from pytest_procpar.replayfile import read_replay
+        from pytest_procpar.replay.file import read_replay
+        from pytest_procpar.replay.reorder import install as install_replay
 
         install_replay(config, read_replay(extras.replay))
     if not role_of(config).is_main:  # a worker of pytest-xdist's, or a fresh probe
         return None
     if _xdist_is_loaded(config.pluginmanager):
-        from pytest_procpar.beside import left_to_xdist, needs_own_workers
+        from pytest_procpar.config.xdist_present import left_to_xdist, needs_own_workers
 
         left, wanted = left_to_xdist(config), needs_own_workers(config)
         if left is not None and wanted is not None:
@@ -157,15 +158,15 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
             return None
     distribution = read_distribution(config)
     if distribution.differs_from(config):
-        from pytest_procpar.compat.xdist_options import tell_distribution
+        from pytest_procpar.compat.xdist.options import tell_distribution
 
         tell_distribution(config, distribution.workers, distribution.dist)
     settings = read_settings(config, distribution)
     if settings is not None:
-        from pytest_procpar.beside import check_name
+        from pytest_procpar.config.xdist_present import check_name
 
         check_name(config)
-        from pytest_procpar.session import start
+        from pytest_procpar.controller.session import start
 
         start(config, settings)
     return None
@@ -174,9 +175,9 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marks known, parallel run or not, and start what was asked for beside running tests."""
-    from pytest_procpar.compat.cache import has_entry
+    from pytest_procpar.compat.pytest_private.cache import has_entry
+    from pytest_procpar.config.settings import has_pytest_forked, read_extras
     from pytest_procpar.role import Role, role_of
-    from pytest_procpar.settings import has_pytest_forked, read_extras
 
     if not _xdist_is_loaded(config.pluginmanager):
         config.addinivalue_line(
@@ -194,35 +195,35 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", "forked: the same as isolated.")
     role, extras = role_of(config), read_extras(config)
     if role is not Role.PLAIN:
-        from pytest_procpar.compat.carried import install as install_carriers
+        from pytest_procpar.compat.plugins.bdd import install as install_carriers
 
         install_carriers(config)
-        from pytest_procpar.compat.adapters import introduce
+        from pytest_procpar.compat.plugins.after_fork import introduce
 
         introduce(config)
     if extras.report is not None and role.is_main:
-        from pytest_procpar.report.jsonreport import install as install_report
+        from pytest_procpar.json_report.plugin import install as install_report
 
         install_report(config, extras.report)
     if extras.patch is not None and role.is_main:
-        from pytest_procpar.report.patchfile import install as install_patch_file
+        from pytest_procpar.report.patch_file import install as install_patch_file
 
         install_patch_file(config, extras.patch)
     if role.is_main and has_entry(config, "procpar/findings"):
-        from pytest_procpar.report.memory import recall
+        from pytest_procpar.report.findings_cache import recall
 
         recall(config)
     if extras.shows_failures_at_once and role.is_main:
-        from pytest_procpar.compat.early import ShowAtOnce
+        from pytest_procpar.compat.pytest_reports.early_failures import ShowAtOnce
 
         config.pluginmanager.register(ShowAtOnce(config), "procpar-failures-at-once")
     if extras.leaks is not None:
-        from pytest_procpar.report.leaks import LeakSummary
+        from pytest_procpar.leaks.summary import LeakSummary
 
         if role.is_main:
             config.pluginmanager.register(LeakSummary(config), "procpar-leak-summary")
         if role is Role.PLAIN:
-            from pytest_procpar.process.leaks import install as install_leaks
+            from pytest_procpar.leaks.check import install as install_leaks
 
             install_leaks(config)
 
@@ -238,21 +239,21 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     debugs = getattr(config.option, "usepdb", False) or getattr(config.option, "trace", False)
     if not hasattr(os, "fork") or debugs or config.option.collectonly:
         return
-    from pytest_procpar.process.marks import ISOLATES, marked_tests
+    from pytest_procpar.worker.marks import ISOLATES, marked_tests
 
     if is_plain or config.stash.get(ISOLATES, False):
-        from pytest_procpar.settings import isolating_marks
+        from pytest_procpar.config.settings import isolating_marks
 
         marked = frozenset(marked_tests(session.items, isolating_marks()))
         if marked:
-            from pytest_procpar.marked import install as install_marked
+            from pytest_procpar.controller.plain_isolation import install as install_marked
 
             install_marked(session, marked)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say who runs the tests if that may be in doubt, and which options have no effect in this run."""
-    from pytest_procpar.settings import wants_recheck
+    from pytest_procpar.config.settings import wants_recheck
 
     lines = []
     if config.option.numprocesses == 0 and wants_recheck(config):
@@ -260,12 +261,12 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     if config.option.hang_timeout and not config.option.numprocesses:
         lines.append("procpar: --hang-timeout does nothing without workers: nobody watches. Give -n 1")
     if config.option.numprocesses:
-        from pytest_procpar.compat.newest import untried_note
+        from pytest_procpar.compat.pytest_private.newest import untried_note
 
         note = untried_note(pytest.version_tuple)
         lines += [note] if note is not None else []
     if _xdist_is_loaded(config.pluginmanager):
-        from pytest_procpar.beside import headline
+        from pytest_procpar.config.xdist_present import headline
 
         line = headline(config)
         lines += [line] if line is not None else []
@@ -275,12 +276,12 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 @pytest.hookimpl(tryfirst=True)
 def pytest_procpar_worker_forked(config: pytest.Config) -> None:
     """Renew what plugins must not share, before others ask them; look for leaks, if that was asked for."""
-    from pytest_procpar.compat.adapters import adapt
-    from pytest_procpar.settings import read_extras
+    from pytest_procpar.compat.plugins.after_fork import adapt
+    from pytest_procpar.config.settings import read_extras
 
     adapt(config)
     if read_extras(config).leaks is not None:
-        from pytest_procpar.process.leaks import install
+        from pytest_procpar.leaks.check import install
 
         install(config)
 
@@ -288,7 +289,7 @@ def pytest_procpar_worker_forked(config: pytest.Config) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """The processors this process may use: affinity and cgroup quota counted in."""
-    from pytest_procpar.process.cpus import count_cpus
+    from pytest_procpar.system.cpus import count_cpus
 
     def warn(message: str) -> None:
         try:

@@ -7,13 +7,13 @@ from typing import Any, cast
 
 import pytest
 
-from pytest_procpar.core.changers import State
+from pytest_procpar.core.inquiry.cause_search import Search
+from pytest_procpar.core.inquiry.probes import Probe
+from pytest_procpar.core.inquiry.run_record import RunRecord
 from pytest_procpar.core.model import TestIndex, WorkerId
-from pytest_procpar.core.probes import Probe
-from pytest_procpar.core.runrecord import RunRecord
-from pytest_procpar.core.search import Search
-from pytest_procpar.core.spending import Spending
-from pytest_procpar.deep import DeepSurvey
+from pytest_procpar.core.recheck.budget import Spending
+from pytest_procpar.core.survey.changers import StateAfter
+from pytest_procpar.recheck.deep import DeepSurvey
 from tests.core.pollution import HEALTHY, Bench, Indices, Model, Suite, flags
 
 COUNT, SECONDS = 120, 0.01
@@ -53,7 +53,7 @@ class Driver:
         except StopIteration as stop:
             return stop.value
 
-    def states(self, order: Indices, deadline: float) -> list[State]:
+    def states(self, order: Indices, deadline: float) -> list[StateAfter]:
         self.passes.append(deadline)
         self.now += len(order) * SECONDS
         slots: dict[str, str] = {}
@@ -61,7 +61,7 @@ class Driver:
         for test in order:
             if test in self._changers:
                 slots[f"slot of {test}"] = "changed"
-            states.append(State(test, tuple(slots.items())))
+            states.append(StateAfter(test, tuple(slots.items())))
         return states
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import pytest_procpar
-from pytest_procpar.process.start_method.native_libraries import NATIVE_LIBRARIES
+from pytest_procpar.start_method.threads.native_libraries import NATIVE_LIBRARIES
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = Path(pytest_procpar.__file__).parent

@@ -10,13 +10,13 @@ from typing import Any, cast
 
 import pytest
 
-from pytest_procpar.core.findings import Finding, Kind
+from pytest_procpar.core.inquiry.findings import Finding, Kind
+from pytest_procpar.core.inquiry.probes import Outcome
+from pytest_procpar.core.inquiry.roots import Root
+from pytest_procpar.core.inquiry.run_record import RunRecord
 from pytest_procpar.core.model import TestIndex
-from pytest_procpar.core.probes import Word
-from pytest_procpar.core.roots import Root
-from pytest_procpar.core.runrecord import RunRecord
-from pytest_procpar.leftfiles import LeftFiles
-from pytest_procpar.process.fresh import FreshRun
+from pytest_procpar.fresh.fresh_run import FreshRun
+from pytest_procpar.recheck.left_files import LeftFiles
 from tests.core.pollution import ids
 
 NODEIDS = [f"test_it.py::test_{place}" for place in range(8)]
@@ -51,7 +51,7 @@ class Suite:
         if order[-1] not in self.tried:
             self.tried.append(order[-1])
         is_bad = self.file.exists() or order[-1] not in self._by_file
-        ends = [Word.PASSED] * (len(order) - 1) + [Word.FAILED if is_bad else Word.PASSED]
+        ends = [Outcome.PASSED] * (len(order) - 1) + [Outcome.FAILED if is_bad else Outcome.PASSED]
         return [FreshRun(tuple((NODEIDS[test], word) for test, word in zip(order, ends, strict=True)))]
 
 

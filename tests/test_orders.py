@@ -26,8 +26,8 @@ from benchmarks.orders.planting import suite_of
 from benchmarks.orders.real import CASES, Case, Known
 from benchmarks.orders.real import judge as judge_real
 from benchmarks.orders.writing import nodeid, write
-from pytest_procpar.core.covering import orders_by_test
 from pytest_procpar.core.model import TestIndex
+from pytest_procpar.core.survey.pair_cover import orders_by_test
 
 A, B = frozenset({"environ:A"}), frozenset({"module:B"})
 POLLUTER, VICTIM, CLEANER = Behaviour(sets=A), Behaviour(victim_of=A), Behaviour(clears=A)

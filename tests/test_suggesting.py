@@ -11,13 +11,13 @@ from typing import Any, Protocol, cast
 
 import pytest
 
-from pytest_procpar.core.insights import Suggestion
+from pytest_procpar.core.inquiry.probes import Outcome
+from pytest_procpar.core.inquiry.run_record import RunRecord
 from pytest_procpar.core.model import TestIndex, WorkerId
-from pytest_procpar.core.probes import Word
-from pytest_procpar.core.runrecord import RunRecord
-from pytest_procpar.process.fresh import FreshRun
-from pytest_procpar.process.rounds import Rounds
-from pytest_procpar.suggesting import Suggester
+from pytest_procpar.core.recheck.result import Suggestion
+from pytest_procpar.fresh.fresh_run import FreshRun
+from pytest_procpar.fresh.rounds import Rounds
+from pytest_procpar.recheck.suggesting import Suggester
 from tests.core.pollution import Indices, ids
 
 SOURCE = """\
@@ -36,7 +36,7 @@ NODEIDS = [
     "test_it.py::test_victim[2]",
 ]
 #: The words of the tests of an order; the source that their file has besides; whether marks isolate there.
-_World = Callable[[Indices, str, bool], Sequence[Word]]
+_World = Callable[[Indices, str, bool], Sequence[Outcome]]
 
 
 class Make(Protocol):
@@ -103,7 +103,7 @@ def suggester(tmp_path: Path) -> Make:
     return make
 
 
-def polluted(order: Indices, added: str, isolates: bool, *, by: Indices = (POLLUTER,)) -> list[Word]:
+def polluted(order: Indices, added: str, isolates: bool, *, by: Indices = (POLLUTER,)) -> list[Outcome]:
     """How they end: the victims fail after what of `by` runs in their process, unless they have their own."""
     words = []
     for at, test in enumerate(order):
@@ -112,7 +112,7 @@ def polluted(order: Indices, added: str, isolates: bool, *, by: Indices = (POLLU
         before = [other for other in order[:at] if other in by]
         apart = [o for o in before if isolates and f"{NODEIDS[o].rpartition('::')[2]} = pytest.mark" in added]
         is_bad = name == "test_victim" and not own and len(before) > len(apart)
-        words.append(Word.FAILED if is_bad else Word.PASSED)
+        words.append(Outcome.FAILED if is_bad else Outcome.PASSED)
     return words
 
 
@@ -128,7 +128,7 @@ def test_the_polluter_is_isolated_if_that_is_enough(suggester: Make) -> None:
 
 
 def test_the_victims_are_isolated_if_others_pollute_too(suggester: Make) -> None:
-    def world(order: Indices, added: str, isolates: bool) -> list[Word]:
+    def world(order: Indices, added: str, isolates: bool) -> list[Outcome]:
         return polluted(order, added, isolates, by=(POLLUTER, OTHER))
 
     suggestion = suggester(world)[0].suggest((POLLUTER,), [VICTIM, SECOND], ())
@@ -136,25 +136,25 @@ def test_the_victims_are_isolated_if_others_pollute_too(suggester: Make) -> None
 
 
 def test_nothing_is_suggested_with_which_another_test_fails(suggester: Make) -> None:
-    def world(order: Indices, added: str, isolates: bool) -> list[Word]:
+    def world(order: Indices, added: str, isolates: bool) -> list[Outcome]:
         words = polluted(order, added, isolates)
         return [
-            Word.FAILED if test == OTHER and isolates else w for test, w in zip(order, words, strict=True)
+            Outcome.FAILED if test == OTHER and isolates else w for test, w in zip(order, words, strict=True)
         ]
 
     assert suggester(world)[0].suggest((POLLUTER,), [VICTIM, SECOND], ()) is None
 
 
-@pytest.mark.parametrize("word", [Word.FAILED, Word.SKIPPED, Word.CRASHED])
-def test_nothing_is_suggested_with_which_the_victim_does_not_pass(suggester: Make, word: Word) -> None:
-    made, _ = suggester(lambda order, added, isolates: [*[Word.PASSED] * (len(order) - 1), word])
+@pytest.mark.parametrize("word", [Outcome.FAILED, Outcome.SKIPPED, Outcome.CRASHED])
+def test_nothing_is_suggested_with_which_the_victim_does_not_pass(suggester: Make, word: Outcome) -> None:
+    made, _ = suggester(lambda order, added, isolates: [*[Outcome.PASSED] * (len(order) - 1), word])
     assert made.suggest((POLLUTER,), [VICTIM], ()) is None
 
 
 def test_what_meets_at_the_same_time_becomes_a_group_which_is_tried_with_nothing_beside_it(
     suggester: Make,
 ) -> None:
-    made, processes = suggester(lambda order, added, isolates: [Word.PASSED] * len(order))
+    made, processes = suggester(lambda order, added, isolates: [Outcome.PASSED] * len(order))
     suggestion = made.group([VICTIM], (OTHER,))
     assert suggestion is not None
     assert suggestion.grouped
@@ -165,24 +165,24 @@ def test_what_meets_at_the_same_time_becomes_a_group_which_is_tried_with_nothing
 
 
 def test_what_else_ran_then_runs_at_the_same_time_as_the_group(suggester: Make) -> None:
-    made, processes = suggester(lambda order, added, isolates: [Word.PASSED] * len(order), {POLLUTER: 1})
+    made, processes = suggester(lambda order, added, isolates: [Outcome.PASSED] * len(order), {POLLUTER: 1})
     assert made.group([VICTIM], (OTHER,), lanes=2) is not None
     assert processes.orders[-2:] == [(OTHER, VICTIM), (POLLUTER,)]
     assert processes.asked[-1] == (False, True)
 
 
 def test_a_group_does_not_help_that_fails_beside_what_else_ran(suggester: Make) -> None:
-    def world(order: Indices, added: str, isolates: bool) -> list[Word]:
+    def world(order: Indices, added: str, isolates: bool) -> list[Outcome]:
         together = len(processes.asked) == 3
-        return [Word.FAILED if together and test == VICTIM else Word.PASSED for test in order]
+        return [Outcome.FAILED if together and test == VICTIM else Outcome.PASSED for test in order]
 
     made, processes = suggester(world, {POLLUTER: 1})
     assert made.group([VICTIM], (OTHER,), lanes=2) is None
 
 
 def test_all_tests_that_want_the_same_thing_are_in_the_group_and_have_to_pass(suggester: Make) -> None:
-    def world(order: Indices, added: str, isolates: bool) -> list[Word]:
-        return [Word.FAILED if test == SECOND and fails else Word.PASSED for test in order]
+    def world(order: Indices, added: str, isolates: bool) -> list[Outcome]:
+        return [Outcome.FAILED if test == SECOND and fails else Outcome.PASSED for test in order]
 
     fails = False
     suggestion = suggester(world)[0].group([VICTIM, SECOND], (OTHER,))

@@ -7,19 +7,19 @@ from typing import Any, cast
 
 import pytest
 
-from pytest_procpar.core.findings import Finding, Kind, Suspect
+from pytest_procpar.config.settings import RecheckOptions
+from pytest_procpar.core.inquiry.cause_search import Search
+from pytest_procpar.core.inquiry.findings import Finding, Kind, Suspect
+from pytest_procpar.core.inquiry.inquiry import Inquiry
+from pytest_procpar.core.inquiry.probes import Outcome, Probe, ProbeResult
+from pytest_procpar.core.inquiry.run_record import RunRecord
 from pytest_procpar.core.model import TestIndex, WorkerId
-from pytest_procpar.core.probes import Outcome, Probe, Word
-from pytest_procpar.core.runrecord import RunRecord
-from pytest_procpar.core.search import Search
-from pytest_procpar.core.spending import Spending
-from pytest_procpar.core.suspects import Inquiry
-from pytest_procpar.settings import RecheckOptions
-from pytest_procpar.surveying import Driver, Surveys
+from pytest_procpar.core.recheck.budget import Spending
+from pytest_procpar.recheck.surveying import Driver, Surveys
 from tests.core.pollution import HEALTHY, Bench, Model, Suite, flags, ids
 
 POLLUTED = Suite([HEALTHY, Model(sets=flags("a")), HEALTHY, Model(victim_of=flags("a"))])
-VICTIM = Suspect(TestIndex(3), Word.FAILED, failed_after=ids(0, 1, 2))
+VICTIM = Suspect(TestIndex(3), Outcome.FAILED, failed_after=ids(0, 1, 2))
 
 
 class Probing:
@@ -29,7 +29,7 @@ class Probing:
         self._bench = Bench(POLLUTED)
         self.deadlines: list[float] = []
 
-    def run(self, probes: Sequence[Probe], deadline: float) -> list[Outcome]:
+    def run(self, probes: Sequence[Probe], deadline: float) -> list[ProbeResult]:
         self.deadlines.append(deadline)
         return self._bench.answer(probes)
 

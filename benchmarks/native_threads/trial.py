@@ -16,8 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pytest_procpar.process.start_method.native_threads import NativeThreads
-from pytest_procpar.process.start_method.thread_owners import identify
+from pytest_procpar.start_method.threads.native_threads import NativeThreads
+from pytest_procpar.start_method.threads.thread_owners import identify
 
 __all__ = ["trial"]
 

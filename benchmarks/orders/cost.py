@@ -61,8 +61,8 @@ import atexit
 import json
 import os
 
-from pytest_procpar.process.jobs import Jobs
-from pytest_procpar.process.prober import Prober
+from pytest_procpar.recheck.conversations import Jobs
+from pytest_procpar.recheck.prober import Prober
 
 COUNT = {"probes": 0, "tests": 0}
 run, perform = Prober.run, Jobs.perform

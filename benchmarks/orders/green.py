@@ -17,7 +17,7 @@ from benchmarks.suites import CASES, write_suite
 #: A plugin that cuts out what is noted of each test: all that a re-check costs a green run, and that whatever
 #: `--recheck` says.
 _NOTELESS = """\
-from pytest_procpar.core.runrecord import RunRecord
+from pytest_procpar.core.inquiry.run_record import RunRecord
 
 RunRecord.finished = RunRecord.reported = lambda *args: None
 """

@@ -32,7 +32,7 @@ def suite_of(tests: int, seed: int, *, hidden: bool = False) -> list[Behaviour]:
             garden.plant_hidden()
         return garden.suite
     for _ in range(max(1, round((tests / 500) ** 0.5))):
-        garden.plant()
+        garden.start_root()
     if hidden:
         garden.plant_hidden()
     return garden.suite
@@ -47,7 +47,7 @@ class _Garden:
         occupies = Behaviour(occupies=True)
         self.suite = [HEALTHY if place % _OCCUPIES else occupies for place in range(tests)]
 
-    def plant(self) -> None:
+    def start_root(self) -> None:
         """One helping of everything."""
         for _ in range(4):
             self._victims(polluters=1)

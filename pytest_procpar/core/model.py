@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import NewType, NoReturn
 
-from .record import record
+from pytest_procpar.core.record import record
 
 __all__ = [
     "Dist", "RunOptions", "StartMethod", "TestIndex", "WorkerId", "WorkerOptions", "assert_never",

@@ -1,1 +1,4 @@
-"""Consumers of run events: what the user reads."""
+"""What the user reads: pytest's reports in the controller, and the sections of the terminal summary.
+
+Enter at `results`. Starts no process and decides nothing.
+"""

@@ -9,26 +9,26 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_procpar.compat.junit import JunitNotes
-from pytest_procpar.compat.logs import LiveLog
-from pytest_procpar.compat.passes import QuietPhases
-from pytest_procpar.compat.reports import (
+from pytest_procpar.compat.pytest_private.logs import LiveLog
+from pytest_procpar.compat.pytest_private.warnings import warning_from_data
+from pytest_procpar.compat.pytest_reports.junit import JunitNotes
+from pytest_procpar.compat.pytest_reports.quiet_hooks import QuietPhases
+from pytest_procpar.compat.pytest_reports.reports import (
     add_junit_properties,
     collected_nodes,
     passed_reports,
     report_from_data,
 )
-from pytest_procpar.compat.scheduling import OwnScheduling
-from pytest_procpar.compat.warnings import warning_from_data
-from pytest_procpar.compat.xdist import Node
-from pytest_procpar.core.messages import JunitNoted, Location, Logged, PassedPhases
+from pytest_procpar.compat.xdist.objects import Node
+from pytest_procpar.compat.xdist.scheduling import OwnScheduling
 from pytest_procpar.core.model import TestIndex
-from pytest_procpar.core.vitals import Death
-from pytest_procpar.report.casualties import Casualties
-from pytest_procpar.report.verdicts import not_run, reproduce, verdict, worker_died
+from pytest_procpar.core.protocol.messages import JunitRecord, Location, Logged, PassedPhases
+from pytest_procpar.core.protocol.worker_status import Death
+from pytest_procpar.report.crash_reports import not_run, reproduce, verdict, worker_died
+from pytest_procpar.report.crash_summary import CrashSummary
 
 if TYPE_CHECKING:
-    from pytest_procpar.compat.plugin_scheduler import ForeignScheduling
+    from pytest_procpar.compat.xdist.plugin_scheduler import ForeignScheduling
 
 __all__ = ["Results"]
 
@@ -62,7 +62,7 @@ class Results:
         self._failed: dict[TestIndex, list[Any]] = {}
         #: The running tests of which something has been reported that counts.
         self._told: set[TestIndex] = set()
-        self._casualties = Casualties()
+        self._casualties = CrashSummary()
         self._quiet = QuietPhases(config)
         self._junit = JunitNotes(config)
         self._live_log = LiveLog(config)
@@ -152,7 +152,7 @@ class Results:
 
     def worker_died(self, node: Node, death: Death, limit: float | None) -> None:
         """A worker died, and no test is to blame."""
-        latest = death.vitals.test
+        latest = death.worker_status.test
         known = self.nodeid(latest) if latest is not None and self._ids else None
         report = worker_died(node.gateway.id, death, known, limit=limit)
         self._casualties.worker(report)
@@ -201,7 +201,7 @@ class Results:
 
         The failure is counted apart, as a rerun.
         """
-        from pytest_procpar.compat.takingback import take_back
+        from pytest_procpar.compat.pytest_reports.taking_back import take_back
 
         failed = [report for report in self._failed.pop(test) if report.failed]
         self._casualties.forget(self.nodeid(test))
@@ -229,7 +229,7 @@ class Results:
         """A warning was recorded elsewhere."""
         self._config.hook.pytest_warning_recorded.call_historic(kwargs=warning_from_data(data))
 
-    def junit_noted(self, node: Node, message: JunitNoted) -> None:
+    def junit_noted(self, node: Node, message: JunitRecord) -> None:
         """A worker has something for the junit xml file."""
         self._junit.add(message, node)
 

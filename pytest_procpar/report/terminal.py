@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from pytest_procpar.compat.reporters import count_as
-from pytest_procpar.core.insights import Rechecked
+from pytest_procpar.compat.plugins.reporters import count_as
 from pytest_procpar.core.model import Dist, StartMethod
 from pytest_procpar.core.printable import printable
-from pytest_procpar.report.findings import write_findings
+from pytest_procpar.core.recheck.result import RecheckResult
+from pytest_procpar.report.recheck_summary import write_findings
 from pytest_procpar.report.results import Results
 
 __all__ = ["QUIETEST", "Terminal"]
@@ -103,7 +103,7 @@ class Terminal:
 
     def show_failures(self) -> None:
         """Write now what pytest writes first after a run, unless its reporter has been replaced."""
-        from pytest_procpar.compat.early import early_summary
+        from pytest_procpar.compat.pytest_reports.early_failures import early_summary
 
         early = early_summary(self._config)
         if early is not None:
@@ -121,7 +121,7 @@ class Terminal:
                 terminalreporter=self._reporter, exitstatus=status, config=self._config
             )
 
-    def summarize(self, results: Results, rechecked: Rechecked) -> None:
+    def summarize(self, results: Results, rechecked: RecheckResult) -> None:
         """Write what was to be remembered, what came to no ordinary end, and what was found out."""
         if self._reporter is not None:
             results.summarize(self._reporter)

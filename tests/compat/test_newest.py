@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_procpar.compat.newest import NEWEST_TRIED, untried_note
+from pytest_procpar.compat.pytest_private.newest import NEWEST_TRIED, untried_note
 
 MAJOR, MINOR = NEWEST_TRIED
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from pytest_procpar.compat.plugin_scheduler import SchedulerAdapter
-from pytest_procpar.core.consulting import (
+from pytest_procpar.compat.xdist.plugin_scheduler import SchedulerAdapter
+from pytest_procpar.core.model import WorkerId
+from pytest_procpar.core.run.consulting import (
     AllIdle,
     CaughtUp,
     Completed,
@@ -16,8 +17,7 @@ from pytest_procpar.core.consulting import (
     WorkerGone,
     WorkerUp,
 )
-from pytest_procpar.core.events import Consult, Decided
-from pytest_procpar.core.model import WorkerId
+from pytest_procpar.core.run.events import Consult, Decided
 
 FIRST, SECOND = WorkerId(0), WorkerId(1)
 

@@ -9,16 +9,25 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from pytest_procpar import loop as loop_module
-from pytest_procpar.collaborators import Collaborators
-from pytest_procpar.core.messages import Began, Broke, Collected, Done, Finished, FromWorker, Ready, Reaped
+from pytest_procpar.controller import loop as loop_module
+from pytest_procpar.controller.clock import Clock
+from pytest_procpar.controller.collaborators import Collaborators
+from pytest_procpar.controller.loop import Loop
+from pytest_procpar.controller.run_end import Ending
+from pytest_procpar.controller.supervision import Supervisor
 from pytest_procpar.core.model import RunOptions, TestIndex, WorkerId
-from pytest_procpar.core.run import Run
-from pytest_procpar.core.vitals import Death, Stage, Vitals
-from pytest_procpar.ending import Ending
-from pytest_procpar.loop import Loop
-from pytest_procpar.process.clock import Clock
-from pytest_procpar.supervision import Supervisor
+from pytest_procpar.core.protocol.messages import (
+    Began,
+    Broke,
+    Collected,
+    Done,
+    Finished,
+    FromWorker,
+    Ready,
+    Reaped,
+)
+from pytest_procpar.core.protocol.worker_status import Death, Stage, WorkerStatus
+from pytest_procpar.core.run.run import Run
 
 LOCATION = ("test_it.py", 0, "test_it")
 
@@ -40,9 +49,9 @@ class Desk:
         cluster.spawn.return_value = None
         cluster.refusals = {}
         cluster.take_back.return_value = []
-        cluster.vitals.return_value = Vitals(Stage.BETWEEN, None, 0.0)
-        self.vitals = Vitals(Stage.CALL, TestIndex(0), 0.0)
-        cluster.death.side_effect = lambda worker, cause, memory, oom: Death(cause, self.vitals)
+        cluster.worker_status.return_value = WorkerStatus(Stage.BETWEEN, None, 0.0)
+        self.worker_status = WorkerStatus(Stage.CALL, TestIndex(0), 0.0)
+        cluster.death.side_effect = lambda worker, cause, memory, oom: Death(cause, self.worker_status)
         self.mocks.nodes.all_wanted.return_value = False
         self.mocks.results.eager = True
         self.mocks.results.nodeid = "test_{}".format
@@ -126,7 +135,7 @@ def test_what_a_dead_worker_has_said_is_heard_before_it_is_judged(desk: Desk) ->
 
 def test_a_test_that_was_over_when_its_worker_died_has_ended(desk: Desk) -> None:
     desk.worker_says(0, began(0))
-    desk.vitals = Vitals(Stage.BETWEEN, TestIndex(0), 0.0)
+    desk.worker_status = WorkerStatus(Stage.BETWEEN, TestIndex(0), 0.0)
     desk.server_says(reaped(0))
     assert desk.told(*REPORTS) == ["results.finished", "results.worker_died"]
     assert desk.told("cluster.spawn")  # for the other test
@@ -134,10 +143,10 @@ def test_a_test_that_was_over_when_its_worker_died_has_ended(desk: Desk) -> None
 
 def test_a_test_that_had_only_just_begun_died_in_its_setup(desk: Desk) -> None:
     desk.worker_says(0, began(0), finished(0), began(1))
-    desk.vitals = Vitals(Stage.BETWEEN, TestIndex(0), 0.0)
+    desk.worker_status = WorkerStatus(Stage.BETWEEN, TestIndex(0), 0.0)
     desk.server_says(reaped(0))
     _, test, death = desk.mocks.results.crashed.call_args.args
-    assert (test, death.vitals.stage, death.vitals.test) == (1, Stage.SETUP, 1)
+    assert (test, death.worker_status.stage, death.worker_status.test) == (1, Stage.SETUP, 1)
 
 
 def test_a_regular_end_is_nobodys_fault(desk: Desk) -> None:
@@ -158,7 +167,7 @@ def test_a_worker_that_fails_at_its_exit_breaks_the_run(desk: Desk) -> None:
 
 def test_a_death_in_the_teardown_of_shared_fixtures_is_an_error_of_the_latest_test(desk: Desk) -> None:
     desk.worker_says(0, began(0), finished(0))
-    desk.vitals = Vitals(Stage.LATE_TEARDOWN, TestIndex(0), 0.0)
+    desk.worker_status = WorkerStatus(Stage.LATE_TEARDOWN, TestIndex(0), 0.0)
     desk.mocks.reset_mock()
     desk.server_says(reaped(0))
     assert desk.told(*REPORTS) == ["results.crashed"]
@@ -167,7 +176,7 @@ def test_a_death_in_the_teardown_of_shared_fixtures_is_an_error_of_the_latest_te
 
 def test_a_death_between_two_tests_is_reported_as_the_workers(desk: Desk) -> None:
     desk.worker_says(0, began(0), finished(0))
-    desk.vitals = Vitals(Stage.BETWEEN, TestIndex(0), 0.0)
+    desk.worker_status = WorkerStatus(Stage.BETWEEN, TestIndex(0), 0.0)
     desk.mocks.reset_mock()
     desk.server_says(reaped(0))
     assert desk.told(*REPORTS) == ["results.worker_died"]

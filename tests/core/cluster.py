@@ -15,11 +15,9 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import cached_property
 
-from pytest_procpar.core.dealer import HORIZON
-from pytest_procpar.core.events import (
+from pytest_procpar.core.model import Dist, RunOptions, TestIndex, WorkerId, assert_never
+from pytest_procpar.core.run.events import (
     Assign,
-    Began,
-    Collected,
     Consult,
     Crashed,
     Decided,
@@ -29,25 +27,27 @@ from pytest_procpar.core.events import (
     Event,
     Fewer,
     Finish,
-    Finished,
     GiveUp,
     Hung,
     Interrupt,
+    ItemBegan,
+    ItemFinished,
+    ItemPutBack,
     Kill,
     NotRun,
-    PutBack,
-    Ready,
     Refused,
     Revoke,
     Revoked,
     Spawn,
     Stop,
     Stuck,
+    SuiteCollected,
     Terminate,
     Tick,
+    WorkerReady,
 )
-from pytest_procpar.core.model import Dist, RunOptions, TestIndex, WorkerId, assert_never
-from pytest_procpar.core.run import START_TIMEOUT, Run
+from pytest_procpar.core.run.run import START_TIMEOUT, Run
+from pytest_procpar.core.run.scheduler import HORIZON
 
 __all__ = [
     "Books", "Moment", "Scenario", "Sight", "SimulatedCluster", "SimulatedWorker", "State", "Trace",
@@ -247,16 +247,16 @@ class Books:
 
     def note_event(self, event: Event) -> None:
         match event:
-            case Ready(worker):
+            case WorkerReady(worker):
                 self.ready.add(worker)
-            case Began(worker) | Finished(worker) if worker in self.condemned:
+            case ItemBegan(worker) | ItemFinished(worker) if worker in self.condemned:
                 pass
-            case Began(worker, test):
+            case ItemBegan(worker, test):
                 self.outstanding[worker].remove(test)
                 self.unbegun.remove(test)
                 self.running[worker] = test
                 self.hosts.setdefault(self.scenario.key(test), set()).add(worker)
-            case Finished(worker, test):
+            case ItemFinished(worker, test):
                 assert self.running.pop(worker) == test
                 self.settled[test] += 1
             case Revoked(worker, tests):
@@ -277,7 +277,7 @@ class Books:
                 self.outstanding.pop(worker, None)
                 for hosts in self.hosts.values():
                     hosts.discard(worker)
-            case PutBack(test):
+            case ItemPutBack(test):
                 if not self.stopped:
                     self.settled[test] -= 1
                     self.unbegun.add(test)
@@ -285,7 +285,7 @@ class Books:
                     self._put_back_last = test
             case Stop():
                 self.stopped = True
-            case Collected() | Tick() | Decided():
+            case SuiteCollected() | Tick() | Decided():
                 pass
             case _:
                 assert_never(event)
@@ -363,7 +363,7 @@ class SimulatedCluster:
 
     def go(self) -> Trace:
         started = self.scenario.options.workers if self.scenario.started else 0
-        self.happened(Collected(self.scenario.tests, self.scenario.keys, self.scenario.limits, started))
+        self.happened(SuiteCollected(self.scenario.tests, self.scenario.keys, self.scenario.limits, started))
         while not self.run.over:
             deadline = self.run.deadline()
             if deadline is not None and (not self.agenda or deadline < self.agenda[0][0]):
@@ -455,7 +455,7 @@ class SimulatedCluster:
                 self.workers[worker] = self.spawn(worker)
                 if self.scenario.started and worker < self.scenario.options.workers:
                     self.workers[worker].state = State.WAITING
-                    self._next.append(Ready(worker))
+                    self._next.append(WorkerReady(worker))
                 else:
                     self.workers[worker].come_up()
             case Assign(worker, tests, then):
@@ -476,7 +476,7 @@ class SimulatedCluster:
             case Crashed(_, test):
                 if self._put_backs and self.chance(0.7):
                     self._put_backs -= 1
-                    self._next.append(PutBack(test))
+                    self._next.append(ItemPutBack(test))
             case NotRun() | GiveUp() | Hung() | Dump() | Fewer() | Consult():
                 pass
             case _:
@@ -592,7 +592,7 @@ class SimulatedWorker:
         self.cluster.later(self.cluster.now + takes, act, brief=brief)
 
     def _up(self) -> None:
-        self.say(Ready(self.id))
+        self.say(WorkerReady(self.id))
         self.read()
 
     def wake(self) -> None:
@@ -633,7 +633,7 @@ class SimulatedWorker:
     def begin(self, test: TestIndex) -> None:
         cluster = self.cluster
         self.test = test
-        self.say(Began(self.id, test))
+        self.say(ItemBegan(self.id, test))
         if cluster.gets_stuck():
             self._stick()
             return
@@ -653,7 +653,7 @@ class SimulatedWorker:
 
     def finished(self) -> None:
         assert self.test is not None
-        self.say(Finished(self.id, self.test))
+        self.say(ItemFinished(self.id, self.test))
         self.test = None
         if self._doomed():
             self.die()

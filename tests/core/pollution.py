@@ -8,18 +8,18 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any, TypeVar
 
-from pytest_procpar.core.findings import Suspect
-from pytest_procpar.core.history import History
+from pytest_procpar.core.inquiry.cause_search import Search
+from pytest_procpar.core.inquiry.findings import Suspect
+from pytest_procpar.core.inquiry.history import History
+from pytest_procpar.core.inquiry.probes import Outcome, Probe, ProbeResult
 from pytest_procpar.core.model import TestIndex, WorkerId
-from pytest_procpar.core.probes import Outcome, Probe, Word
-from pytest_procpar.core.search import Search
-from pytest_procpar.core.survey import Alone, Placed
+from pytest_procpar.core.survey.survey import Alone, Placed
 
 Indices = tuple[TestIndex, ...]
 _T = TypeVar("_T")
 
 #: How a process can end before its tests do.
-ENDS = (Word.CRASHED, Word.HUNG)
+ENDS = (Outcome.CRASHED, Outcome.HUNG)
 
 
 def ids(*numbers: int) -> Indices:
@@ -46,8 +46,8 @@ class Model:
     jointly: bool = False
     chance: float = float("inf")
     always: bool = False
-    how: Word = Word.FAILED
-    well: Word = Word.PASSED
+    how: Outcome = Outcome.FAILED
+    well: Outcome = Outcome.PASSED
     pattern: str = "P"
     sets_by: str = "P"
     luck: float = 0.0
@@ -70,17 +70,17 @@ class Suite:
         self._executions = [0] * len(models)
         self._random = random.Random(seed)
 
-    def process(self, order: Iterable[TestIndex], company: Sequence[frozenset[int]] = ()) -> list[Word]:
+    def process(self, order: Iterable[TestIndex], company: Sequence[frozenset[int]] = ()) -> list[Outcome]:
         """Run tests from the pristine state on, up to one that ends the process."""
         state: set[str] = set()
-        words: list[Word] = []
+        words: list[Outcome] = []
         for at, test in enumerate(order):
             words.append(self._execute(test, state, company[at] if company else frozenset()))
             if words[-1] in ENDS:
                 break
         return words
 
-    def _execute(self, test: TestIndex, state: set[str], beside: frozenset[int]) -> Word:
+    def _execute(self, test: TestIndex, state: set[str], beside: frozenset[int]) -> Outcome:
         model, count = self.models[test], self._executions[test]
         self._executions[test] += 1
         bad = (
@@ -101,10 +101,12 @@ class Suite:
         enough = met == model.collides if model.jointly else bool(met)
         return bool(met) and enough and self._random.random() < model.chance / len(beside)
 
-    def outcome(self, probe: Probe, company: frozenset[int] = frozenset()) -> Outcome:
+    def outcome(self, probe: Probe, company: frozenset[int] = frozenset()) -> ProbeResult:
         beside = company.union(*probe.beside) if probe.beside else company
         words = tuple(self.process(probe.tests, [beside] * len(probe.tests)))
-        return Outcome(words, f"{words[-1].value} by {probe.tests[len(words) - 1]}" if words[-1].bad else "")
+        return ProbeResult(
+            words, f"{words[-1].value} by {probe.tests[len(words) - 1]}" if words[-1].bad else ""
+        )
 
 
 @dataclass
@@ -118,7 +120,7 @@ class Bench:
     executed: int = 0
     _begun: dict[TestIndex, Any] = field(default_factory=dict)
 
-    def answer(self, batch: Sequence[Probe]) -> list[Outcome]:
+    def answer(self, batch: Sequence[Probe]) -> list[ProbeResult]:
         answers = []
         for at, probe in enumerate(batch):
             others = [other.tests for i, other in enumerate(batch) if i != at] if self.lanes > 1 else []
@@ -159,7 +161,7 @@ class Run:
     """What a run with several workers has seen."""
 
     history: History
-    words: dict[TestIndex, Word]
+    words: dict[TestIndex, Outcome]
 
     def suspects(self) -> list[Suspect]:
         """Those that failed."""

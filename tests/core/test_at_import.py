@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_procpar.core.at_import import names_made, reads
+from pytest_procpar.core.evidence.at_import import names_made, reads
 
 
 @pytest.mark.parametrize(

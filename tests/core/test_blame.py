@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_procpar.core.blame import find_blame
+from pytest_procpar.core.inquiry.ddmin import find_blame
 
 ENOUGH = 10_000
 

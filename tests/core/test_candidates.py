@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_procpar.core.asking import AFTER, ALONE
-from pytest_procpar.core.candidates import followers_of, groups_of
-from pytest_procpar.core.findings import NOT_RECHECKED, Finding, Kind, Tally
+from pytest_procpar.core.fork_trial.candidates import followers_of, groups_of
+from pytest_procpar.core.fork_trial.trial import Group
+from pytest_procpar.core.inquiry.findings import NOT_RECHECKED, Finding, Kind, Tally
+from pytest_procpar.core.inquiry.probes import Confirmation, Outcome
+from pytest_procpar.core.inquiry.roots import Root
+from pytest_procpar.core.inquiry.run_record import RunRecord
+from pytest_procpar.core.inquiry.trials import AFTER, ALONE
 from pytest_procpar.core.model import TestIndex, WorkerId
-from pytest_procpar.core.probes import Confirmation, Word
-from pytest_procpar.core.roots import Root
-from pytest_procpar.core.runrecord import RunRecord
-from pytest_procpar.core.trial import Group
 
 GW0, GW1 = WorkerId(0), WorkerId(1)
 #: Two workers run eight tests by turns: gw0 those with even numbers. Of the last four three are bad.
@@ -25,7 +25,7 @@ def after_a_run(apart: tuple[int, ...] = ()) -> RunRecord:
     run.collected([f"test_it.py::test_{i}" for i in range(8)], apart)
     for i in range(8):
         if i == CRASHED:
-            run.died(GW1, CRASHED, Word.CRASHED, 0.5, i + 0.5)
+            run.died(GW1, CRASHED, Outcome.CRASHED, 0.5, i + 0.5)
             continue
         if i in (FAILED, 7):
             run.reported(TestIndex(i), {"outcome": "failed", "when": "call", "longrepr": "so"})
@@ -33,7 +33,7 @@ def after_a_run(apart: tuple[int, ...] = ()) -> RunRecord:
     return run
 
 
-def tried(word: Word | None, *, bad: bool = True) -> list[Confirmation]:
+def tried(word: Outcome | None, *, bad: bool = True) -> list[Confirmation]:
     return [Confirmation("pytest", bad, word)]
 
 
@@ -46,8 +46,8 @@ def groups(*findings: Finding, confirmed: list[Confirmation] | None = None) -> t
 
 
 @pytest.mark.parametrize("kind", [Kind.PLAIN, Kind.BRITTLE, Kind.VICTIM, Kind.PARALLEL_ONLY])
-@pytest.mark.parametrize("word", [Word.FAILED, Word.CRASHED, Word.HUNG])
-def test_what_has_failed_in_a_fresh_interpreter_is_not_tried(kind: Kind, word: Word) -> None:
+@pytest.mark.parametrize("word", [Outcome.FAILED, Outcome.CRASHED, Outcome.HUNG])
+def test_what_has_failed_in_a_fresh_interpreter_is_not_tried(kind: Kind, word: Outcome) -> None:
     finding = Finding(FAILED, kind, (TestIndex(0),))
     plan = groups_of([finding], {finding: tried(word)}, (), after_a_run(), 2)
     assert plan.groups == plan.beside == ()
@@ -76,7 +76,7 @@ def test_what_is_forked_under_every_start_method_is_not_tried() -> None:
 # --- how the others are tried ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("confirmed", [None, tried(None), tried(Word.PASSED), tried(Word.SKIPPED)])
+@pytest.mark.parametrize("confirmed", [None, tried(None), tried(Outcome.PASSED), tried(Outcome.SKIPPED)])
 def test_what_fails_alone_is_tried_alone(confirmed: list[Confirmation] | None) -> None:
     for kind in (Kind.PLAIN, Kind.BRITTLE):
         assert groups(Finding(FAILED, kind), confirmed=confirmed) == (Group(((FAILED,),), (FAILED,)),)
@@ -93,7 +93,7 @@ def test_what_only_fails_is_tried_in_one_process_and_what_ends_it_in_another() -
 def test_a_victim_is_tried_after_its_polluter() -> None:
     finding = Finding(FAILED, Kind.VICTIM, (TestIndex(2),))
     order = (TestIndex(2), FAILED)
-    assert groups(finding, confirmed=tried(Word.PASSED)) == (Group((order,), (FAILED,)),)
+    assert groups(finding, confirmed=tried(Outcome.PASSED)) == (Group((order,), (FAILED,)),)
 
 
 def test_what_is_known_to_fail_only_after_all_is_tried_after_all() -> None:
@@ -119,7 +119,7 @@ def test_what_takes_too_long_to_be_run_once_is_not_tried_ten_times(test: TestInd
 
 def test_of_what_has_failed_in_the_same_way_one_failure_in_a_fresh_process_is_enough() -> None:
     one, other = Finding(FAILED, Kind.PLAIN), Finding(CRASHED, Kind.FAILS_ALONE)
-    confirmed = {one: tried(Word.FAILED)}
+    confirmed = {one: tried(Outcome.FAILED)}
     root = Root((FAILED, CRASHED), "", "")
     assert groups_of([one, other], confirmed, (), after_a_run(), 2, [root]).groups == ()
     assert groups_of([one, other], confirmed, (), after_a_run(), 2).groups != ()
@@ -131,7 +131,7 @@ def test_what_there_was_no_time_for_follows_what_just_fails_of_its_root() -> Non
     assert followers_of([root], [one, other]) == [other]
     assert followers_of([], [one, other]) == []
     assert followers_of([root], [Finding(FAILED, Kind.VICTIM), other]) == []
-    assert groups_of([one, other], {one: tried(Word.FAILED)}, (), after_a_run(), 2, [root]).groups == ()
+    assert groups_of([one, other], {one: tried(Outcome.FAILED)}, (), after_a_run(), 2, [root]).groups == ()
     assert groups_of([one, other], {}, (), after_a_run(), 2, [root]).groups != ()
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_procpar.core.changers import State, changers
 from pytest_procpar.core.model import TestIndex
+from pytest_procpar.core.survey.changers import StateAfter, changers
 from tests.core.pollution import ids
 
 SLOTS = st.dictionaries(st.sampled_from("abcd"), st.sampled_from("123"))
 
 
-def states(*slots: dict[str, str]) -> list[State]:
-    return [State(TestIndex(test), tuple(each.items())) for test, each in enumerate(slots)]
+def states(*slots: dict[str, str]) -> list[StateAfter]:
+    return [StateAfter(TestIndex(test), tuple(each.items())) for test, each in enumerate(slots)]
 
 
 @given(st.lists(SLOTS))

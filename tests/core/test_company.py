@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_procpar.core.company import narrow
-from pytest_procpar.core.findings import Case, Finding, Kind, Suspect, Tally
+from pytest_procpar.core.inquiry.findings import Case, Finding, Kind, Suspect, Tally
+from pytest_procpar.core.inquiry.inquiry import Inquiry
+from pytest_procpar.core.inquiry.parallel_only import narrow
+from pytest_procpar.core.inquiry.probes import Outcome
 from pytest_procpar.core.model import TestIndex
-from pytest_procpar.core.probes import Word
-from pytest_procpar.core.suspects import Inquiry
 from tests.core.pollution import HEALTHY, Bench, Indices, Model, Stopped, Suite, ids, run
 
 
 def _narrowed(model: Model, *beside: Indices, seed: int = 0, steps: int = 100_000) -> tuple[Finding, Bench]:
     """What an inquiry says of test 0, which fails beside others, of which there are a hundred."""
     bench = Bench(Suite([model, *[HEALTHY] * 100], seed=seed))
-    suspect = Suspect(TestIndex(0), Word.FAILED, failed_after=(), beside=beside)
+    suspect = Suspect(TestIndex(0), Outcome.FAILED, failed_after=(), beside=beside)
     inquiry = Inquiry([suspect], lambda test: ids(*range(test)), lambda test: 0)
     try:
         run(inquiry.steps(), bench, steps=steps)
@@ -83,7 +83,7 @@ def test_a_narrowing_that_is_stopped_keeps_what_is_known() -> None:
 
 
 def test_a_partner_that_shows_no_more_in_the_end_is_not_named() -> None:
-    case = Case(Suspect(TestIndex(0), Word.FAILED, beside=(ids(1, 2, 3, 4),)))
+    case = Case(Suspect(TestIndex(0), Outcome.FAILED, beside=(ids(1, 2, 3, 4),)))
     suite = Suite([Model(pattern="F" * 4 + "P" * 60), *[HEALTHY] * 4])
     run(narrow(case), Bench(suite))
     assert case.finding().beside == ids(1, 2, 3, 4)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_procpar.core.covering import orders_by_file, orders_by_test, rows
 from pytest_procpar.core.model import TestIndex
+from pytest_procpar.core.survey.pair_cover import orders_by_file, orders_by_test, rows
 
 FILES = st.lists(st.integers(1, 6), min_size=1, max_size=6)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_procpar.core.deadlock import (
+from pytest_procpar.core.model import WorkerId
+from pytest_procpar.core.run.deadlock import (
     LIKELY_LEAST,
     LIKELY_TIMES,
     PROVEN_LEAST,
@@ -14,16 +15,15 @@ from pytest_procpar.core.deadlock import (
     Deadlocks,
     Evidence,
     Frame,
-    Look,
+    WorkerLook,
     frames_of,
 )
-from pytest_procpar.core.model import WorkerId
 
 GW0, GW1 = WorkerId(0), WorkerId(1)
 
 
-def look(worker: WorkerId = GW0, evidence: Evidence = Evidence.PROVEN, mark: int = 0) -> Look:
-    return Look(worker, evidence, mark)
+def look(worker: WorkerId = GW0, evidence: Evidence = Evidence.PROVEN, mark: int = 0) -> WorkerLook:
+    return WorkerLook(worker, evidence, mark)
 
 
 def hopeless(watch: Deadlocks, now: float, longest: float = 0.0, silent_since: float = 0.0) -> list[WorkerId]:
@@ -110,7 +110,7 @@ def test_nobody_is_given_up_who_has_moved_or_of_whom_nothing_speaks_for_it(
     for seconds, found in looks:
         now += seconds
         history.append((now, found))
-        watch.looked([Look(worker, *how) for worker, how in found.items()], now)
+        watch.looked([WorkerLook(worker, *how) for worker, how in found.items()], now)
         for worker in hopeless(watch, now, longest):
             how = found[worker]
             assert how[0] is not Evidence.NONE

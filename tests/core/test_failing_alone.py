@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_procpar.core.asking import ALONE, IN_TURN
-from pytest_procpar.core.failing_alone import affordable, on_its_own
-from pytest_procpar.core.findings import NOT_RECHECKED, Finding, Kind, Suspect, Tally
+from pytest_procpar.core.inquiry.failing_alone import affordable, on_its_own
+from pytest_procpar.core.inquiry.findings import NOT_RECHECKED, Finding, Kind, Suspect, Tally
+from pytest_procpar.core.inquiry.inquiry import Inquiry
+from pytest_procpar.core.inquiry.probes import Outcome, Probe, ProbeResult
+from pytest_procpar.core.inquiry.trials import ALONE, IN_TURN
 from pytest_procpar.core.model import TestIndex
-from pytest_procpar.core.probes import Outcome, Probe, Word
-from pytest_procpar.core.suspects import Inquiry
 from tests.core.pollution import HEALTHY, Bench, Indices, Model, Stopped, Suite, flags, ids, run
 
 _A = flags("a")
@@ -21,7 +21,7 @@ _SETS = Model(sets=_A)
 _VICTIM = Model(victim_of=_A)
 _BRITTLE = Model(brittle_for=_A)
 _FAILS = Model(always=True)
-_HANGS = Model(always=True, how=Word.HUNG)
+_HANGS = Model(always=True, how=Outcome.HUNG)
 
 
 class Clocked(Bench):
@@ -31,10 +31,10 @@ class Clocked(Bench):
         super().__init__(suite, lanes)
         self._has_time = has_time
 
-    def answer(self, batch: Sequence[Probe]) -> list[Outcome]:
+    def answer(self, batch: Sequence[Probe]) -> list[ProbeResult]:
         begun = [probe for probe in batch if self._has_time(probe)]
         outcomes = dict(zip(begun, super().answer(begun), strict=True))
-        return [outcomes.get(probe, Outcome((), in_time=False)) for probe in batch]
+        return [outcomes.get(probe, ProbeResult((), in_time=False)) for probe in batch]
 
 
 def look_into(
@@ -68,11 +68,11 @@ def failed(
     alike: bool = False,
     contention: bool = False,
 ) -> Suspect:
-    return Suspect(TestIndex(test), Word.FAILED, after, None, beside, root, alike, contention)
+    return Suspect(TestIndex(test), Outcome.FAILED, after, None, beside, root, alike, contention)
 
 
 def hung(test: int) -> Suspect:
-    return Suspect(TestIndex(test), Word.HUNG, failed_after=())
+    return Suspect(TestIndex(test), Outcome.HUNG, failed_after=())
 
 
 def is_short(probe: Probe) -> bool:
@@ -252,10 +252,10 @@ def test_with_time_enough_too_one_is_seen_of_tests_that_want_one_port() -> None:
 
 def test_of_tests_that_want_one_port_those_are_told_to_pass_in_turn_that_have_done_so_in_time() -> None:
     class Cut(Clocked):
-        def answer(self, batch: Sequence[Probe]) -> list[Outcome]:
+        def answer(self, batch: Sequence[Probe]) -> list[ProbeResult]:
             outcomes = super().answer(batch)
             return [
-                outcome if len(outcome.words) < 4 else Outcome(outcome.words[:2], in_time=False)
+                outcome if len(outcome.words) < 4 else ProbeResult(outcome.words[:2], in_time=False)
                 for outcome in outcomes
             ]
 
@@ -302,7 +302,7 @@ def test_cheap_probes_of_other_roots_come_before_company() -> None:
 def test_what_a_fresh_process_has_run_alone_is_told_as_far_as_the_run_has_tried_it(
     after: Indices, kind: Kind, note: str
 ) -> None:
-    suspect = Suspect(TestIndex(3), Word.HUNG, failed_after=after)
+    suspect = Suspect(TestIndex(3), Outcome.HUNG, failed_after=after)
     expected = Finding(TestIndex(3), kind, tallies=(Tally(ALONE, 1, 1),), note=note)
     assert on_its_own(suspect, ids(0, 1, 2)) == expected
 

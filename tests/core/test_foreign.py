@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_procpar.core.consulting import (
+from pytest_procpar.core.model import Dist, RunOptions, TestIndex, WorkerId, assert_never
+from pytest_procpar.core.run.consulting import (
     AllIdle,
     CaughtUp,
     Completed,
@@ -20,10 +21,8 @@ from pytest_procpar.core.consulting import (
     WorkerGone,
     WorkerUp,
 )
-from pytest_procpar.core.events import (
+from pytest_procpar.core.run.events import (
     Assign,
-    Began,
-    Collected,
     Consult,
     Crashed,
     Decided,
@@ -32,21 +31,22 @@ from pytest_procpar.core.events import (
     Event,
     Fewer,
     Finish,
-    Finished,
     GiveUp,
+    ItemBegan,
+    ItemFinished,
+    ItemPutBack,
     NotRun,
-    PutBack,
-    Ready,
     Refused,
     Revoke,
     Revoked,
     Spawn,
     Stop,
+    SuiteCollected,
     Tick,
+    WorkerReady,
 )
-from pytest_procpar.core.ledger import LedgerError
-from pytest_procpar.core.model import Dist, RunOptions, TestIndex, WorkerId, assert_never
-from pytest_procpar.core.run import Run
+from pytest_procpar.core.run.ledger import LedgerError
+from pytest_procpar.core.run.run import Run
 from tests.core import test_run_simulated as ours
 from tests.core.cluster import Scenario, simulate
 
@@ -184,9 +184,9 @@ class Talk:
         self.run = Run(RunOptions(2))
         self.run.deal_by("Mine")
         self.told: list[News | None] = []
-        self.tell(Collected(tests))
-        self.tell(Ready(FIRST))
-        self.first = self.tell(Ready(SECOND), Decided(), Decided(first.orders, dealing=True))
+        self.tell(SuiteCollected(tests))
+        self.tell(WorkerReady(FIRST))
+        self.first = self.tell(WorkerReady(SECOND), Decided(), Decided(first.orders, dealing=True))
 
     def tell(self, event: Event, *answers: Decided) -> list[Effect]:
         """What is to be done when the scheduler has given these answers, and nothing more."""
@@ -220,10 +220,10 @@ FIRST, SECOND = WorkerId(0), WorkerId(1)
 def test_it_is_told_of_the_first_workers_in_their_order() -> None:
     core = Run(RunOptions(2))
     core.deal_by("Mine")
-    assert core.handle(Collected(4), 0.0) == [Spawn(FIRST), Spawn(SECOND)]
-    assert core.handle(Ready(SECOND), 0.0) == [Consult()]
+    assert core.handle(SuiteCollected(4), 0.0) == [Spawn(FIRST), Spawn(SECOND)]
+    assert core.handle(WorkerReady(SECOND), 0.0) == [Consult()]
     assert core.handle(Decided(), 0.0) == [hold(1)]
-    assert core.handle(Ready(FIRST), 0.0) == [Consult()]
+    assert core.handle(WorkerReady(FIRST), 0.0) == [Consult()]
     assert core.handle(Decided(), 0.0) == [Consult(WorkerUp(FIRST))]
     assert core.handle(Decided(), 0.0) == [Consult(WorkerUp(SECOND))]
     assert core.handle(run(1, 2, 0), 0.0) == [hold(0), assign(1, 2, 0)]
@@ -233,15 +233,15 @@ def test_what_it_wants_is_carried_out_before_it_is_asked_whether_that_is_all() -
     talk = Talk(4, Decided(run(0, 3).orders + run(0, 1).orders))
     assert talk.first == [assign(0, 3, 1), hold(1)]
     assert talk.told == [None, WorkerUp(SECOND), CaughtUp()]
-    assert talk.tell(Began(FIRST, TestIndex(3))) == []
+    assert talk.tell(ItemBegan(FIRST, TestIndex(3))) == []
     assert talk.told == []
-    assert talk.tell(Finished(FIRST, TestIndex(3)), run(1, 0)) == [assign(1, 0)]
+    assert talk.tell(ItemFinished(FIRST, TestIndex(3)), run(1, 0)) == [assign(1, 0)]
     assert talk.told == [Completed(FIRST, 3, 0.0), CaughtUp()]
 
 
 def test_what_else_is_to_be_done_comes_after_the_talk_in_its_order() -> None:
     talk = Talk(3, run(0, 0, 1))
-    talk.tell(Began(FIRST, TestIndex(0)))
+    talk.tell(ItemBegan(FIRST, TestIndex(0)))
     effects = talk.tell(Died(FIRST), run(1, 1))
     assert effects == [Crashed(FIRST, TestIndex(0)), Spawn(WorkerId(2), FIRST), assign(1, 1)]
     assert talk.told == [WorkerGone(FIRST), CaughtUp()]
@@ -250,8 +250,8 @@ def test_what_else_is_to_be_done_comes_after_the_talk_in_its_order() -> None:
 def test_how_many_workers_there_are_is_said_after_the_talk() -> None:
     core = Run(RunOptions(2))
     core.deal_by("Mine")
-    core.handle(Collected(1), 0.0)
-    for event in (Ready(FIRST), Decided()):
+    core.handle(SuiteCollected(1), 0.0)
+    for event in (WorkerReady(FIRST), Decided()):
         core.handle(event, 0.0)
     assert core.handle(Decided(), 0.0) == [hold(0)]
     assert core.handle(Refused(SECOND, "no room"), 0.0) == [Consult()]
@@ -260,9 +260,9 @@ def test_how_many_workers_there_are_is_said_after_the_talk() -> None:
 
 def test_what_it_wants_back_is_given_back_whole() -> None:
     talk = Talk(4, run(0, 0, 1, 2, 3))
-    talk.tell(Began(FIRST, TestIndex(0)))
+    talk.tell(ItemBegan(FIRST, TestIndex(0)))
     steal = Decided((SchedulerOrder(FIRST, "steal", (2, 3)),))
-    assert talk.tell(PutBack(TestIndex(3)), steal) == [Revoke(FIRST)]
+    assert talk.tell(ItemPutBack(TestIndex(3)), steal) == [Revoke(FIRST)]
     back = Revoked(FIRST, (TestIndex(2), TestIndex(3)))
     assert talk.tell(back, Decided(), run(1, 3, 2)) == [assign(1, 3, 2)]
     assert talk.told == [None, GivenBack(FIRST, (2, 3)), CaughtUp()]
@@ -270,11 +270,11 @@ def test_what_it_wants_back_is_given_back_whole() -> None:
 
 def test_a_worker_finishes_only_when_it_is_known_that_its_last_test_runs_no_more() -> None:
     talk = Talk(1, run(0, 0))
-    talk.tell(Began(FIRST, TestIndex(0)))
-    again = talk.tell(Finished(FIRST, TestIndex(0)), run(1, 0))
+    talk.tell(ItemBegan(FIRST, TestIndex(0)))
+    again = talk.tell(ItemFinished(FIRST, TestIndex(0)), run(1, 0))
     assert assign(1, 1) in again  # one more copy of it
-    talk.tell(Began(SECOND, TestIndex(1)))
-    assert talk.tell(Finished(SECOND, TestIndex(1)))[-2:] == [Finish(FIRST), Finish(SECOND)]
+    talk.tell(ItemBegan(SECOND, TestIndex(1)))
+    assert talk.tell(ItemFinished(SECOND, TestIndex(1)))[-2:] == [Finish(FIRST), Finish(SECOND)]
 
 
 def test_when_nothing_moves_it_is_asked_to_go_on_and_then_its_name_is_said() -> None:
@@ -285,7 +285,7 @@ def test_when_nothing_moves_it_is_asked_to_go_on_and_then_its_name_is_said() -> 
     assert talk.first[-2:] == [Finish(FIRST), Finish(SECOND)]
 
 
-@pytest.mark.parametrize("event", [Tick(), Ready(FIRST), Died(SECOND)])
+@pytest.mark.parametrize("event", [Tick(), WorkerReady(FIRST), Died(SECOND)])
 def test_nothing_but_the_answer_comes_while_it_is_asked(event: Event) -> None:
     core = asking()
     with pytest.raises(LedgerError, match="instead of its answer"):
@@ -298,13 +298,13 @@ def test_nothing_but_the_answer_comes_while_it_is_asked(event: Event) -> None:
 def test_a_run_that_is_stopped_awaits_no_answer() -> None:
     core = asking()
     assert core.handle(Stop(), 0.0) == [Assign(SECOND, (), "last"), Finish(SECOND)]
-    assert core.handle(Ready(FIRST), 0.0) == [Assign(FIRST, (), "last"), Finish(FIRST)]
+    assert core.handle(WorkerReady(FIRST), 0.0) == [Assign(FIRST, (), "last"), Finish(FIRST)]
 
 
 def asking() -> Run:
     """A run that has asked a scheduler something."""
     core = Run(RunOptions(2))
     core.deal_by("Mine")
-    core.handle(Collected(4), 0.0)
-    assert core.handle(Ready(SECOND), 0.0) == [Consult()]
+    core.handle(SuiteCollected(4), 0.0)
+    assert core.handle(WorkerReady(SECOND), 0.0) == [Consult()]
     return core

@@ -7,8 +7,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_procpar.core.gathering import Gathering, Merged, difference
 from pytest_procpar.core.model import WorkerId
+from pytest_procpar.core.run.collected_suites import CollectedSuites, Merged, difference
 
 _A, _B, _C = map(WorkerId, range(3))
 
@@ -23,7 +23,7 @@ _STEPS = st.lists(st.tuples(_WORKERS, st.none() | _IDS), max_size=12)
 def test_it_knows_who_is_left_and_who_collects(
     steps: list[tuple[WorkerId, list[str] | None]],
 ) -> None:
-    gathering = Gathering(map(WorkerId, range(4)))
+    gathering = CollectedSuites(map(WorkerId, range(4)))
     dead: set[WorkerId] = set()
     collected: dict[WorkerId, list[str]] = {}
     for worker, ids in steps:
@@ -44,14 +44,14 @@ def test_it_knows_who_is_left_and_who_collects(
 
 
 def test_nobody_left_is_not_complete() -> None:
-    gathering = Gathering([_A])
+    gathering = CollectedSuites([_A])
     gathering.gone(_A)
     gathering.gone(_A)
     assert not gathering.complete
 
 
 def test_disagreement_is_that_of_the_first_worker_and_the_first_that_differs() -> None:
-    gathering = Gathering([_A, _B, _C])
+    gathering = CollectedSuites([_A, _B, _C])
     gathering.collected(_C, ["a", "c"])
     gathering.collected(_B, ["a", "b"])
     gathering.collected(_A, ["a", "b"])
@@ -62,14 +62,14 @@ def test_disagreement_is_that_of_the_first_worker_and_the_first_that_differs() -
 
 
 def test_the_same_tests_in_another_order_are_different() -> None:
-    gathering = Gathering([_A, _B])
+    gathering = CollectedSuites([_A, _B])
     gathering.collected(_A, ["a", "b"])
     gathering.collected(_B, ["b", "a"])
     assert gathering.disagreement() is not None
 
 
 def test_one_that_has_collected_nothing_differs_from_one_that_has() -> None:
-    gathering = Gathering([_A, _B])
+    gathering = CollectedSuites([_A, _B])
     gathering.collected(_A, [])
     gathering.collected(_B, ["a"])
     assert "+a" in (gathering.disagreement() or "")

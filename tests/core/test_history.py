@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_procpar.core.history import History
+from pytest_procpar.core.inquiry.history import History
 from pytest_procpar.core.model import TestIndex, WorkerId
 from tests.core.pollution import HEALTHY, Suite, ids, simulate
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_procpar.core.findings import Kind
-from pytest_procpar.core.known_findings import (
+from pytest_procpar.core.inquiry.findings import Kind
+from pytest_procpar.core.inquiry.probes import Outcome
+from pytest_procpar.core.recheck.known_findings import (  # fmt: skip
     KEPT,
     KnownFinding,
     Ran,
@@ -19,8 +20,7 @@ from pytest_procpar.core.known_findings import (
     merged,
     retained,
     to_data,
-)  # fmt: skip
-from pytest_procpar.core.probes import Word
+)
 
 NAMES = st.sampled_from(["test_a", "test_b", "test_c", "test_d"])
 CAUSES = st.lists(NAMES, unique=True, max_size=3).map(tuple)
@@ -30,7 +30,7 @@ FINDINGS = st.builds(
     st.integers(1, 9), st.integers(0, 9),
 )  # fmt: skip
 MANY = st.lists(FINDINGS, max_size=9, unique_by=lambda finding: finding.key).map(tuple)
-RAN = st.builds(Ran, st.sampled_from([w for w in Word if w is not Word.LOST]), st.none() | CAUSES)
+RAN = st.builds(Ran, st.sampled_from([w for w in Outcome if w is not Outcome.LOST]), st.none() | CAUSES)
 VICTIM = KnownFinding("test_v", Kind.VICTIM, ("test_p",), "pytest test_p test_v", "2026-11-28", "2026-11-28")
 
 
@@ -109,31 +109,31 @@ def test_only_what_is_contradicted_or_gone_is_dropped(
 @pytest.mark.parametrize(
     ("kind", "causes", "word", "before", "refuted"),
     [
-        (Kind.VICTIM, ("p",), Word.PASSED, ("a", "p", "b"), True),
-        (Kind.VICTIM, ("p",), Word.PASSED, ("a", "b"), False),
-        (Kind.VICTIM, ("p",), Word.PASSED, None, False),
-        (Kind.VICTIM, ("p",), Word.FAILED, ("p",), False),
-        (Kind.VICTIM, ("p",), Word.SKIPPED, ("p",), False),
-        (Kind.VICTIM, ("p", "q"), Word.PASSED, ("p", "a", "q"), True),
-        (Kind.VICTIM, ("p", "q"), Word.PASSED, ("q", "p"), False),
-        (Kind.VICTIM, (), Word.PASSED, ("q",), False),
-        (Kind.CONTAMINATED_CRASH, ("p",), Word.PASSED, ("p",), True),
-        (Kind.BRITTLE, ("s",), Word.PASSED, (), True),
-        (Kind.BRITTLE, ("s",), Word.PASSED, ("a",), False),
-        (Kind.BRITTLE, ("s",), Word.PASSED, None, False),
-        (Kind.NIO, (), Word.PASSED, (), False),
-        (Kind.FLAKY, (), Word.PASSED, (), False),
+        (Kind.VICTIM, ("p",), Outcome.PASSED, ("a", "p", "b"), True),
+        (Kind.VICTIM, ("p",), Outcome.PASSED, ("a", "b"), False),
+        (Kind.VICTIM, ("p",), Outcome.PASSED, None, False),
+        (Kind.VICTIM, ("p",), Outcome.FAILED, ("p",), False),
+        (Kind.VICTIM, ("p",), Outcome.SKIPPED, ("p",), False),
+        (Kind.VICTIM, ("p", "q"), Outcome.PASSED, ("p", "a", "q"), True),
+        (Kind.VICTIM, ("p", "q"), Outcome.PASSED, ("q", "p"), False),
+        (Kind.VICTIM, (), Outcome.PASSED, ("q",), False),
+        (Kind.CONTAMINATED_CRASH, ("p",), Outcome.PASSED, ("p",), True),
+        (Kind.BRITTLE, ("s",), Outcome.PASSED, (), True),
+        (Kind.BRITTLE, ("s",), Outcome.PASSED, ("a",), False),
+        (Kind.BRITTLE, ("s",), Outcome.PASSED, None, False),
+        (Kind.NIO, (), Outcome.PASSED, (), False),
+        (Kind.FLAKY, (), Outcome.PASSED, (), False),
     ],
 )
 def test_a_run_contradicts_what_it_shows_to_be_otherwise(
-    kind: Kind, causes: tuple[str, ...], word: Word, before: tuple[str, ...] | None, refuted: bool
+    kind: Kind, causes: tuple[str, ...], word: Outcome, before: tuple[str, ...] | None, refuted: bool
 ) -> None:
     assert is_refuted_by(KnownFinding("v", kind, causes), Ran(word, before)) is refuted
 
 
 def test_what_has_not_been_seen_in_a_hundred_runs_is_forgotten() -> None:
     known: tuple[KnownFinding, ...] = (KnownFinding("test_v", Kind.FLAKY),)
-    ran = {"test_v": Ran(Word.PASSED, ())}
+    ran = {"test_v": Ran(Outcome.PASSED, ())}
     for _ in range(99):
         known = retained(known, ran, never_gone)
     assert known[0].quiet == 99

@@ -9,24 +9,32 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_procpar.core.findings import Finding, Kind, Tally
-from pytest_procpar.core.left_files import Attempt, Left, Use, by_nodeid, candidates, find_left, told
+from pytest_procpar.core.inquiry.findings import Finding, Kind, Tally
+from pytest_procpar.core.inquiry.left_files import (
+    FileAttempt,
+    FileUse,
+    Left,
+    by_nodeid,
+    candidates,
+    find_left,
+    told,
+)
+from pytest_procpar.core.inquiry.probes import Outcome
 from pytest_procpar.core.model import TestIndex
-from pytest_procpar.core.probes import Word
 from tests.core.pollution import Indices, ids
 
 TEST, OTHER, WRITER = ids(0, 1, 2)
 FILES = ("/a", "/b", "/c")
-USES = [Use(file, test, writes=True) for file in FILES for test in (TEST, OTHER, WRITER)]
+USES = [FileUse(file, test, writes=True) for file in FILES for test in (TEST, OTHER, WRITER)]
 
-_World = Callable[[Indices, frozenset[str]], "Word | None"]
+_World = Callable[[Indices, frozenset[str]], "Outcome | None"]
 
 
-def answered(world: _World, files: tuple[str, ...] = FILES, uses: list[Use] = USES) -> Left | None:
+def answered(world: _World, files: tuple[str, ...] = FILES, uses: list[FileUse] = USES) -> Left | None:
     """What comes of a search; `world` says how the test ends after others, while these files are there."""
     search = find_left(TEST, files, uses)
     try:
-        attempt: Attempt = next(search)
+        attempt: FileAttempt = next(search)
         for _ in range(20):
             attempt = search.send(world(attempt.tests[:-1], frozenset(files).difference(attempt.without)))
     except StopIteration as stop:
@@ -36,8 +44,8 @@ def answered(world: _World, files: tuple[str, ...] = FILES, uses: list[Use] = US
 
 
 def fails_by(guilty: set[str], leaves: TestIndex | None = None) -> _World:
-    def world(before: Indices, there: frozenset[str]) -> Word:
-        return Word.FAILED if guilty & there or leaves in before else Word.PASSED
+    def world(before: Indices, there: frozenset[str]) -> Outcome:
+        return Outcome.FAILED if guilty & there or leaves in before else Outcome.PASSED
 
     return world
 
@@ -53,29 +61,37 @@ def test_what_is_blamed_is_enough_and_who_leaves_it_was_tried(
     assert left.by == leaves
 
 
-@given(st.lists(st.sampled_from([Word.PASSED, Word.FAILED, Word.CRASHED, Word.SKIPPED, Word.LOST, None])))
-def test_nothing_is_blamed_but_on_two_passes_without_and_a_failure_with_it(words: list[Word | None]) -> None:
+@given(
+    st.lists(
+        st.sampled_from(
+            [Outcome.PASSED, Outcome.FAILED, Outcome.CRASHED, Outcome.SKIPPED, Outcome.LOST, None]
+        )
+    )
+)
+def test_nothing_is_blamed_but_on_two_passes_without_and_a_failure_with_it(
+    words: list[Outcome | None],
+) -> None:
     numbers = count()
-    seen: list[tuple[bool, Word | None]] = []
+    seen: list[tuple[bool, Outcome | None]] = []
 
-    def world(before: Indices, there: frozenset[str]) -> Word | None:
+    def world(before: Indices, there: frozenset[str]) -> Outcome | None:
         at = next(numbers)
-        word = words[at] if at < len(words) else Word.FAILED
+        word = words[at] if at < len(words) else Outcome.FAILED
         if not before:
             seen.append((not there, word))
         return word
 
     left = answered(world, FILES[:1])
-    proven = [(True, Word.PASSED), (False, Word.FAILED), (True, Word.PASSED)]
-    crashed = [(True, Word.PASSED), (False, Word.CRASHED), (True, Word.PASSED)]
+    proven = [(True, Outcome.PASSED), (False, Outcome.FAILED), (True, Outcome.PASSED)]
+    crashed = [(True, Outcome.PASSED), (False, Outcome.CRASHED), (True, Outcome.PASSED)]
     assert (left is not None) == (seen in (proven, crashed))
 
 
 def test_what_fails_without_them_costs_one_try() -> None:
     search = find_left(TEST, FILES, USES)
-    assert next(search) == Attempt((TEST,), FILES)
+    assert next(search) == FileAttempt((TEST,), FILES)
     with pytest.raises(StopIteration) as end:
-        search.send(Word.FAILED)
+        search.send(Outcome.FAILED)
     assert end.value.value is None
 
 
@@ -93,15 +109,15 @@ def _flaky(*failures: tuple[int, int]) -> Finding:
     ("finding", "uses", "files"),
     [
         (_flaky((2, 2), (1, 1)), USES, FILES),
-        (_flaky((2, 2)), [Use("/a", OTHER, writes=True), Use("/b", OTHER, writes=False)], ("/a",)),
-        (_flaky((2, 2)), [Use("/a", OTHER, writes=True), Use("/b", TEST, writes=True)], ("/b",)),
+        (_flaky((2, 2)), [FileUse("/a", OTHER, writes=True), FileUse("/b", OTHER, writes=False)], ("/a",)),
+        (_flaky((2, 2)), [FileUse("/a", OTHER, writes=True), FileUse("/b", TEST, writes=True)], ("/b",)),
         (_flaky((2, 2), (0, 1)), USES, ()),
         (_flaky((0, 3)), USES, ()),
         (_flaky(), USES, ()),
     ],
 )
 def test_what_has_passed_the_run_and_fails_since_may_do_so_by_any_file(
-    finding: Finding, uses: list[Use], files: tuple[str, ...]
+    finding: Finding, uses: list[FileUse], files: tuple[str, ...]
 ) -> None:
     assert candidates(finding, uses) == files
 
@@ -109,14 +125,16 @@ def test_what_has_passed_the_run_and_fails_since_may_do_so_by_any_file(
 @pytest.mark.parametrize(
     ("uses", "files"),
     [
-        ([Use("/a", TEST, writes=False)], ()),
-        ([Use("/a", OTHER, writes=True)], ()),
-        ([Use("/a", TEST, writes=True)], ("/a",)),
-        ([Use("/a", TEST, writes=False), Use("/a", OTHER, writes=True)], ("/a",)),
+        ([FileUse("/a", TEST, writes=False)], ()),
+        ([FileUse("/a", OTHER, writes=True)], ()),
+        ([FileUse("/a", TEST, writes=True)], ("/a",)),
+        ([FileUse("/a", TEST, writes=False), FileUse("/a", OTHER, writes=True)], ("/a",)),
     ],
     ids=["nobody writes it", "it does not use it", "it writes it itself", "another writes it"],
 )
-def test_candidates_are_files_that_it_uses_and_tests_write(uses: list[Use], files: tuple[str, ...]) -> None:
+def test_candidates_are_files_that_it_uses_and_tests_write(
+    uses: list[FileUse], files: tuple[str, ...]
+) -> None:
     assert candidates(Finding(TEST, Kind.PLAIN), uses) == files
 
 

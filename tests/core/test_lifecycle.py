@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_procpar.core.lifecycle import Phase, WorkerState
 from pytest_procpar.core.model import TestIndex, WorkerId
-from pytest_procpar.core.policy import Unit
+from pytest_procpar.core.run.batching import Unit
+from pytest_procpar.core.run.worker_state import Phase, WorkerState
 
 
 def unit(*tests: int) -> Unit:

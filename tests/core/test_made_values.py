@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_procpar.core.made_values import (
+from pytest_procpar.core.evidence.made_values import (
     bytes_value,
     drawn_value,
     number_value,

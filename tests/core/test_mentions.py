@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_procpar.core.mentions import looked_up
+from pytest_procpar.core.evidence.mentions import looked_up
 
 NAME = "PYTEST_XDIST_WORKER"
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_procpar.core.moments import holds_moment
+from pytest_procpar.core.evidence.moments import holds_moment
 
 _MOMENT = 1_790_000_000.123456789
 _LOCAL = datetime.fromtimestamp(_MOMENT)

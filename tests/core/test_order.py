@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_procpar.core.order import Order, OrderError, parse_order, shuffled
+from pytest_procpar.core.survey.orders import OrderError, SuiteOrder, parse_order, shuffled
 
 NODEIDS = st.lists(st.text(st.characters(), max_size=8), max_size=30)
 SEEDS = st.integers() | st.text()
@@ -68,13 +68,13 @@ def test_a_seed_is_the_same_as_a_number_or_a_text() -> None:
 @pytest.mark.parametrize(
     ("text", "order"),
     [
-        ("reverse", Order(random=False)),
-        ("random", Order(random=True)),
-        ("random:7", Order(random=True, seed="7")),
-        ("random:a:b", Order(random=True, seed="a:b")),
+        ("reverse", SuiteOrder(random=False)),
+        ("random", SuiteOrder(random=True)),
+        ("random:7", SuiteOrder(random=True, seed="7")),
+        ("random:a:b", SuiteOrder(random=True, seed="a:b")),
     ],
 )
-def test_an_order_is_named(text: str, order: Order) -> None:
+def test_an_order_is_named(text: str, order: SuiteOrder) -> None:
     assert parse_order(text) == order
 
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_procpar.core.covering import orders_by_test
 from pytest_procpar.core.model import TestIndex
-from pytest_procpar.core.pairs import Pairs
+from pytest_procpar.core.survey.pair_cover import orders_by_test
+from pytest_procpar.core.survey.pairs import Pairs
 from tests.core.pollution import ids
 
 _COUNT = 7

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_procpar.core.patches import (
+from pytest_procpar.core.recheck.patches import (
     applied,
     decorations,
     free_name,

@@ -5,18 +5,18 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_procpar.core.patience import (
+from pytest_procpar.core.run.patience import (
     AT_ONCE_SECONDS,
     HEAR_SECONDS,
     LEAVE_SECONDS,
     NUDGED_SECONDS,
     REST_SECONDS,
     Patience,
-    Step,
+    PatienceStep,
 )
 
 
-def steps(patience: Patience) -> list[tuple[float, Step]]:
+def steps(patience: Patience) -> list[tuple[float, PatienceStep]]:
     """What is done, and when, if nothing happens any more."""
     done = []
     while (due := patience.deadline()) is not None:
@@ -38,7 +38,7 @@ def test_one_that_does_not_hear_is_nudged_and_ended() -> None:
     patience = Patience()
     patience.asked(10.0)
     nudge = 10.0 + HEAR_SECONDS
-    assert steps(patience) == [(nudge, Step.NUDGE), (nudge + NUDGED_SECONDS, Step.END)]
+    assert steps(patience) == [(nudge, PatienceStep.NUDGE), (nudge + NUDGED_SECONDS, PatienceStep.END)]
 
 
 def test_one_that_hears_has_time_for_its_processes_and_then_for_its_reports() -> None:
@@ -47,7 +47,7 @@ def test_one_that_hears_has_time_for_its_processes_and_then_for_its_reports() ->
     patience.heard(10.5)
     assert patience.deadline() == 10.5 + LEAVE_SECONDS
     patience.left(12.0)
-    assert steps(patience) == [(12.0 + REST_SECONDS, Step.END)]
+    assert steps(patience) == [(12.0 + REST_SECONDS, PatienceStep.END)]
 
 
 def test_an_interrupt_that_is_heard_may_take_its_time() -> None:
@@ -56,7 +56,7 @@ def test_an_interrupt_that_is_heard_may_take_its_time() -> None:
     patience.heard(10.5)
     assert steps(patience) == []
     patience.asked(20.0, interrupt=True)
-    assert steps(patience) == [(20.0 + NUDGED_SECONDS, Step.END)]
+    assert steps(patience) == [(20.0 + NUDGED_SECONDS, PatienceStep.END)]
 
 
 def test_one_that_is_asked_again_is_ended_at_once() -> None:
@@ -65,7 +65,7 @@ def test_one_that_is_asked_again_is_ended_at_once() -> None:
         patience.asked(10.0, interrupt=first)
         patience.heard(10.1)
         patience.asked(11.0, interrupt=second)
-        assert steps(patience) == [(11.0 + AT_ONCE_SECONDS, Step.END)]
+        assert steps(patience) == [(11.0 + AT_ONCE_SECONDS, PatienceStep.END)]
 
 
 HAPPENS = st.sampled_from(["asked", "interrupt", "heard", "left", "wait"])
@@ -89,6 +89,6 @@ def test_who_is_asked_for_good_is_ended_within_bounds_whatever_happens(
             case _:
                 pass
         while (due := patience.deadline()) is not None and due <= now + seconds:
-            ended = patience.due(due) is Step.END or ended
+            ended = patience.due(due) is PatienceStep.END or ended
         now += seconds
-    assert ended or steps(patience)[-1][1] is Step.END
+    assert ended or steps(patience)[-1][1] is PatienceStep.END

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_procpar.core.model import Dist, RunOptions, TestIndex
-from pytest_procpar.core.policy import Pool, Unit, group_tests, share_to_steal, split_into_lanes
+from pytest_procpar.core.run.batching import Backlog, Unit, group_tests, share_to_steal, split_into_lanes
 
 
 def unit(*tests: int) -> Unit:
@@ -16,7 +16,7 @@ def singles(count: int) -> list[Unit]:
     return [unit(i) for i in range(count)]
 
 
-def sizes(pool: Pool, shares: int) -> list[int]:
+def sizes(pool: Backlog, shares: int) -> list[int]:
     """How many units each batch has, until the pool is empty."""
     out = []
     while pool:
@@ -64,45 +64,45 @@ def test_pinned_tests_are_in_the_lane_of_their_worker_which_may_have_none() -> N
 
 
 def test_a_worker_with_tests_of_its_own_gets_them_all_at_once() -> None:
-    assert sizes(Pool(singles(40), RunOptions(2, max_chunk=1, pinned=True)), 2) == [40]
+    assert sizes(Backlog(singles(40), RunOptions(2, max_chunk=1, pinned=True)), 2) == [40]
 
 
 def test_load_deals_ever_smaller_batches() -> None:
-    assert sizes(Pool(singles(40), RunOptions(2)), 2) == [10, 7, 5, 4, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1]
+    assert sizes(Backlog(singles(40), RunOptions(2)), 2) == [10, 7, 5, 4, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1]
 
 
 def test_load_deals_neighbours_in_collected_order() -> None:
-    assert Pool(singles(12), RunOptions(2)).take_batch(2) == [(0,), (1,), (2,)]
+    assert Backlog(singles(12), RunOptions(2)).take_batch(2) == [(0,), (1,), (2,)]
 
 
 @pytest.mark.parametrize(("chunk", "largest"), [(1, 1), (3, 3), (100, 10), (None, 10)])
 def test_a_batch_of_load_is_no_larger_than_max_chunk(chunk: int | None, largest: int) -> None:
-    assert max(sizes(Pool(singles(40), RunOptions(2, max_chunk=chunk)), 2)) == largest
+    assert max(sizes(Backlog(singles(40), RunOptions(2, max_chunk=chunk)), 2)) == largest
 
 
 def test_worksteal_deals_even_shares() -> None:
-    pool = Pool(singles(10), RunOptions(3, Dist.WORKSTEAL))
+    pool = Backlog(singles(10), RunOptions(3, Dist.WORKSTEAL))
     assert [len(pool.take_batch(shares)) for shares in (3, 2, 1)] == [4, 3, 3]
 
 
 def test_the_grouping_modes_deal_one_group_at_a_time() -> None:
-    pool = Pool([unit(0, 1, 2), unit(3), unit(4)], RunOptions(1, Dist.LOADFILE))
+    pool = Backlog([unit(0, 1, 2), unit(3), unit(4)], RunOptions(1, Dist.LOADFILE))
     assert [pool.take_batch(1) for _ in range(3)] == [[(0, 1, 2)], [(3,)], [(4,)]]
 
 
 def test_each_deals_all_there_is() -> None:
-    assert sizes(Pool(singles(10), RunOptions(3, Dist.EACH)), 3) == [10]
+    assert sizes(Backlog(singles(10), RunOptions(3, Dist.EACH)), 3) == [10]
 
 
 @pytest.mark.parametrize("dist", Dist)
 def test_an_empty_pool_deals_nothing(dist: Dist) -> None:
-    pool = Pool([], RunOptions(2, dist))
+    pool = Backlog([], RunOptions(2, dist))
     assert pool.take_batch(2) == []
     assert pool.take_all() == []
 
 
 def test_what_is_put_back_is_dealt_next_in_its_old_order() -> None:
-    pool = Pool([unit(4), unit(5)], RunOptions(2))
+    pool = Backlog([unit(4), unit(5)], RunOptions(2))
     pool.put_back([unit(0, 1), unit(2)])
     assert len(pool) == 5
     assert pool.take_all() == [(0, 1), (2,), (4,), (5,)]
@@ -118,7 +118,7 @@ def test_batches_cover_the_pool_in_order_and_none_is_empty(
 ) -> None:
     starts = [sum(lengths[:i]) for i in range(len(lengths))]
     units = [unit(*range(start, start + size)) for start, size in zip(starts, lengths, strict=True)]
-    pool = Pool(units, RunOptions(shares, dist, max_chunk=chunk))
+    pool = Backlog(units, RunOptions(shares, dist, max_chunk=chunk))
     dealt: list[Unit] = []
     while pool:
         batch = pool.take_batch(shares)

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 
+from pytest_procpar.core.inquiry.probes import Probe
 from pytest_procpar.core.model import TestIndex
-from pytest_procpar.core.probes import Probe
 from tests.core.pollution import ids
 
 _PROBE = Probe(ids(0), (ids(1, 2), ids(3), ids(4, 5)))

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_procpar.core.inquiry.probes import Probe
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.printable import printable_line
-from pytest_procpar.core.probes import Probe
-from pytest_procpar.core.progress import Step, columns, progress_line, subject
+from pytest_procpar.core.recheck.progress import ProgressStep, columns, progress_line, subject
 
-STEP = Step("test_it.py::test", settled=1, total=3, until=18.2)
+STEP = ProgressStep("test_it.py::test", settled=1, total=3, until=18.2)
 
 
 def probe(*tests: int, beside: tuple[int, ...] = ()) -> Probe:
@@ -25,9 +25,9 @@ def test_the_line_tells_how_far_it_is_how_long_it_may_take_and_of_which_test() -
 
 
 def test_what_is_not_known_is_left_out() -> None:
-    assert progress_line(Step("tests", settled=0, total=2), 10.0, 80) == "0 of 2 settled: tests"
-    assert progress_line(Step("tests", until=11.0), 10.0, 80) == "at most 1 s left: tests"
-    assert progress_line(Step("tests"), 10.0, 80) == "tests"
+    assert progress_line(ProgressStep("tests", settled=0, total=2), 10.0, 80) == "0 of 2 settled: tests"
+    assert progress_line(ProgressStep("tests", until=11.0), 10.0, 80) == "at most 1 s left: tests"
+    assert progress_line(ProgressStep("tests"), 10.0, 80) == "tests"
 
 
 def test_when_the_time_is_over_no_less_than_nothing_is_left() -> None:
@@ -46,7 +46,7 @@ def test_of_a_name_that_is_too_long_the_end_stays() -> None:
     st.integers(0, 99),
 )
 def test_it_is_one_line_that_fits(what: str, settled: int, total: int, until: float, width: int) -> None:
-    line = progress_line(Step(what, settled, total, until), 10.0, width)
+    line = progress_line(ProgressStep(what, settled, total, until), 10.0, width)
     assert columns(line) <= width
     assert len(line.splitlines()) <= 1
     assert printable_line(line) == line

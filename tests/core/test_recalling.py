@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_procpar.core.findings import Kind, Tally
-from pytest_procpar.core.known_findings import KnownFinding, Ran
+from pytest_procpar.core.inquiry.findings import Kind, Tally
+from pytest_procpar.core.inquiry.probes import Outcome
 from pytest_procpar.core.model import TestIndex
-from pytest_procpar.core.probes import Word
-from pytest_procpar.core.recalling import recalled
+from pytest_procpar.core.recheck.known_findings import KnownFinding, Ran
+from pytest_procpar.core.recheck.recalling import recalled
+from pytest_procpar.core.recheck.retrial import Claim, Retried
 from pytest_procpar.core.record import changed
-from pytest_procpar.core.retrial import Claim, Retried
 
 COMMAND = "pytest test_p test_v"
 KNOWN = KnownFinding("test_v", Kind.VICTIM, ("test_p",), COMMAND, "2026-11-20", "2026-11-28", runs=3)
-FAILED = {"test_v": Ran(Word.FAILED, ("test_p",))}
-PASSED = {"test_v": Ran(Word.PASSED, ())}
+FAILED = {"test_v": Ran(Outcome.FAILED, ("test_p",))}
+PASSED = {"test_v": Ran(Outcome.PASSED, ())}
 NOTHING: frozenset[str] = frozenset()
 VICTIM = frozenset(["test_v"])
 
@@ -49,7 +49,7 @@ def test_what_failed_before_and_passes_now_is_recalled_once() -> None:
 
 
 def test_what_passes_after_its_polluter_is_no_victim_any_more() -> None:
-    ran = {"test_v": Ran(Word.PASSED, ("test_p",))}
+    ran = {"test_v": Ran(Outcome.PASSED, ("test_p",))}
     assert recalled([KNOWN], [], [], ran, VICTIM, []) == [
         "test_v passed, and is no longer a victim of test_p: that is forgotten"
     ]

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_procpar.core.remedies import NEW, SCOPES, Slot, fixture_for, is_module_in, module_of
+from pytest_procpar.core.recheck.remedies import NEW, SCOPES, Slot, fixture_for, is_module_in, module_of
 
 NAME = "shop_of_the_remedies"
 

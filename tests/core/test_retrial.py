@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_procpar.core.findings import Kind, Tally
-from pytest_procpar.core.known_findings import KnownFinding
-from pytest_procpar.core.probes import Outcome, Word
-from pytest_procpar.core.retrial import Retried, claims_of, retry
+from pytest_procpar.core.inquiry.findings import Kind, Tally
+from pytest_procpar.core.inquiry.probes import Outcome, ProbeResult
+from pytest_procpar.core.recheck.known_findings import KnownFinding
+from pytest_procpar.core.recheck.retrial import Retried, claims_of, retry
 from tests.core.pollution import HEALTHY, NIO, Bench, Model, Suite, flags, run
 
 POLLUTER = Model(sets=flags("a"))
@@ -38,8 +38,8 @@ def tried(kind: Kind, *models: Model) -> Retried:
         (Kind.VICTIM, (POLLUTER, HEALTHY), False),
         (Kind.VICTIM, (POLLUTER, Model(always=True)), False),
         (Kind.VICTIM, (POLLUTER, Model(victim_of=flags("a"), pattern="PPPPF")), False),
-        (Kind.VICTIM, (Model(always=True, how=Word.CRASHED), VICTIM), None),
-        (Kind.CONTAMINATED_CRASH, (POLLUTER, Model(victim_of=flags("a"), how=Word.CRASHED)), True),
+        (Kind.VICTIM, (Model(always=True, how=Outcome.CRASHED), VICTIM), None),
+        (Kind.CONTAMINATED_CRASH, (POLLUTER, Model(victim_of=flags("a"), how=Outcome.CRASHED)), True),
         (Kind.BRITTLE, (POLLUTER, BRITTLE), True),
         (Kind.BRITTLE, (HEALTHY, BRITTLE), False),
         (Kind.BRITTLE, (POLLUTER, HEALTHY), False),
@@ -70,7 +70,7 @@ def test_it_costs_six_probes_and_less_if_it_does_not_hold() -> None:
             assert len(probes) == 1
             count += 1
             with suppress(StopIteration):
-                probes = search.send([Outcome(tuple(bench.process(probes[0].tests)))])
+                probes = search.send([ProbeResult(tuple(bench.process(probes[0].tests)))])
         assert count == most
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_procpar.core.inquiry.roots import Failure, failure_of, normalised, resource_of, roots_of
 from pytest_procpar.core.model import TestIndex
-from pytest_procpar.core.roots import Failure, failure_of, normalised, resource_of, roots_of
 
 
 def report(

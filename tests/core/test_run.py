@@ -2,34 +2,34 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_procpar.core.dealer import HORIZON
-from pytest_procpar.core.events import (
+from pytest_procpar.core.model import Dist, RunOptions, TestIndex, WorkerId
+from pytest_procpar.core.run.events import (
     Assign,
-    Began,
-    Collected,
     Crashed,
     Died,
     Effect,
     Event,
     Fewer,
     Finish,
-    Finished,
     GiveUp,
     Interrupt,
+    ItemBegan,
+    ItemFinished,
+    ItemPutBack,
     Kill,
     NotRun,
-    PutBack,
-    Ready,
     Refused,
     Revoke,
     Revoked,
     Spawn,
     Stop,
+    SuiteCollected,
     Tick,
+    WorkerReady,
 )
-from pytest_procpar.core.ledger import LedgerError
-from pytest_procpar.core.model import Dist, RunOptions, TestIndex, WorkerId
-from pytest_procpar.core.run import START_TIMEOUT, Run
+from pytest_procpar.core.run.ledger import LedgerError
+from pytest_procpar.core.run.run import START_TIMEOUT, Run
+from pytest_procpar.core.run.scheduler import HORIZON
 
 
 class Desk:
@@ -49,7 +49,7 @@ class Desk:
     ) -> None:
         self.run = Run(RunOptions(workers, dist, max_restarts=max_restarts, pinned=pinned), in_hand)
         self.now = 0.0
-        self.first = self.tell(Collected(tests, None if keys is None else tuple(keys)))
+        self.first = self.tell(SuiteCollected(tests, None if keys is None else tuple(keys)))
         if ready:
             for worker in range(workers):
                 self.ready(worker)
@@ -62,13 +62,13 @@ class Desk:
         return self.run.handle(event, self.now)
 
     def ready(self, worker: int) -> list[Effect]:
-        return self.tell(Ready(WorkerId(worker)))
+        return self.tell(WorkerReady(WorkerId(worker)))
 
     def began(self, worker: int, test: int) -> list[Effect]:
-        return self.tell(Began(WorkerId(worker), TestIndex(test)))
+        return self.tell(ItemBegan(WorkerId(worker), TestIndex(test)))
 
     def finished(self, worker: int, test: int) -> list[Effect]:
-        return self.tell(Finished(WorkerId(worker), TestIndex(test)))
+        return self.tell(ItemFinished(WorkerId(worker), TestIndex(test)))
 
     def ran(self, worker: int, *tests: int) -> list[Effect]:
         return [e for test in tests for e in (*self.began(worker, test), *self.finished(worker, test))]
@@ -83,7 +83,7 @@ class Desk:
         return self.tell(Refused(WorkerId(worker), "no room"))
 
     def put_back(self, test: int) -> list[Effect]:
-        return self.tell(PutBack(TestIndex(test)))
+        return self.tell(ItemPutBack(TestIndex(test)))
 
 
 def spawn(worker: int, replaces: int | None = None) -> Spawn:
@@ -225,13 +225,13 @@ def test_running_says_who_runs_what() -> None:
 @pytest.mark.parametrize(
     "event",
     [
-        Began(WorkerId(0), TestIndex(1)),
-        Began(WorkerId(1), TestIndex(0)),
-        Began(WorkerId(9), TestIndex(0)),
-        Finished(WorkerId(0), TestIndex(0)),
-        Finished(WorkerId(9), TestIndex(0)),
-        Ready(WorkerId(0)),
-        Ready(WorkerId(9)),
+        ItemBegan(WorkerId(0), TestIndex(1)),
+        ItemBegan(WorkerId(1), TestIndex(0)),
+        ItemBegan(WorkerId(9), TestIndex(0)),
+        ItemFinished(WorkerId(0), TestIndex(0)),
+        ItemFinished(WorkerId(9), TestIndex(0)),
+        WorkerReady(WorkerId(0)),
+        WorkerReady(WorkerId(9)),
         Died(WorkerId(9)),
     ],
     ids=repr,
@@ -489,7 +489,7 @@ def test_all_workers_come_up_for_one_test_if_somebody_waits_for_all() -> None:
     run = Run(RunOptions(workers=3))
     run.start_all()
     assert run.workers_for(1) == run.workers_for(0) == 3
-    assert run.handle(Collected(1), 0.0) == [spawn(0), spawn(1), spawn(2)]
+    assert run.handle(SuiteCollected(1), 0.0) == [spawn(0), spawn(1), spawn(2)]
 
 
 def test_under_each_a_lane_without_a_worker_is_given_up_and_the_others_go_on() -> None:
@@ -773,7 +773,7 @@ def test_a_run_stopped_before_the_collection_starts_nobody() -> None:
     run = Run(RunOptions(2))
     assert run.handle(Stop(interrupt=True), 0.0) == []
     assert run.over
-    assert run.handle(Collected(3), 0.0) == []
+    assert run.handle(SuiteCollected(3), 0.0) == []
     assert list(run.unsettled()) == [0, 1, 2]
 
 

@@ -9,21 +9,22 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_procpar.core.events import (
+from pytest_procpar.core.model import Dist, RunOptions, TestIndex, WorkerId
+from pytest_procpar.core.run.batching import Backlog, group_tests
+from pytest_procpar.core.run.events import (
     Assign,
-    Began,
     Crashed,
     Died,
     Dump,
     Finish,
-    Finished,
     GiveUp,
     Hung,
     Interrupt,
+    ItemBegan,
+    ItemFinished,
+    ItemPutBack,
     Kill,
     NotRun,
-    PutBack,
-    Ready,
     Refused,
     Revoke,
     Revoked,
@@ -31,11 +32,10 @@ from pytest_procpar.core.events import (
     Stop,
     Stuck,
     Terminate,
+    WorkerReady,
 )
-from pytest_procpar.core.model import Dist, RunOptions, TestIndex, WorkerId
-from pytest_procpar.core.policy import Pool, group_tests
-from pytest_procpar.core.run import START_TIMEOUT, Run
-from pytest_procpar.core.watchdog import DUMP_SECONDS, TERM_SECONDS
+from pytest_procpar.core.run.hang_watch import DUMP_SECONDS, TERM_SECONDS
+from pytest_procpar.core.run.run import START_TIMEOUT, Run
 from tests.core.cluster import Books, Moment, Scenario, Sight, Trace, simulate
 
 #: The chances that a worker never comes up, comes up too late, and dies at any step.
@@ -158,11 +158,11 @@ def a_test_crashed_or_hung_if_and_only_if_its_worker_died_while_it_ran(trace: Tr
             continue
         crashes = [e for e in moment.effects if isinstance(e, Crashed | Hung)]
         match moment.event:
-            case Began(worker) | Finished(worker) if worker in condemned:
+            case ItemBegan(worker) | ItemFinished(worker) if worker in condemned:
                 pass
-            case Began(worker, test):
+            case ItemBegan(worker, test):
                 running[worker] = test
-            case Finished(worker):
+            case ItemFinished(worker):
                 del running[worker]
             case Died(worker) | Refused(worker) if worker in books.stuck:
                 running.pop(worker, None)
@@ -229,7 +229,7 @@ def a_worker_is_spawned_at_the_start_or_for_a_dead_one_or_for_a_test_put_back(tr
         if i > 0 and spawns:
             assert len(spawns) == 1
             restarts += getattr(moment.event, "worker", None) not in stuck
-            if isinstance(moment.event, PutBack):
+            if isinstance(moment.event, ItemPutBack):
                 assert spawns[0].replaces is None
             else:
                 assert isinstance(moment.event, Died | Refused)
@@ -242,7 +242,11 @@ def a_worker_is_spawned_at_the_start_or_for_a_dead_one_or_for_a_test_put_back(tr
 def a_dead_worker_is_replaced_if_its_lane_has_tests_that_have_not_begun(trace: Trace) -> None:
     options, in_a_row = trace.scenario.options, 0
     for books, moment, effect in trace.walk():
-        if effect is None and isinstance(moment.event, Began) and moment.event.worker not in books.condemned:
+        if (
+            effect is None
+            and isinstance(moment.event, ItemBegan)
+            and moment.event.worker not in books.condemned
+        ):
             in_a_row = 0
         if effect is None and isinstance(moment.event, Died) and not books.stopped:
             worker = moment.event.worker
@@ -277,7 +281,11 @@ def only_what_exceeds_its_limit_is_ended_and_its_stacks_are_asked_for_before(tra
     began: dict[WorkerId, tuple[TestIndex | None, float]] = {}
     dumped: dict[WorkerId, float] = {}
     for books, moment, effect in trace.walk():
-        if effect is None and isinstance(moment.event, Began) and moment.event.worker not in books.condemned:
+        if (
+            effect is None
+            and isinstance(moment.event, ItemBegan)
+            and moment.event.worker not in books.condemned
+        ):
             began[moment.event.worker] = moment.event.test, moment.time
             dumped.pop(moment.event.worker, None)
         if isinstance(effect, Finish):
@@ -305,7 +313,7 @@ def what_hangs_is_found_hanging(trace: Trace) -> None:
     ended = {
         moment.event.test % trace.scenario.tests
         for moment in trace.moments
-        if isinstance(moment.event, Finished)
+        if isinstance(moment.event, ItemFinished)
     }
     if fine and trace.stopped_at is None and trace.scenario.options.max_restarts is None:
         assert trace.scenario.hangers - trace.scenario.killers <= hung | ended
@@ -320,7 +328,7 @@ def workers_finish_when_all_is_settled_and_not_before(trace: Trace) -> None:
                 assert not any(books.outstanding.get(worker) for worker in books.live())
             else:
                 assert all(books.settled[TestIndex(t)] == 1 for t in range(trace.scenario.total))
-        elif effect is None and isinstance(moment.event, Finished | Ready):
+        elif effect is None and isinstance(moment.event, ItemFinished | WorkerReady):
             done = not books.running and sum(books.settled.values()) == trace.scenario.total
             let_go = {e.worker for e in moment.effects if isinstance(e, Finish)} | books.finishing
             assert not done or let_go.issuperset(w for w in books.live() if w in books.ready)
@@ -477,7 +485,7 @@ def the_tests_of_a_group_begin_in_collected_order(trace: Trace) -> None:
     latest: dict[str, TestIndex] = {}
     for books, moment, effect in trace.walk():
         event = moment.event
-        if effect is not None or not isinstance(event, Began) or event.worker in books.condemned:
+        if effect is not None or not isinstance(event, ItemBegan) or event.worker in books.condemned:
             continue
         if event.test not in books.put_back | books.rescued:
             key = trace.scenario.key(event.test)
@@ -492,7 +500,7 @@ def pinned_tests_begin_in_collected_order_one_at_a_time_each_lane_in_workers_of_
     latest: dict[int, TestIndex] = {}
     for books, moment, effect in trace.walk():
         event = moment.event
-        if effect is not None or not isinstance(event, Began) or event.worker in books.condemned:
+        if effect is not None or not isinstance(event, ItemBegan) or event.worker in books.condemned:
             continue
         lane = trace.scenario.lane(event.test)
         assert books.lane_of[event.worker] == lane
@@ -508,7 +516,7 @@ def a_crashed_test_runs_again_only_if_it_is_put_back(trace: Trace) -> None:
     for books, moment, effect in trace.walk():
         if isinstance(effect, Crashed):
             crashed.add(effect.test)
-        if effect is None and isinstance(moment.event, Began):
+        if effect is None and isinstance(moment.event, ItemBegan):
             assert moment.event.test not in crashed or moment.event.test in books.put_back
 
 
@@ -572,7 +580,7 @@ def _reserved(scenario: Scenario) -> dict[TestIndex, WorkerId]:
     if scenario.lanes > 1:
         return {}
     options = scenario.options
-    pool = Pool(group_tests(scenario.tests, scenario.keys, options), options)
+    pool = Backlog(group_tests(scenario.tests, scenario.keys, options), options)
     workers = options.workers_for(scenario.tests)
     reserved: dict[TestIndex, WorkerId] = {}
     for worker in range(workers):

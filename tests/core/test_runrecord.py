@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from pytest_procpar.core.inquiry.probes import Outcome
+from pytest_procpar.core.inquiry.run_record import RunRecord, Seen
 from pytest_procpar.core.model import TestIndex, WorkerId
-from pytest_procpar.core.probes import Word
-from pytest_procpar.core.runrecord import RunRecord, Seen
 
 GW0, GW1, GW2 = WorkerId(0), WorkerId(1), WorkerId(2)
 
@@ -19,7 +19,7 @@ def test_a_plain_pass_is_known_by_its_time_and_place() -> None:
     run = make(2)
     run.finished(GW0, TestIndex(1), 1.0, 3.0)
     run.finished(GW0, TestIndex(0), 3.0, 4.0)
-    assert run.word(TestIndex(1)) is Word.PASSED
+    assert run.word(TestIndex(1)) is Outcome.PASSED
     assert run.seconds(TestIndex(1)) == 2.0
     assert run.before(TestIndex(0)) == (1,)
     assert run.failures == 0
@@ -33,13 +33,13 @@ def test_a_failure_is_seen_with_what_ran_before_and_beside_it() -> None:
     run.reported(TestIndex(1), {"outcome": "passed"})
     run.reported(TestIndex(1), {"outcome": "failed"})
     run.finished(GW0, TestIndex(1), 2.0, 3.0)
-    assert run.failed() == [Seen(TestIndex(1), Word.FAILED, (TestIndex(0),), ((TestIndex(2),),))]
+    assert run.failed() == [Seen(TestIndex(1), Outcome.FAILED, (TestIndex(0),), ((TestIndex(2),),))]
     assert run.seconds(TestIndex(1)) == 1.0
 
 
 def test_what_ended_its_process_is_not_to_be_run_beside_others() -> None:
     run = make(4)
-    run.died(GW1, TestIndex(1), Word.CRASHED, 1.0, 3.0)
+    run.died(GW1, TestIndex(1), Outcome.CRASHED, 1.0, 3.0)
     run.finished(GW2, TestIndex(2), 3.0, 4.0)
     run.reported(TestIndex(0), {"outcome": "failed"})
     run.finished(GW0, TestIndex(0), 1.0, 5.0)
@@ -50,15 +50,15 @@ def test_a_skip_is_no_failure_and_no_pass_and_an_expected_failure_is_a_pass() ->
     run = make(2)
     run.reported(TestIndex(0), {"outcome": "skipped"})
     run.reported(TestIndex(1), {"outcome": "skipped", "wasxfail": "reason"})
-    assert run.word(TestIndex(0)) is Word.SKIPPED
-    assert run.word(TestIndex(1)) is Word.PASSED
+    assert run.word(TestIndex(0)) is Outcome.SKIPPED
+    assert run.word(TestIndex(1)) is Outcome.PASSED
     assert run.failures == 0
 
 
 def test_what_ends_its_process_is_left_out_of_what_precedes_a_test() -> None:
     run = make(4)
-    run.died(GW0, TestIndex(1), Word.CRASHED, 0.5, 10.0)
-    run.died(GW0, TestIndex(2), Word.HUNG, 7.0, 20.0)
+    run.died(GW0, TestIndex(1), Outcome.CRASHED, 0.5, 10.0)
+    run.died(GW0, TestIndex(2), Outcome.HUNG, 7.0, 20.0)
     assert run.preceding(TestIndex(3)) == (0,)
     assert run.limit(TestIndex(2)) == 7.0
     assert run.seconds(TestIndex(2)) == 0.0
@@ -71,7 +71,7 @@ def test_a_test_with_a_process_of_its_own_shares_no_state_with_others() -> None:
     run.collected([f"test_it.py::test_{i}" for i in range(5)], apart=[1, 3])
     run.finished(GW0, TestIndex(0), 1.0, 2.0)
     run.finished(GW0, TestIndex(1), 2.0, 3.0)
-    run.died(GW0, TestIndex(3), Word.CRASHED, 1.0, 4.0)
+    run.died(GW0, TestIndex(3), Outcome.CRASHED, 1.0, 4.0)
     run.finished(GW0, TestIndex(4), 5.0, 6.0)
     run.finished(GW0, TestIndex(6), 6.0, 7.0)  # under --dist each: a copy of test 1
     run.finished(GW0, TestIndex(7), 7.0, 8.0)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytest_procpar.core.inquiry.cause_search import MOST, CauseSearch
+from pytest_procpar.core.inquiry.probes import Outcome, Probe, ProbeResult
 from pytest_procpar.core.model import TestIndex
-from pytest_procpar.core.probes import Outcome, Probe, Word
-from pytest_procpar.core.search import MOST, CauseSearch
 from tests.core.pollution import (
     ENDS,
     HEALTHY,
@@ -38,8 +38,8 @@ MODELS = st.builds(
     once=st.just(flags()) | _FLAGS,
     victim_of=st.just(flags()) | _FLAGS,
     brittle_for=st.just(flags()) | _FLAGS,
-    how=st.sampled_from([Word.FAILED, Word.FAILED, *ENDS]),
-    well=st.sampled_from([Word.PASSED, Word.SKIPPED]),
+    how=st.sampled_from([Outcome.FAILED, Outcome.FAILED, *ENDS]),
+    well=st.sampled_from([Outcome.PASSED, Outcome.SKIPPED]),
 )
 
 
@@ -103,9 +103,9 @@ def test_what_is_left_is_minimal_even_if_one_undoes_the_other() -> None:
         return order in (ids(0, 1, 2), ids(0, 2), ids(2))
 
     class Scripted(Suite):
-        def outcome(self, probe: Probe, company: frozenset[int] = frozenset()) -> Outcome:
-            word = Word.FAILED if suite_shows(probe.tests[:-1]) else Word.PASSED
-            return Outcome((*[Word.PASSED] * (len(probe.tests) - 1), word))
+        def outcome(self, probe: Probe, company: frozenset[int] = frozenset()) -> ProbeResult:
+            word = Outcome.FAILED if suite_shows(probe.tests[:-1]) else Outcome.PASSED
+            return ProbeResult((*[Outcome.PASSED] * (len(probe.tests) - 1), word))
 
     suite = Scripted([])
     search = CauseSearch(ids(0, 1, 2), TestIndex(3), bad=True)
@@ -115,7 +115,7 @@ def test_what_is_left_is_minimal_even_if_one_undoes_the_other() -> None:
 
 def test_a_crash_before_the_victim_shows_nothing() -> None:
     # Without the first test, the polluter crashes.
-    polluter = Model(sets=flags("b"), brittle_for=flags("a"), how=Word.CRASHED)
+    polluter = Model(sets=flags("b"), brittle_for=flags("a"), how=Outcome.CRASHED)
     suite = Suite([Model(sets=flags("a")), HEALTHY, polluter, HEALTHY, Model(victim_of=flags("b"))])
     search = CauseSearch(ids(0, 1, 2, 3), TestIndex(4), bad=True)
 
@@ -124,7 +124,7 @@ def test_a_crash_before_the_victim_shows_nothing() -> None:
 
 
 def test_a_crash_before_a_brittle_test_shows_nothing() -> None:
-    middle = Model(sets=flags("b"), brittle_for=flags("a"), how=Word.CRASHED)
+    middle = Model(sets=flags("b"), brittle_for=flags("a"), how=Outcome.CRASHED)
     last = Model(sets=flags("c"), once=flags("b"))
     suite = Suite([Model(sets=flags("a")), middle, last, Model(brittle_for=flags("c"))])
     search = CauseSearch(ids(0, 1, 2), TestIndex(3), bad=False)
@@ -174,15 +174,15 @@ def test_a_cause_of_something_else_is_refused() -> None:
 
 @given(st.integers(1, 2000), st.data())
 def test_it_ends_soon_whatever_the_answers(size: int, data: st.DataObject) -> None:
-    answers = data.draw(st.lists(st.sampled_from(list(Word)), min_size=1, max_size=300))
+    answers = data.draw(st.lists(st.sampled_from(list(Outcome)), min_size=1, max_size=300))
 
     class Adversary(Suite):
         asked = 0
 
-        def outcome(self, probe: Probe, company: frozenset[int] = frozenset()) -> Outcome:
+        def outcome(self, probe: Probe, company: frozenset[int] = frozenset()) -> ProbeResult:
             self.asked += 1
             word = answers[self.asked % len(answers)]
-            return Outcome((*[Word.PASSED] * (len(probe.tests) - 1), word))
+            return ProbeResult((*[Outcome.PASSED] * (len(probe.tests) - 1), word))
 
     adversary = Adversary([])
     search = CauseSearch(tuple(TestIndex(i) for i in range(size)), TestIndex(size), bad=True)

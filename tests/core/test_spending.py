@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_procpar.core.spending import LEAST_BUDGET, LEAST_BUDGET_ASKED_FOR, Spending
+from pytest_procpar.core.recheck.budget import LEAST_BUDGET, LEAST_BUDGET_ASKED_FOR, Spending
 
 
 def begun(

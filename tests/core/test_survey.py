@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_procpar.core.inquiry.probes import Outcome, Probe, ProbeResult
 from pytest_procpar.core.model import TestIndex
-from pytest_procpar.core.probes import Outcome, Probe, Word
-from pytest_procpar.core.survey import Alone, survey_alone, survey_order, survey_orders, together
+from pytest_procpar.core.survey.survey import Alone, survey_alone, survey_order, survey_orders, together
 from tests.core.pollution import HEALTHY, NIO, Bench, Model, Suite, flags, ids, run
 from tests.core.test_search import MODELS
 
 _BRITTLE = Model(brittle_for=flags("a"))
-_CRASH = Model(always=True, how=Word.CRASHED)
+_CRASH = Model(always=True, how=Outcome.CRASHED)
 
 
 def _alone(*models: Model) -> list[Alone]:
@@ -22,14 +22,14 @@ def _alone(*models: Model) -> list[Alone]:
 
 def test_a_healthy_test_passes_twice() -> None:
     (found,) = _alone(HEALTHY)
-    assert (found.first, found.second) == (Word.PASSED, Word.PASSED)
+    assert (found.first, found.second) == (Outcome.PASSED, Outcome.PASSED)
     assert not found.non_idempotent
 
 
 def test_a_brittle_test_fails_alone_after_its_setter_passed() -> None:
     setter, brittle = _alone(Model(sets=flags("a")), _BRITTLE)
-    assert setter.first is Word.PASSED
-    assert brittle.first is Word.FAILED
+    assert setter.first is Outcome.PASSED
+    assert brittle.first is Outcome.FAILED
     assert not brittle.non_idempotent
     assert brittle.message == "failed by 1"
 
@@ -41,12 +41,12 @@ def test_a_test_that_fails_the_second_time_is_not_idempotent() -> None:
 
 def test_a_test_that_crashes_alone_has_no_second_time() -> None:
     (found,) = _alone(_CRASH)
-    assert (found.first, found.second) == (Word.CRASHED, None)
+    assert (found.first, found.second) == (Outcome.CRASHED, None)
     assert not found.non_idempotent
 
 
 def test_a_test_that_crashes_the_second_time_is_not_idempotent() -> None:
-    (found,) = _alone(Model(sets=flags("own"), victim_of=flags("own"), how=Word.CRASHED))
+    (found,) = _alone(Model(sets=flags("own"), victim_of=flags("own"), how=Outcome.CRASHED))
     assert found.non_idempotent
 
 
@@ -54,8 +54,8 @@ def test_a_process_that_ran_nothing_says_nothing() -> None:
     search = survey_alone(ids(3))
     next(search)
     with pytest.raises(StopIteration) as end:
-        search.send([Outcome(())])
-    assert end.value.value == [Alone(TestIndex(3), Word.LOST, None)]
+        search.send([ProbeResult(())])
+    assert end.value.value == [Alone(TestIndex(3), Outcome.LOST, None)]
 
 
 @given(st.integers(0, 200), st.integers(1, 3))
@@ -70,8 +70,8 @@ def test_an_order_is_run_in_one_process() -> None:
     bench = Bench(Suite([_BRITTLE, Model(sets=flags("a"))]))
     found = run(survey_order(ids(1, 0)), bench)
     assert [(placed.test, placed.word, placed.before) for placed in found] == [
-        (1, Word.PASSED, ()),
-        (0, Word.PASSED, ids(1)),
+        (1, Outcome.PASSED, ()),
+        (0, Outcome.PASSED, ids(1)),
     ]
     assert len(bench.probes) == 1
 
@@ -80,10 +80,10 @@ def test_after_a_crash_an_order_goes_on_in_a_fresh_process() -> None:
     polluter, victim = Model(sets=flags("a")), Model(victim_of=flags("a"))
     found = run(survey_order(ids(0, 1, 2, 3)), Bench(Suite([polluter, _CRASH, HEALTHY, victim])))
     assert [(placed.word, placed.before) for placed in found] == [
-        (Word.PASSED, ()),
-        (Word.CRASHED, ids(0)),
-        (Word.PASSED, ()),
-        (Word.PASSED, ids(2)),
+        (Outcome.PASSED, ()),
+        (Outcome.CRASHED, ids(0)),
+        (Outcome.PASSED, ()),
+        (Outcome.PASSED, ids(2)),
     ]
     assert found[1].message == "crashed by 1"
 
@@ -105,7 +105,7 @@ def test_what_there_is_no_time_for_is_left_out_of_several_orders() -> None:
     search = survey_orders([ids(0, 1), ids(1, 0)])
     next(search)
     with pytest.raises(StopIteration) as end:
-        search.send([Outcome((), in_time=False), Outcome((Word.PASSED, Word.PASSED))])
+        search.send([ProbeResult((), in_time=False), ProbeResult((Outcome.PASSED, Outcome.PASSED))])
     assert [placed.order for placed in end.value.value] == [ids(1, 0)] * 2
 
 
@@ -113,7 +113,7 @@ def test_an_order_that_cannot_be_run_is_left() -> None:
     search = survey_order(ids(0, 1))
     next(search)
     with pytest.raises(StopIteration) as end:
-        search.send([Outcome(())])
+        search.send([ProbeResult(())])
     assert end.value.value == []
 
 

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_procpar.core.asking import REPEATS
-from pytest_procpar.core.findings import Finding, Kind, Suspect, Tally
+from pytest_procpar.core.inquiry.findings import Finding, Kind, Suspect, Tally
+from pytest_procpar.core.inquiry.inquiry import Inquiry
+from pytest_procpar.core.inquiry.probes import Outcome, Probe, ProbeResult
+from pytest_procpar.core.inquiry.trials import REPEATS
 from pytest_procpar.core.model import TestIndex
-from pytest_procpar.core.probes import Outcome, Probe, Word
-from pytest_procpar.core.survey import survey_alone, survey_order
-from pytest_procpar.core.suspects import Inquiry
+from pytest_procpar.core.survey.survey import survey_alone, survey_order
 from tests.core.pollution import (
     HEALTHY,
     NIO,
@@ -39,7 +39,7 @@ _SETS = Model(sets=_A)
 _VICTIM = Model(victim_of=_A)
 _BRITTLE = Model(brittle_for=_A)
 _FAILS = Model(always=True)
-_CRASHES = Model(always=True, how=Word.CRASHED)
+_CRASHES = Model(always=True, how=Outcome.CRASHED)
 
 
 def _inquiry(
@@ -62,7 +62,7 @@ def _finding(models: Iterable[Model], suspect: Suspect, lanes: int = 1) -> Findi
 
 
 def _failed(test: int, after: Indices | None = (), beside: tuple[Indices, ...] = ()) -> Suspect:
-    return Suspect(TestIndex(test), Word.FAILED, failed_after=after, beside=beside)
+    return Suspect(TestIndex(test), Outcome.FAILED, failed_after=after, beside=beside)
 
 
 # --- one suspect of a kind ---
@@ -78,12 +78,12 @@ def test_a_victim_is_named_with_its_polluter() -> None:
 
 
 def test_a_test_that_crashes_after_others_only_is_a_contaminated_crash() -> None:
-    finding = _finding([_SETS, replace(_VICTIM, how=Word.CRASHED)], _failed(1, ids(0)))
+    finding = _finding([_SETS, replace(_VICTIM, how=Outcome.CRASHED)], _failed(1, ids(0)))
     assert (finding.kind, finding.cause) == (Kind.CONTAMINATED_CRASH, ids(0))
 
 
 def test_a_test_that_hangs_after_others_only_is_a_victim() -> None:
-    finding = _finding([_SETS, replace(_VICTIM, how=Word.HUNG)], _failed(1, ids(0)))
+    finding = _finding([_SETS, replace(_VICTIM, how=Outcome.HUNG)], _failed(1, ids(0)))
     assert (finding.kind, finding.cause) == (Kind.VICTIM, ids(0))
 
 
@@ -108,22 +108,22 @@ def test_a_setter_in_the_same_file_spares_the_others() -> None:
 
 def test_a_setter_is_found_in_the_order_of_the_run() -> None:
     # In the order of the collection, its setter comes behind it.
-    suspect = Suspect(TestIndex(0), Word.PASSED, passed_after=ids(1, 2))
+    suspect = Suspect(TestIndex(0), Outcome.PASSED, passed_after=ids(1, 2))
     finding = _finding([_BRITTLE, HEALTHY, _SETS], suspect)
     assert (finding.kind, finding.cause) == (Kind.BRITTLE, ids(2))
 
 
 def test_a_test_that_passed_in_the_run_and_never_again_is_flaky() -> None:
-    suspect = Suspect(TestIndex(1), Word.PASSED, passed_after=ids(0))
+    suspect = Suspect(TestIndex(1), Outcome.PASSED, passed_after=ids(0))
     assert _finding([HEALTHY, _FAILS], suspect).kind is Kind.FLAKY
 
 
 def test_a_test_that_fails_the_second_time_is_nio() -> None:
-    finding = _finding([NIO], Suspect(TestIndex(0), Word.PASSED, failed_after=ids(0)))
+    finding = _finding([NIO], Suspect(TestIndex(0), Outcome.PASSED, failed_after=ids(0)))
     assert (finding.kind, finding.cause) == (Kind.NIO, ids(0))
 
 
-@pytest.mark.parametrize("model", [_FAILS, _CRASHES, replace(_FAILS, how=Word.HUNG)])
+@pytest.mark.parametrize("model", [_FAILS, _CRASHES, replace(_FAILS, how=Outcome.HUNG)])
 @pytest.mark.parametrize("place", [0, 15])
 def test_what_always_fails_is_plain(model: Model, place: int) -> None:
     finding = _finding([*[HEALTHY] * place, model], _failed(place, ids(*range(place // 2))))
@@ -180,7 +180,7 @@ def test_a_test_that_failed_nobody_knows_where_is_no_healthy_one() -> None:
 
 def test_a_test_that_passed_and_passes_alone_is_left_alone() -> None:
     bench = Bench(Suite([HEALTHY]))
-    inquiry = _inquiry([Suspect(TestIndex(0), Word.PASSED)])
+    inquiry = _inquiry([Suspect(TestIndex(0), Outcome.PASSED)])
     run(inquiry.steps(), bench)
     (finding,) = inquiry.findings()
     assert (finding.kind, len(bench.probes)) == (Kind.UNKNOWN, 1)
@@ -188,7 +188,7 @@ def test_a_test_that_passed_and_passes_alone_is_left_alone() -> None:
 
 
 def test_a_test_that_only_a_crowd_made_fail_after_a_known_polluter_is_left_alone() -> None:
-    finding = _finding([_SETS, HEALTHY], Suspect(TestIndex(1), Word.PASSED, failed_after=ids(0)))
+    finding = _finding([_SETS, HEALTHY], Suspect(TestIndex(1), Outcome.PASSED, failed_after=ids(0)))
     assert finding.kind is Kind.UNKNOWN
     assert "nothing is known against it" in finding.note
 
@@ -202,7 +202,7 @@ def test_no_suspects_take_no_probes() -> None:
 
 def test_a_crash_on_the_way_to_a_brittle_test_is_gone_round() -> None:
     # The first test crashes what comes third, in the order of the collection.
-    contaminated = Model(victim_of=flags("b"), how=Word.CRASHED)
+    contaminated = Model(victim_of=flags("b"), how=Outcome.CRASHED)
     models = [Model(sets=flags("b")), HEALTHY, contaminated, _SETS, _BRITTLE, _FAILS]
     found = _findings(Suite(models), [_failed(4), _failed(5)])
     assert [(finding.kind, finding.cause) for finding in found] == [
@@ -211,7 +211,7 @@ def test_a_crash_on_the_way_to_a_brittle_test_is_gone_round() -> None:
 
 
 def test_a_test_that_cannot_be_reached_is_not_called_plain() -> None:
-    contaminated = Model(victim_of=flags("b"), how=Word.CRASHED)
+    contaminated = Model(victim_of=flags("b"), how=Outcome.CRASHED)
     models = [Model(sets=flags("b")), *[contaminated] * 12, _FAILS]
     finding = _finding(models, _failed(13))
     assert finding.kind is Kind.UNKNOWN
@@ -268,9 +268,9 @@ def test_a_cause_is_not_confirmed_by_processes_that_are_lost() -> None:
     class Exhausted(Suite):
         left = 7  # the test alone twice, after its order thrice, and the search
 
-        def outcome(self, probe: Probe, company: frozenset[int] = frozenset()) -> Outcome:
+        def outcome(self, probe: Probe, company: frozenset[int] = frozenset()) -> ProbeResult:
             self.left -= 1
-            return Outcome(()) if self.left < 0 else super().outcome(probe, company)
+            return ProbeResult(()) if self.left < 0 else super().outcome(probe, company)
 
     (finding,) = _findings(Exhausted([_SETS, _VICTIM]), [_failed(1, ids(0))])
     assert (finding.kind, finding.cause) == (Kind.UNKNOWN, ())
@@ -285,11 +285,11 @@ class _Losing(Suite):
         self._lost = range(first, first + count)
         self._asked = 0
 
-    def outcome(self, probe: Probe, company: frozenset[int] = frozenset()) -> Outcome:
+    def outcome(self, probe: Probe, company: frozenset[int] = frozenset()) -> ProbeResult:
         if len(probe.tests) > 1:
             self._asked += 1
             if self._asked - 1 in self._lost:
-                return Outcome(())
+                return ProbeResult(())
         return super().outcome(probe, company)
 
 
@@ -310,7 +310,7 @@ def test_a_search_that_loses_processes_does_not_make_a_victim_flaky() -> None:
 @pytest.mark.parametrize(("pattern", "kind"), [("P", Kind.UNKNOWN), ("PPPF", Kind.FLAKY)])
 def test_a_test_that_failed_alone_once_is_flaky_only_if_it_fails_again(pattern: str, kind: Kind) -> None:
     # It did so in a survey, in which others ran beside it.
-    suspect = Suspect(TestIndex(0), Word.PASSED, failed_after=())
+    suspect = Suspect(TestIndex(0), Outcome.PASSED, failed_after=())
     finding = _finding([Model(pattern=pattern)], suspect, lanes=2)
     assert finding.kind is kind
     assert Tally("alone", sum(t.bad for t in finding.tallies), 7) in finding.tallies
@@ -440,7 +440,7 @@ def _plant(draw: Random, size: int, joint: int) -> tuple[Suite, dict[TestIndex, 
                 planted[TestIndex(place)] = what
         return places
 
-    for what, how in (("victim", Word.FAILED), ("crash", Word.CRASHED), ("hang", Word.HUNG)):
+    for what, how in (("victim", Outcome.FAILED), ("crash", Outcome.CRASHED), ("hang", Outcome.HUNG)):
         names = [f"{what} {i}" for i in range(joint)]
         polluters = [(Model(sets=flags(name)), "") for name in names]
         victims = [(Model(victim_of=flags(*names), how=how), what)] * draw.randint(1, 3)
@@ -464,7 +464,7 @@ def _expected(suite: Suite, seen: Run, suspect: Suspect, what: str, lanes: int) 
     if what == "flaky":  # what has passed in the run may not be seen to fail again
         return {Kind.FLAKY, Kind.PLAIN, *([Kind.UNKNOWN] if suspect.word.good else [])}
     if what == "brittle" and suspect.word.bad:
-        before = [t for t in seen.preceding(suspect.test) if suite.models[t].how is Word.FAILED]
+        before = [t for t in seen.preceding(suspect.test) if suite.models[t].how is Outcome.FAILED]
         near = [t for t in before if t // 10 == suspect.test // 10]
         passes = any(shows(suite, tuple(order), suspect.test, bad=False) for order in (before, near))
         return {Kind.BRITTLE} if passes else {Kind.PLAIN}
@@ -575,7 +575,7 @@ def test_where_a_search_stood_is_told(steps: int, note: str) -> None:
 
 _MOST_PROBES = 2 * (2 + 8 * 11 + 36 + 6) + 60
 
-_WORDS = st.sampled_from(list(Word))
+_WORDS = st.sampled_from(list(Outcome))
 
 
 @settings(deadline=None)
@@ -585,22 +585,22 @@ _WORDS = st.sampled_from(list(Word))
     st.integers(1, 3),
 )
 def test_an_inquiry_ends_whatever_the_outcomes(
-    answers: list[tuple[Word, int]], count: int, lanes: int
+    answers: list[tuple[Outcome, int]], count: int, lanes: int
 ) -> None:
     class Adversary(Suite):
         asked = 0
 
-        def outcome(self, probe: Probe, company: frozenset[int] = frozenset()) -> Outcome:
+        def outcome(self, probe: Probe, company: frozenset[int] = frozenset()) -> ProbeResult:
             self.asked += 1
             word, missing = answers[self.asked % len(answers)]
-            words = (*[Word.PASSED] * (len(probe.tests) - 1), word)
-            return Outcome(words[: max(0, len(words) - missing)])
+            words = (*[Outcome.PASSED] * (len(probe.tests) - 1), word)
+            return ProbeResult(words[: max(0, len(words) - missing)])
 
     adversary = Adversary([])
     suspects = [
         Suspect(
             TestIndex(100 + i),
-            Word.FAILED if i % 3 else Word.PASSED,
+            Outcome.FAILED if i % 3 else Outcome.PASSED,
             failed_after=[None, (), ids(*range(70))][i % 3 - 1],
             passed_after=[None, None, ids(3, 4)][i // 3],
             beside=(ids(1),) if i % 2 else (),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_procpar.core.thread_owner import Mapping, Memory, is_return_address, owner, parse_maps
+from pytest_procpar.core.evidence.thread_owner import Mapping, MemoryMap, is_return_address, owner, parse_maps
 
 MAPS = """\
 400000-401000 r-xp 00000000 fe:00 1 /usr/bin/python3
@@ -32,7 +32,7 @@ IN_POOL, IN_OTHER, IN_C, IN_CXX = 0x501800, 0x600010, 0x700020, 0x701020
 NOISE = [0, 7, 2**64 - 1, 0x500100, 0x502100, 0x800010, 0x900010, 0xA00010, 0x880000, 0x402000]
 #: Where the stack is taken to be, and a thread's number.
 STACK, TID = 0x840000, 4711
-MEMORY = Memory(parse_maps(MAPS))
+MEMORY = MemoryMap(parse_maps(MAPS))
 
 noise = st.lists(st.sampled_from([*NOISE, IN_C, IN_CXX]), max_size=30)
 
@@ -76,7 +76,7 @@ def test_an_address_is_in_one_mapping_or_none(address: int) -> None:
 
 
 def test_a_signed_address_is_in_its_mapping() -> None:
-    memory, signed = Memory(parse_maps(MAPS), bits=48), IN_POOL | 0x7F << 48
+    memory, signed = MemoryMap(parse_maps(MAPS), bits=48), IN_POOL | 0x7F << 48
     assert memory.code(signed) == POOL
     assert memory.plain(signed) == IN_POOL
     assert MEMORY.code(signed) is None

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_procpar.core.findings import Kind
-from pytest_procpar.core.plugin_notes import plugin_notes
-from pytest_procpar.core.tryout import (
+from pytest_procpar.core.inquiry.findings import Kind
+from pytest_procpar.core.switching.plugin_notes import plugin_notes
+from pytest_procpar.core.switching.tryout import (  # fmt: skip
     Advice,
     Dependence,
     RunFacts,
@@ -20,7 +20,7 @@ from pytest_procpar.core.tryout import (
     fails_only_in,
     saved,
     ungrouped,
-)  # fmt: skip
+)
 
 OUTCOMES = st.dictionaries(
     st.sampled_from("abcde"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pytest_procpar.core.actions import (
+from pytest_procpar.core.model import RunOptions, TestIndex, WorkerId
+from pytest_procpar.core.run.actions import (
     Action,
     BreakOff,
     DumpStacks,
@@ -12,15 +13,15 @@ from pytest_procpar.core.actions import (
     KillLost,
     LookForDeadlocks,
     LookIntoInboxes,
-    Ping,
+    PingWorker,
     Say,
     ShowRunning,
     WakeRun,
 )
-from pytest_procpar.core.events import Assign, Began, Collected, Ready
-from pytest_procpar.core.model import RunOptions, TestIndex, WorkerId
-from pytest_procpar.core.run import START_TIMEOUT, Run
-from pytest_procpar.core.vigil import (
+from pytest_procpar.core.run.events import Assign, ItemBegan, SuiteCollected, WorkerReady
+from pytest_procpar.core.run.hang_watch import DUMP_SECONDS
+from pytest_procpar.core.run.run import START_TIMEOUT, Run
+from pytest_procpar.core.run.vigil import (
     CALM_SECONDS,
     COLLECT_SECONDS,
     DEAF_SECONDS,
@@ -31,7 +32,6 @@ from pytest_procpar.core.vigil import (
     TERMINATED_SECONDS,
     Vigil,
 )
-from pytest_procpar.core.watchdog import DUMP_SECONDS
 
 GW0, GW1 = WorkerId(0), WorkerId(1)
 
@@ -44,10 +44,10 @@ class Desk:
         self.vigil = Vigil(self.run, 0.0, quiet=quiet)
         self._first: dict[WorkerId, TestIndex] = {}
         self.vigil.look_again(None)
-        self.run.handle(Collected(8), 0.0)
+        self.run.handle(SuiteCollected(8), 0.0)
         if ready:
             for worker in (GW0, GW1):
-                for effect in self.run.handle(Ready(worker), 0.0):
+                for effect in self.run.handle(WorkerReady(worker), 0.0):
                     if isinstance(effect, Assign):
                         self._first.setdefault(effect.worker, effect.tests[0])
         self.vigil.progressed(0.0)
@@ -65,7 +65,7 @@ class Desk:
 
     def begins(self, worker: WorkerId) -> None:
         """A worker begins its first test."""
-        self.run.handle(Began(worker, self._first[worker]), 0.0)
+        self.run.handle(ItemBegan(worker, self._first[worker]), 0.0)
 
 
 def test_before_anything_has_happened_only_deadlocks_are_looked_for() -> None:
@@ -140,7 +140,7 @@ def test_a_fork_server_is_asked_once_and_given_up_if_it_does_not_answer() -> Non
     desk = Desk()
     desk.vigil.server_serves(0.0)
     desk.at(CALM_SECONDS)
-    assert desk.at(PING_SECONDS) == [Ping()]
+    assert desk.at(PING_SECONDS) == [PingWorker()]
     assert desk.vigil.deadline() == DEAF_SECONDS
     assert desk.at(DEAF_SECONDS - 0.1) == []
     assert desk.at(DEAF_SECONDS) == [GiveUpServer("the fork server has not answered for 40 s")]
@@ -150,16 +150,16 @@ def test_a_fork_server_is_asked_once_and_given_up_if_it_does_not_answer() -> Non
 def test_whatever_a_fork_server_says_is_an_answer() -> None:
     desk = Desk()
     desk.vigil.server_serves(0.0)
-    assert desk.at(PING_SECONDS) == [Ping()]
+    assert desk.at(PING_SECONDS) == [PingWorker()]
     desk.vigil.server_spoke(15.0)
     assert desk.at(DEAF_SECONDS - 20.0) == []
-    assert desk.at(15.0 + PING_SECONDS) == [Ping()]
+    assert desk.at(15.0 + PING_SECONDS) == [PingWorker()]
 
 
 def test_a_fork_server_has_its_time_to_answer_however_late_it_is_asked() -> None:
     desk = Desk()
     desk.vigil.server_serves(0.0)
-    assert desk.at(DEAF_SECONDS) == [Ping()]
+    assert desk.at(DEAF_SECONDS) == [PingWorker()]
     assert desk.vigil.deadline() == 2 * DEAF_SECONDS - PING_SECONDS
     assert desk.at(2 * DEAF_SECONDS - PING_SECONDS - 0.1) == []
     assert len(desk.at(2 * DEAF_SECONDS - PING_SECONDS)) == 1
@@ -169,7 +169,7 @@ def test_that_a_fork_server_serves_is_news_once() -> None:
     desk = Desk()
     desk.vigil.server_serves(0.0)
     desk.vigil.server_serves(9.0)
-    assert desk.at(PING_SECONDS) == [Ping()]
+    assert desk.at(PING_SECONDS) == [PingWorker()]
 
 
 # --- workers ----------------------------------------------------------------------------------------

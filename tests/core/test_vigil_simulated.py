@@ -29,27 +29,27 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_procpar.core.actions import (
+from pytest_procpar.core.model import Dist, WorkerId
+from pytest_procpar.core.run.actions import (
     BreakOff,
     DumpStacks,
     GiveUpServer,
     KillLost,
     LookForDeadlocks,
     LookIntoInboxes,
-    Ping,
+    PingWorker,
     Say,
     ShowRunning,
     WakeRun,
 )
-from pytest_procpar.core.model import Dist, WorkerId
-from pytest_procpar.core.vigil import (
+from pytest_procpar.core.run.hang_watch import DUMP_SECONDS
+from pytest_procpar.core.run.vigil import (
     CALM_SECONDS,
     DEAF_SECONDS,
     LOST_SECONDS,
     PING_SECONDS,
     TERMINATED_SECONDS,
 )
-from pytest_procpar.core.watchdog import DUMP_SECONDS
 from tests.core.cluster import Scenario
 from tests.core.test_run_simulated import PROMISES, scenarios, what_hangs_is_found_hanging
 from tests.core.watched import Act, Heard, Troubles, Watched, watch
@@ -172,7 +172,7 @@ def the_loop_sleeps_between_two_looks(watched: Watched) -> None:
 def what_is_done_in_one_look_has_an_order(watched: Watched) -> None:
     order = (
         DumpStacks, WakeRun, LookForDeadlocks, LookIntoInboxes, ShowRunning, Say, ShowRunning, KillLost,
-        GiveUpServer, Ping, BreakOff,
+        GiveUpServer, PingWorker, BreakOff,
     )  # fmt: skip
     for one, other in pairwise(watched.acts(object)):
         if one.look == other.look and type(one.action) is not type(other.action):
@@ -189,7 +189,7 @@ def the_fork_server_is_asked_once_in_a_silence_that_has_lasted_its_time(watched:
     for entry in watched.log:
         if isinstance(entry, Heard) and entry.what == "server":
             heard, is_asked = entry.time, False
-        elif isinstance(entry, Act) and isinstance(entry.action, Ping):
+        elif isinstance(entry, Act) and isinstance(entry.action, PingWorker):
             assert not is_asked, "it was asked again"
             assert entry.time >= heard + PING_SECONDS
             is_asked = True
@@ -203,7 +203,7 @@ def only_a_fork_server_that_stays_silent_though_it_was_asked_is_given_up(watched
     for entry in watched.log:
         if isinstance(entry, Heard) and entry.what == "server":
             heard, asked = entry.time, None
-        elif isinstance(entry, Act) and isinstance(entry.action, Ping):
+        elif isinstance(entry, Act) and isinstance(entry.action, PingWorker):
             asked = entry.time
         elif isinstance(entry, Act) and isinstance(entry.action, GiveUpServer):
             assert asked is not None

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pytest_procpar.core.events import Dump, Kill, Terminate
 from pytest_procpar.core.model import TestIndex, WorkerId
-from pytest_procpar.core.watchdog import DUMP_SECONDS, TERM_SECONDS, Watchdog
+from pytest_procpar.core.run.events import Dump, Kill, Terminate
+from pytest_procpar.core.run.hang_watch import DUMP_SECONDS, TERM_SECONDS, HangWatch
 
 GW0, GW1 = WorkerId(0), WorkerId(1)
 FIVE = TestIndex(5)
 
 
 def test_it_goes_from_stacks_to_sigterm_to_sigkill_and_no_further() -> None:
-    dog = Watchdog(10.0)
+    dog = HangWatch(10.0)
     dog.watch(GW0, FIVE, 5, now=100.0)
     assert dog.deadline() == 110.0
     assert dog.due(109.9) == []
@@ -24,7 +24,7 @@ def test_it_goes_from_stacks_to_sigterm_to_sigkill_and_no_further() -> None:
 
 
 def test_a_step_that_is_late_does_not_make_the_next_one_early() -> None:
-    dog = Watchdog(10.0)
+    dog = HangWatch(10.0)
     dog.watch(GW0, FIVE, 5, now=0.0)
     assert dog.due(500.0) == [Dump(GW0, FIVE, 10.0)]
     assert dog.due(500.0) == []
@@ -32,7 +32,7 @@ def test_a_step_that_is_late_does_not_make_the_next_one_early() -> None:
 
 
 def test_what_has_ended_is_forgotten() -> None:
-    dog = Watchdog(10.0)
+    dog = HangWatch(10.0)
     dog.watch(GW0, FIVE, 5, now=0.0)
     dog.watch(GW1, FIVE, 5, now=3.0)
     dog.forget(GW0)
@@ -42,7 +42,7 @@ def test_what_has_ended_is_forgotten() -> None:
 
 
 def test_a_test_may_have_a_limit_of_its_own_or_none() -> None:
-    dog = Watchdog(10.0, {5: 2.0, 6: 0.0})
+    dog = HangWatch(10.0, {5: 2.0, 6: 0.0})
     dog.watch(GW0, FIVE, 5, now=0.0)
     assert dog.deadline() == 2.0
     dog.watch(GW0, TestIndex(6), 6, now=0.0)
@@ -52,13 +52,13 @@ def test_a_test_may_have_a_limit_of_its_own_or_none() -> None:
 
 
 def test_the_end_of_a_session_has_the_common_limit() -> None:
-    dog = Watchdog(10.0, {0: 2.0})
+    dog = HangWatch(10.0, {0: 2.0})
     dog.watch(GW0, None, None, now=0.0)
     assert dog.due(10.0) == [Dump(GW0, None, 10.0)]
 
 
 def test_without_any_limit_it_sleeps() -> None:
-    assert not Watchdog(0.0).awake
-    assert not Watchdog(0.0, {3: 0.0}).awake
-    assert Watchdog(0.0, {3: 1.0}).awake
-    assert Watchdog(1.0).awake
+    assert not HangWatch(0.0).awake
+    assert not HangWatch(0.0, {3: 0.0}).awake
+    assert HangWatch(0.0, {3: 1.0}).awake
+    assert HangWatch(1.0).awake

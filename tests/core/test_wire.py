@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_procpar.core.wire import Decoder, Encoder, WireError, loads
+from pytest_procpar.core.protocol.wire import Decoder, Encoder, WireError, loads
 
 # --- values -----------------------------------------------------------------------------------------
 

@@ -13,7 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from pytest_procpar.core.actions import (
+from pytest_procpar.controller.clock import Clock
+from pytest_procpar.core.model import TestIndex, WorkerId, assert_never
+from pytest_procpar.core.run.actions import (
     Action,
     BreakOff,
     DumpStacks,
@@ -23,28 +25,26 @@ from pytest_procpar.core.actions import (
     KillLost,
     LookForDeadlocks,
     LookIntoInboxes,
-    Ping,
+    PingWorker,
     Say,
     ShowRunning,
     WakeRun,
 )
-from pytest_procpar.core.events import (
-    Collected,
+from pytest_procpar.core.run.events import (
     Died,
     Effect,
     Event,
-    Finished,
     Interrupt,
+    ItemFinished,
     Kill,
     Refused,
     Stop,
     Stuck,
+    SuiteCollected,
     Terminate,
     Tick,
 )
-from pytest_procpar.core.model import TestIndex, WorkerId, assert_never
-from pytest_procpar.core.vigil import Vigil
-from pytest_procpar.process.clock import Clock
+from pytest_procpar.core.run.vigil import Vigil
 from tests.core.cluster import Scenario, SimulatedCluster, SimulatedWorker, State, Trace
 
 __all__ = ["Act", "Heard", "Troubles", "Watched", "watch"]
@@ -180,7 +180,7 @@ class _Cluster(SimulatedCluster):
             self._post_at(troubles.terminated, self._terminate)
         self.vigil.server_serves(0.0)
         started = self.scenario.options.workers if self.scenario.started else 0
-        self.happened(Collected(self.scenario.tests, self.scenario.keys, self.scenario.limits, started))
+        self.happened(SuiteCollected(self.scenario.tests, self.scenario.keys, self.scenario.limits, started))
         while not self._is_over:
             self._step()
             self.trace.stuck = self._time > self._eventful_at + _FOR_EVER
@@ -278,7 +278,7 @@ class _Cluster(SimulatedCluster):
                 self.vigil.found_empty(empty, self._time)
             case KillLost(worker):
                 self.server.obey(self.workers[worker].die)
-            case Ping():
+            case PingWorker():
                 self.server.obey(lambda: self.server.tell(None))
             case GiveUpServer() | BreakOff():
                 self.watched.is_broken = True
@@ -302,8 +302,8 @@ class _Cluster(SimulatedCluster):
         self.watched.log.append(Heard(self._time, self._looks + 1, what, worker))
 
     def happened(self, event: Event) -> None:
-        ends = isinstance(event, Collected | Died)
-        if ends or (isinstance(event, Finished) and self.run.hears(event.worker)):
+        ends = isinstance(event, SuiteCollected | Died)
+        if ends or (isinstance(event, ItemFinished) and self.run.hears(event.worker)):
             self.heard("progress")
             self.vigil.progressed(self._time)
         if not isinstance(event, Tick):

@@ -493,7 +493,7 @@ def test_containers_of_a_worker_have_its_own_session_id(suite: Suite) -> None:
         """,
     )
     suite.conftest("""
-        from pytest_procpar.compat.adapters import adapted_sockets
+        from pytest_procpar.compat.plugins.after_fork import adapted_sockets
         from recorder import note
 
         def pytest_collection_finish(session):
@@ -565,7 +565,7 @@ def django(suite: Suite) -> None:
 def test_open_connections_of_django_are_let_go_of_but_not_closed(suite: Suite) -> None:
     django(suite)
     suite.conftest("""
-        from pytest_procpar.compat.adapters import adapted_sockets
+        from pytest_procpar.compat.plugins.after_fork import adapted_sockets
         from recorder import note
 
         def pytest_collection_finish(session):

@@ -76,8 +76,8 @@ def test_a_test_that_is_over_is_not_blamed_when_its_worker_dies_before_the_next_
     suite.tests("def test_first(): pass\ndef test_second(): pass")
     suite.conftest("""
         import os
-        from pytest_procpar.core.messages import Began
-        from pytest_procpar.process.inbox import WorkerLink
+        from pytest_procpar.core.protocol.messages import Began
+        from pytest_procpar.ipc.inbox import WorkerLink
 
         def pytest_procpar_worker_forked(config):
             if config.workerinput["workerid"] == "gw0":
@@ -99,8 +99,8 @@ def test_a_worker_that_dies_before_its_first_test_begins_has_run_none(suite: Sui
     suite.tests("def test_first(): pass\ndef test_second(): pass")
     suite.conftest("""
         import os
-        from pytest_procpar.core.messages import Began
-        from pytest_procpar.process.inbox import WorkerLink
+        from pytest_procpar.core.protocol.messages import Began
+        from pytest_procpar.ipc.inbox import WorkerLink
 
         def pytest_procpar_worker_forked(config):
             if config.workerinput["workerid"] == "gw0":
@@ -132,9 +132,9 @@ def test_a_death_after_a_late_teardown_loses_no_result(suite: Suite) -> None:
     """)
     suite.conftest("""
         import os
-        from pytest_procpar.core.vitals import Stage
-        from pytest_procpar.process.board import Slot
-        from pytest_procpar.process.inbox import WorkerLink
+        from pytest_procpar.core.protocol.worker_status import Stage
+        from pytest_procpar.ipc.board import Slot
+        from pytest_procpar.ipc.inbox import WorkerLink
 
         def pytest_procpar_worker_forked(config):
             if config.workerinput["workerid"] == "gw0":

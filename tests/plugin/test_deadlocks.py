@@ -12,7 +12,7 @@ from tests.plugin.test_foreign_schedulers import MAKE, SCHEDULER
 
 #: What makes the watch look often, and believe soon. Honest tests of this file stand still for longer.
 _QUICKLY = """
-    import pytest_procpar.core.deadlock as deadlock
+    import pytest_procpar.core.run.deadlock as deadlock
 
     deadlock.LOOK_SECONDS, deadlock.PROVEN_LEAST, deadlock.PROVEN_MOST = 0.05, 0.3, 0.3
     deadlock.LIKELY_LEAST, deadlock.LIKELY_TIMES = 0.8, 0.0

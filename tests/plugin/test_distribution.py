@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 import pytest_procpar
-from pytest_procpar.compat.xdist_options import (
+from pytest_procpar.compat.xdist.options import (
     hide_workers,
     show_workers,
     tell_distribution,
     tell_worker,
     tell_workers,
 )
-from pytest_procpar.replayfile import REPLAY, Replay
-from pytest_procpar.settings import Distribution, read_distribution
+from pytest_procpar.config.settings import Distribution, read_distribution
+from pytest_procpar.replay.file import REPLAY, Replay
 
 DEFAULTS: dict[str, Any] = {
     "numprocesses": None, "dist": "no", "distload": False, "tx": [], "maxprocesses": None, "isolate": False,

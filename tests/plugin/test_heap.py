@@ -117,7 +117,7 @@ def test_a_suite_in_which_nobody_looks_stays_frozen(suite: Suite) -> None:
         from recorder import note
 
         def pytest_unconfigure(config):
-            from pytest_procpar.process.frozen import is_frozen
+            from pytest_procpar.system.frozen_heap import is_frozen
             if hasattr(config, "workerinput"):
                 note("frozen", it=is_frozen())
     """)

@@ -20,10 +20,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from pytest_procpar import files
-from pytest_procpar.report import jsonfile
-from pytest_procpar.report.jsonreport import check_path
-from pytest_procpar.report.runlog import RunLog
+from pytest_procpar.json_report import file
+from pytest_procpar.json_report.plugin import check_path
+from pytest_procpar.json_report.run_log import RunLog
+from pytest_procpar.system import files
 from tests.conftest import Finished, Running, Suite
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -839,15 +839,15 @@ def test_whatever_a_value_is_it_becomes_strict_json(value: object) -> None:
     def refuse(constant: str) -> None:
         pytest.fail(f"{constant} is no JSON")
 
-    for given_value in (value, jsonfile.plain(value)):
-        text = jsonfile.to_bytes(jsonfile.to_json({"value": given_value})).decode()
+    for given_value in (value, file.plain(value)):
+        text = file.to_bytes(file.to_json({"value": given_value})).decode()
         json.dumps(json.loads(text, parse_constant=refuse), ensure_ascii=False).encode()
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner)))
 def test_a_value_that_json_has_stays_what_it_is(value: object) -> None:
-    assert jsonfile.plain(value) == value
-    assert json.loads(jsonfile.to_bytes(jsonfile.to_json(value))) == value
+    assert file.plain(value) == value
+    assert json.loads(file.to_bytes(file.to_json(value))) == value
 
 
 def test_an_object_that_cannot_be_shown_is_told_so() -> None:
@@ -855,7 +855,7 @@ def test_an_object_that_cannot_be_shown_is_told_so() -> None:
         def __str__(self) -> str:
             raise RuntimeError
 
-    assert jsonfile.plain([Silent()]) == ["<Silent that cannot be shown: RuntimeError>"]
+    assert file.plain([Silent()]) == ["<Silent that cannot be shown: RuntimeError>"]
 
 
 # --- odd orders of reports ------------------------------------------------------------------------

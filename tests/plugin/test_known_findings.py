@@ -247,7 +247,7 @@ def test_a_run_of_which_nothing_is_known_has_none_of_it(suite: Suite) -> None:
         import sys
         def pytest_unconfigure(config):
             from recorder import note
-            note("has", memory="pytest_procpar.report.memory" in sys.modules)
+            note("has", memory="pytest_procpar.report.findings_cache" in sys.modules)
     """)
     suite.trivial(2)
     for args in (("-n2", "--recheck=failed"), ()):

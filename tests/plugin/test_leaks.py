@@ -653,7 +653,7 @@ def test_child_that_comes_back_into_the_runner_reports_nothing(run: Run) -> None
 def test_process_is_as_it_was_when_the_run_is_over(suite: Suite, run: Run) -> None:
     suite.conftest("""
         import pytest
-        from pytest_procpar.process.descendants import set_subreaper
+        from pytest_procpar.system.descendants import set_subreaper
         from recorder import note
 
         @pytest.hookimpl(trylast=True)

@@ -35,7 +35,7 @@ FAILURES = {
     "the root of a tree cannot be forked": (
         """
         import errno, os
-        from pytest_procpar.process import forkserver
+        from pytest_procpar.server import fork_server as forkserver
         def pytest_runtest_logreport(report):
             if report.failed:
                 open("failed", "w").close()
@@ -54,7 +54,7 @@ FAILURES = {
     "a throw-away process cannot be forked": (
         """
         import errno
-        from pytest_procpar.process import branch
+        from pytest_procpar.worker import probe_process as branch
         def failing_fork():
             raise OSError(errno.ENOMEM, "Cannot allocate memory")
         branch.fork = failing_fork
@@ -89,7 +89,7 @@ def test_what_fails_in_a_recheck_leaves_the_run_as_it_was(suite: Suite, failure:
 
 def test_an_error_of_the_recheck_itself_is_told_with_its_traceback(suite: Suite) -> None:
     suite.conftest("""
-        from pytest_procpar.process.prober import Prober
+        from pytest_procpar.recheck.prober import Prober
         def run(*args):
             raise ZeroDivisionError("a bug")
         Prober.run = run

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis.database import DirectoryBasedExampleDatabase
 
-from pytest_procpar.compat.invocation import inert_arguments
+from pytest_procpar.compat.pytest_private.command_line import inert_arguments
 from tests.conftest import Suite
 from tests.plugin.rechecking import POLLUTED, rechecked, section, told
 

@@ -24,7 +24,7 @@ HEAVY = """
 
 #: Makes the machine one with no memory to spare, and notes which check-points have to go.
 LITTLE_MEMORY = """
-    from pytest_procpar.process import prober, trees
+    from pytest_procpar.recheck import prober; from pytest_procpar.recheck import checkpoints as trees
     from recorder import note
 
     keep = trees.Tree.keep
@@ -115,7 +115,7 @@ def test_fixtures_of_what_runs_beside_a_suspect_are_torn_down(suite: Suite) -> N
 def test_what_the_kernel_kills_elsewhere_on_the_machine_ends_nothing(suite: Suite) -> None:
     suite.conftest("""
         from itertools import count
-        from pytest_procpar.process import memory
+        from pytest_procpar.system import oom as memory
 
         kills, everywhere = memory._kills, count()
         memory._kills = lambda file: next(everywhere) if file.name == "vmstat" else kills(file)

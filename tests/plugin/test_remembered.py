@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pytest_procpar.core.model import StartMethod
-from pytest_procpar.process.start_method.remembered import remember, remembered
+from pytest_procpar.start_method.remembered import remember, remembered
 from tests.conftest import Suite
 from tests.plugin.test_start_methods import is_unusual, said_method
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_procpar.replayfile import read_replay
-from pytest_procpar.replaykept import ReplayFiles, replay_of
+from pytest_procpar.replay.file import read_replay
+from pytest_procpar.replay.kept import ReplayFiles, replay_of
 from tests.conftest import Finished, Suite
 
 #: Each test fails if another than the one before it in collected order ran just before it in its process.

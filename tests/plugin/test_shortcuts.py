@@ -71,7 +71,7 @@ def test_the_location_of_every_kind_of_item_is_the_one_that_pytest_finds(suite: 
     suite.conftest("""
         import pytest
         from recorder import note
-        from pytest_procpar.compat.items import Locations
+        from pytest_procpar.compat.pytest_private.items import Locations
 
         class Odd(pytest.Item):
             def runtest(self):

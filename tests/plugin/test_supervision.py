@@ -458,7 +458,7 @@ def test_a_fork_server_that_is_stopped_does_not_hold_the_run_for_ever(suite: Sui
             os._exit(1)
     """)
     suite.conftest("""
-        import pytest_procpar.supervision as supervision
+        import pytest_procpar.controller.supervision as supervision
 
         supervision._PING_SECONDS, supervision._DEAF_SECONDS = 0.3, 1.0
     """)

@@ -52,7 +52,7 @@ SERVICE = """
 
 #: Two tries of each kind instead of five. How many there are to be is tested where nothing is started for it.
 FEW_TRIES = """
-    from pytest_procpar.core import trial
+    from pytest_procpar.core.fork_trial import trial
     assert trial.try_group.__defaults__ == (trial.RISK,)
     trial.try_group.__defaults__ = (0.1,)
 """

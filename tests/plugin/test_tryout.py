@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from pytest_procpar.core.tryout import RunFacts
-from pytest_procpar.report.trypage import Tried, page
+from pytest_procpar.core.switching.tryout import RunFacts
+from pytest_procpar.switching.page import TriedRuns, page
 from tests.conftest import Finished, Suite
 from tests.plugin.rechecking import POLLUTED, told
 
@@ -282,7 +282,7 @@ def test_a_test_that_ends_the_run_without_workers_does_not_end_it(suite: Suite) 
 
 
 def test_a_busy_machine_is_said(pytester: pytest.Pytester) -> None:
-    tried = Tried(pytester.parseconfig())
+    tried = TriedRuns(pytester.parseconfig())
     tried.plain = RunFacts(0, 1.0, 1.0, {"t": ("passed",)})
     assert not any("busy" in line for line in page(tried))
     tried.load = 5.0, 4

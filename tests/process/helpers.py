@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
-from pytest_procpar.core.messages import Record, Setup
-from pytest_procpar.core.preview import PREVIEW_BYTES, Preview
-from pytest_procpar.process.inbox import Inbox, WorkerLink, WorkerPort
-from pytest_procpar.process.system import socket_pair
-from pytest_procpar.process.transport import Ear, Link, Port
+from pytest_procpar.core.protocol.messages import Record, Setup
+from pytest_procpar.core.protocol.preview import PREVIEW_BYTES, Preview
+from pytest_procpar.ipc.inbox import Inbox, WorkerLink, WorkerPort
+from pytest_procpar.ipc.transport import Link, Port, Receiver
+from pytest_procpar.system.calls import socket_pair
 
 T = TypeVar("T")
 
@@ -161,7 +161,7 @@ def process(body: Callable[[Link], object], *, expect: int | None = 0) -> Iterat
             port.close()
 
 
-def hear(port: Ear, count: int | None = None) -> list[Any]:
+def hear(port: Receiver, count: int | None = None) -> list[Any]:
     """The next `count` messages, or all until the stream ends."""
     messages: list[Any] = []
     is_open = True

@@ -7,9 +7,9 @@ import os
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_procpar.core.vitals import Stage
-from pytest_procpar.process.board import Board
-from pytest_procpar.process.system import monotonic
+from pytest_procpar.core.protocol.worker_status import Stage
+from pytest_procpar.ipc.board import Board
+from pytest_procpar.system.calls import monotonic
 from tests.process.helpers import Gate, child
 
 
@@ -115,9 +115,9 @@ def test_what_a_worker_notes_can_be_read_when_it_is_dead() -> None:
 
     with child(work):
         pass
-    vitals = board.slot(number).read()
-    assert (vitals.stage, vitals.test, vitals.phases) == (Stage.CALL, 7, None)
-    assert 0 <= monotonic() - vitals.since < 60
+    worker_status = board.slot(number).read()
+    assert (worker_status.stage, worker_status.test, worker_status.phases) == (Stage.CALL, 7, None)
+    assert 0 <= monotonic() - worker_status.since < 60
 
 
 def test_a_slot_that_is_used_again_tells_nothing_of_the_last_one() -> None:
@@ -127,8 +127,13 @@ def test_a_slot_that_is_used_again_tells_nothing_of_the_last_one() -> None:
     slot.note("something")
     slot.passed(3, ((0.0, 1.0, 1.0),) * 3)
     board.free_slot(number)
-    vitals = board.slot(board.take_slot()).read()
-    assert (vitals.stage, vitals.test, vitals.phases, vitals.note) == (Stage.STARTING, None, None, "")
+    worker_status = board.slot(board.take_slot()).read()
+    assert (worker_status.stage, worker_status.test, worker_status.phases, worker_status.note) == (
+        Stage.STARTING,
+        None,
+        None,
+        "",
+    )
 
 
 def test_phases_of_a_passed_test_come_back_as_they_were() -> None:

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 import pytest
 
 from pytest_procpar.core.model import WorkerId
-from pytest_procpar.process import children as module
-from pytest_procpar.process.children import Children
-from pytest_procpar.process.descendants import Process, descendants, is_childless, set_subreaper
+from pytest_procpar.forking import children as module
+from pytest_procpar.forking.children import Children
+from pytest_procpar.system.descendants import Process, descendants, is_childless, set_subreaper
 from tests.process.helpers import Gate, child, ready
 
 GW0, GW1, GW9 = WorkerId(0), WorkerId(1), WorkerId(9)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pytest_procpar.process.cpus import cgroup_quota, count_cpus, requested_count, smallest_limit
+from pytest_procpar.system.cpus import cgroup_quota, count_cpus, requested_count, smallest_limit
 
 AUTO = "PYTEST_XDIST_AUTO_NUM_WORKERS"
 MANY = 100_000  # more CPUs than the machine under test has
@@ -58,7 +58,7 @@ def count_in_child(*options: str, logical: bool = True, path: Path | None = None
     """Count in a fresh interpreter started with `options`, with `path` first among its modules."""
     code = f"""if True:
         from pathlib import Path
-        from pytest_procpar.process.cpus import count_cpus
+        from pytest_procpar.system.cpus import count_cpus
         root = Path("/nonexistent")
         print(count_cpus(logical={logical}, environ={{}}, warn=print, root=root))
     """

@@ -11,11 +11,11 @@ import sys
 
 import pytest
 
-from pytest_procpar.core.messages import Fork, Quit, Ready, ToServer
 from pytest_procpar.core.model import TestIndex, WorkerId
-from pytest_procpar.process.inbox import WorkerLink
-from pytest_procpar.process.system import Socket, adopt_socket
-from pytest_procpar.process.transport import Link
+from pytest_procpar.core.protocol.messages import Fork, Quit, Ready, ToServer
+from pytest_procpar.ipc.inbox import WorkerLink
+from pytest_procpar.ipc.transport import Link
+from pytest_procpar.system.calls import Socket, adopt_socket
 from tests.process.helpers import BEYOND_THE_BUFFER, Gate, child, hear, process, push, setup, streams, worker
 
 SOFT, HARD = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from pytest_procpar.process.fork import default_signals, flush_stdio
-from pytest_procpar.process.signals import Signals
+from pytest_procpar.controller.signals import Signals
+from pytest_procpar.forking.fork import default_signals, flush_stdio
 from tests.process.helpers import child
 
 START = """
 import atexit, multiprocessing, os, sys, tempfile, threading, weakref
-from pytest_procpar.process.fork import fork, forget_exit_handlers, run_exit_handlers
+from pytest_procpar.forking.fork import fork, forget_exit_handlers, run_exit_handlers
 
 def in_child(body):
     "Run `body` in a child that ends as a worker does, and wait for it."
@@ -190,7 +190,7 @@ def test_process_that_only_a_handler_of_the_parent_would_have_stopped_is_ended_a
                         ("", ".util", ".process")}})
     if {package!r} != "multiprocessing":
         del sys.modules["multiprocessing.util"]
-    from pytest_procpar.process import fork as tried
+    from pytest_procpar.forking import fork as tried
     tried._PATIENCE = 0.01
     context = multiprocessing.get_context("fork")
     started = []
@@ -210,7 +210,7 @@ def test_process_that_only_a_handler_of_the_parent_would_have_stopped_is_ended_a
 def test_manager_that_the_child_has_left_ends_without_being_waited_for() -> None:
     code = """
     from multiprocessing.managers import SyncManager
-    from pytest_procpar.process import fork as tried
+    from pytest_procpar.forking import fork as tried
     tried._PATIENCE = float("inf")
     managers = []
     def start():
@@ -337,7 +337,7 @@ def test_who_holds_the_random_numbers_of_hypothesis_is_seen_in_a_frozen_heap() -
     assert run("""
         import gc, random
         import hypothesis.core
-        from pytest_procpar.process.heap import Heap
+        from pytest_procpar.forking.heap import Heap
 
         holder = hypothesis.core.threadlocal
         assert holder._hypothesis_global_random is None

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pytest_procpar.process.start_method.forked_threads import count_threads, thread_warning
+from pytest_procpar.start_method.thread_warning import count_threads, thread_warning
 
 NEW = (3, 12)
 

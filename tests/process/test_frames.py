@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_procpar.core.messages import (
+from pytest_procpar.core.model import Dist, TestIndex, WorkerId, WorkerOptions
+from pytest_procpar.core.protocol.messages import (
     Began,
     Broke,
     Done,
@@ -23,11 +24,10 @@ from pytest_procpar.core.messages import (
     decode,
     encode,
 )
-from pytest_procpar.core.model import Dist, TestIndex, WorkerId, WorkerOptions
+from pytest_procpar.core.protocol.wire import Decoder, Encoder, WireError, loads
 from pytest_procpar.core.record import fields
-from pytest_procpar.core.wire import Decoder, Encoder, WireError, loads
-from pytest_procpar.process.system import socket_pair
-from pytest_procpar.process.transport import Link, Port
+from pytest_procpar.ipc.transport import Link, Port
+from pytest_procpar.system.calls import socket_pair
 from tests.process.helpers import BEYOND_THE_BUFFER, Gate, hear, process, push, ready, setup, streams
 
 # --- what a message may hold ------------------------------------------------------------------------

@@ -12,9 +12,9 @@ from time import monotonic
 
 import pytest
 
-from pytest_procpar.core.probes import Word
-from pytest_procpar.process.fresh import Command, FreshRun, NotSeen, run_fresh
-from pytest_procpar.process.warden import Warden
+from pytest_procpar.core.inquiry.probes import Outcome
+from pytest_procpar.fresh.fresh_run import Command, FreshRun, NotSeen, run_fresh
+from pytest_procpar.fresh.warden import Warden
 from tests.process.helpers import ready
 
 #: What a process does that stands for pytest: it has the path of its report, and this one.
@@ -52,17 +52,17 @@ FOREVER = "import threading; threading.Event().wait()"
 def test_tests_are_told_in_the_order_in_which_they_began(tmp_path: Path) -> None:
     lines = [("began", "a::x"), ("ended", "a::x", "failed"), ("began", "a::b"), ("ended", "a::b", "skipped")]
     assert run(tmp_path, (WRITE, report(*lines))) == [
-        FreshRun((("a::x", Word.FAILED), ("a::b", Word.SKIPPED)))
+        FreshRun((("a::x", Outcome.FAILED), ("a::b", Outcome.SKIPPED)))
     ]
 
 
 @pytest.mark.parametrize("end", ["import os; os.abort()", "import os; os._exit(0)", "raise SystemExit(3)"])
 def test_a_test_that_does_not_come_to_its_end_has_crashed(tmp_path: Path, end: str) -> None:
-    assert run(tmp_path, (f"{BEGIN} {end}", "")) == [FreshRun((("a::b", Word.CRASHED),))]
+    assert run(tmp_path, (f"{BEGIN} {end}", "")) == [FreshRun((("a::b", Outcome.CRASHED),))]
 
 
 def test_a_test_that_runs_past_its_limit_hangs(tmp_path: Path) -> None:
-    assert run(tmp_path, (f"{BEGIN} {FOREVER}", ""), limit=0.1) == [FreshRun((("a::b", Word.HUNG),))]
+    assert run(tmp_path, (f"{BEGIN} {FOREVER}", ""), limit=0.1) == [FreshRun((("a::b", Outcome.HUNG),))]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]\n", '{"tests": 1}\n', '["began"', "\n"])
@@ -89,12 +89,12 @@ def test_answers_keep_the_order_of_the_questions(tmp_path: Path, lanes: int) -> 
         (WRITE, report(("began", f"a::{number}"), ("ended", f"a::{number}", "passed"))) for number in range(4)
     ]
     answers = run(tmp_path, *programs, lanes=lanes)
-    assert answers == [FreshRun(((f"a::{number}", Word.PASSED),)) for number in range(4)]
+    assert answers == [FreshRun(((f"a::{number}", Outcome.PASSED),)) for number in range(4)]
 
 
 def test_a_run_that_has_told_its_results_need_not_exit(tmp_path: Path) -> None:
     thread = "import threading; threading.Thread(target=threading.Event().wait).start()"
-    assert run(tmp_path, (f"{WRITE} {thread}", PASSED)) == [FreshRun((("a::b", Word.PASSED),))]
+    assert run(tmp_path, (f"{WRITE} {thread}", PASSED)) == [FreshRun((("a::b", Outcome.PASSED),))]
 
 
 @pytest.mark.parametrize("how", ["", "start_new_session=True"])
@@ -194,4 +194,4 @@ def test_who_is_to_begin_together_waits_for_the_others(tmp_path: Path) -> None:
         runs = run_fresh(
             warden, commands, tmp_path, 2, monotonic() + 60, lambda: False, gate=tmp_path / "gate"
         )
-    assert runs == [FreshRun((("a::b", Word.PASSED),))] * 2
+    assert runs == [FreshRun((("a::b", Outcome.PASSED),))] * 2

@@ -10,7 +10,7 @@ from tests.process.test_fork import run
 BEGIN = """
 import gc, sys, types, weakref
 from gc import get_objects as objects_by_name
-from pytest_procpar.process import frozen
+from pytest_procpar.system import frozen_heap as frozen
 
 class Thing:
     pass

@@ -16,11 +16,11 @@ from typing import cast
 
 import pytest
 
-from pytest_procpar.process.start_method.contexts import Contexts
-from pytest_procpar.process.start_method.hazards import Hazards, UnsafeFork
-from pytest_procpar.process.start_method.known_plugins import EARLY_PLUGINS, SPAWN_PLUGINS, known_plugin
-from pytest_procpar.process.start_method.python_threads import PythonThreads, unknown_to_threading
-from pytest_procpar.process.start_method.vouching import is_vouched
+from pytest_procpar.start_method.hazards import Hazards, UnsafeFork
+from pytest_procpar.start_method.known_plugins import EARLY_PLUGINS, SPAWN_PLUGINS, known_plugin
+from pytest_procpar.start_method.objects.contexts import Contexts
+from pytest_procpar.start_method.threads.python_threads import PythonThreads, unknown_to_threading
+from pytest_procpar.start_method.vouching import is_vouched
 
 ROOT = Path("/there")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_procpar.process.headroom import be_expendable, fitting, headroom, resident
+from pytest_procpar.system.headroom import be_expendable, fitting, headroom, resident
 from tests.process.helpers import child
 from tests.process.test_memory import lay
 

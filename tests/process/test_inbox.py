@@ -14,11 +14,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_procpar.core.messages import RECORD_SIZE, Broke, Done, Ready, Record, pack_record, unpack_records
 from pytest_procpar.core.model import TestIndex
-from pytest_procpar.core.wire import WireError
-from pytest_procpar.process import inbox
-from pytest_procpar.process.inbox import WorkerLink
+from pytest_procpar.core.protocol.messages import (
+    RECORD_SIZE,
+    Broke,
+    Done,
+    Ready,
+    Record,
+    pack_record,
+    unpack_records,
+)
+from pytest_procpar.core.protocol.wire import WireError
+from pytest_procpar.ipc import inbox
+from pytest_procpar.ipc.inbox import WorkerLink
 from tests.process.helpers import BEYOND_THE_BUFFER, Gate, child, claim_all, hear, pipes, push, ready, worker
 
 #: More records than the system keeps for a worker that does not read.

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_procpar.process.descendants import set_subreaper
-from pytest_procpar.process.inherited import Woken, reap_inherited
+from pytest_procpar.system.descendants import set_subreaper
+from pytest_procpar.system.inherited import Woken, reap_inherited
 from tests.conftest import Suite
 from tests.plugin.rechecking import rechecked, told
 from tests.process.helpers import child

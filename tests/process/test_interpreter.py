@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_procpar.process.interpreter import start_interpreter
+from pytest_procpar.forking.interpreter import start_interpreter
 
 MODULE = """
 import json, os, sys

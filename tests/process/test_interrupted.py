@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from pytest_procpar.core.messages import Broke, Done, Quit, Ready
 from pytest_procpar.core.model import TestIndex
-from pytest_procpar.process.inbox import WorkerLink
-from pytest_procpar.process.transport import Link, Port
+from pytest_procpar.core.protocol.messages import Broke, Done, Quit, Ready
+from pytest_procpar.ipc.inbox import WorkerLink
+from pytest_procpar.ipc.transport import Link, Port
 from tests.process.helpers import BEYOND_THE_BUFFER, Gate, claim_all, hear, process, ready, worker
 
 SIGNALS = [signal.SIGINT, signal.SIGALRM, signal.SIGUSR1]

@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from pytest_procpar.process.journal import Journal
+from pytest_procpar.ipc.journal import Journal
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from pytest_procpar.process.keeping import PutBack, put_back
+from pytest_procpar.system.kept_files import PutBack, put_back
 
 #: A process that is watched, and does what it is told; then it is killed.
 _WATCHED = """
 import os, pathlib, shutil, signal, sqlite3, sys
-from pytest_procpar.process import keeping
+from pytest_procpar.system import kept_files as keeping
 keeping._LARGEST = 10_000
 root, kept = map(pathlib.Path, sys.argv[1:3])
 keeping.keep_files(str(kept), [root], [root / "spared"])

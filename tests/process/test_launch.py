@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from pytest_procpar.process.heap import SharedHeap
+from pytest_procpar.forking.heap import SharedHeap
 from tests.conftest import TIMEOUT, Suite
 
 
@@ -57,7 +57,7 @@ def test_collector_lets_the_controllers_pages_alone_while_others_share_them(
         """
         import gc, sys
         import pytest
-        from pytest_procpar.process.frozen import frozen_count
+        from pytest_procpar.system.frozen_heap import frozen_count
         from recorder import note
 
         class Controller:

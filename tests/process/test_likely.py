@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import pytest
 
-from pytest_procpar.process.start_method.likely import Inherited
+from pytest_procpar.start_method.suspect_objects import Inherited
 
 PARENT = 4_000_000  # no process of this machine, so what has this number has been told so
 

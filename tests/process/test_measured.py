@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pytest_procpar.process.measured import Measured, measured, measuring
+from pytest_procpar.switching.measured import Measured, measured, measuring
 
 BUSY = """
 import time

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_procpar.process.memory import OutOfMemory
+from pytest_procpar.system.oom import OutOfMemory
 
 V2 = {
     "proc/self/cgroup": "0::/box/inner\n",

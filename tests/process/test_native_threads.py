@@ -15,11 +15,12 @@ from typing import Any, cast
 
 import pytest
 
-from pytest_procpar.process.start_method import importers, native_pools, native_threads, thread_owners
-from pytest_procpar.process.start_method.native_libraries import NATIVE_LIBRARIES, known_library
-from pytest_procpar.process.start_method.native_threads import NativeThreads
-from pytest_procpar.process.start_method.project_files import ProjectFiles
-from pytest_procpar.process.start_method.thread_owners import NativeThread, identify
+from pytest_procpar.start_method.project import importers
+from pytest_procpar.start_method.project.files import ProjectFiles
+from pytest_procpar.start_method.threads import native_pools, native_threads, thread_owners
+from pytest_procpar.start_method.threads.native_libraries import NATIVE_LIBRARIES, known_library
+from pytest_procpar.start_method.threads.native_threads import NativeThreads
+from pytest_procpar.start_method.threads.thread_owners import NativeThread, identify
 from tests.conftest import unless_in_one_file
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="needs /proc")
@@ -276,7 +277,7 @@ def test_what_is_loaded_is_told_by_the_names_of_files() -> None:
 
 def said_in_process(code: str) -> str:
     """What is found after this code has run."""
-    more = "from pytest_procpar.process.start_method.native_threads import NativeThreads\n"
+    more = "from pytest_procpar.start_method.threads.native_threads import NativeThreads\n"
     more += "print(*NativeThreads().findings(), sep='\\n', flush=True)\nimport os; os._exit(0)"
     done = subprocess.run(
         [sys.executable, "-c", f"{code}\n{more}"], stdout=subprocess.PIPE, text=True, check=True

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from pytest_procpar.core.messages import Done, Fork, Ready
 from pytest_procpar.core.model import TestIndex, WorkerId
-from pytest_procpar.process import system
-from pytest_procpar.process.inbox import WorkerLink, WorkerPort
-from pytest_procpar.process.system import adopt_socket, socket_pair
-from pytest_procpar.process.transport import Link, Port
+from pytest_procpar.core.protocol.messages import Done, Fork, Ready
+from pytest_procpar.ipc.inbox import WorkerLink, WorkerPort
+from pytest_procpar.ipc.transport import Link, Port
+from pytest_procpar.system import calls
+from pytest_procpar.system.calls import adopt_socket, socket_pair
 from tests.process.helpers import pipes
 
 
@@ -102,15 +102,15 @@ def test_worker_gets_its_records(stream: tuple[WorkerPort, WorkerLink]) -> None:
 
 @pytest.mark.usefixtures("patched")
 def test_clock_goes_on() -> None:
-    first = system.monotonic()
-    system.pause(0)
-    while system.monotonic() == first:
+    first = calls.monotonic()
+    calls.pause(0)
+    while calls.monotonic() == first:
         pass
-    assert system.monotonic() > first
+    assert calls.monotonic() > first
 
 
 def test_process_has_its_id(patched: pytest.MonkeyPatch) -> None:
-    pid = system.getpid()
+    pid = calls.getpid()
     patched.undo()
     assert pid == os.getpid()
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from pytest_procpar.process import positions
+from pytest_procpar.forking import file_positions
 from tests.process.helpers import child
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc")
@@ -26,9 +26,9 @@ TEXT = b"".join(b"%07d\n" % number for number in range(5000))
 @pytest.fixture(autouse=True)
 def only_from_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """What this test run has open is none of a test's."""
-    monkeypatch.setattr(positions, "_noted", ())
-    positions.begin()
-    monkeypatch.setattr(positions, "_before", positions._before)
+    monkeypatch.setattr(file_positions, "_noted", ())
+    file_positions.begin()
+    monkeypatch.setattr(file_positions, "_before", file_positions._before)
 
 
 @pytest.fixture
@@ -42,10 +42,10 @@ def forked(body: Callable[[], object]) -> None:
     """Run this in a child that is forked as ours are."""
 
     def work() -> None:
-        positions.renew()
+        file_positions.renew()
         body()
 
-    positions.note()
+    file_positions.note()
     with child(work):
         pass
 
@@ -142,7 +142,7 @@ def test_a_file_that_is_locked_is_left_alone(path: Path, lock: Callable[[int, in
 
 def test_files_from_before_are_left_alone(path: Path) -> None:
     with path.open("rb") as file:
-        positions.begin()
+        file_positions.begin()
         assert shares_position(file.fileno())
 
 
@@ -158,8 +158,8 @@ def test_folders_devices_and_pipes_are_left_alone(tmp_path: Path) -> None:
         for fd in fds:
             stack.callback(os.close, fd)
         before = [os.readlink(f"/proc/self/fd/{fd}") for fd in fds]
-        positions.note()
-        assert positions._noted == ()
+        file_positions.note()
+        assert file_positions._noted == ()
         forked(lambda: before == [os.readlink(f"/proc/self/fd/{fd}") for fd in fds] or 1 / 0)
 
 
@@ -218,12 +218,12 @@ def test_copies_of_a_descriptor_go_on_sharing(path: Path) -> None:
 
 def test_what_was_closed_or_replaced_since_is_let_be(path: Path, tmp_path: Path) -> None:
     with path.open("rb") as one, path.open("rb") as two:
-        positions.note()
+        file_positions.note()
 
         def work() -> None:
             one.close()
             os.dup2(os.open(os.devnull, os.O_RDONLY), two.fileno())
-            positions.renew()
+            file_positions.renew()
             assert os.readlink(f"/proc/self/fd/{two.fileno()}") == os.devnull
             with pytest.raises(OSError, match="Bad file descriptor"):
                 os.fstat(7000)
@@ -239,10 +239,10 @@ def test_a_file_that_may_not_be_opened_again_stays_open(path: Path) -> None:
 
         def work() -> None:
             os.setuid(65534)
-            positions.renew()
+            file_positions.renew()
             assert file.read() == TEXT
 
-        positions.note()
+        file_positions.note()
         with child(work):
             pass
 
@@ -251,7 +251,7 @@ def test_files_in_which_nobody_can_move_stop_nothing(path: Path, monkeypatch: py
     def refuse(fds: list[int]) -> list[list[int]]:
         raise OSError
 
-    monkeypatch.setattr(positions, "_copies", refuse)
+    monkeypatch.setattr(file_positions, "_copies", refuse)
     with path.open("rb") as file, path.open("rb"):
         file.read(801)
         assert shares_position(file.fileno())
@@ -259,8 +259,8 @@ def test_files_in_which_nobody_can_move_stop_nothing(path: Path, monkeypatch: py
 
 def test_a_descriptor_without_rights_is_no_file(path: Path) -> None:
     for fd in opened(path, os.O_PATH):
-        positions.note()
-        assert positions._noted == ()
+        file_positions.note()
+        assert file_positions._noted == ()
         assert os.fstat(fd).st_size == len(TEXT)
 
 
@@ -306,10 +306,10 @@ def test_archive(tmp_path: Path) -> None:
         for number in range(20):
             archive.writestr(str(number), TEXT + b"%d" % number)
     with zipfile.ZipFile(path) as archive, ExitStack() as stack:
-        positions.note()
+        file_positions.note()
 
         def read_all() -> None:
-            positions.renew()
+            file_positions.renew()
             for _ in range(5):
                 for number in range(20):
                     assert archive.read(str(number)) == TEXT + b"%d" % number

@@ -18,13 +18,13 @@ from typing import Any
 
 import pytest
 
-from pytest_procpar.process import descendants as descendants_module
-from pytest_procpar.process import notes as notes_module
-from pytest_procpar.process import resources, snapshots
-from pytest_procpar.process.descendants import Process, descendants, set_subreaper
-from pytest_procpar.process.notes import left_paths, take_notes
-from pytest_procpar.process.resources import Change, Descriptor, Snapshot, adopt, compare, describe
-from pytest_procpar.process.snapshots import await_end, children_by_objects, take
+from pytest_procpar.leaks import audit_events as notes_module
+from pytest_procpar.leaks import resources, snapshots
+from pytest_procpar.leaks.audit_events import left_paths, take_notes
+from pytest_procpar.leaks.resources import Descriptor, Leak, ResourceSnapshot, adopt, compare, describe
+from pytest_procpar.leaks.snapshots import await_end, children_by_objects, take
+from pytest_procpar.system import descendants as descendants_module
+from pytest_procpar.system.descendants import Process, descendants, set_subreaper
 from tests.process.helpers import Gate, child
 
 
@@ -32,11 +32,11 @@ def process(pid: int, *, parent: int = 1, started: int = 0, ended: bool = False)
     return Process(pid, started, parent, group=1, session=1, ended=ended, command=f"program{pid}")
 
 
-def of_processes(*processes: Process) -> Snapshot:
-    return Snapshot(processes={(each.pid, each.started): each for each in processes})
+def of_processes(*processes: Process) -> ResourceSnapshot:
+    return ResourceSnapshot(processes={(each.pid, each.started): each for each in processes})
 
 
-def texts(before: Snapshot, after: Snapshot) -> list[str]:
+def texts(before: ResourceSnapshot, after: ResourceSnapshot) -> list[str]:
     return [change.text for change in compare(before, after)]
 
 
@@ -53,7 +53,7 @@ def test_new_process_is_a_change_and_one_that_is_gone_is_none() -> None:
 
 
 def test_process_that_has_ended_is_said_to_have() -> None:
-    assert texts(Snapshot(), of_processes(process(5, ended=True))) == [
+    assert texts(ResourceSnapshot(), of_processes(process(5, ended=True))) == [
         "process 5 (program5) has ended, but was not waited for"
     ]
 
@@ -72,31 +72,31 @@ def test_another_process_of_the_same_pid_is_a_change() -> None:
 
 
 def test_renamed_or_deleted_file_is_no_change() -> None:
-    before = Snapshot(descriptors={3: Descriptor("/some/log", 1, 2)})
-    assert texts(before, Snapshot(descriptors={3: Descriptor("/some/log.1", 1, 2)})) == []
+    before = ResourceSnapshot(descriptors={3: Descriptor("/some/log", 1, 2)})
+    assert texts(before, ResourceSnapshot(descriptors={3: Descriptor("/some/log.1", 1, 2)})) == []
 
 
 def test_file_that_was_made_anew_is_no_change() -> None:
-    before = Snapshot(descriptors={3: Descriptor("/some/log", 1, 2)})
-    assert texts(before, Snapshot(descriptors={3: Descriptor("/some/log", 1, 3)})) == []
+    before = ResourceSnapshot(descriptors={3: Descriptor("/some/log", 1, 2)})
+    assert texts(before, ResourceSnapshot(descriptors={3: Descriptor("/some/log", 1, 3)})) == []
 
 
 def test_descriptors_without_a_name_differ_by_their_kind() -> None:
-    before = Snapshot(descriptors={3: Descriptor("anon_inode:[eventpoll]", 1, 2)})
-    after = Snapshot(descriptors={3: Descriptor("anon_inode:[timerfd]", 1, 2)})
+    before = ResourceSnapshot(descriptors={3: Descriptor("anon_inode:[eventpoll]", 1, 2)})
+    after = ResourceSnapshot(descriptors={3: Descriptor("anon_inode:[timerfd]", 1, 2)})
     assert texts(before, after) == [
         "descriptor 3 leads to anon_inode:[timerfd] instead of anon_inode:[eventpoll]"
     ]
 
 
 def test_closed_descriptor_is_no_change() -> None:
-    assert texts(Snapshot(descriptors={3: Descriptor("/x", 1, 2)}), Snapshot()) == []
+    assert texts(ResourceSnapshot(descriptors={3: Descriptor("/x", 1, 2)}), ResourceSnapshot()) == []
 
 
 def test_changes_are_the_same_if_they_lead_to_the_same() -> None:
-    first = compare(Snapshot(environment={"A": "1"}), Snapshot(environment={"A": "2"}))
-    again = compare(Snapshot(environment={"A": "3"}), Snapshot(environment={"A": "2"}))
-    other = compare(Snapshot(environment={"A": "1"}), Snapshot(environment={"A": "4"}))
+    first = compare(ResourceSnapshot(environment={"A": "1"}), ResourceSnapshot(environment={"A": "2"}))
+    again = compare(ResourceSnapshot(environment={"A": "3"}), ResourceSnapshot(environment={"A": "2"}))
+    other = compare(ResourceSnapshot(environment={"A": "1"}), ResourceSnapshot(environment={"A": "4"}))
     assert set(first) == set(again) != set(other)
     assert first[0].place == other[0].place
 
@@ -115,11 +115,11 @@ def test_changes_are_the_same_if_they_lead_to_the_same() -> None:
 def test_paths_differ_by_entries_or_by_order(
     before: list[Any], after: list[Any], expected: list[str]
 ) -> None:
-    assert texts(Snapshot(path=before), Snapshot(path=after)) == expected
+    assert texts(ResourceSnapshot(path=before), ResourceSnapshot(path=after)) == expected
 
 
 def test_long_texts_are_cut_and_stay_in_one_line() -> None:
-    (text,) = texts(Snapshot(), Snapshot(environment={"A": "x\n" * 1000}))
+    (text,) = texts(ResourceSnapshot(), ResourceSnapshot(environment={"A": "x\n" * 1000}))
     assert len(text) < 150
     assert "\n" not in text
     assert text.endswith("...")
@@ -128,8 +128,8 @@ def test_long_texts_are_cut_and_stay_in_one_line() -> None:
 def test_handlers_are_named() -> None:
     def handle(*_: object) -> None: ...
 
-    before = Snapshot(handlers={signal.SIGINT: signal.SIG_DFL, signal.SIGHUP: handle})
-    after = Snapshot(handlers={signal.SIGINT: handle, signal.SIGHUP: None})
+    before = ResourceSnapshot(handlers={signal.SIGINT: signal.SIG_DFL, signal.SIGHUP: handle})
+    after = ResourceSnapshot(handlers={signal.SIGINT: handle, signal.SIGHUP: None})
     assert texts(before, after) == [
         f"handler of SIGINT changed from SIG_DFL to {__name__}.test_handlers_are_named.<locals>.handle",
         f"handler of SIGHUP changed from {__name__}.test_handlers_are_named.<locals>.handle "
@@ -138,8 +138,8 @@ def test_handlers_are_named() -> None:
 
 
 def test_few_foreign_threads_are_listed_and_many_are_counted() -> None:
-    few = compare(Snapshot(), Snapshot(foreign_threads={1: "a", 2: "b"}))
-    many = compare(Snapshot(), Snapshot(foreign_threads=dict.fromkeys(range(9), "a")))
+    few = compare(ResourceSnapshot(), ResourceSnapshot(foreign_threads={1: "a", 2: "b"}))
+    many = compare(ResourceSnapshot(), ResourceSnapshot(foreign_threads=dict.fromkeys(range(9), "a")))
     assert len(describe(few)) == 2
     assert describe(many) == ["9 threads that Python does not know still run"]
 
@@ -148,37 +148,44 @@ def test_few_foreign_threads_are_listed_and_many_are_counted() -> None:
 
 STATES = {
     "processes": (of_processes(process(5)), of_processes(process(5), process(6))),
-    "foreign threads": (Snapshot(), Snapshot(foreign_threads={1: "a"})),
-    "descriptors": (Snapshot(), Snapshot(descriptors={1: Descriptor("/x", 1, 2)})),
+    "foreign threads": (ResourceSnapshot(), ResourceSnapshot(foreign_threads={1: "a"})),
+    "descriptors": (ResourceSnapshot(), ResourceSnapshot(descriptors={1: Descriptor("/x", 1, 2)})),
     "moved descriptor": (
-        Snapshot(descriptors={1: Descriptor("/x", 1, 2)}),
-        Snapshot(descriptors={1: Descriptor("/y", 1, 3)}),
+        ResourceSnapshot(descriptors={1: Descriptor("/x", 1, 2)}),
+        ResourceSnapshot(descriptors={1: Descriptor("/y", 1, 3)}),
     ),
-    "set variable": (Snapshot(), Snapshot(environment={"A": "1"})),
-    "removed variable": (Snapshot(environment={"A": "1"}), Snapshot()),
-    "directory": (Snapshot(directory="/a"), Snapshot(directory="/b")),
-    "handler": (Snapshot(handlers={1: signal.SIG_DFL}), Snapshot(handlers={1: signal.SIG_IGN})),
-    "added path": (Snapshot(path=["a"]), Snapshot(path=["b", "a"])),
-    "removed path": (Snapshot(path=["b", "a"]), Snapshot(path=["a"])),
-    "order of path": (Snapshot(path=["a", "b"]), Snapshot(path=["b", "a"])),
+    "set variable": (ResourceSnapshot(), ResourceSnapshot(environment={"A": "1"})),
+    "removed variable": (ResourceSnapshot(environment={"A": "1"}), ResourceSnapshot()),
+    "directory": (ResourceSnapshot(directory="/a"), ResourceSnapshot(directory="/b")),
+    "handler": (
+        ResourceSnapshot(handlers={1: signal.SIG_DFL}),
+        ResourceSnapshot(handlers={1: signal.SIG_IGN}),
+    ),
+    "added path": (ResourceSnapshot(path=["a"]), ResourceSnapshot(path=["b", "a"])),
+    "removed path": (ResourceSnapshot(path=["b", "a"]), ResourceSnapshot(path=["a"])),
+    "order of path": (ResourceSnapshot(path=["a", "b"]), ResourceSnapshot(path=["b", "a"])),
 }
 
 
 @pytest.mark.parametrize(("before", "after"), STATES.values(), ids=STATES)
-def test_what_is_adopted_is_no_change(before: Snapshot, after: Snapshot) -> None:
+def test_what_is_adopted_is_no_change(before: ResourceSnapshot, after: ResourceSnapshot) -> None:
     assert compare(before, after)
     assert compare(adopt(before, before, after), after) == []
 
 
 def test_only_what_is_adopted_is_no_change() -> None:
-    base = Snapshot(environment={}, path=["a"])
-    before = Snapshot(environment={"MINE": "1"}, path=["mine", "a"])
-    after = Snapshot(environment={"MINE": "1", "KEPT": "1"}, path=["kept", "mine", "a"])
-    assert adopt(base, before, after) == Snapshot(environment={"KEPT": "1"}, path=["kept", "a"])
+    base = ResourceSnapshot(environment={}, path=["a"])
+    before = ResourceSnapshot(environment={"MINE": "1"}, path=["mine", "a"])
+    after = ResourceSnapshot(environment={"MINE": "1", "KEPT": "1"}, path=["kept", "mine", "a"])
+    assert adopt(base, before, after) == ResourceSnapshot(environment={"KEPT": "1"}, path=["kept", "a"])
 
 
 def test_what_was_taken_away_for_the_time_is_missed_afterwards() -> None:
-    base, before, after = Snapshot(path=["a", "b"]), Snapshot(path=["b"]), Snapshot(path=["kept", "b"])
+    base, before, after = (
+        ResourceSnapshot(path=["a", "b"]),
+        ResourceSnapshot(path=["b"]),
+        ResourceSnapshot(path=["kept", "b"]),
+    )
     assert sorted(adopt(base, before, after).path) == ["a", "b", "kept"]
 
 
@@ -281,7 +288,7 @@ class Poller(threading.Thread):
     ],
 )
 def test_threads_are_named_by_what_they_do(thread: threading.Thread, name: str) -> None:
-    (text,) = texts(Snapshot(), Snapshot(threads={1: thread}))
+    (text,) = texts(ResourceSnapshot(), ResourceSnapshot(threads={1: thread}))
     assert re.fullmatch(f"{name} still runs", text)
 
 
@@ -435,7 +442,7 @@ def test_end_of_a_thread_is_waited_for(gate: Gate) -> None:
     "subject", [process(2**22 + 1), process(1, ended=True), threading.main_thread(), None]
 )
 def test_what_cannot_be_waited_for_takes_a_moment_only(subject: Any) -> None:
-    await_end(Change("process", 1, None, "", subject), 60)
+    await_end(Leak("process", 1, None, "", subject), 60)
 
 
 # --- who comes of whom ------------------------------------------------------------------------------

@@ -22,8 +22,8 @@ from typing import Any
 
 import pytest
 
-from pytest_procpar.process.start_method.databases import database_of
-from pytest_procpar.process.start_method.descriptors import Descriptors
+from pytest_procpar.start_method.objects.databases import database_of
+from pytest_procpar.start_method.objects.descriptors import Descriptors
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc")
 

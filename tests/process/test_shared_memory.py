@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pytest_procpar.process.start_method.shared_memory import SharedMemory
+from pytest_procpar.start_method.objects.shared_memory import SharedMemory
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc")
 

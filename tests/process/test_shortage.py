@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_procpar.process.shortage import in_words, processes_granted, room_for_workers, room_within
+from pytest_procpar.system.shortage import in_words, processes_granted, room_for_workers, room_within
 from tests.process.helpers import child
 from tests.process.test_memory import lay
 

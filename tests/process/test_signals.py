@@ -16,7 +16,7 @@ from types import FrameType
 
 import pytest
 
-from pytest_procpar.process.signals import Signals
+from pytest_procpar.controller.signals import Signals
 from tests.process.helpers import child, ready
 
 HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -146,7 +146,7 @@ def test_a_signal_that_is_not_served_breaks_off_what_the_process_waits_for(
 WAIT_IN_C = """
 import ctypes, os, signal, sys
 from functools import partial
-from pytest_procpar.process.signals import Signals
+from pytest_procpar.controller.signals import Signals
 count, writer = map(int, sys.argv[1:])
 with Signals(lambda: os.write(writer, b"!")):
     forever = ctypes.CDLL(None).sleep

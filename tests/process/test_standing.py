@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_procpar.core.deadlock import Evidence
-from pytest_procpar.process.standing import Standing, futex_numbers, look_at
+from pytest_procpar.core.run.deadlock import Evidence
+from pytest_procpar.system.stalled import Standing, futex_numbers, look_at
 from tests.process.helpers import Gate, fork
 
 pytestmark = pytest.mark.skipif(

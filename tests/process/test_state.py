@@ -33,7 +33,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_procpar.process.state import Change, Snapshot
+from pytest_procpar.state.snapshot import SlotChange, StateSnapshot
 from tests.process.helpers import child
 
 SHOP = """
@@ -141,7 +141,7 @@ def shop() -> Iterator[Any]:
         yield made
 
 
-def names(changes: list[Change]) -> list[str]:
+def names(changes: list[SlotChange]) -> list[str]:
     return [change.name for change in changes]
 
 
@@ -306,7 +306,7 @@ VALUES = [
 
 def check(case: Case, shop: Any) -> None:
     was = case.read(shop)
-    snapshot = Snapshot()
+    snapshot = StateSnapshot()
     case.change(shop)
     changes = snapshot.compare()
     assert [(c.name, c.before, c.after, c.restorable) for c in changes] == [
@@ -560,7 +560,7 @@ def test_setting_of_the_process_is_named_and_put_back(case: Case, shop: Any) -> 
 
 
 def test_cache_is_put_back_by_emptying_it(shop: Any) -> None:
-    snapshot = Snapshot()
+    snapshot = StateSnapshot()
     shop.rate("de")
     (change,) = snapshot.compare()
     assert (change.name, change.kind) == ("shop.rate.cache_info()", "cache")
@@ -572,7 +572,7 @@ def test_cache_is_put_back_by_emptying_it(shop: Any) -> None:
 
 def test_likely_causes_come_first(shop: Any) -> None:
     def body() -> None:
-        snapshot = Snapshot()
+        snapshot = StateSnapshot()
         mimetypes.suffix_map["x"] = "y"
         shop.rate("de")
         random.random()
@@ -599,7 +599,7 @@ def test_the_values_that_a_test_is_given_by_a_mark_are_seen(shop: Any) -> None:
 
     test_fills.__module__ = "shop"
     shop.test_fills = test_fills
-    snapshot = Snapshot()
+    snapshot = StateSnapshot()
     test_fills(value)
     (change,) = snapshot.compare()
     assert (change.name, change.way) == ("shop.test_fills.pytestmark[0].args[1][0]", "list")
@@ -613,7 +613,7 @@ def test_the_generator_of_numpy_is_put_back(shop: Any) -> None:
 
     def body() -> None:
         numpy.random.seed(7)
-        snapshot = Snapshot()
+        snapshot = StateSnapshot()
         assert snapshot.compare() == []
         first = numpy.random.random()
         (change,) = snapshot.compare()
@@ -658,7 +658,7 @@ def test_what_numpy_keeps_is_put_back(
     def body() -> None:
         shop.made = eval(made, {"numpy": numpy})
         was = read(shop.made)
-        snapshot = Snapshot()
+        snapshot = StateSnapshot()
         change(shop.made)
         assert [(c.name, c.kind) for c in snapshot.compare()] == [(name, kind)]
         assert snapshot.restore([name]) == []
@@ -670,7 +670,7 @@ def test_what_numpy_keeps_is_put_back(
 
 def test_the_source_of_randomness_is_put_back(shop: Any) -> None:
     def body() -> None:
-        snapshot = Snapshot()
+        snapshot = StateSnapshot()
         first = shop.chance.random()
         (change,) = snapshot.compare()
         assert (change.name, change.kind, change.way) == ("shop.chance.getstate()", "cache", "generator")
@@ -684,7 +684,7 @@ def test_the_source_of_randomness_is_put_back(shop: Any) -> None:
 def test_a_buffer_that_is_closed_meanwhile_is_named_and_cannot_be_put_back(closed: str, shop: Any) -> None:
     def body() -> None:
         shop.made = eval(closed, {"io": io})
-        snapshot = Snapshot()
+        snapshot = StateSnapshot()
         shop.made.close()
         (change,) = snapshot.compare()
         assert (change.name, change.after) == ("shop.made.getvalue()", "(absent)")
@@ -695,7 +695,7 @@ def test_a_buffer_that_is_closed_meanwhile_is_named_and_cannot_be_put_back(close
 
 def test_what_has_changed_is_told_with_what_it_is(shop: Any) -> None:
     def body() -> None:
-        snapshot = Snapshot()
+        snapshot = StateSnapshot()
         shop.CURRENCY, shop.FRESH = "USD", 1
         shop.rate("de")
         os.environ["SHOP_OF_STATE"] = "open"
@@ -713,7 +713,7 @@ def test_what_has_changed_is_told_with_what_it_is(shop: Any) -> None:
 def test_a_logger_that_was_only_anothers_parent_is_new() -> None:
     def body() -> None:
         logging.getLogger("shops.of.state")
-        snapshot = Snapshot()
+        snapshot = StateSnapshot()
         logging.getLogger("shops.of").setLevel(40)
         assert names(snapshot.compare()) == ["logging.getLogger('shops.of').level"]
         assert not logging.getLogger("shops.of.state").isEnabledFor(30)
@@ -728,7 +728,7 @@ def test_another_name_for_the_modules_is_no_slot_of_its_own(shop: Any) -> None:
         sys.modules.pop("colorsys", None)
         modules = sys.modules
         shop.find = lambda name: modules.get(name)
-        snapshot = Snapshot()
+        snapshot = StateSnapshot()
         import colorsys  # noqa: F401
 
         assert snapshot.compare() == []
@@ -739,7 +739,7 @@ def test_another_name_for_the_modules_is_no_slot_of_its_own(shop: Any) -> None:
 def test_module_that_sys_modules_does_not_list_is_looked_into(shop: Any) -> None:
     shop.FINDERS = [lazy := types.ModuleType("shop.lazy")]
     shop.lazy = lazy
-    snapshot = Snapshot()
+    snapshot = StateSnapshot()
     vars(lazy)["resolved"] = 1
     assert names(snapshot.compare()) == ["shop.lazy.resolved"]
     assert snapshot.restore(["shop.lazy.resolved"]) == []
@@ -752,7 +752,7 @@ def test_module_of_a_class_of_its_own_is_asked_nothing(shop: Any) -> None:
             raise AssertionError(f"asked for {name}")
 
     shop.lazy = lazy = Lazy("shop.lazy")
-    snapshot = Snapshot()
+    snapshot = StateSnapshot()
     vars(lazy)["resolved"] = 1
     assert names(snapshot.compare()) == ["shop.lazy.resolved"]
 
@@ -760,7 +760,7 @@ def test_module_of_a_class_of_its_own_is_asked_nothing(shop: Any) -> None:
 def test_modules_that_hold_each_other_end_no_walk(shop: Any) -> None:
     shop.one, shop.two = types.ModuleType("one"), types.ModuleType("two")
     shop.one.other, shop.two.other = shop.two, shop.one
-    snapshot = Snapshot()
+    snapshot = StateSnapshot()
     shop.two.VALUE = 1
     assert names(snapshot.compare()) == ["shop.two.VALUE"]
 
@@ -772,7 +772,7 @@ def test_modules_imported_meanwhile_are_listed_only_on_request() -> None:
         import xml.dom
 
         vars(xml.dom).pop("xmlbuilder", None)
-        snapshot = Snapshot()
+        snapshot = StateSnapshot()
         import xml.dom.xmlbuilder
 
         assert snapshot.compare() == []
@@ -786,7 +786,7 @@ def test_modules_imported_meanwhile_are_listed_only_on_request() -> None:
 
 
 def test_container_of_very_many_entries_is_known_to_have_changed_but_not_put_back(shop: Any) -> None:
-    snapshot = Snapshot()
+    snapshot = StateSnapshot()
     shop.HUGE.append(1)
     (change,) = snapshot.compare()
     assert (change.name, change.before, change.after) == ("shop.HUGE", "20,000 entries", "20,001 entries")
@@ -797,7 +797,7 @@ def test_container_of_very_many_entries_is_known_to_have_changed_but_not_put_bac
 
 
 def test_container_that_has_grown_very_large_is_put_back(shop: Any) -> None:
-    snapshot = Snapshot()
+    snapshot = StateSnapshot()
     shop.BASKET.extend(range(20_000))
     assert [(c.name, c.after, c.restorable) for c in snapshot.compare()] == [
         ("shop.BASKET", "20,003 entries", True)
@@ -808,7 +808,7 @@ def test_container_that_has_grown_very_large_is_put_back(shop: Any) -> None:
 
 def test_what_refuses_to_be_put_back_is_said(shop: Any) -> None:
     shop.request = contextvars.ContextVar("unset")
-    snapshot = Snapshot()
+    snapshot = StateSnapshot()
     token = shop.request.set(1)
     (change,) = snapshot.compare()
     assert (change.name, change.restorable) == ("ContextVar('unset').get()", False)
@@ -820,7 +820,7 @@ def test_slots_of_one_name_are_put_back_only_if_both_can_be(shop: Any) -> None:
     twin = contextvars.ContextVar[str]("request")
 
     def body() -> None:
-        snapshot = Snapshot()
+        snapshot = StateSnapshot()
         shop.request.set("one")
         twin.set("two")
         (change,) = snapshot.compare()
@@ -858,7 +858,7 @@ NOTHING: dict[str, Callable[[Any], object]] = {
 @pytest.mark.parametrize("change", NOTHING.values(), ids=NOTHING.keys())
 def test_nothing_is_reported_when(change: Callable[[Any], object], shop: Any) -> None:
     def body() -> None:
-        snapshot = Snapshot()
+        snapshot = StateSnapshot()
         change(shop)
         assert snapshot.compare(imports=True) == []
 
@@ -868,7 +868,7 @@ def test_nothing_is_reported_when(change: Callable[[Any], object], shop: Any) ->
 def test_list_changed_and_then_replaced_by_an_equal_one_is_a_change_for_whoever_holds_it(shop: Any) -> None:
     with module("other", "") as other:
         other.BASKET = shop.BASKET
-        snapshot = Snapshot()
+        snapshot = StateSnapshot()
         shop.BASKET.clear()
         shop.BASKET = [1, 2, 3]
         assert [(c.name, c.before, c.after) for c in snapshot.compare()] == [
@@ -881,7 +881,7 @@ def test_list_changed_and_then_replaced_by_an_equal_one_is_a_change_for_whoever_
 
 def test_list_changed_and_then_replaced_is_put_back_with_its_content(shop: Any) -> None:
     held = shop.CATALOGUE["fruit"]
-    snapshot = Snapshot()
+    snapshot = StateSnapshot()
     held.append("fig")
     shop.CATALOGUE.clear()
     shop.CATALOGUE = {}
@@ -893,14 +893,14 @@ def test_list_changed_and_then_replaced_is_put_back_with_its_content(shop: Any) 
 
 def test_container_keeps_its_identity(shop: Any) -> None:
     held = shop.BASKET
-    snapshot = Snapshot()
+    snapshot = StateSnapshot()
     shop.BASKET = [4]
     assert snapshot.restore(["shop.BASKET"]) == []
     assert shop.BASKET is held
 
 
 def test_names_that_have_not_changed_are_let_be(shop: Any) -> None:
-    snapshot = Snapshot()
+    snapshot = StateSnapshot()
     shop.CURRENCY = "USD"
     assert snapshot.restore(["shop.BASKET", "no.such.slot"]) == []
     assert shop.CURRENCY == "USD"
@@ -909,20 +909,20 @@ def test_names_that_have_not_changed_are_let_be(shop: Any) -> None:
 def test_what_several_modules_share_is_named_after_the_one_that_is_no_test() -> None:
     with module("test_shop", "LIST = []"), module("shop_of_many", "") as shop:
         shop.LIST = sys.modules["test_shop"].LIST
-        snapshot = Snapshot()
+        snapshot = StateSnapshot()
         shop.LIST.append(1)
         assert names(snapshot.compare()) == ["shop_of_many.LIST"]
 
 
 def test_repr_that_raises_is_replaced(shop: Any) -> None:
-    snapshot = Snapshot()
+    snapshot = StateSnapshot()
     shop.BASKET.append(shop.trap)
     (change,) = snapshot.compare()
     assert change.after == "[…, <Trap whose repr raises Valu…>]"
 
 
 def test_texts_are_short(shop: Any) -> None:
-    snapshot = Snapshot()
+    snapshot = StateSnapshot()
     shop.CURRENCY = "x" * 1_000_000
     shop.BASKET[:] = ["y" * 1_000] * 100
     shop.CATALOGUE.update({f"{i}" * 100: {i: i} for i in range(100)})
@@ -934,7 +934,7 @@ def test_patched_functions_are_not_used() -> None:
         raise AssertionError("it was called")
 
     def body() -> None:
-        snapshot = Snapshot()
+        snapshot = StateSnapshot()
         for owner, name in (
             (os, "getcwd"),
             (os, "chdir"),
@@ -1006,7 +1006,7 @@ def mutate(data: st.DataObject, values: dict[str, Any]) -> None:
         values[name] = data.draw(GLOBALS)
 
 
-class Only(Snapshot):
+class Only(StateSnapshot):
     """A snapshot of one module, to be quick."""
 
     def __init__(self, name: str) -> None:
@@ -1018,7 +1018,7 @@ class Only(Snapshot):
         finally:
             sys.modules.update(modules)
 
-    def compare(self, *, imports: bool = False) -> list[Change]:
+    def compare(self, *, imports: bool = False) -> list[SlotChange]:
         return [change for change in super().compare(imports=imports) if change.name.startswith("made.")]
 
 
@@ -1059,7 +1059,7 @@ def test_snapshot_of_ten_thousand_slots_is_quick() -> None:
     with module("made", "") as made:
         vars(made).update({f"name{i}": [i] for i in range(10_000)})
         start = time.process_time()
-        snapshot = Snapshot()
+        snapshot = StateSnapshot()
         assert snapshot.compare() == []
         # 10,000 lists, and everything that this process has imported, which is three times as much.
         assert time.process_time() - start < 2

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from pytest_procpar.core.messages import Ready
-from pytest_procpar.process.system import describe_status, far_places, out_of_reach, socket_pair
-from pytest_procpar.process.transport import Link, Port
+from pytest_procpar.core.protocol.messages import Ready
+from pytest_procpar.ipc.transport import Link, Port
+from pytest_procpar.system.calls import describe_status, far_places, out_of_reach, socket_pair
 from tests.process.helpers import child, hear
 
 SOFT, HARD = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -13,13 +13,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pytest_procpar.core.model import TestIndex
-from pytest_procpar.process.jobs import Ended, Job, Jobs, ProbeContext
-from pytest_procpar.process.system import socket_pair
-from pytest_procpar.process.transport import Port
-from pytest_procpar.process.trees import Indices, Tree, Twig, check_points, memory_cap
+from pytest_procpar.ipc.transport import Port
+from pytest_procpar.recheck.checkpoints import CheckpointTree, Indices, ProbeHandle, check_points, memory_cap
+from pytest_procpar.recheck.conversations import Conversations, Ended, Job, ProbeContext
+from pytest_procpar.system.calls import socket_pair
 
 if TYPE_CHECKING:
-    from pytest_procpar.process.launch import Cluster
+    from pytest_procpar.cluster.cluster import Cluster
 
 #: More than a tree keeps, whatever the memory.
 MANY = 200
@@ -56,21 +56,21 @@ class Grove:
 
     def __init__(self, port: Port, cap: int) -> None:
         self.cap = cap
-        self.root = Twig(port, None)
-        self.tree = Tree(self.root, cap)
-        self.expected: list[Twig] = []
+        self.root = ProbeHandle(port, None)
+        self.tree = CheckpointTree(self.root, cap)
+        self.expected: list[ProbeHandle] = []
         self._port = port
 
-    def keep(self, tests: Indices, size: int = 0, parent: Twig | None = None) -> list[Twig]:
+    def keep(self, tests: Indices, size: int = 0, parent: ProbeHandle | None = None) -> list[ProbeHandle]:
         """Keep a process that has run `tests`; what had to go for it."""
-        twig = Twig(self._port, parent)
-        twig.tests, twig.size = tests, size
-        gone = self.tree.keep(twig)
-        self.expected.append(twig)
+        handle = ProbeHandle(self._port, parent)
+        handle.tests, handle.size = tests, size
+        gone = self.tree.keep(handle)
+        self.expected.append(handle)
         return gone
 
-    def kept(self) -> list[Twig]:
-        return [twig for twig in self.tree.twigs() if self.tree.keeps(twig)]
+    def kept(self) -> list[ProbeHandle]:
+        return [handle for handle in self.tree.handles() if self.tree.keeps(handle)]
 
 
 # --- where check-points are left --------------------------------------------------------------------
@@ -157,8 +157,8 @@ def test_nothing_is_forked_from_what_was_dropped(port: Port) -> None:
 
 def test_what_is_not_known_can_be_dropped(port: Port) -> None:
     grove = Grove(port, 1)
-    grove.tree.drop(Twig(port, None))
-    assert grove.tree.twigs() == [grove.root]
+    grove.tree.drop(ProbeHandle(port, None))
+    assert grove.tree.handles() == [grove.root]
 
 
 # --- what has to go ---------------------------------------------------------------------------------
@@ -175,7 +175,7 @@ def test_the_least_used_go_until_the_others_fit(port: Port, steps: list[tuple[in
             grove.expected.append(used)
         gone = grove.keep(order(number), size)
         too_many = []
-        while len(grove.expected) > 1 and sum(twig.size for twig in grove.expected) > cap:
+        while len(grove.expected) > 1 and sum(handle.size for handle in grove.expected) > cap:
             too_many.append(grove.expected.pop(0))
         assert gone == too_many
         assert set(grove.kept()) == set(grove.expected)
@@ -186,43 +186,43 @@ def test_the_latest_is_kept_though_it_alone_is_too_large(port: Port) -> None:
     grove.keep(order(1), 5)
     (gone,) = grove.keep(order(1, 2), 11)
     assert gone.tests == order(1)
-    assert [twig.tests for twig in grove.kept()] == [order(1, 2)]
+    assert [handle.tests for handle in grove.kept()] == [order(1, 2)]
 
 
 def test_there_are_never_more_than_128(port: Port) -> None:
     grove = Grove(port, 1)
-    gone = [twig for number in range(MANY) for twig in grove.keep(order(number))]
+    gone = [handle for number in range(MANY) for handle in grove.keep(order(number))]
     assert len(grove.kept()) == 128
-    assert [twig.tests for twig in gone] == [order(number) for number in range(MANY - 128)]
+    assert [handle.tests for handle in gone] == [order(number) for number in range(MANY - 128)]
 
 
 def test_the_oldest_trunk_is_surplus_from_the_seventh_on(port: Port) -> None:
     grove = Grove(port, 1)
-    trunks = [Twig(port, grove.root) for _ in range(7)]
-    grove.tree.trunks += trunks[:6]
+    sweeps = [ProbeHandle(port, grove.root) for _ in range(7)]
+    grove.tree.sweeps += sweeps[:6]
     assert grove.tree.surplus() is None
-    grove.tree.trunks.append(trunks[6])
-    assert grove.tree.surplus() is trunks[0]
-    grove.tree.drop(trunks[0])
+    grove.tree.sweeps.append(sweeps[6])
+    assert grove.tree.surplus() is sweeps[0]
+    grove.tree.drop(sweeps[0])
     assert grove.tree.surplus() is None
 
 
 def test_a_trunk_knows_its_own_check_points(port: Port) -> None:
     grove = Grove(port, 1)
-    one, other = Twig(port, grove.root), Twig(port, grove.root)
+    one, other = ProbeHandle(port, grove.root), ProbeHandle(port, grove.root)
     for number, parent in enumerate([one, other, one]):
         grove.keep(order(number), parent=parent)
-    assert [twig.tests for twig in grove.tree.born_of(one)] == [order(0), order(2)]
+    assert [handle.tests for handle in grove.tree.born_of(one)] == [order(0), order(2)]
 
 
 def test_children_are_listed_before_their_parents(port: Port) -> None:
     grove = Grove(port, 1)
-    trunk = Twig(port, grove.root)
-    grove.tree.trunks.append(trunk)
-    grove.keep(order(1), parent=trunk)
-    listed = grove.tree.twigs()
-    for twig in listed:
-        assert twig.parent is None or listed.index(twig) < listed.index(twig.parent)
+    sweep = ProbeHandle(port, grove.root)
+    grove.tree.sweeps.append(sweep)
+    grove.keep(order(1), parent=sweep)
+    listed = grove.tree.handles()
+    for handle in listed:
+        assert handle.parent is None or listed.index(handle) < listed.index(handle.parent)
     assert listed[-1] is grove.root
 
 
@@ -237,9 +237,9 @@ def test_process_that_an_abandoned_job_knew_alone_is_ended_with_the_others() -> 
     pairs = [socket_pair() for _ in range(3)]
     wake, waker = os.pipe()
     (server, _), *streams = pairs
-    parent, child = (Twig(Port(ours), None) for ours, _ in streams)
+    parent, child = (ProbeHandle(Port(ours), None) for ours, _ in streams)
     cluster = cast("Cluster", SimpleNamespace(fileno=server.fileno))
-    jobs = Jobs(cluster, ProbeContext(no_time, no_time, lambda: True, wake), lambda twig: None)
+    jobs = Conversations(cluster, ProbeContext(no_time, no_time, lambda: True, wake), lambda handle: None)
 
     def work() -> Job[None]:
         jobs.watch(parent)

@@ -12,9 +12,9 @@ import pytest
 _FORKING = """
 import os, signal
 from pytest_procpar.core.model import TestIndex
-from pytest_procpar.process.system import socket_pair
-from pytest_procpar.process.transport import Port
-from pytest_procpar.process.trees import Tree, Twig
+from pytest_procpar.system.calls import socket_pair
+from pytest_procpar.ipc.transport import Port
+from pytest_procpar.recheck.checkpoints import Tree, Twig
 
 PAGES = range(0, 32 << 20, 4096)
 data = bytearray(32 << 20)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pytest_procpar.process.start_method.tripwire import Read, Tripwire
+from pytest_procpar.start_method.tripwire import Read, Tripwire
 
 _VARIABLE = "PYTEST_XDIST_WORKER"
 

@@ -21,9 +21,9 @@ from typing import Any, cast
 
 import pytest
 
-from pytest_procpar.process.start_method.project_files import ProjectFiles
-from pytest_procpar.process.start_method.unique_names import UniqueNames
-from pytest_procpar.process.system import getpid
+from pytest_procpar.start_method.names.unique_names import UniqueNames
+from pytest_procpar.start_method.project.files import ProjectFiles
+from pytest_procpar.system.calls import getpid
 
 #: Code of a module that makes a name, and the call that is to blame.
 NAMES = {

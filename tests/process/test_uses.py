@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from pytest_procpar.process.keeping import put_back
-from pytest_procpar.process.uses import uses_in, without
+from pytest_procpar.system.file_uses import uses_in, without
+from pytest_procpar.system.kept_files import put_back
 
 _WATCHED = """
 import os, sqlite3, sys
-from pytest_procpar.process.uses import note_uses
+from pytest_procpar.system.file_uses import note_uses
 folder, kept = sys.argv[1:3]
 os.environ.pop("PYTEST_CURRENT_TEST", None)
 note_uses(kept, [os.path.join(folder, "spared")])

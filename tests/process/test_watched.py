@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from pytest_procpar.process.start_method.tripwire import Tripwire
-from pytest_procpar.process.start_method.watched import WatchedInput
+from pytest_procpar.start_method.project.watched_mappings import WatchedInput
+from pytest_procpar.start_method.tripwire import Tripwire
 
 FIRST = {
     "workerid": "gw0", "workercount": 2, "mainargv": ["pytest"], "ident": "db0", "ports": [1, 2],

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from pytest_procpar import files
+from pytest_procpar.system import files
 
 #: Writes a hundred files of its own, as soon as its standard input ends.
 _WRITER = """
 import os, sys
 from pathlib import Path
-from pytest_procpar import files
+from pytest_procpar.system import files
 
 sys.stdin.read()
 for number in range(100):
@@ -148,7 +148,7 @@ def test_a_full_device_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["/dev/stdout", "log"])
 def test_what_goes_to_standard_output_is_neither_lost_nor_written_over(tmp_path: Path, name: str) -> None:
     code = (
-        "import sys; from pathlib import Path; from pytest_procpar import files; print('before'); "
+        "import sys; from pathlib import Path; from pytest_procpar.system import files; print('before'); "
         f"path = Path({name!r}); files.probe(path); files.write(path, b'ours\\n'); print('after')"
     )
     with open(tmp_path / "log", "w") as log:

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_procpar.compat.shown import from_shown, to_shown
-from pytest_procpar.core.wire import Decoder, Encoder, loads
+from pytest_procpar.compat.pytest_reports.shown import from_shown, to_shown
+from pytest_procpar.core.protocol.wire import Decoder, Encoder, loads
 
 
 class Thing:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_procpar.report.verdicts import Verdict, shortened
+from pytest_procpar.report.crash_reports import CrashVerdict, shortened
 
 STACKS = """\
 Fatal Python error: Segmentation fault
@@ -45,7 +45,7 @@ def test_a_stack_without_pytest_stays_as_it_is() -> None:
 
 
 def test_a_verdict_is_a_string_of_one_line_whose_str_is_the_whole_text() -> None:
-    verdict = Verdict("it died", "of something", "test_it.py")
+    verdict = CrashVerdict("it died", "of something", "test_it.py")
     assert isinstance(verdict, str)
     assert verdict == "it died"
     assert f"{verdict}" == f"{verdict:s}" == "it died"

@@ -1,0 +1,389 @@
+"""The controller's handle on its fork server and, through it, on the workers' processes."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from pytest_procpar.cluster.server_group import ServerGroup
+from pytest_procpar.cluster.server_process import ServerProcess
+from pytest_procpar.config.settings import Settings
+from pytest_procpar.core.model import StartMethod, WorkerId
+from pytest_procpar.core.protocol.messages import (
+    Fork,
+    FromServer,
+    FromWorker,
+    Record,
+    Signal,
+    StartRoot,
+    fingerprint,
+)
+from pytest_procpar.core.protocol.worker_status import Death, WorkerStatus
+from pytest_procpar.forking.children import signal_group
+from pytest_procpar.forking.heap import SharedHeap
+from pytest_procpar.ipc.blackbox import BlackBox, in_memory
+from pytest_procpar.ipc.board import Board, BoardSlot
+from pytest_procpar.ipc.inbox import Inbox, WorkerPort
+from pytest_procpar.ipc.transport import Port
+from pytest_procpar.start_method.choose import choose_method
+from pytest_procpar.system.calls import out_of_reach, socket_pair
+from pytest_procpar.system.shortage import in_words
+
+__all__ = ["Cluster"]
+
+
+class _WorkerHandle:
+    """What the controller holds of a worker."""
+
+    def __init__(self, server: ServerProcess, port: WorkerPort, box: BlackBox, slot: BoardSlot) -> None:
+        #: The process that it is started from.
+        self.server = server
+        self.port = port
+        self.box = box
+        self.slot = slot
+        self.pid: int | None = None
+        #: Whether nothing more is expected of it.
+        self.lost = False
+
+
+class Cluster:
+    """The process that workers are started from, the workers, and the streams to them."""
+
+    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+        self._owner = os.getpid()
+        self._closed = False
+        method, self.reason = choose_method(config, settings)
+        #: What to warn of, since this process is forked as it is.
+        self.warning: str | None = None
+        if settings.start_method not in (None, StartMethod.SPAWN):
+            from pytest_procpar.start_method.thread_warning import thread_warning
+
+            self.warning = thread_warning(settings.worker.fork_safe)
+        shared = -1
+        if method is StartMethod.SPAWN:
+            shared = out_of_reach(in_memory())
+        elif settings.start_method is None:  # for `switch`; without it there is none
+            with suppress(OSError):
+                shared = out_of_reach(in_memory())
+        # Beside the workers that live, there may be some whose death has not been told yet.
+        self.board = Board(config.getoption("maxfail", 0) or 0, 2 * settings.workers + 16, shared)
+        self._heap = SharedHeap(freeze=settings.worker.freeze_heap)
+        self._servers = ServerGroup(config, settings, self.board, method)
+        self._ids: list[str] | None = None
+        self._workers: dict[WorkerId, _WorkerHandle] = {}
+        #: The inboxes that have no room for what is to go there.
+        self._clogged: set[Inbox] = set()
+        #: Why workers that were to collect could not be started.
+        self.refusals: dict[WorkerId, str] = {}
+        #: How many workers the system has granted; None if all.
+        self.room: int | None = None
+        # The module's current class: gevent's, in its place, lets greenlets of plugins run while we wait.
+        self._selector = selectors.DefaultSelector()
+        self._servers.heard_by(self._selector)
+
+    @property
+    def method(self) -> StartMethod:
+        """How workers are started."""
+        return self._servers.method
+
+    # --- waiting ---
+
+    def wait(self, seconds: float | None) -> list[WorkerId | None]:
+        """Wait until somebody has something to say: those workers, None standing for the fork server."""
+        for server in self._servers.every:
+            self._watch(server.port, None)
+        for worker, held in self._workers.items():
+            self._watch_inbox(held.port.inbox, worker)
+        ready: list[WorkerId | None] = []
+        for key, events in self._selector.select(seconds):
+            source = key.fileobj
+            if isinstance(source, BlackBox):
+                if not source.relay():
+                    self._selector.unregister(source)
+                continue
+            if events & selectors.EVENT_WRITE and isinstance(source, (Inbox, Port)):
+                source.flush()
+            if events & selectors.EVENT_READ:
+                ready.append(key.data)
+        return ready
+
+    def _watch(self, port: Port, worker: WorkerId | None) -> None:
+        interest = selectors.EVENT_READ | (selectors.EVENT_WRITE if port.clogged else 0)
+        if self._selector.get_key(port).events != interest:
+            self._selector.modify(port, interest, worker)
+
+    def _watch_inbox(self, inbox: Inbox, worker: WorkerId) -> None:
+        if inbox.clogged != (inbox in self._clogged):
+            if inbox.clogged:
+                self._clogged.add(inbox)
+                self._selector.register(inbox, selectors.EVENT_WRITE, worker)
+            else:
+                self._clogged.remove(inbox)
+                self._selector.unregister(inbox)
+
+    def listen_to(self, fd: int) -> None:
+        """Let `wait` also end when `fd` becomes readable (its owner reads it)."""
+        self._selector.register(fd, selectors.EVENT_READ, None)
+
+    # --- the fork server ---
+
+    def from_server(self) -> tuple[list[FromServer], bool]:
+        """What the fork server has said, and whether it is still there.
+
+        :raises WireError: if somebody else wrote to its stream.
+        """
+        return self._servers.receive()
+
+    def setup(
+        self, inputs: list[dict[str, Any]], environ: dict[str, str], cwd: str, basetemp: str | None
+    ) -> None:
+        """Give the fork server what it waits for."""
+        self._servers.set_up(inputs, environ, cwd, basetemp)
+
+    def fall_back(self) -> None:
+        """The suite must not be run in forks of the fork server: end it, and use the one that has none."""
+        self._servers.fall_back()
+
+    def switch(self) -> None:
+        """Start workers as fresh interpreters from now on. The others go on as they are.
+
+        :raises OSError: if no interpreter can be started, or there is no memory to share with it.
+        """
+        self._servers.switch()
+
+    def give_up_former(self) -> list[WorkerId]:
+        """Kill the processes that workers were started from before `switch`; the workers that die with them.
+
+        What these have said can still be read.
+        """
+        former = self._servers.former
+        workers = [worker for worker, held in self._workers.items() if held.server in former]
+        self._servers.give_up_former()
+        return workers
+
+    def forked_workers(self) -> dict[WorkerId, int]:
+        """The workers that were forked and live, with their pids."""
+        former = self._servers.former
+        return {
+            worker: held.pid
+            for worker, held in self._workers.items()
+            if held.pid is not None and (held.server in former or self.method is not StartMethod.SPAWN)
+        }
+
+    def fork_server(self) -> int | None:
+        """The pid of the process that workers are, or were, forked from; None if there is none."""
+        return self._servers.forking()
+
+    def has(self, worker: WorkerId) -> bool:
+        """Whether a worker has been started, and is not known to be dead."""
+        return worker in self._workers
+
+    def spawn(self, worker: WorkerId, workerinput: dict[str, Any]) -> str | None:
+        """Have a worker started; why not, if this process has no descriptors for it."""
+        try:
+            box = BlackBox()
+        except OSError as error:
+            return in_words(error)
+        number = self.board.take_slot()
+        try:
+            port = WorkerPort(self.board.preview(number))
+        except OSError as error:
+            self.board.free_slot(number)
+            box.sent()
+            box.close()
+            return in_words(error)
+        held = _WorkerHandle(self._servers.current, port, box, self.board.slot(number))
+        order = Fork(worker, workerinput, held.slot.number)
+        self._workers[worker] = held
+        try:
+            self._servers.current.port.send(order, [*port.theirs, *box.theirs])
+        except OSError as error:
+            self.release(worker)
+            return in_words(error)
+        finally:
+            box.sent()
+            port.sent()
+        self._selector.register(held.port, selectors.EVENT_READ, worker)
+        self._selector.register(held.box, selectors.EVENT_READ, worker)
+        return None
+
+    def start_root(
+        self, worker: WorkerId, workerinput: dict[str, Any], basetemp: str | None, kept: str
+    ) -> Port:
+        """Have the root of a tree of throw-away processes started; the stream to it is the caller's.
+
+        :param kept: the folder for copies of files that they change, see `keeping`.
+        """
+        ours, theirs = socket_pair()
+        own = self._ids is not None and not self.method.collects_once
+        suite = fingerprint(self._ids or ()) if own else None
+        self._servers.current.port.send(
+            StartRoot(worker, workerinput, basetemp, kept, suite), [theirs.fileno()]
+        )
+        theirs.close()
+        return Port(ours)
+
+    def fileno(self) -> int:
+        """The descriptor on which the fork server is heard."""
+        return self._servers.current.port.fileno()
+
+    def interrupt_collection(self) -> None:
+        """Interrupt the fork server's collection, if there is one, as Ctrl-C would."""
+        self._servers.interrupt_collection()
+
+    def collected(self, ids: list[str]) -> None:
+        """The suite is known, and the server that has led to it is the one that will be used."""
+        self._ids = ids
+        self._servers.collected()
+
+    def has_server(self) -> bool:
+        """Whether the fork server is still alive. Messages that have come from it are dropped."""
+        return self._servers.is_up()
+
+    def server_note(self) -> str:
+        """What the fork server has noted last."""
+        return self.board.slot(0).read().note
+
+    # --- workers ---
+
+    def forked(self, worker: WorkerId, pid: int) -> None:
+        """Note a worker's process id, in case that the fork server dies before it."""
+        self._workers[worker].pid = pid
+
+    def from_worker(self, worker: WorkerId) -> tuple[list[FromWorker], str | None]:
+        """What a worker has said; and, once, why nothing more can come: it need not be dead."""
+        held = self._workers.get(worker)
+        if held is None:
+            return [], None
+        port = held.port
+        messages, is_open = port.receive()
+        reason = port.garbled or (None if is_open else "its connection to the controller is closed")
+        if reason is None or held.lost:
+            return messages, None  # type: ignore[return-value]
+        held.lost = True
+        self._selector.unregister(port)
+        return messages, reason  # type: ignore[return-value]
+
+    def is_silent(self, worker: WorkerId) -> bool:
+        """Whether what a lost worker said was understood to the end: most likely it is dead."""
+        return self._workers[worker].port.garbled is None
+
+    def tell(self, worker: WorkerId, records: list[Record]) -> None:
+        """Put records into a worker's inbox."""
+        self._workers[worker].port.inbox.send(records)
+
+    def has_unread(self, worker: WorkerId) -> bool:
+        """Whether there are records in a worker's inbox."""
+        return self._workers[worker].port.inbox.untouched
+
+    def take_back(self, worker: WorkerId) -> list[Record]:
+        """Empty a worker's inbox: what it had not read."""
+        return self._workers[worker].port.inbox.drain()
+
+    def signal(self, worker: WorkerId, signum: int, *, group: bool = False) -> None:
+        """Send a signal to a worker."""
+        held = self._workers.get(worker)
+        if held is not None:
+            held.server.port.send(Signal(worker, signum, group))
+
+    def worker_status(self, worker: WorkerId) -> WorkerStatus:
+        """How far a worker has come."""
+        return self._workers[worker].slot.read()
+
+    def pid(self, worker: WorkerId) -> int | None:
+        """A worker's process id, once it is known."""
+        return self._workers[worker].pid
+
+    def stacks(self, worker: WorkerId) -> str:
+        """The stacks that a worker has written down since the last call (see `DUMP_SIGNAL`)."""
+        return self._workers[worker].box.stacks()
+
+    def death(self, worker: WorkerId, cause: str, peak_memory: int | None, out_of_memory: str) -> Death:
+        """All that is known of a worker that is dead and has been listened to."""
+        held = self._workers[worker]
+        return held.box.death(cause, held.slot.read(), peak_memory, out_of_memory)
+
+    def release(self, worker: WorkerId) -> None:
+        """Forget a worker that is dead and has been listened to."""
+        held = self._workers.pop(worker, None)
+        if held is not None:
+            self._clogged.discard(held.port.inbox)
+            for source in (held.port, held.port.inbox, held.box):
+                with suppress(KeyError, ValueError):
+                    self._selector.unregister(source)
+            held.port.close()
+            held.box.close()
+            self.board.free_slot(held.slot.number)
+
+    # --- Ctrl-Z ---
+
+    def suspend(self, *, serving: bool) -> None:
+        """Stop all processes but this one; `serving` says that the fork server is past the collection."""
+        self._servers.suspend(serving=serving)
+
+    def resume(self) -> None:
+        """Let all go on."""
+        self._servers.resume()
+
+    # --- the end ---
+
+    def dismiss(self) -> None:
+        """Let the fork server end, without waiting for it."""
+        self._servers.dismiss()
+
+    def kill_server(self) -> None:
+        """End a fork server that does not answer."""
+        self._servers.kill(standby=False)
+
+    def hurry(self) -> None:
+        """Give the processes only a few seconds for their end: a signal has asked for it."""
+        self._servers.hurry()
+
+    def kill(self) -> None:
+        """Kill every process. Any thread may call it, at any moment."""
+        self._servers.kill(standby=True)
+
+    def ping(self) -> None:
+        """Ask the fork server for a sign of life: `Pong`."""
+        self._servers.ping()
+
+    def close(self) -> None:
+        """Close everything, and see the fork server and all workers gone. Repeating it does nothing."""
+        if self._closed or os.getpid() != self._owner:
+            return
+        self._closed = True
+        self._selector.close()
+        self.dismiss()
+        try:
+            status = self._servers.end()
+        except BaseException:  # a signal
+            self.kill()
+            raise
+        for held in self._workers.values():
+            if held.pid is not None and status != 0:  # the fork server could not do it
+                signal_group(held.pid, signal.SIGKILL)
+            held.port.close()
+            held.box.close()
+        self._workers.clear()
+        self._heap.release()
+
+    def server_status(self) -> int:
+        """The wait status of a fork server that has closed its stream."""
+        return self._servers.status()
+
+    def stood_still(self) -> bool:
+        """Whether a server was killed at its end, where it waited for a lock that nobody could release."""
+        return self._servers.stood_still()
+
+    def kill_orphans(self) -> Iterator[WorkerId]:
+        """Kill the workers of a dead fork server; those that had been running."""
+        for worker, held in list(self._workers.items()):
+            if held.pid is not None:
+                signal_group(held.pid, signal.SIGKILL)
+            yield worker

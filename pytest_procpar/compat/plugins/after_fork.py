@@ -1,0 +1,124 @@
+"""What some plugins and libraries hold that processes must not share, and how each of them lets go of it.
+
+Each by itself: one that has changed costs a warning, not the run. None is imported here, and one that is not
+loaded costs a look into `sys.modules`. For the others there is the hook `pytest_procpar_worker_forked`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from pytest_procpar.compat.plugins.renewal import Adapter
+from pytest_procpar.compat.plugins.renewed_libraries import LIBRARIES
+from pytest_procpar.compat.plugins.renewed_plugins import PLUGINS
+from pytest_procpar.compat.pytest_private.warnings import tell_warning
+from pytest_procpar.role import Role, role_of
+
+__all__ = ["adapt", "adapted_sockets", "introduce", "unfreeze"]
+
+# Tests replace it.
+_getpid = os.getpid
+
+#: The process whose things are its own: the one that has begun the run, until `adapt` has been called.
+_settled = _getpid()
+
+_ADAPTERS = (*PLUGINS, *LIBRARIES)
+
+
+def adapt(config: pytest.Config) -> None:
+    """In a process that was forked: let plugins in use renew what they must not share.
+
+    It does nothing a second time: what such a process has opened since is its own.
+    """
+    _renew(config, throw_away=role_of(config).is_throw_away)
+
+
+def _renew(config: pytest.Config, *, throw_away: bool) -> None:
+    global _settled
+    fresh = role_of(config) is Role.FRESH_PROBE
+    if _getpid() == _settled and not throw_away:
+        return
+    _settled = _getpid()
+    for adapter in _ADAPTERS:
+        if adapter.module in sys.modules and (adapter.tells or not fresh):
+            try:
+                adapter.renew(config, throw_away)
+            except Exception as error:
+                _warn(config, adapter, error)
+
+
+def adapted_sockets(config: pytest.Config) -> frozenset[int]:
+    """The descriptors of the open sockets that `adapt` sees to."""
+    found: set[int] = set()
+    for adapter in _ADAPTERS:
+        with suppress(Exception):  # what cannot be found now is told when it cannot be renewed
+            if adapter.module in sys.modules:
+                found.update(_descriptors(adapter.sockets(config)))
+    return frozenset(found)
+
+
+def _descriptors(sockets: Iterable[Any]) -> Iterable[int]:
+    for each in sockets:
+        with suppress(Exception):  # it is closed, or no socket at all
+            yield each.fileno()
+
+
+def introduce(config: pytest.Config) -> None:
+    """Before all others when a process is configured: tell plugins what they would ask pytest-xdist for."""
+    role = role_of(config)
+    if role.is_main:
+        _warn_of_harvest(config)
+    else:  # what conftests, imported in the controller, have opened: a probe still has it as a worker does
+        _renew(config, throw_away=role is Role.FRESH_PROBE)
+    rerunfailures: Any = sys.modules.get("pytest_rerunfailures")
+    if rerunfailures is None:
+        return
+    # It asks the distribution for its version, and its package for a hook: reports of repetitions are dropped
+    # without the one, crashes not repeated without the other. We have the hook and lose no reports.
+    with suppress(AttributeError):
+        if rerunfailures.works_with_current_xdist() is None:
+            rerunfailures.works_with_current_xdist = lambda: True
+    if hasattr(rerunfailures, "HAS_PYTEST_HANDLECRASHITEM"):
+        rerunfailures.HAS_PYTEST_HANDLECRASHITEM = True
+
+
+def _warn_of_harvest(config: pytest.Config) -> None:
+    """pytest-harvest 1.10 gathers the workers' results only if it can import pytest-xdist."""
+    asks = sys.modules.get("pytest_harvest.xdist_api")
+    if asks is not None and not hasattr(asks, "xdist_version"):
+        text = (
+            "pytest-harvest brings together what workers have harvested only if pytest-xdist is installed: "
+            "each worker will see its own results only, and there are none once the run is over. Install "
+            "pytest-xdist too; pytest-procpar still runs the tests."
+        )
+        tell_warning(config, text, "pytest-harvest")
+
+
+def unfreeze() -> None:
+    """After the heap is frozen: make objects anew that are looked for among those that are not frozen.
+
+    Hypothesis (6.170) asks the garbage collector what refers to its random generator, and warns if nothing
+    does: since Python 3.14, in the profile that it uses on CI servers.
+    """
+    core: Any = sys.modules.get("hypothesis.core")
+    with suppress(AttributeError, AssertionError):  # it is not loaded, or has changed
+        holder = core.threadlocal
+        if holder._hypothesis_global_random is None:
+            assert isinstance(holder._ThreadLocal__threadlocal, threading.local)
+            vars(holder)["_ThreadLocal__threadlocal"] = threading.local()
+
+
+def _warn(config: pytest.Config, adapter: Adapter, error: Exception) -> None:
+    text = (
+        f"{adapter.name} could not be adapted to a forked worker: {type(error).__name__}: {error}. It may "
+        "share a connection or an identity with other workers; pytest_procpar_worker_forked is the hook to "
+        "see to that."
+    )
+    tell_warning(config, text, adapter.name)

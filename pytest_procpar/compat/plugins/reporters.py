@@ -1,0 +1,81 @@
+"""What reporters that replace pytest's learn from collection, which does not happen in a controller.
+
+pytest-sugar 1.1 makes up for it only where pytest-xdist can be imported, pytest-rich 0.3 not at all: with
+pytest-xdist the first finished test ends its run in a ZeroDivisionError. teamcity-messages 1.33, by which
+PyCharm runs pytest, does not say there how many tests there will be.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from _pytest.terminal import TerminalReporter
+
+from pytest_procpar.compat.pytest_private.warnings import tell_warning
+
+__all__ = ["count_as", "mute_reporters", "tell_reporters"]
+
+
+def count_as(config: pytest.Config, word: str, tests: Sequence[object]) -> None:
+    """Let the last line of pytest's terminal reporter count these tests under `word`."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if isinstance(reporter, TerminalReporter):
+        reporter._add_stats(word, list(tests))
+
+
+def mute_reporters(config: pytest.Config) -> None:
+    """Let reporters that print by themselves print nothing here: they do in the controller.
+
+    With ``-s``, which PyCharm gives, a worker's output is shown, and each test would be reported twice.
+    """
+    reporting: Any = getattr(config, "_teamcityReporting", None)
+    if type(reporting).__module__ == "teamcity.pytest_plugin":
+        reporting.teamcity.output = open(os.devnull, "wb")  # noqa: SIM115 (lives as long as the process)
+
+
+def tell_reporters(config: pytest.Config, ids: Sequence[str]) -> None:
+    """The suite is known: tell the reporters of other plugins. What they then do wrong is a warning."""
+    for module, name, tell in _REPORTERS:
+        reporter = config.pluginmanager.get_plugin(name) or getattr(config, name, None)
+        if type(reporter).__module__ != module:
+            continue
+        try:
+            tell(config, reporter, ids)
+        except Exception as error:
+            text = f"{module} could not be told of {len(ids)} tests: {type(error).__name__}: {error}"
+            tell_warning(config, text, module)
+
+
+def _tell_sugar(config: pytest.Config, reporter: Any, ids: Sequence[str]) -> None:
+    """What its ``DeferredXdistPlugin`` does."""
+    reporter.tests_count = len(ids)
+
+
+def _tell_rich(config: pytest.Config, reporter: Any, ids: Sequence[str]) -> None:
+    """What its ``pytest_collectreport`` does, with stand-ins that have what it asks of an item."""
+    for nodeid in ids:
+        path = Path(config.rootpath, nodeid.partition("::")[0])
+        item = SimpleNamespace(nodeid=nodeid, path=path)
+        reporter.items_per_file.setdefault(path, []).append(item)
+        reporter.status_per_item[nodeid] = "collected"
+        reporter.items[nodeid] = item
+    reporter.total_items_collected = len(ids)
+    reporter.pytest_collection_finish(session=None)
+
+
+def _tell_teamcity(config: pytest.Config, reporter: Any, ids: Sequence[str]) -> None:
+    """Do what its ``pytest_collection_finish`` does."""
+    reporter.teamcity.testCount(len(ids))
+
+
+#: The module of a reporter, the name of its plugin or of the config's attribute that holds it, what to do.
+_REPORTERS: tuple[tuple[str, str, Callable[[pytest.Config, Any, Sequence[str]], None]], ...] = (
+    ("pytest_sugar", "terminalreporter", _tell_sugar),
+    ("pytest_rich.terminal", "rich-terminal-reporter", _tell_rich),
+    ("teamcity.pytest_plugin", "_teamcityReporting", _tell_teamcity),
+)

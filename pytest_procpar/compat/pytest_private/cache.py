@@ -1,0 +1,82 @@
+"""pytest's cache plugins (``--lf``, ``--nf``, ``--sw``), which split their work over two processes here.
+
+Their state is read where the suite is collected and written where the reports arrive. Under pytest-xdist
+the second process never learns what only the first can know; here the controller is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from _pytest.cacheprovider import Cache, LFPlugin, NFPlugin
+
+__all__ = ["cache_entry", "failed_before", "has_entry", "learn_collection", "place_in_cache", "set_aside"]
+
+
+def cache_entry(config: pytest.Config, key: str) -> Path | None:
+    """The file in which `config.cache`, made at configure, will have a value; None if it will have none."""
+    return None if config.getoption("cacheclear", False) else _place(config, key)
+
+
+def has_entry(config: pytest.Config, key: str) -> bool:
+    """Whether an earlier run has left a value in the cache, and this one is not to clear it."""
+    path = cache_entry(config, key)
+    return path is not None and path.exists()
+
+
+def _place(config: pytest.Config, key: str) -> Path | None:
+    if not config.pluginmanager.hasplugin("cacheprovider"):
+        return None
+    return Cache.cache_dir_from_config(config, _ispytest=True) / Cache._CACHE_PREFIX_VALUES / key
+
+
+def place_in_cache(config: pytest.Config, key: str) -> Path | None:
+    """The file for a value in `config.cache`, whose folder is made; None if there is no cache.
+
+    :raises OSError: if the folder cannot be made.
+    """
+    cache, path = getattr(config, "cache", None), _place(config, key)
+    if cache is None or path is None:
+        return None
+    cache.mkdir("procpar")  # with what keeps the cache out of version control
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def set_aside(config: pytest.Config, path: Path, what: str) -> None:
+    """Give a damaged file of the cache another name, and warn of it.
+
+    :param what: what it held, with its verb: "the start method that was remembered for this project cannot".
+    :raises pytest.UsageError: if the warning is an error (``-W error``).
+    """
+    aside = path.with_suffix(".damaged")
+    with suppress(OSError):
+        path.replace(aside)
+    text = f"{what} be read: see {aside}"
+    try:
+        config.issue_config_time_warning(pytest.PytestWarning(text), stacklevel=2)
+    except pytest.PytestWarning:  # by -W error
+        raise pytest.UsageError(text) from None
+
+
+def failed_before(config: pytest.Config) -> frozenset[str]:
+    """The nodeids that failed in the last run, tests and collectors."""
+    plugin = config.pluginmanager.getplugin("lfplugin")
+    return frozenset(map(str, plugin.lastfailed)) if isinstance(plugin, LFPlugin) else frozenset()
+
+
+def learn_collection(config: pytest.Config, ids: Iterable[str], deselected: int) -> None:
+    """Tell the controller's cache plugins what has been collected."""
+    from pytest_procpar.compat.pytest_reports.reports import nodeid_of  # which a plain run does without
+
+    ids = list(ids)
+    newest = config.pluginmanager.getplugin("nfplugin")
+    if isinstance(newest, NFPlugin):
+        newest.cached_nodeids.update(map(nodeid_of, ids))
+    stepwise = config.pluginmanager.getplugin("stepwiseplugin")
+    cached = getattr(stepwise, "cached_info", None)
+    if cached is not None:
+        cached.last_test_count = len(ids) + deselected

@@ -1,0 +1,180 @@
+"""Reports on their way from a worker to the controller, such that they look there as they did here."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import pytest
+from _pytest._code.code import ReprFileLocation, TerminalRepr
+from _pytest._io import TerminalWriter
+from _pytest.junitxml import mangle_test_address, xml_key
+
+from pytest_procpar.compat.pytest_reports.raised import raised_of
+from pytest_procpar.compat.pytest_reports.shown import from_shown, to_shown
+
+try:
+    from _pytest.nodeid import NodeId
+except ImportError:  # before pytest 9.2 a nodeid is a string everywhere
+    NodeId = None  # type: ignore[assignment, misc]
+
+try:
+    from _pytest.subtests import failed_subtests_key
+except ImportError:  # before pytest 9
+    failed_subtests_key = None  # type: ignore[assignment]
+
+__all__ = [
+    "add_finding_properties", "add_junit_properties", "collected_nodes", "core_handles_reports",
+    "crash_location", "nodeid_from_here", "nodeid_of", "passed_reports", "report_from_data",
+    "report_to_data", "settle_subtests",
+]  # fmt: skip
+
+
+_PHASES: tuple[Literal["setup", "call", "teardown"], ...] = ("setup", "call", "teardown")
+
+
+def core_handles_reports(config: pytest.Config) -> bool:
+    """Whether no plugin but pytest itself turns reports into data, so that a short form says the same."""
+    return all(
+        getattr(impl.plugin, "__name__", "").startswith("_pytest.")
+        for impl in config.hook.pytest_report_to_serializable.get_hookimpls()
+    )
+
+
+def nodeid_of(text: str) -> Any:
+    """What a report's constructor takes fastest as a nodeid, to be shared by the reports of one test."""
+    return text if NodeId is None else NodeId.parse(text)
+
+
+def crash_location(path: str, message: str) -> ReprFileLocation:
+    """Where a failure is, as far as that is known of a whole file, and what it is in one line."""
+    return ReprFileLocation(path, 1, message)
+
+
+def nodeid_from_here(config: pytest.Config, nodeid: str) -> str:
+    """A nodeid as it has to be given on the command line where the user stands."""
+    return str(config.cwd_relative_nodeid(nodeid_of(nodeid)))
+
+
+def passed_reports(
+    nodeid: str,
+    location: tuple[str, int | None, str],
+    names: tuple[str, ...],
+    phases: Iterable[tuple[float, float, float]],
+) -> list[pytest.TestReport]:
+    """The reports of a test that passed in every phase and left nothing behind."""
+    identity = nodeid_of(nodeid)
+    return [
+        pytest.TestReport(
+            identity, location, dict.fromkeys(names, 1), "passed", None, when, (), duration, start, stop
+        )
+        for when, (start, stop, duration) in zip(_PHASES, phases, strict=True)
+    ]
+
+
+class _CollectedNode:
+    """As much of a collected node as ``--lf`` reads from a collection report."""
+
+    def __init__(self, nodeid: str) -> None:
+        self.nodeid = nodeid
+        self.id = nodeid_of(nodeid)
+
+
+def collected_nodes(nodeids: Iterable[str]) -> list[_CollectedNode]:
+    """Stand-ins for the nodes in a collection report's ``result``, which does not travel."""
+    return [_CollectedNode(nodeid) for nodeid in nodeids]
+
+
+class _Text(TerminalRepr):
+    """A failure's text that stands where an object of pytest's or a plugin's stood.
+
+    Where a plain string stood a plain string arrives: pytest repeats that in the short summary.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __str__(self) -> str:
+        return self._text
+
+    def toterminal(self, tw: TerminalWriter) -> None:
+        tw.line(self._text)
+
+
+def report_to_data(config: pytest.Config, report: pytest.TestReport | pytest.CollectReport) -> dict[str, Any]:
+    """A report in builtin types, by whoever knows its kind."""
+    data: dict[str, Any] = config.hook.pytest_report_to_serializable(config=config, report=report)
+    if data.get("user_properties"):
+        data["user_properties"] = to_shown(data["user_properties"])
+    if hasattr(report.longrepr, "toterminal") and isinstance(data.get("longrepr"), str):
+        data["procpar_text"] = True
+    if report.failed and (raised := raised_of(config, report)) is not None:
+        data["procpar_raised"] = list(raised)
+    return data
+
+
+def report_from_data(config: pytest.Config, data: dict[str, Any]) -> Any:
+    """The report that `report_to_data` was given."""
+    is_text = data.pop("procpar_text", False)
+    data.pop("procpar_raised", None)
+    subtest = data.get("_subtest.context")
+    if data.get("user_properties"):
+        data["user_properties"] = from_shown(data["user_properties"])
+    report = config.hook.pytest_report_from_serializable(config=config, data=data)
+    if is_text:
+        report.longrepr = _Text(report.longrepr)
+    if subtest is not None and hasattr(report, "context"):
+        # pytest takes the repr of the arguments when the context is made, and made it twice.
+        object.__setattr__(report.context, "kwargs", subtest["kwargs"])
+    return report
+
+
+def add_junit_properties(config: pytest.Config, report: pytest.TestReport) -> None:
+    """Let a report's ``user_properties`` be in the junit xml file, though no teardown report will follow."""
+    xml = config.stash.get(xml_key, None)
+    if xml is not None:
+        reporter = xml.node_reporter(report)
+        for name, value in report.user_properties:
+            reporter.add_property(str(name), str(value))
+
+
+def add_finding_properties(config: pytest.Config, findings: Iterable[Any]) -> None:
+    """Let what was found out about tests be in the junit xml file, though their reports are over."""
+    xml = config.stash.get(xml_key, None)
+    if xml is None:
+        return
+    cases = {}
+    for reporter in xml.node_reporters_ordered:
+        element = reporter.to_xml()
+        reporter.__dict__["to_xml"] = lambda made=element: made  # it makes a new one each time
+        cases[element.get("classname"), element.get("name")] = element
+    for finding in findings:
+        names = mangle_test_address(finding["test"]["nodeid"])
+        prefix = [xml.prefix] if xml.prefix else []
+        case = cases.get((".".join([*prefix, *names[:-1]]), names[-1]))
+        if case is not None and finding["flagged"]:
+            _add_properties(case, finding)
+
+
+def _add_properties(case: ElementTree.Element, finding: dict[str, Any]) -> None:
+    properties = case.find("properties")
+    if properties is None:
+        properties = ElementTree.Element("properties")
+        case.insert(0, properties)
+    facts = [("procpar_finding", finding["kind"])]
+    facts += [("procpar_depends_on", cause["nodeid"]) for cause in finding["causes"]]
+    facts += [("procpar_command", tried["command"]) for tried in finding["commands"][:1]]
+    for name, value in facts:
+        properties.append(ElementTree.Element("property", name=name, value=value))
+
+
+def settle_subtests(config: pytest.Config, report: pytest.TestReport) -> None:
+    """Let a test that contains failed subtests fail, as pytest does when it shows the report.
+
+    What it counts them by is known in the worker only.
+    """
+    if failed_subtests_key is None or report.when != "call" or not report.passed:  # type: ignore[redundant-expr]
+        return
+    if config.stash.get(failed_subtests_key, None):
+        config.hook.pytest_report_teststatus(report=report, config=config)

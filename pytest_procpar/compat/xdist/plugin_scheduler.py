@@ -1,0 +1,209 @@
+"""The scheduler that a plugin has made: is called for the core, and is what other plugins get to see.
+
+A scheduler is an object of pytest-xdist's scheduling protocol (its ``scheduler/protocol.py``): it is told of
+workers and of tests that have ended, and answers by calling its nodes' methods, in the midst of that or at
+any other time. These calls are noted as orders and carried out when the scheduler has returned, since it is
+not made for being called from inside of its own calls.
+
+What it raises is not caught: it ends the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from operator import index
+from typing import Any, Protocol
+
+import pytest
+
+from pytest_procpar.compat.xdist.nodes import Nodes
+from pytest_procpar.core.model import WorkerId, assert_never, worker_name
+from pytest_procpar.core.record import changed
+from pytest_procpar.core.run.consulting import (
+    AllIdle,
+    CaughtUp,
+    Completed,
+    GivenBack,
+    SchedulerOrder,
+    Want,
+    WorkerGone,
+    WorkerUp,
+)
+from pytest_procpar.core.run.events import Consult, Decided
+
+__all__ = ["ForeignScheduling", "XdistScheduler", "SchedulerAdapter"]
+
+
+class XdistScheduler(Protocol):
+    """The part of pytest-xdist's scheduling protocol that is called; nodes are opaque."""
+
+    @property
+    def nodes(self) -> Iterable[Any]:
+        """The nodes that it knows."""
+
+    @property
+    def collection_is_completed(self) -> bool:
+        """Whether all nodes that it waits for have told what they collected."""
+
+    @property
+    def tests_finished(self) -> bool:
+        """Whether nothing is left to hand out: the nodes may be shut down."""
+
+    def add_node(self, node: Any) -> None:
+        """A node is ready."""
+
+    def add_node_collection(self, node: Any, collection: Sequence[str]) -> None:
+        """A node has collected these tests."""
+
+    def schedule(self) -> None:
+        """Begin to hand out tests, or go on with it."""
+
+    def mark_test_complete(self, node: Any, item_index: int, duration: float = 0) -> None:
+        """A test has ended."""
+
+    def mark_test_pending(self, item: str) -> None:
+        """A test has to run again."""
+
+    def remove_pending_tests_from_node(self, node: Any, indices: Sequence[int]) -> None:
+        """A node has given tests back: the answer to a steal."""
+
+    def remove_node(self, node: Any) -> str | None:
+        """A node is gone; the test that it must have been running."""
+
+
+class SchedulerAdapter:
+    """Answers the core for a scheduler.
+
+    :param node: gives a worker's node.
+    """
+
+    def __init__(self, scheduler: XdistScheduler, node: Callable[[WorkerId], Any]) -> None:
+        self._scheduler = scheduler
+        self._node = node
+        self._orders: list[SchedulerOrder] = []
+        #: The names by which the scheduler knows the tests, in collected order, once these are known.
+        self.collection: list[str] = []
+
+    def note(self, worker: WorkerId, what: Want, tests: tuple[int, ...]) -> None:
+        """A node was called for this."""
+        self._orders.append(SchedulerOrder(worker, what, tests))
+
+    def answer(self, consult: Consult) -> Decided:
+        """Call the scheduler; what it wants, and has wanted since the last time.
+
+        :raises IndexError: if it sends a test that there is not.
+        """
+        scheduler = self._scheduler
+        dealing = finished = False
+        match consult.news:
+            case None:
+                pass
+            case WorkerUp(worker):
+                dealing = self._add(self._node(worker))
+            case WorkerGone(worker):
+                node = self._node(worker)
+                if node in scheduler.nodes:
+                    scheduler.remove_node(node)
+            case Completed(worker, test, seconds):
+                scheduler.mark_test_complete(self._node(worker), test, seconds)
+            case GivenBack(worker, tests):
+                scheduler.remove_pending_tests_from_node(self._node(worker), list(tests))
+            case AllIdle():
+                scheduler.schedule()
+            case CaughtUp():
+                finished = self._wind_up()
+            case _:
+                assert_never(consult.news)
+        orders = tuple(map(self._checked, self._orders))
+        self._orders.clear()
+        return Decided(orders, dealing, finished)
+
+    def _add(self, node: Any) -> bool:
+        """Tell it of a node; whether it knows all that it waits for, and so hands out tests."""
+        self._scheduler.add_node(node)
+        self._scheduler.add_node_collection(node, list(self.collection))
+        if not self._scheduler.collection_is_completed:
+            return False
+        self._scheduler.schedule()
+        return True
+
+    def _wind_up(self) -> bool:
+        """Shut its nodes down if it has nothing left to hand out; whether that is so."""
+        if not self._scheduler.tests_finished:
+            return False
+        for node in list(self._scheduler.nodes):
+            node.shutdown()
+        return True
+
+    def _checked(self, order: SchedulerOrder) -> SchedulerOrder:
+        if order.what != "run":
+            return order
+        return changed(order, tests=tuple(self._place(test, order.worker) for test in order.tests))
+
+    def _place(self, test: Any, worker: WorkerId) -> int:
+        place, count = index(test), len(self.collection)
+        if not 0 <= place < count:
+            name, known = type(self._scheduler).__name__, f"there are {count}, from 0 up"
+            raise IndexError(f"{name} sends test {test} to {worker_name(worker)}: {known}")
+        return place
+
+
+class _Overheard:
+    """A scheduler, but for one method."""
+
+    def __init__(self, scheduler: XdistScheduler, mark_test_pending: Callable[[str], None]) -> None:
+        self._scheduler = scheduler
+        self.mark_test_pending = mark_test_pending
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._scheduler, name)
+
+
+class ForeignScheduling:
+    """A scheduler that a plugin has made, connected to the run's nodes."""
+
+    def __init__(self, config: pytest.Config, scheduler: XdistScheduler, nodes: Nodes) -> None:
+        self.scheduler = scheduler
+        self._config = config
+        #: What answers the core.
+        self.adapter = SchedulerAdapter(scheduler, nodes.__getitem__)
+        #: The names by which the scheduler knows tests, by nodeid where they differ.
+        self._names: dict[str, str] = {}
+        self._wanted: set[str] = set()
+        self._mark = scheduler.mark_test_pending
+        # It is the scheduler itself that plugins have to be given, and its method says nothing to us.
+        self._seen: object = scheduler
+        try:
+            scheduler.mark_test_pending = self._mark_test_pending  # type: ignore[method-assign]
+        except (AttributeError, TypeError):  # it has slots
+            self._seen = _Overheard(scheduler, self._mark_test_pending)
+        nodes.connect(self.adapter.note)
+
+    @property
+    def name(self) -> str:
+        """What kind of scheduler it is."""
+        return type(self.scheduler).__name__
+
+    def collected(self, ids: list[str], keys: list[str] | None) -> None:
+        """The tests are known.
+
+        Under ``--dist=loadgroup`` pytest-xdist appends a test's group to its nodeid, and its schedulers'
+        subclasses look for it there; ours stay as they are, so the scheduler gets names of its own.
+        """
+        self.adapter.collection = list(ids)
+        if self._config.option.dist == "loadgroup" and keys is not None:
+            pairs = list(zip(ids, keys, strict=True))
+            names = [nodeid if key.startswith("\0") else f"{nodeid}@{key}" for nodeid, key in pairs]
+            self.adapter.collection = names
+            self._names = dict(zip(ids, names, strict=True))
+
+    def consult(self, crashitem: str, call: Callable[[object], None]) -> bool:
+        """Call what may want a crashed test to run again; whether it does."""
+        self._wanted.clear()
+        call(self._seen)
+        return self._names.get(crashitem, crashitem) in self._wanted
+
+    def _mark_test_pending(self, item: str) -> None:
+        name = self._names.get(item, item)
+        self._mark(name)
+        self._wanted.add(name)

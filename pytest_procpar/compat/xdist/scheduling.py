@@ -1,0 +1,121 @@
+"""What plugins know as a run's scheduler where ``--dist`` decides, and how one of theirs is asked for.
+
+It is what ``getplugin("dsession").sched`` and the argument ``sched`` of `pytest_handlecrashitem` give.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_procpar.compat.xdist.nodes import Nodes
+from pytest_procpar.compat.xdist.objects import Node
+
+if TYPE_CHECKING:
+    from pytest_procpar.compat.xdist.plugin_scheduler import ForeignScheduling
+
+__all__ = ["Log", "OwnScheduling", "make_scheduling"]
+
+
+class Log:
+    """What a scheduler is given to log to: called like `print`, and each attribute is a log of that name.
+
+    Nothing is written unless pytest runs with ``--debug``, as under pytest-xdist.
+    """
+
+    def __init__(self, name: str, *, enabled: bool) -> None:
+        self.name = name
+        self.enabled = enabled
+
+    def __repr__(self) -> str:
+        return f"Log({self.name!r}, enabled={self.enabled})"
+
+    def __call__(self, *words: object, **options: Any) -> None:
+        """Write a line."""
+        if self.enabled:
+            print(f"[{self.name}]", *words, file=sys.stderr, **options)
+
+    def __getattr__(self, name: str) -> Log:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return Log(name, enabled=self.enabled)
+
+
+class OwnScheduling:
+    """The scheduler of ``--dist``, as far as plugins ask for it: what it hands out, it decides alone."""
+
+    #: What kind of scheduler it is, if ``--dist`` does not say that.
+    name: str | None = None
+
+    def __init__(self, config: pytest.Config, nodes: Nodes) -> None:
+        self.config = config
+        self.collection: list[str] | None = None
+        self._nodes = nodes
+        self._crashitem: str | None = None
+        self._put_back = False
+
+    @property
+    def scheduler(self) -> object:
+        """What plugins get to see."""
+        return self
+
+    @property
+    def nodes(self) -> list[Node]:
+        """The nodes of the workers that are alive."""
+        return self._nodes.alive()
+
+    @property
+    def numnodes(self) -> int:
+        """How many workers the run was begun with."""
+        return len(self.config.option.tx)
+
+    @property
+    def collection_is_completed(self) -> bool:
+        """Whether the tests are known."""
+        return self.collection is not None
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether tests run, or are to run."""
+        return self.collection_is_completed and not self.tests_finished
+
+    @property
+    def tests_finished(self) -> bool:
+        """Whether all workers that are left finish their sessions."""
+        return self.collection_is_completed and all(node.shutting_down for node in self.nodes)
+
+    def collected(self, ids: list[str], keys: list[str] | None) -> None:
+        """The tests are known."""
+        self.collection = list(ids)
+
+    def mark_test_pending(self, item: str) -> None:
+        """Run a crashed test again.
+
+        :raises NotImplementedError: for any other test, or after `pytest_handlecrashitem`.
+        """
+        if item != self._crashitem:
+            raise NotImplementedError(f"{item} cannot be run again: it has not crashed just now")
+        self._put_back = True
+
+    def consult(self, crashitem: str, call: Callable[[object], None]) -> bool:
+        """Call what may want a crashed test to run again; whether it does."""
+        self._crashitem, self._put_back = crashitem, False
+        try:
+            call(self)
+        finally:
+            self._crashitem = None
+        return self._put_back
+
+
+def make_scheduling(config: pytest.Config, nodes: Nodes) -> ForeignScheduling | None:
+    """Ask plugins for a scheduler; None if none has one to offer."""
+    log = Log("dsession", enabled=bool(config.option.debug))
+    scheduler = config.hook.pytest_xdist_make_scheduler(config=config, log=log)
+    if scheduler is None:
+        return None
+    from pytest_procpar.compat.xdist.plugin_scheduler import ForeignScheduling  # most runs have none
+
+    return ForeignScheduling(config, scheduler, nodes)

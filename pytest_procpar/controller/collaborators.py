@@ -1,0 +1,43 @@
+"""What the parts of the controller work with: made once, and the same for all of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_procpar.core.record import record
+
+if TYPE_CHECKING:
+    import pytest
+
+    from pytest_procpar.cluster.cluster import Cluster
+    from pytest_procpar.compat.xdist.nodes import Nodes
+    from pytest_procpar.config.settings import Settings
+    from pytest_procpar.controller.clock import Clock
+    from pytest_procpar.controller.run_end import Ending
+    from pytest_procpar.controller.supervision import Supervisor
+    from pytest_procpar.core.inquiry.run_record import RunRecord
+    from pytest_procpar.core.run.run import Run
+    from pytest_procpar.report.results import Results
+    from pytest_procpar.report.terminal import Terminal
+
+__all__ = ["Collaborators"]
+
+
+@record
+class Collaborators:
+    """Whom the loop, and what it calls, turns to. None of them knows the loop.
+
+    ``run`` decides, and only the loop tells it what has happened; the others ask it.
+    """
+
+    config: pytest.Config
+    settings: Settings
+    cluster: Cluster
+    run: Run
+    run_record: RunRecord
+    nodes: Nodes
+    results: Results
+    terminal: Terminal
+    ending: Ending
+    clock: Clock
+    supervisor: Supervisor

@@ -1,0 +1,62 @@
+"""What follows from failures that are the fork's doing: which result counts, and what the next run will do.
+
+Does not find out which they are: see `trial`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from pytest_procpar.config.settings import Settings
+from pytest_procpar.core.inquiry.run_record import RunRecord
+from pytest_procpar.core.model import Dist, StartMethod, TestIndex
+from pytest_procpar.core.printable import listed
+from pytest_procpar.recheck.fork_trial import Blamed, Trial
+from pytest_procpar.report.results import Results
+from pytest_procpar.start_method.remembered import remember
+
+__all__ = ["make_trial", "recount"]
+
+#: So many tests are named.
+_NAMED = 3
+
+
+def make_trial(
+    config: pytest.Config, settings: Settings, method: StartMethod, run_record: RunRecord
+) -> Trial | None:
+    """What finds out whether the fork is to blame; None where nothing was forked, or all methods fork.
+
+    Tests that run in processes of their own are forked under every start method.
+    """
+    if method is StartMethod.SPAWN or settings.recheck.what == "none":
+        return None
+    if settings.dist is Dist.EACH or settings.tests_a_process is not None:
+        return None
+    return Trial(config, run_record, method, freeze_heap=settings.worker.freeze_heap)
+
+
+def recount(
+    session: pytest.Session, results: Results, blamed: Sequence[Blamed], left: Sequence[TestIndex]
+) -> str:
+    """Let the results of fresh interpreters count for these tests; what is to be told of it.
+
+    :param left: the tests that were not run.
+    """
+    config = session.config
+    for one in sorted(blamed, key=lambda one: one.test):
+        results.counts_instead(session, one.test, one.reports)
+    names = [results.nodeid(one.test) for one in blamed]
+    reason = f"{listed(names, 1)} failed only in forked workers"
+    kept = remember(config, StartMethod.SPAWN, reason)
+    count = "counts" if len(names) == 1 else "count"
+    what = f"{listed(names, _NAMED)} failed only in forked workers, and {count} as in a fresh interpreter"
+    pin = f'procpar_start_method = "{StartMethod.SPAWN.value}"'
+    if left:
+        what += f"; {len(left)} test{'' if len(left) == 1 else 's'} that followed did not run"
+    if not kept:
+        return (
+            f"{what}; write {pin} into the pytest section of pyproject.toml: there is no cache to remember it"
+        )
+    return f"{what}; the next run takes start method spawn ({pin} pins it)"

@@ -1,0 +1,348 @@
+"""The controller, as far as it takes part in pytest's session: what it does in the place of a plain run."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from queue import Queue
+from time import process_time
+
+import pytest
+
+from pytest_procpar.cluster.cluster import Cluster
+from pytest_procpar.compat.pytest_private.output import end_progress_line, output_in_batches
+from pytest_procpar.compat.pytest_private.session import postpone_fixture_manager, shared_basetemp
+from pytest_procpar.compat.pytest_private.streams import forget_hung_up_terminal
+from pytest_procpar.compat.pytest_reports.reports import add_finding_properties
+from pytest_procpar.compat.xdist.nodes import Nodes
+from pytest_procpar.compat.xdist.objects import NodeManager
+from pytest_procpar.compat.xdist.options import hide_workers, show_workers, tell_workers
+from pytest_procpar.compat.xdist.scheduling import OwnScheduling, make_scheduling
+from pytest_procpar.config.settings import Settings
+from pytest_procpar.controller.clock import Clock
+from pytest_procpar.controller.collaborators import Collaborators
+from pytest_procpar.controller.loop import Loop
+from pytest_procpar.controller.run_end import Ending, bug
+from pytest_procpar.controller.signals import Signals
+from pytest_procpar.controller.supervision import Supervisor
+from pytest_procpar.core.inquiry.findings import Kind
+from pytest_procpar.core.inquiry.run_record import RunRecord
+from pytest_procpar.core.recheck.result import ENDED_EARLY, RecheckResult
+from pytest_procpar.core.record import changed
+from pytest_procpar.core.run.run import Run
+from pytest_procpar.coverage_data.measuring import collect_coverage, recover_coverage
+from pytest_procpar.json_report.finding_records import finding_records
+from pytest_procpar.report.results import Results
+from pytest_procpar.report.terminal import Terminal
+from pytest_procpar.role import Role, take_role
+from pytest_procpar.system.calls import describe_status, monotonic
+from pytest_procpar.system.shortage import descriptor_limit, in_words, is_shortage, room_for_workers
+
+__all__ = ["Controller", "start"]
+
+#: How many tests are looked into at the same time at least: even with one worker.
+_LANES = 2
+
+
+def start(config: pytest.Config, settings: Settings) -> None:
+    """Fork the fork server, and let the rest of this process's run be the controller's.
+
+    :raises pytest.UsageError: if that cannot be, or the system does not grant what it takes.
+    """
+    if not config.pluginmanager.hasplugin("reports"):
+        raise pytest.UsageError(
+            "-p no:reports: what a test reports cannot be carried from a worker without pytest's plugin "
+            "'reports'; leave that out, or run with -n 0 and without --isolate"
+        )
+    settings, note = _fit(config, settings)
+    try:
+        cluster = Cluster(config, settings)
+    except OSError as error:
+        if not is_shortage(error):
+            raise
+        raise pytest.UsageError(
+            f"-n {settings.workers}: no worker could be started: {in_words(error)}"
+        ) from None
+    controller = Controller(config, settings, cluster, note)
+    config.add_cleanup(controller.close)
+    if config.pluginmanager.register(controller, "dsession") is not None:  # that may be blocked by -p
+        take_role(config, Role.CONTROLLER)
+
+
+def _fit(config: pytest.Config, settings: Settings) -> tuple[Settings, str | None]:
+    """The settings with no more workers than there are descriptors for, and what to tell if these are fewer.
+
+    :raises pytest.UsageError: if a replay needs more.
+    """
+    wanted, fitting = settings.workers, room_for_workers(settings.workers)
+    if fitting == wanted:
+        return settings, None
+    note = f"only {fitting} of {wanted} workers fit into {descriptor_limit()} descriptors (ulimit -n)"
+    if settings.pinned:
+        raise pytest.UsageError(f"--replay: every sequence needs a worker, and {note}")
+    tell_workers(config, fitting)
+    return changed(settings, workers=fitting), note
+
+
+class Controller:
+    """The plugin that stands in the place of pytest's collection and test loop."""
+
+    def __init__(self, config: pytest.Config, settings: Settings, cluster: Cluster, note: str | None) -> None:
+        self._config = config
+        self._settings = settings
+        self._cluster = cluster
+        #: What to tell of the machine's limits; None if they allow what was asked for.
+        self._note = note
+        self._run = Run(settings.run_options())
+        self._terminal = Terminal(config)
+        self._nodes = Nodes(config, settings.testrunuid)
+        self._results = Results(config, OwnScheduling(config, self._nodes))
+        self._session: pytest.Session
+        self._make_fixture_manager: Callable[[pytest.Session], None]
+        self._ending = Ending()
+        folders = str(config.rootpath), str(config.invocation_params.dir)
+        self._run_record = RunRecord(settings.tests_a_process, *folders)
+        self._rechecked = RecheckResult()
+        #: Whether a signal other than SIGINT has ended the run.
+        self._terminated = False
+        #: Whether the fork server died during the re-check, which says so.
+        self._lost_server = False
+        self._began = monotonic()
+        #: What it has taken to get here.
+        self._started = process_time()
+        clock = Clock()
+        supervisor = Supervisor(
+            self._run, cluster, self._terminal, self._results.nodeid, clock.now(), settings.quiet_seconds
+        )
+        self._loop = Loop(
+            Collaborators(
+                config, settings, cluster, self._run, self._run_record, self._nodes, self._results,
+                self._terminal, self._ending, clock, supervisor,
+            )
+        )  # fmt: skip
+
+    # --- what plugins look at under the name dsession ---
+
+    @property
+    def sched(self) -> object:
+        """The scheduler, as far as it shows itself."""
+        return self._results.scheduling.scheduler
+
+    @property
+    def nodemanager(self) -> NodeManager:
+        """What the workers have in common."""
+        return self._nodes.manager
+
+    @property
+    def run_record(self) -> RunRecord:
+        """What is known of the run."""
+        return self._run_record
+
+    @property
+    def queue(self) -> Queue[object]:
+        """Where pytest-xdist keeps what has happened and was not dealt with: here nothing."""
+        return Queue()
+
+    # --- pytest's session, as far as the controller goes through it ---
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Be the only one that starts workers, and let fixtures be looked for later."""
+        hide_workers(config)
+        self._make_fixture_manager = postpone_fixture_manager(config)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> Generator[None]:
+        """Let plugins prepare the workers, and hand the fork server what it waits for.
+
+        After all others, the header's `trylast` included: pytest-testmon's part of it makes entries that its
+        workers cannot make.
+        """
+        show_workers(self._config, self._settings.workers)
+        yield
+        self._session = session
+        self._terminal.prepare()
+        if self._note is not None:
+            self._terminal.remember(self._note)
+        inputs = self._nodes.set_up(self._settings.workers)
+        self._cluster.setup(inputs, dict(os.environ), os.getcwd(), shared_basetemp(self._config))
+        if self._cluster.warning is not None:
+            from pytest_procpar.start_method.thread_warning import tell_of_threads
+
+            tell_of_threads(self._config, self._cluster.warning, when="config")
+        self._loop.begin(session, inputs)
+        # There is time now: the fork server collects.
+        self._make_fixture_manager(session)
+        self._loop.look_around()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self) -> bool:
+        """Collect nothing: the fork server does."""
+        return True
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Run the tests: returns, or raises what ended the run, when all processes are gone."""
+        foreign = None if self._settings.pinned else make_scheduling(self._config, self._nodes)
+        if foreign is not None:
+            self._results.scheduling = foreign
+            self._loop.deal_by(foreign)
+        with Signals(self._cluster.kill) as signals, output_in_batches(self._config) as self._loop.show:
+            self._cluster.listen_to(signals.fd)
+            try:
+                self._go_through(signals)
+            except BaseException:
+                self._cluster.close()
+                raise
+            finally:
+                self._nodes.abandon()
+                self._terminated = signals.terminated_by is not None
+        self._ending.tell(session)
+        missing = list(self._run.unsettled())
+        if missing:
+            raise bug(
+                f"{len(missing)} of {session.testscollected} collected tests have no result, "
+                f"the first being {self._results.nodeid(missing[0])}"
+            )
+        return True
+
+    def _go_through(self, signals: Signals) -> None:
+        """Run the tests, then what has failed once more, and let the fork server end."""
+        try:
+            while not self._loop.over:
+                with self._enduring(signals):
+                    self._loop.step(signals)
+            with self._enduring(signals):
+                self._look_into_failures(signals)
+            self._cluster.dismiss()
+            recover_coverage()
+        finally:
+            if signals.asked:  # perhaps after the last test
+                self._cluster.hurry()
+
+    @contextmanager
+    def _enduring(self, signals: Signals) -> Iterator[None]:
+        """The end in order is no failure because the terminal has gone before its signal was heard."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno != errno.EIO or not signals.hung_up():
+                raise
+            forget_hung_up_terminal(self._config)
+            self._loop.heed(signals)
+
+    def _look_into_failures(self, signals: Signals) -> None:
+        """Run again what has failed, if the run has come to its end."""
+        options, run_record = self._settings.recheck, self._run_record
+        if self._loop.server_gone or self._ending.at_once or not options.wanted(run_record.failures):
+            return
+        if not run_record.ids:
+            return
+        try:
+            from pytest_procpar.controller.recount import make_trial, recount
+            from pytest_procpar.recheck.confirm import Confirmer
+            from pytest_procpar.recheck.recheck import Recheck
+            from pytest_procpar.report.findings_cache import known_findings, memory_of
+            from pytest_procpar.report.recheck_progress import Progress
+        except OSError as error:  # there is no descriptor left to read a module through
+            self._tell_findings(RecheckResult(note=f"{ENDED_EARLY} {in_words(error)}"))
+            return
+
+        def say(line: str) -> None:
+            self._terminal.line(line)
+            self._loop.show()
+
+        progress = Progress(self._config, self._results.nodeid, monotonic, say)
+
+        def ended() -> bool:
+            self._loop.heed(signals)
+            progress.show()
+            return self._ending.at_once
+
+        trial = make_trial(self._config, self._settings, self._cluster.method, run_record)
+        known = known_findings(self._config)
+        first = run_record.first()
+        fresh = self._started + (0.0 if first is None else first - self._began)
+        seconds = monotonic() - self._began
+        recheck = Recheck(options, run_record, seconds, progress, trial, known, fresh=fresh)
+        end_progress_line(self._config)
+        if recheck.subject or run_record.failures:
+            self._terminal.show_failures()
+        if recheck.subject:
+            progress.begins(f"re-checking {recheck.subject}", recheck.seconds)
+        base, inputs = shared_basetemp(self._config), self._nodes.inputs(least=_LANES)
+        if self._cluster.room is not None:  # a tree has a root, and a process that runs tests
+            inputs = inputs[: max(1, self._cluster.room // 2)]
+        confirmer = Confirmer(self._config, run_record)
+        size = self._loop.worker_memory
+        recheck.run(self._cluster, inputs, base, ended, signals.fd, confirmer, size)
+        progress.clear()
+        result = recheck.result
+        if not self._cluster.has_server():
+            self._lost_server = True
+            result = changed(result, note=result.note or "the fork server died during the re-check")
+        if recheck.blamed and self._settings.start_method is None:
+            left = list(self._run.unsettled())
+            say("\nas in a fresh interpreter:")
+            self._terminal.remember(recount(self._session, self._results, recheck.blamed, left))
+            if not left and not self._session.testsfailed:
+                self._ending.forgive(self._session)
+        memory_of(self._config).retried(recheck.retried)
+        self._tell_findings(result)
+
+    def _tell_findings(self, rechecked: RecheckResult) -> None:
+        """Tell plugins and reports what the re-check has found; the summary follows."""
+        self._rechecked = rechecked
+        findings = finding_records(rechecked, self._results.nodeid)
+        if findings:
+            from pytest_procpar.report.findings_cache import memory_of
+
+            memory_of(self._config).take(findings)
+        self._config.hook.pytest_procpar_findings(config=self._config, findings=findings)
+        add_finding_properties(self._config, findings)
+        if rechecked.coverage is not None:
+            from pytest_procpar.json_report.orders import tell_report
+
+            tell_report(self._config, rechecked.coverage)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Show the results so far when the machinery has broken: pytest leaves them out then."""
+        self._nodes.abandon()  # if the test loop has not been reached
+        # What is the fork's doing is no fault of the suite; where it counts as a failure it has failed.
+        kinds = {insight.finding.kind for insight in self._rechecked.flagged}
+        strict = self._settings.recheck.strict and kinds - {Kind.FORK_DEPENDENT}
+        if strict and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if self._terminated:
+            self._terminal.count_not_run(map(self._results.nodeid, self._run.unsettled()))
+        if self._ending.broken and session.exitstatus == pytest.ExitCode.INTERNAL_ERROR:
+            self._terminal.show_summary(session.exitstatus)
+
+    def pytest_terminal_summary(self) -> None:
+        """Repeat what must not be missed."""
+        self._terminal.summarize(self._results, self._rechecked)
+
+    def close(self) -> None:
+        """See all processes gone; a fork server that fails at its very end makes the run no success."""
+        self._cluster.close()
+        collect_coverage(self._config)
+        status = self._cluster.server_status()
+        if self._cluster.stood_still():
+            sys.stderr.write(
+                "pytest-procpar: the fork server was killed at its exit, where it waited for a lock that "
+                "no thread could release\n"
+            )
+            return
+        session: pytest.Session | None = getattr(self, "_session", None)  # none if configure failed
+        if (
+            status
+            and not self._lost_server
+            and session is not None
+            and session.exitstatus in (0, pytest.ExitCode.TESTS_FAILED)
+        ):
+            sys.stderr.write(f"the fork server failed at its exit: {describe_status(status)}\n")
+            session.exitstatus = pytest.ExitCode.INTERNAL_ERROR

@@ -1,0 +1,215 @@
+"""What a run leaves behind for those who ask afterwards why a test failed: outcomes, places and times.
+
+Taking note of a test costs next to nothing, since most runs are green and nobody asks. Under ``--dist each``
+there are several tests of a kind; what is told is told of the kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from pytest_procpar.core.inquiry.history import History
+from pytest_procpar.core.inquiry.probes import Outcome
+from pytest_procpar.core.model import TestIndex, WorkerId
+from pytest_procpar.core.record import record
+
+if TYPE_CHECKING:
+    from pytest_procpar.core.inquiry.roots import Failure
+
+__all__ = ["Manner", "RunRecord", "Seen", "manner_of"]
+
+#: In which phase a test has failed, and in which line of which file, as far as that is known.
+Manner: TypeAlias = tuple[str, str, int]
+
+
+def manner_of(data: Mapping[str, Any]) -> Manner | None:
+    """How a test has failed, by a report as pytest serializes it; None if it is of no failure."""
+    if data.get("outcome") != "failed":
+        return None
+    longrepr = data.get("longrepr")
+    crash = longrepr.get("reprcrash") if isinstance(longrepr, dict) else None
+    place = crash if isinstance(crash, dict) else {}
+    return str(data.get("when")), str(place.get("path", "")), int(place.get("lineno") or 0)
+
+
+@record
+class Seen:
+    """A test that failed, crashed or hung: how, after what, and beside what."""
+
+    test: TestIndex
+    word: Outcome
+    before: tuple[TestIndex, ...]
+    beside: tuple[tuple[TestIndex, ...], ...]
+
+
+class RunRecord:
+    """The record of one run. Times are in seconds of the machine's monotonic clock.
+
+    :param tests_a_process: after how many tests a worker runs on in a fresh process; None: never.
+    :param root: the rootdir, and ``here`` the folder that pytest was started in.
+    """
+
+    def __init__(self, tests_a_process: int | None, root: str = "", here: str = "") -> None:
+        self._folders = root, here
+        self._history = History(tests_a_process)
+        self.ids: list[str] = []
+        self._apart: frozenset[int] = frozenset()
+        #: What did not end as passed.
+        self._words: dict[TestIndex, Outcome] = {}
+        #: In which manner a test has failed first.
+        self._manners: dict[TestIndex, Manner] = {}
+        #: What the first report of a failure tells.
+        self._failures: dict[TestIndex, Failure] = {}
+        #: What the kernel seems to have killed because memory ran out.
+        self._starved: list[TestIndex] = []
+
+    # --- what happens ---
+
+    def collected(self, ids: list[str], apart: Iterable[int] = ()) -> None:
+        """The tests are known, and which of them get a process of their own."""
+        self.ids = ids
+        self._apart = frozenset(apart)
+
+    def reported(self, test: TestIndex, data: dict[str, Any]) -> None:
+        """A worker has sent a report that is more than a plain pass, as pytest serializes it."""
+        outcome = data.get("outcome")
+        if outcome == "failed":
+            self._words[test] = Outcome.FAILED
+            self._manners.setdefault(test, manner_of(data) or ("", "", 0))
+            self._note_failure(self._kind(test), data)
+        elif outcome == "skipped" and "wasxfail" not in data:
+            self._words.setdefault(test, Outcome.SKIPPED)
+
+    def _note_failure(self, test: TestIndex, data: dict[str, Any]) -> None:
+        from pytest_procpar.core.inquiry.roots import failure_of  # only red runs need it
+
+        if test not in self._failures:
+            self._failures[test] = failure_of(test, data, *self._folders)
+
+    def finished(self, worker: WorkerId, test: TestIndex, began: float, ended: float) -> None:
+        """A worker has run a test, between these two moments."""
+        self._history.began(worker, test, began, apart=self.is_apart(self._kind(test)))
+        self._history.ended(test, ended)
+
+    def died(
+        self,
+        worker: WorkerId,
+        test: TestIndex,
+        word: Outcome,
+        seconds: float,
+        now: float,
+        *,
+        starved: bool = False,
+    ) -> None:
+        """A test has ended its process, or was ended, after so many seconds; `starved`: of memory."""
+        self._words[test] = word
+        if starved:
+            self._starved.append(self._kind(test))
+        self._history.began(worker, test, now - seconds, apart=self.is_apart(self._kind(test)))
+        self._history.ended(test, now)
+
+    # --- what is asked ---
+
+    @property
+    def failures(self) -> int:
+        """How many tests have failed, crashed or hung."""
+        return sum(word.bad for word in self._words.values())
+
+    def failed(self) -> list[Seen]:
+        """What has failed, crashed or hung, in the order in which that was heard.
+
+        Without what was killed because memory ran out: it would be again, and might take others with it.
+        """
+        return [
+            Seen(
+                self._kind(test),
+                word,
+                self._kinds(self._history.before(test)),
+                self.beside(test),
+            )
+            for test, word in self._words.items()
+            if word.bad and self._kind(test) not in self._starved
+        ]
+
+    def starved(self) -> tuple[TestIndex, ...]:
+        """What the kernel seems to have killed because memory ran out."""
+        return tuple(dict.fromkeys(self._starved))
+
+    def tests(self) -> list[TestIndex]:
+        """All tests."""
+        return [TestIndex(i) for i in range(len(self.ids))]
+
+    def word(self, test: TestIndex) -> Outcome:
+        """How a test ended."""
+        return self._words.get(test, Outcome.PASSED)
+
+    def has_ended(self, test: TestIndex) -> bool:
+        """Whether a test has run, and come to an end."""
+        return self._history.has_ended(test)
+
+    def manner(self, test: TestIndex) -> Manner | None:
+        """In which manner a test has failed; None if it has not."""
+        return self._manners.get(test) if self.word(test) is Outcome.FAILED else None
+
+    def failure(self, test: TestIndex) -> Failure | None:
+        """What a report tells of how a test has failed; None if there is none."""
+        return None if self.ends_its_process(test) else self._failures.get(test)
+
+    def company(self, test: TestIndex) -> tuple[tuple[TestIndex, ...], ...]:
+        """What each of the other workers had begun when a test ended, without what ended its process."""
+        sides = self._history.company(test)
+        alive = [tuple(other for other in side if not self.ends_its_process(other)) for side in sides]
+        return tuple(self._kinds(side) for side in alive if side)
+
+    def before(self, test: TestIndex) -> tuple[TestIndex, ...]:
+        """What the same process had run before a test, in order."""
+        return self._kinds(self._history.before(test))
+
+    def ends_its_process(self, test: TestIndex) -> bool:
+        """Whether a test has crashed or hung."""
+        return self.word(test) in (Outcome.CRASHED, Outcome.HUNG)
+
+    def is_apart(self, test: TestIndex) -> bool:
+        """Whether a test has a mark by which it runs in a process of its own, wherever it runs."""
+        return test in self._apart
+
+    def companions(self) -> list[TestIndex]:
+        """The tests that may share a process with others: neither apart from them nor ending it."""
+        return [test for test in self.tests() if not self.is_apart(test) and not self.ends_its_process(test)]
+
+    def preceding(self, test: TestIndex) -> tuple[TestIndex, ...]:
+        """What may precede a test in its process, in the order of the collection."""
+        return () if self.is_apart(test) else tuple(other for other in self.companions() if other < test)
+
+    def file_of(self, test: TestIndex) -> str:
+        """The file of a test."""
+        return self.ids[test].split("::", 1)[0]
+
+    def seconds(self, test: TestIndex) -> float:
+        """How long a test took; 0 if it hung."""
+        return 0.0 if self.word(test) is Outcome.HUNG else self._history.duration(test)
+
+    def first(self) -> float | None:
+        """When the first test began; None if none did."""
+        return self._history.first()
+
+    def longest(self) -> float:
+        """How long the longest test took so far, in seconds."""
+        return self._history.longest()
+
+    def limit(self, test: TestIndex) -> float:
+        """How long a test may take that has hung, in seconds; 0 for others."""
+        return self._history.duration(test) if self.word(test) is Outcome.HUNG else 0.0
+
+    def beside(self, test: TestIndex) -> tuple[tuple[TestIndex, ...], ...]:
+        """What ran beside a test, without what would keep the others from being run again and again."""
+        sides = self._history.beside(test)
+        alive = [tuple(other for other in side if not self.ends_its_process(other)) for side in sides]
+        return tuple(self._kinds(side) for side in alive if side)
+
+    def _kind(self, test: TestIndex) -> TestIndex:
+        return TestIndex(test % len(self.ids))
+
+    def _kinds(self, tests: tuple[TestIndex, ...]) -> tuple[TestIndex, ...]:
+        return tuple(map(self._kind, tests))

@@ -1,0 +1,95 @@
+"""What a run says of what was known before it: in one line a test, and only where that matters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from pytest_procpar.core.inquiry.findings import Kind, Tally
+from pytest_procpar.core.recheck.known_findings import KnownFinding, Ran, is_refuted_by
+from pytest_procpar.core.recheck.retrial import Retried
+
+__all__ = ["recalled"]
+
+_ALIKE = {
+    Kind.VICTIM: "a victim of",
+    Kind.CONTAMINATED_CRASH: "a victim, which crashes, of",
+    Kind.BRITTLE: "brittle: it needs",
+    Kind.NIO: "an NIO: it fails when it is run a second time in the same process",
+    Kind.PARALLEL_ONLY: "parallel-only: it fails by what runs beside it",
+    Kind.FLAKY: "flaky",
+}
+
+
+def recalled(
+    before: Sequence[KnownFinding],
+    after: Sequence[KnownFinding],
+    found: Iterable[KnownFinding],
+    ran: Mapping[str, Ran],
+    failed_before: frozenset[str],
+    retried: Iterable[Retried],
+) -> list[str]:
+    """The lines to show.
+
+    :param before: what was known before the run; `after`: what is known with what was `found` in it.
+    :param ran: the tests that have run, by nodeid.
+    :param failed_before: the nodeids that failed in the run before.
+    """
+    again = list(retried)
+    tried = {one.claim.known.key for one in again}
+    keys, tests = {finding.key for finding in found}, {finding.test for finding in found}
+    lines = [_of_retried(one) for one in again]
+    kept = {finding.key: finding for finding in after}
+    for finding in _latest(before):
+        outcome = ran.get(finding.test)
+        if outcome is None or finding.key in tried:
+            continue
+        if finding.key in keys and finding.key in kept:
+            lines.append(f"{finding.test}: {_role(finding)} since {_runs(kept[finding.key])}")
+        elif is_refuted_by(finding, outcome) and finding.test in failed_before:
+            lines.append(f"{finding.test} passed, and is no longer {_what(finding)}: that is forgotten")
+        elif finding.key not in kept:  # a cause is gone
+            continue
+        elif outcome.word.bad and finding.test not in tests:
+            lines.append(f"{finding.test} failed; it is known as {_known_as(finding)}")
+        elif outcome.word.good and finding.test in failed_before:
+            lines.append(f"{finding.test} passed; it is {_known_as(finding)}")
+    return lines
+
+
+def _latest(known: Sequence[KnownFinding]) -> list[KnownFinding]:
+    """Of each test what was found last."""
+    return list({finding.test: finding for finding in known}.values())
+
+
+def _known_as(finding: KnownFinding) -> str:
+    command = f": {finding.command}" if finding.command else ""
+    return f"{_what(finding)} (seen in {_runs(finding)}){command}"
+
+
+def _runs(finding: KnownFinding) -> str:
+    if finding.runs == 1:
+        return f"1 run, on {finding.last}"
+    return f"{finding.runs} runs, first seen on {finding.first}"
+
+
+def _what(finding: KnownFinding) -> str:
+    return " ".join([_ALIKE[finding.kind], " and ".join(finding.causes)]).strip()
+
+
+def _role(finding: KnownFinding) -> str:
+    return _what(finding).removeprefix("a ").removeprefix("an ")
+
+
+def _of_retried(retried: Retried) -> str:
+    known = retried.claim.known
+    counts = ", ".join(map(_of, retried.tallies))
+    seen = f" (failures: {counts})" if counts else ""
+    if retried.holds is None:
+        return f"{known.test}: whether it is still {_what(known)} could not be found out: a process was lost"
+    if retried.holds:
+        return f"{known.test} is still {_what(known)}{seen}"
+    return f"{known.test} is no longer {_what(known)}{seen}: that is forgotten"
+
+
+def _of(tally: Tally) -> str:
+    return f"{tally.under} {tally.bad} of {tally.total}"

@@ -1,0 +1,118 @@
+"""Which tests go together, in which order, and how many at a time.
+
+Every ``--dist`` mode is one algorithm with three parameters: a grouping key (tests with the same key
+stay in one worker), an order of the groups, and the size of a batch taken from the shared pool. What a
+batch size gets wrong, taking back from the busiest worker puts right (`share_to_steal`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+
+from pytest_procpar.core.model import Dist, RunOptions, TestIndex
+
+__all__ = ["Backlog", "Unit", "group_tests", "share_to_steal", "split_into_lanes"]
+
+#: Tests that run in one worker, in this order.
+Unit = tuple[TestIndex, ...]
+
+
+def split_into_lanes(count: int, keys: Sequence[str] | None, options: RunOptions) -> list[range]:
+    """The indices of the tests of each lane: of all, of each worker's copy, or of each worker's own."""
+    if options.dist is Dist.EACH:
+        return [range(i * count, (i + 1) * count) for i in range(options.workers)]
+    if not options.pinned:
+        return [range(count)]
+    sizes = [0] * options.workers
+    for key in keys or ():
+        sizes[int(key)] += 1
+    ends = list(accumulate(sizes))
+    return [range(end - size, end) for size, end in zip(sizes, ends, strict=True)]
+
+
+def group_tests(count: int, keys: Sequence[str] | None, options: RunOptions) -> list[Unit]:
+    """The units of a suite of `count` tests, in the order in which they are dealt out.
+
+    Units stand in the order of their first test. Under the grouping modes the largest come first
+    unless ``--no-loadscope-reorder`` was given: a large unit that starts late ends late. Where tests are
+    pinned, a key names a lane and no unit.
+    """
+    if keys is None or options.pinned:
+        return [(TestIndex(i),) for i in range(count)]
+    units: dict[str, list[TestIndex]] = {}
+    for i, key in enumerate(keys):
+        units.setdefault(key, []).append(TestIndex(i))
+    ordered = [tuple(unit) for unit in units.values()]
+    if options.dist.grouped and options.reorder:
+        ordered.sort(key=len, reverse=True)
+    return ordered
+
+
+class Backlog:
+    """The tests that are promised to nobody, in the order in which they are dealt out."""
+
+    __slots__ = ("_few", "_options", "_size", "_units")
+
+    def __init__(self, units: Iterable[Unit], options: RunOptions) -> None:
+        self._units: deque[Unit] = deque(units)
+        self._options = options
+        self._size = sum(map(len, self._units))
+        self._few = self._size < 2 * options.workers
+
+    def __len__(self) -> int:
+        return self._size
+
+    def put_back(self, units: Sequence[Unit]) -> None:
+        """Return units to the front: they were dealt out before what is here."""
+        self._units.extendleft(reversed(units))
+        self._size += sum(map(len, units))
+
+    def take_all(self) -> list[Unit]:
+        """Take everything."""
+        return self._take(self._size)
+
+    def first_batch(self, waiting: int, workers: int) -> list[Unit]:
+        """The first batch for one of `workers`, of which so many have none yet."""
+        is_even = self._few or self._options.dist is Dist.WORKSTEAL
+        return self.take_batch(waiting if is_even else workers)
+
+    def take_batch(self, shares: int) -> list[Unit]:
+        """The next batch for one of `shares` workers; empty when nothing is left.
+
+        ``load`` deals ever smaller batches of neighbours (guided self-scheduling, Polychronopoulos
+        and Kuck 1987), so that fixtures are shared and the ends meet; where there are fewer than two tests
+        for each, it deals even shares, so that neighbours stay together. ``worksteal`` deals an even share
+        at once; the grouping modes deal one group; ``each`` deals a worker all of its copy, and a worker
+        that has tests of its own gets all of them.
+        """
+        if self._options.dist is Dist.EACH or self._options.pinned:
+            return self.take_all()
+        if self._options.dist.grouped:
+            return self._take(1)
+        if self._options.dist is Dist.WORKSTEAL:
+            return self._take(-(-self._size // shares))
+        limit = self._options.max_chunk or self._size
+        parts = shares if self._few else 2 * shares
+        return self._take(min(max(1, self._size // parts), limit))
+
+    def _take(self, tests: int) -> list[Unit]:
+        """Whole units from the front until they hold `tests` tests."""
+        taken: list[Unit] = []
+        while tests > 0 and self._units:
+            unit = self._units.popleft()
+            taken.append(unit)
+            tests -= len(unit)
+            self._size -= len(unit)
+        return taken
+
+
+def share_to_steal(units: int, *, thief_idle: bool, victim_free: bool) -> int:
+    """How many of a worker's `units`, none of which has begun, a worker without tests takes: the later ones.
+
+    Half of them. Who is free first gets the odd one: an idle thief, unless the victim is between two
+    tests (`victim_free`) and will begin it at once. Two free workers would else pass a last unit to and
+    fro, faster than either could begin it.
+    """
+    return (units + (thief_idle and not victim_free)) // 2

@@ -1,0 +1,156 @@
+"""A lane: a set of tests and the workers that share them, whoever decides which of them gets which.
+
+A run has one; under ``--dist each`` every worker has a lane of its own, with a copy of all tests. Whether
+workers are started, replaced or let go is not its business.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from pytest_procpar.core.model import TestIndex, WorkerId
+from pytest_procpar.core.run.events import Assign, Effect, Outlook, Revoke
+from pytest_procpar.core.run.ledger import ItemState, Ledger, LedgerError
+from pytest_procpar.core.run.worker_state import Phase, WorkerState
+
+__all__ = ["Partition"]
+
+
+class Partition(ABC):
+    """What all lanes have in common: the ledger, the workers, and what both must agree on.
+
+    Effects are appended to `out`, which belongs to the caller. With fewer tests than `in_hand` a worker is
+    sent more, if there are more.
+    """
+
+    __slots__ = ("_in_hand", "_out", "_stopped", "_workers", "ledger")
+
+    def __init__(self, ledger: Ledger, out: list[Effect], in_hand: int) -> None:
+        self.ledger = ledger
+        self._out = out
+        self._in_hand = in_hand
+        self._stopped = False
+        self._workers: dict[WorkerId, WorkerState] = {}
+
+    @property
+    def served(self) -> bool:
+        """Whether the lane has a worker that runs tests, or will."""
+        return any(worker.phase is not Phase.FINISHING for worker in self._workers.values())
+
+    @property
+    def busy(self) -> bool:
+        """Whether a test runs, or is still to run on the worker it is assigned to."""
+        return any(worker.busy for worker in self._workers.values())
+
+    # --- workers come and go ---
+
+    def join(self, worker: WorkerState) -> None:
+        """Let a worker that is coming up have a part in the lane."""
+        self._workers[worker.id] = worker
+
+    @abstractmethod
+    def reserve(self, worker: WorkerState, waiting: int, workers: int) -> None:
+        """Assign a worker that is coming up, one of `waiting` of all `workers`, its first batch."""
+
+    @abstractmethod
+    def ready(self, worker: WorkerState, now: float) -> None:
+        """A worker has come up."""
+
+    @abstractmethod
+    def condemn(self, worker: WorkerState, now: float) -> None:
+        """Take back what a worker that is being ended has not begun."""
+
+    @abstractmethod
+    def leave(self, worker: WorkerState) -> TestIndex | None:
+        """Take the tests of a dead worker back; the one it died of, which is thereby settled, if any.
+
+        An excused worker died of none: the one that it ran is taken back, too.
+        """
+
+    # --- tests begin and end ---
+
+    @abstractmethod
+    def began(self, worker: WorkerState, test: TestIndex, now: float) -> None:
+        """Note that a test runs.
+
+        :raises LedgerError: if it is not that worker's turn for that test; nothing has changed.
+        """
+
+    @abstractmethod
+    def finished(self, worker: WorkerState, test: TestIndex, now: float) -> None:
+        """Note that a test has ended.
+
+        :raises LedgerError: if the worker does not run it; nothing has changed.
+        """
+
+    @abstractmethod
+    def revoked(self, worker: WorkerState, tests: tuple[TestIndex, ...], now: float) -> None:
+        """A worker gave these tests back."""
+
+    def reopen(self, test: TestIndex) -> bool:
+        """Make a settled test one that is to run; False if it is not settled, and will run anyway."""
+        if self.ledger.state(test) is not ItemState.SETTLED:
+            return False
+        self.ledger.reopen(test)
+        self._reopened(test)
+        return True
+
+    @abstractmethod
+    def abandon(self) -> tuple[TestIndex, ...]:
+        """Settle the tests nobody is left to run."""
+
+    def stop(self) -> None:
+        """Hand nothing out from now on, and take back what has not begun."""
+        if self._stopped:
+            return
+        self._stopped = True
+        for worker in self._workers.values():
+            if worker.revoking or worker.phase is Phase.CONDEMNED:
+                continue
+            if worker.in_hand:
+                self._revoke(worker)
+            else:
+                self._empty(worker)
+
+    @abstractmethod
+    def feed_hungry(self, now: float) -> None:
+        """See to it that no worker without tests goes without, if there are some for it."""
+
+    def deadline(self) -> float | None:
+        """When `feed_hungry` is due though nothing has happened, in seconds of the caller's clock."""
+        return None
+
+    # --- for those who decide ---
+
+    @abstractmethod
+    def _reopened(self, test: TestIndex) -> None:
+        """A test is to run that had been settled."""
+
+    @abstractmethod
+    def _empty(self, worker: WorkerState) -> None:
+        """Take back what a worker owns and has not been handed, and say that nothing will come."""
+
+    def _note_begun(self, worker: WorkerState, test: TestIndex) -> None:
+        if not worker.begin(test):
+            raise LedgerError(f"test {test} began on gw{worker.id} out of turn")
+        self.ledger.begin(test, worker.id)
+
+    def _note_finished(self, worker: WorkerState, test: TestIndex) -> None:
+        if worker.running != test:
+            raise LedgerError(f"test {test} finished on gw{worker.id}, which runs {worker.running}")
+        self.ledger.settle(test)
+        worker.running = None
+        worker.finished += 1
+
+    def _revoke(self, worker: WorkerState) -> None:
+        worker.revoking = True
+        self._out.append(Revoke(worker.id))
+
+    def _say(self, worker: WorkerState, outlook: Outlook) -> None:
+        """Tell a worker that has no tests left what to make of that, once.
+
+        There is no way back from "last": it has torn everything down by then.
+        """
+        if worker.told not in (outlook, "last"):
+            worker.told = outlook
+            self._out.append(Assign(worker.id, (), outlook))

@@ -1,0 +1,390 @@
+"""Who gets which test, where a plugin's own scheduler decides it (`pytest_xdist_make_scheduler`).
+
+The scheduler is told of workers and of tests that have ended, and says what it wants of workers. Nothing of
+that is a call: to tell it something is a `Consult`, and what it wants is in the `Decided` that answers. So a
+lane that has to decide something talks with it first, and goes on with every answer.
+
+Its mistakes cost no test its outcome: what it has lost is found when all workers are idle, and settled.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator
+from typing import TypeAlias
+
+from pytest_procpar.core.model import TestIndex, WorkerId
+from pytest_procpar.core.run.consulting import (
+    AllIdle,
+    CaughtUp,
+    Completed,
+    GivenBack,
+    News,
+    SchedulerOrder,
+    WorkerGone,
+    WorkerUp,
+)
+from pytest_procpar.core.run.events import Assign, Consult, Decided, Effect, GiveUp, NotRun
+from pytest_procpar.core.run.ledger import Ledger
+from pytest_procpar.core.run.partition import Partition
+from pytest_procpar.core.run.scheduler import IN_HAND
+from pytest_procpar.core.run.worker_state import Phase, WorkerState
+
+__all__ = ["PluginScheduler"]
+
+#: A part of the talk with a scheduler.
+_Talk: TypeAlias = Generator[Consult, Decided, None]
+
+
+class PluginScheduler(Partition):
+    """A lane whose tests are dealt by a foreign scheduler.
+
+    A test that is sent once more after it has ended, or while it is elsewhere, runs once more: as another
+    copy of it, whose index is ``len(collection)`` higher. A test that has crashed does not, unless a plugin
+    has asked for that: pytest-xdist's grouping schedulers send all that a dead worker had, the culprit too.
+
+    :param name: what kind of scheduler it is.
+    """
+
+    def __init__(self, name: str, count: int, out: list[Effect], in_hand: int = IN_HAND) -> None:
+        super().__init__(Ledger(count), out, in_hand)
+        self._name = name
+        self._count = count
+        #: What is to be asked now: the lane has decided when there is nothing more.
+        self.consult: Consult | None = None
+        self._talk: _Talk | None = None
+        #: What the scheduler wants and is still to be carried out.
+        self._orders: deque[SchedulerOrder] = deque()
+        #: What it is told first when it is asked next, and what once its orders are carried out.
+        self._news: News | None = None
+        self._answers: deque[Completed | GivenBack] = deque()
+        #: The workers that the scheduler has been told of, and those that it has shut down.
+        self._known: set[WorkerId] = set()
+        self._shut: set[WorkerId] = set()
+        #: Whether the scheduler has begun to hand out tests.
+        self._scheduling = False
+        #: Whether `tests_finished` has been answered by shutting down the nodes.
+        self._winding_up = False
+        #: When the running tests began.
+        self._begun: dict[WorkerId, float] = {}
+        #: What was asked back, in this order.
+        self._steals: dict[WorkerId, deque[tuple[int, ...]]] = {}
+        #: The workers that could not give back what was wanted, and have not been heard of since.
+        self._refused: list[WorkerId] = []
+        #: The copies of each test that are pending, and how many it has.
+        self._open = [[TestIndex(i)] for i in range(count)]
+        self._copies = [1] * count
+        self._sent: set[int] = set()
+        self._crashed: set[int] = set()
+        #: What runs without the scheduler's knowledge, which had lost it; and what it does not know to be
+        #: settled, and may send yet.
+        self._rescued: set[TestIndex] = set()
+        self._unknown: set[int] = set()
+
+    # --- workers come and go ---
+
+    def reserve(self, worker: WorkerState, waiting: int, workers: int) -> None:
+        """Assign nothing: the scheduler will."""
+
+    def ready(self, worker: WorkerState, now: float) -> None:
+        """Let the scheduler have a worker that has come up."""
+        self.feed_hungry(now)
+
+    def condemn(self, worker: WorkerState, now: float) -> None:
+        """Take back what a worker that is being ended has not begun: it waits for the worker's death."""
+        if worker.in_hand and not worker.revoking:
+            self._revoke(worker)
+
+    def leave(self, worker: WorkerState) -> TestIndex | None:
+        """Take the tests of a dead worker back; the one it died of, which is thereby settled, if any.
+
+        The scheduler takes the first test that it has sent there for the culprit, and may never send it
+        again, though the worker has died between two tests: that test is found among the lost ones.
+        """
+        del self._workers[worker.id]
+        self._begun.pop(worker.id, None)
+        self._steals.pop(worker.id, None)
+        left = [test for (test,) in worker.surrender()]
+        for test in left:
+            self._take_back(test)
+        crashed = worker.running
+        if crashed is not None:
+            self.ledger.settle(crashed)
+            self._crashed.add(self._place(crashed))
+        self._rescued.difference_update(left, () if crashed is None else (crashed,))
+        self._winding_up = False
+        if not self._stopped and worker.id in self._known:
+            self._news = WorkerGone(worker.id)
+        self._known.discard(worker.id)
+        if crashed is not None and worker.excused:
+            self.reopen(crashed)
+            return None
+        return crashed
+
+    # --- tests begin and end ---
+
+    def began(self, worker: WorkerState, test: TestIndex, now: float) -> None:
+        """Note that a test runs, and when it began."""
+        self._note_begun(worker, test)
+        self._begun[worker.id] = now
+        if worker.id in self._refused and not worker.claimed:
+            self._refuse(worker.id)
+            self.feed_hungry(now)
+        else:
+            self._feed(worker)
+
+    def finished(self, worker: WorkerState, test: TestIndex, now: float) -> None:
+        """Tell the scheduler that a test has ended, and how long it took."""
+        self._note_finished(worker, test)
+        seconds = now - self._begun.pop(worker.id)
+        if test in self._rescued:
+            self._rescued.discard(test)
+        elif not self._stopped:
+            self._news = Completed(worker.id, self._place(test), seconds)
+        self._refuse(worker.id)
+        self.feed_hungry(now)
+
+    def revoked(self, worker: WorkerState, tests: tuple[TestIndex, ...], now: float) -> None:
+        """Give the scheduler what it wanted back, if all of that had not begun, and the worker the rest."""
+        if self._stopped:
+            for unit in worker.shed(frozenset(tests)):
+                for test in unit:
+                    self._take_back(test)
+            self._feed(worker)
+            return
+        worker.revoked(frozenset(tests))
+        self._give_back(worker)
+        self.feed_hungry(now)
+
+    def _give_back(self, worker: WorkerState) -> None:
+        """Answer what was asked back of a worker, all of whose tests that have not begun are here.
+
+        A refusal waits until the worker is heard of again, as what it has begun by then is not known yet: the
+        scheduler would ask for the same again, and never stop.
+        """
+        for wanted in self._steals.pop(worker.id, ()):
+            found = self._take_from(worker, wanted)
+            if found:
+                self._answers.append(GivenBack(worker.id, found))
+            else:
+                self._refused.append(worker.id)
+
+    def _take_from(self, worker: WorkerState, wanted: tuple[int, ...]) -> tuple[int, ...]:
+        """Take all these tests from a worker, or none if one is not to be had (as under pytest-xdist)."""
+        asked = set(wanted)
+        found = [test for (test,) in worker.units if self._place(test) in asked]
+        if len(found) != len(asked) or {self._place(test) for test in found} != asked:
+            return ()
+        worker.units = deque(unit for unit in worker.units if self._place(unit[0]) not in asked)
+        worker.owned -= len(found)
+        for test in found:
+            self._take_back(test)
+        return tuple(map(self._place, found))
+
+    def _reopened(self, test: TestIndex) -> None:
+        self._open[self._place(test)].append(test)
+        self._crashed.discard(self._place(test))
+
+    def abandon(self) -> tuple[TestIndex, ...]:
+        """Settle the tests nobody is left to run."""
+        left = tuple(self._pending())
+        for test in left:
+            self.ledger.drop(test)
+            self._open[self._place(test)].remove(test)
+            self._unknown.add(self._place(test))
+        return left
+
+    def _empty(self, worker: WorkerState) -> None:
+        for (test,) in worker.disown(len(worker.units)):
+            self._take_back(test)
+        self._feed(worker)
+
+    # --- tests find their workers ---
+
+    def feed_hungry(self, now: float) -> None:
+        """Talk with the scheduler: then carry out what it wants, and see what it has lost."""
+        if self._stopped:
+            self._feed_all()
+            return
+        self._talk = self._confer()
+        self._go_on(None)
+
+    def decided(self, answer: Decided) -> None:
+        """Go on with what the scheduler has answered to `consult`."""
+        self._go_on(answer)
+
+    def stop(self) -> None:
+        """Hand nothing out from now on, and take back what has not begun; the scheduler is asked no more."""
+        self._talk = self.consult = None
+        super().stop()
+
+    def _go_on(self, answer: Decided | None) -> None:
+        assert self._talk is not None
+        self.consult = None
+        try:
+            self.consult = next(self._talk) if answer is None else self._talk.send(answer)
+        except StopIteration:
+            self._talk = None
+
+    def _feed_all(self) -> None:
+        for worker in self._workers.values():
+            self._feed(worker)
+
+    def _confer(self) -> _Talk:
+        """All that there is to talk about now, and what follows from that."""
+        for worker_id in set(self._refused):
+            if worker_id not in self._workers or self._workers[worker_id].idle:
+                self._refuse(worker_id)
+        news, self._news = self._news, None
+        yield from self._tell(news)
+        yield from self._introduce()
+        yield from self._obey()
+        if self._is_stuck():
+            yield from self._look_for_lost()
+        self._feed_all()
+
+    def _tell(self, news: News | None) -> Generator[Consult, Decided, Decided]:
+        """Tell the scheduler something; its orders are noted."""
+        answer = yield Consult(news)
+        self._orders += answer.orders
+        return answer
+
+    def _introduce(self) -> _Talk:
+        """Tell the scheduler of the workers that have come up; of the first ones, in their order."""
+        for worker in self._workers.values():
+            if worker.phase is Phase.STARTING and not self._scheduling:
+                return
+            if worker.phase is not Phase.ACTIVE or worker.id in self._known:
+                continue
+            self._known.add(worker.id)
+            answer = yield from self._tell(WorkerUp(worker.id))
+            self._scheduling |= answer.dealing
+
+    def _obey(self, *, only_pending: bool = False) -> _Talk:
+        """Carry out orders, and answer, until there are none.
+
+        :param only_pending: run nothing once more: it is complete at once.
+        """
+        while True:
+            if self._orders:
+                self._carry_out(self._orders.popleft(), only_pending)
+            elif self._answers:
+                yield from self._answer(self._answers.popleft())
+            elif self._scheduling and not self._winding_up:
+                answer = yield from self._tell(CaughtUp())
+                self._winding_up = answer.finished
+                if not answer.finished:
+                    return
+            else:
+                return
+
+    def _carry_out(self, order: SchedulerOrder, only_pending: bool) -> None:
+        worker = self._workers.get(order.worker)
+        if order.what == "shut down":
+            self._shut.add(order.worker)
+        elif order.what == "steal":
+            if worker is not None:
+                self._steal(worker, order.tests)
+        else:
+            for place in range(self._count) if order.what == "run all" else order.tests:
+                self._send(worker, order.worker, place, only_pending)
+
+    def _send(self, worker: WorkerState | None, worker_id: WorkerId, place: int, only_pending: bool) -> None:
+        self._sent.add(place)
+        pending = self._open[place]
+        if worker is None or worker.phase is Phase.FINISHING:
+            return  # found to be lost if nobody else gets it
+        if not pending and (only_pending or place in self._crashed or place in self._unknown):
+            self._unknown.discard(place)
+            self._answers.append(Completed(worker_id, place, 0.0))
+            return
+        self._assign(worker, pending[0] if pending else self._another(place))
+
+    def _another(self, place: int) -> TestIndex:
+        """One more copy of a test."""
+        copy = TestIndex(place + self._copies[place] * self._count)
+        self._copies[place] += 1
+        if copy not in self.ledger:
+            self.ledger.grow(self._count)
+        self.ledger.reopen(copy)
+        self._open[place].append(copy)
+        return copy
+
+    def _assign(self, worker: WorkerState, test: TestIndex) -> None:
+        self.ledger.assign(test, worker.id)
+        self._open[self._place(test)].remove(test)
+        worker.own([(test,)])
+
+    def _take_back(self, test: TestIndex) -> None:
+        self.ledger.take_back(test)
+        self._open[self._place(test)].append(test)
+
+    def _steal(self, worker: WorkerState, tests: tuple[int, ...]) -> None:
+        self._steals.setdefault(worker.id, deque()).append(tests)
+        if worker.revoking or worker.phase is Phase.CONDEMNED:
+            return
+        if worker.in_hand:
+            self._revoke(worker)
+        else:
+            self._give_back(worker)
+
+    def _refuse(self, worker: WorkerId) -> None:
+        """Let the scheduler know that a worker could not give back what was wanted."""
+        self._answers.extend(GivenBack(worker, ()) for refused in self._refused if refused == worker)
+        self._refused = [refused for refused in self._refused if refused != worker]
+
+    def _answer(self, answer: Completed | GivenBack) -> _Talk:
+        if answer.worker in self._known:
+            yield from self._tell(answer)
+
+    def _feed(self, worker: WorkerState) -> None:
+        """See to it that a worker knows what comes next."""
+        if worker.phase is not Phase.ACTIVE or worker.revoking:
+            return
+        last = worker.id in self._shut or self._stopped or not self.ledger.unbegun
+        if worker.units and worker.in_hand < self._in_hand and not self._stopped:
+            tests = tuple(worker.hand_out(2 * self._in_hand))
+            worker.told = "last" if last and not worker.units else None
+            self._out.append(Assign(worker.id, tests, worker.told))
+        if not worker.owned:
+            self._say(worker, "last" if last else "hold")
+
+    # --- what the scheduler has lost ---
+
+    def _is_stuck(self) -> bool:
+        """Whether tests are left, and nothing will happen that could move the scheduler."""
+        workers = self._workers.values()
+        waiting = [worker for worker in workers if worker.idle and not worker.revoking]
+        return bool(waiting) and len(waiting) == len(workers) and self.ledger.unsettled > 0
+
+    def _look_for_lost(self) -> _Talk:
+        """Have tests run that the scheduler has forgotten, or say that they were not.
+
+        First it is asked again: pytest-xdist's grouping schedulers, having sent an empty group, need that.
+        What it had sent once and a death has made it lose runs in any worker. What it has never sent is what
+        it does not want to have run, or cannot.
+        """
+        for _ in range(self._count + 1 if self._scheduling else 0):
+            answer = yield from self._tell(AllIdle())
+            yield from self._obey(only_pending=True)
+            if self.busy:
+                return
+            if not answer.orders:
+                break
+        lost = [test for test in self._pending() if self._place(test) in self._sent]
+        if lost:
+            worker = next(iter(self._workers.values()))
+            for test in lost:
+                self._rescued.add(test)
+                self._unknown.add(self._place(test))
+                self._assign(worker, test)
+            return
+        reason = f"the scheduler {self._name} has given these tests to no worker"
+        self._out += [GiveUp(reason), NotRun(self.abandon(), reason)]
+
+    def _pending(self) -> list[TestIndex]:
+        return [test for copies in self._open for test in copies]
+
+    def _place(self, test: TestIndex) -> int:
+        """A test's place in the collected order, whichever copy it is."""
+        return test % self._count

@@ -1,0 +1,438 @@
+"""The run itself: one state machine that turns what happened into what is to be done.
+
+It knows neither processes nor pytest. `Run.handle` is given every event with the time at which it
+happened, and returns effects that the caller performs in order. An effect that needs an answer
+(`Spawn`, `Revoke`, `Finish`) gets it as a later event. Where a plugin's scheduler has to be asked, `Consult`
+comes alone: what else is to be done comes with the last answer.
+
+This module holds the workers' lives: start, deadline, replacement, end. Who runs which test is decided by
+`Scheduler`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from pytest_procpar.core.model import RunOptions, TestIndex, WorkerId, assert_never
+from pytest_procpar.core.run.batching import group_tests, split_into_lanes
+from pytest_procpar.core.run.events import (
+    Crashed,
+    Decided,
+    Died,
+    Dump,
+    Effect,
+    Event,
+    Fewer,
+    Finish,
+    GiveUp,
+    Hung,
+    Interrupt,
+    ItemBegan,
+    ItemFinished,
+    ItemPutBack,
+    Kill,
+    NotRun,
+    Refused,
+    Revoked,
+    Spawn,
+    Stop,
+    Stuck,
+    SuiteCollected,
+    Tick,
+    WorkerReady,
+)
+from pytest_procpar.core.run.hang_watch import HangWatch
+from pytest_procpar.core.run.ledger import Ledger, LedgerError
+from pytest_procpar.core.run.partition import Partition
+from pytest_procpar.core.run.scheduler import IN_HAND, Scheduler
+from pytest_procpar.core.run.worker_state import Phase, WorkerState
+
+if TYPE_CHECKING:
+    from pytest_procpar.core.run.plugin_scheduling import PluginScheduler
+
+__all__ = ["Run"]
+
+#: A worker that has not reported for duty after this many seconds is killed and replaced.
+START_TIMEOUT = 60.0
+
+
+class Run:
+    """The state of a run from the first collected test to the last worker's end.
+
+    :param in_hand: with fewer tests than this a worker is sent more, if there are more.
+    """
+
+    def __init__(self, options: RunOptions, in_hand: int = IN_HAND) -> None:
+        self._options = options
+        self._in_hand = in_hand
+        self._lanes: list[Partition] = []
+        #: What kind of scheduler a plugin has made, and the lane whose tests it deals.
+        self._scheduler: str | None = None
+        self._foreign: PluginScheduler | None = None
+        self._collected_tests = 0
+        self._workers: dict[WorkerId, WorkerState] = {}
+        self._next_worker = 0
+        #: How many workers have died before they were told to finish.
+        self._crashes = 0
+        #: How many workers in a row died before their first test.
+        self._stillborn = 0
+        self._last_dead = WorkerId(0)
+        self._given_up: str | None = None
+        #: Why there are fewer workers than wanted, until that is said.
+        self._refused: str | None = None
+        self._stopping = False
+        self._watchdog = HangWatch(options.hang_timeout)
+        #: Whether a worker has nothing to do before it reports for duty but to take its identity.
+        self._quick_starts = True
+        #: Whether a worker has got stuck, and others are started in another way.
+        self._stuck_once = False
+        #: Whether as many workers are started as were asked for, however few the tests.
+        self._all_wanted = False
+        self._out: list[Effect] = []
+
+    def start_all(self) -> None:
+        """Start every worker that was asked for, though it may get no test."""
+        self._all_wanted = True
+
+    def deal_by(self, scheduler: str) -> None:
+        """Let a plugin's scheduler decide who runs what; to be said before the tests are known.
+
+        :param scheduler: what kind of scheduler it is.
+        """
+        self._scheduler = scheduler
+
+    # --- what can be asked ---
+
+    def workers_for(self, tests: int, started: int = 0) -> int:
+        """How many workers run a suite: a foreign scheduler gets all that it was promised.
+
+        :param started: how many have been started already: all of these are used.
+        """
+        options = self._options
+        promised = self._all_wanted or (self._scheduler is not None and tests)
+        return max(started, options.workers if promised else options.workers_for(tests))
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing will happen any more: no worker is left, and none will come."""
+        return not self._workers and (bool(self._lanes) or self._stopping)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether no further test will begin."""
+        return self._stopping
+
+    def awaited(self) -> list[WorkerId]:
+        """The workers that run nothing and have tests in hand: they are about to begin one."""
+        return [
+            w.id
+            for w in self._workers.values()
+            if w.phase is Phase.ACTIVE and w.running is None and w.in_hand
+        ]
+
+    def hears(self, worker: WorkerId) -> bool:
+        """Whether what a worker says of its tests counts: not once it is being ended."""
+        held = self._workers.get(worker)
+        return held is not None and held.phase is not Phase.CONDEMNED
+
+    def unsettled(self) -> Iterator[TestIndex]:
+        """The tests without an outcome, in collected order: none, unless the run was stopped."""
+        return (test for lane in self._lanes for test in lane.ledger.unsettled_tests())
+
+    def running(self) -> dict[WorkerId, TestIndex]:
+        """Which worker runs which test."""
+        return {w.id: w.running for w in self._workers.values() if w.running is not None}
+
+    def hungry(self) -> bool:
+        """Whether a worker is, or soon will be, waiting for a word, or all are finishing."""
+        working = [w for w in self._workers.values() if w.phase is not Phase.FINISHING]
+        return not working or any(w.in_hand < self._in_hand // 2 for w in working)
+
+    def deadline(self) -> float | None:
+        """When a `Tick` is due, in seconds of the caller's clock; None if time does not matter."""
+        starting = [w.since for w in self._workers.values() if w.phase is Phase.STARTING]
+        deadlines = [min(starting) + START_TIMEOUT] if starting and self._quick_starts else []
+        dues = [self._watchdog.deadline(), *(lane.deadline() for lane in self._lanes)]
+        return min([*deadlines, *(due for due in dues if due is not None)], default=None)
+
+    # --- what happens ---
+
+    def handle(self, event: Event, now: float) -> list[Effect]:
+        """Take one event in; the effects to perform, in order.
+
+        :param now: seconds on any clock that does not jump back.
+        :raises LedgerError: if the event contradicts what happened before; nothing has changed then.
+        """
+        if self._foreign is not None and self._asks and not isinstance(event, (Decided, Stop)):
+            raise LedgerError(f"a scheduler was asked, and instead of its answer came {event}")
+        match event:
+            case ItemBegan(worker, test):
+                self._began(worker, test, now)
+            case ItemFinished(worker, test):
+                self._finished(worker, test, now)
+            case WorkerReady(worker):
+                self._ready(worker, now)
+            case Revoked(worker, tests):
+                self._revoked(worker, tests, now)
+            case Died(worker):
+                self._died(worker, now)
+            case SuiteCollected(count, keys, limits, started):
+                self._watchdog = HangWatch(self._options.hang_timeout, dict(limits))
+                self._quick_starts = not started
+                self._collected(count, keys, started, now)
+            case Refused(worker, reason):
+                self._refuse(worker, reason, now)
+            case ItemPutBack(test):
+                self._put_back(test, now)
+            case Decided():
+                self._decided(event, now)
+            case Stuck(worker, told):
+                self._stuck(worker, told, now)
+            case Stop(interrupt):
+                self._stop(interrupt, now)
+            case Tick():
+                self._tick(now)
+            case _:
+                assert_never(event)
+        if self._foreign is not None and self._foreign.consult is not None:
+            return [self._foreign.consult]
+        if not self._out:
+            return []
+        out = self._out.copy()
+        self._out.clear()
+        return out
+
+    def _collected(self, count: int, keys: tuple[str, ...] | None, started: int, now: float) -> None:
+        self._collected_tests = count
+        if self._scheduler is not None and count:
+            from pytest_procpar.core.run.plugin_scheduling import PluginScheduler  # most runs need none
+
+            self._foreign = PluginScheduler(self._scheduler, count, self._out, self._in_hand)
+            self._lanes.append(self._foreign)
+        else:
+            self._make_lanes(count, keys)
+        if self._stopping:
+            return
+        workers = self.workers_for(count, started)
+        for i in range(workers):
+            worker = self._spawn(now, lane=i if len(self._lanes) > 1 else 0)
+            self._lanes[worker.lane].reserve(worker, workers - i, workers)
+
+    def _make_lanes(self, count: int, keys: tuple[str, ...] | None) -> None:
+        options = self._options
+        for tests in split_into_lanes(count, keys, options):
+            units = group_tests(len(tests), keys, options)
+            own = (tuple(TestIndex(tests[i]) for i in unit) for unit in units)
+            ledger = Ledger(len(tests), tests.start)
+            self._lanes.append(Scheduler(own, ledger, options, self._out, self._in_hand))
+
+    def _ready(self, worker_id: WorkerId, now: float) -> None:
+        worker = self._worker(worker_id)
+        if worker.phase is not Phase.STARTING:
+            raise LedgerError(f"gw{worker_id} is ready a second time")
+        worker.phase = Phase.ACTIVE
+        worker.since = now
+        self._lanes[worker.lane].ready(worker, now)
+        self._tell_refusals()
+        self._finish_when_done(now)
+
+    def _began(self, worker_id: WorkerId, test: TestIndex, now: float) -> None:
+        worker = self._worker(worker_id)
+        if worker.phase is Phase.CONDEMNED:
+            return
+        self._lanes[worker.lane].began(worker, test, now)
+        self._stillborn = 0
+        if self._watchdog.awake:
+            self._watchdog.watch(worker_id, test, test % self._collected_tests, now)
+
+    def _finished(self, worker_id: WorkerId, test: TestIndex, now: float) -> None:
+        worker = self._worker(worker_id)
+        if worker.phase is Phase.CONDEMNED:
+            return  # it was ended for not having finished
+        self._lanes[worker.lane].finished(worker, test, now)
+        self._watchdog.forget(worker_id)
+        if not worker.owned:
+            self._finish_when_done(now)
+
+    def _revoked(self, worker_id: WorkerId, tests: tuple[TestIndex, ...], now: float) -> None:
+        worker = self._workers.get(worker_id)
+        if worker is None or not worker.revoking:
+            return  # it died before it could answer
+        self._lanes[worker.lane].revoked(worker, tests, now)
+        self._finish_when_done(now)
+
+    def _died(self, worker_id: WorkerId, now: float) -> None:
+        worker = self._worker(worker_id)
+        del self._workers[worker_id]
+        self._last_dead = worker_id
+        lane = self._lanes[worker.lane]
+        wanted = worker.phase is not Phase.FINISHING
+        self._watchdog.forget(worker_id)
+        crashed = lane.leave(worker)
+        if crashed is not None:
+            verdict = Hung if worker.phase is Phase.CONDEMNED else Crashed
+            self._out.append(verdict(worker_id, crashed))
+        elif wanted and not worker.finished and not worker.excused:
+            self._stillborn += 1
+        if wanted and not self._stopping:
+            self._crashes += not worker.excused
+            self._replace(worker, now)
+        lane.feed_hungry(now)
+        self._tell_refusals()
+        self._finish_when_done(now)
+
+    def _refuse(self, worker_id: WorkerId, reason: str, now: float) -> None:
+        """The system grants no process for a worker: the others have to run its tests."""
+        worker = self._worker(worker_id)
+        if worker.running is not None:  # it was being ended, and the end of its test has not been heard
+            self._died(worker_id, now)
+            return
+        del self._workers[worker_id]
+        self._watchdog.forget(worker_id)
+        lane = self._lanes[worker.lane]
+        lane.leave(worker)
+        if lane.served or not lane.ledger.unbegun:
+            self._refused = reason
+        elif not self._stopping:
+            self._say_once(reason)
+            self._out.append(NotRun(lane.abandon(), reason))
+        lane.feed_hungry(now)
+        self._tell_refusals()
+        self._finish_when_done(now)
+
+    @property
+    def _asks(self) -> bool:
+        """Whether a plugin's scheduler has been asked something."""
+        return self._foreign is not None and self._foreign.consult is not None
+
+    def _decided(self, answer: Decided, now: float) -> None:
+        if self._foreign is None or self._foreign.consult is None:
+            raise LedgerError(f"no scheduler was asked, and there is an answer: {answer}")
+        self._foreign.decided(answer)
+        self._tell_refusals()
+        self._finish_when_done(now)
+
+    def _tell_refusals(self) -> None:
+        """Say how many workers there are, once none is starting any more."""
+        if self._asks:
+            return
+        phases = [worker.phase for worker in self._workers.values()]
+        if self._refused is not None and phases and Phase.STARTING not in phases:
+            self._out.append(Fewer(len(phases), self._refused))
+            self._refused = None
+
+    def _put_back(self, test: TestIndex, now: float) -> None:
+        number = next(i for i, lane in enumerate(self._lanes) if test in lane.ledger)
+        lane = self._lanes[number]
+        if self._stopping or not lane.reopen(test) or lane.served:
+            lane.feed_hungry(now)
+            return
+        # Its last worker died of that test, or was let go since there was nothing left to do.
+        refusal = self._refusal()
+        if refusal is not None:
+            self._say_once(refusal)
+            self._out.append(NotRun(lane.abandon(), refusal))
+        else:
+            self._spawn(now, number)
+
+    def _stop(self, interrupt: bool, now: float) -> None:
+        self._stopping = True
+        # What can be taken back goes before the interrupt: a worker whose test ends claims the next.
+        for lane in self._lanes:
+            lane.stop()
+        if interrupt:
+            self._out += [Interrupt(w.id) for w in self._workers.values() if w.phase is not Phase.FINISHING]
+        self._finish_when_done(now)
+
+    def _tick(self, now: float) -> None:
+        for worker in self._workers.values():
+            late = worker.phase is Phase.STARTING and now >= worker.since + START_TIMEOUT
+            if late and self._quick_starts:
+                worker.since = now
+                self._out.append(Kill(worker.id))
+        for lane in self._lanes:
+            due = lane.deadline()
+            if due is not None and now >= due:
+                lane.feed_hungry(now)
+        for effect in self._watchdog.due(now):
+            if isinstance(effect, Dump):
+                self._condemn(self._workers[effect.worker], now)
+            self._out.append(effect)
+
+    def _stuck(self, worker_id: WorkerId, told: bool, now: float) -> None:
+        worker = self._worker(worker_id)
+        if worker.phase is Phase.CONDEMNED:
+            return
+        self._quick_starts = False
+        self._stuck_once = True
+        self._watchdog.forget(worker_id)
+        if worker.phase is not Phase.FINISHING:
+            worker.excused = not told
+            self._condemn(worker, now)
+        self._out.append(Kill(worker_id))
+
+    def _condemn(self, worker: WorkerState, now: float) -> None:
+        if worker.phase is Phase.ACTIVE:
+            worker.phase = Phase.CONDEMNED
+            self._lanes[worker.lane].condemn(worker, now)
+
+    # --- workers come and go ---
+
+    def _worker(self, worker_id: WorkerId) -> WorkerState:
+        try:
+            return self._workers[worker_id]
+        except KeyError:
+            raise LedgerError(f"there is no gw{worker_id}, or not any more") from None
+
+    def _spawn(self, now: float, lane: int, replaces: WorkerId | None = None) -> WorkerState:
+        worker = WorkerState(WorkerId(self._next_worker), now, lane, fresh=self._stuck_once)
+        self._next_worker += 1
+        self._workers[worker.id] = worker
+        self._lanes[lane].join(worker)
+        self._out.append(Spawn(worker.id, replaces))
+        return worker
+
+    def _replace(self, dead: WorkerState, now: float) -> None:
+        """Fork a worker in the place of a dead one, or leave its tests to the others if that is not allowed.
+
+        That it is not allowed is said even if no tests are left, or others can run them.
+        """
+        refusal = self._refusal()
+        lane = self._lanes[dead.lane]
+        if refusal is not None:
+            self._say_once(refusal)
+        if not lane.ledger.unbegun:
+            return
+        if refusal is None:
+            self._spawn(now, dead.lane, dead.id)
+        elif not lane.served:
+            self._out.append(NotRun(lane.abandon(), refusal))
+
+    def _refusal(self) -> str | None:
+        """Why the worker that died last is not replaced; None if it is."""
+        limit = self._options.max_restarts
+        if self._stillborn > 2 + self._options.workers:
+            return f"{self._stillborn} workers in a row died before their first test"
+        if limit is None or self._crashes <= limit:
+            return None
+        if limit == 0:
+            return f"worker gw{self._last_dead} crashed and worker restarting disabled"
+        return f"maximum crashed workers reached: {limit}"
+
+    def _say_once(self, why: str) -> None:
+        if why != self._given_up:
+            self._given_up = why
+            self._out.append(GiveUp(why))
+
+    def _finish_when_done(self, now: float) -> None:
+        """Once no test runs or will run anywhere, and not before, let the workers finish."""
+        if self._asks:
+            return
+        if any(lane.busy if self._stopping else lane.ledger.unsettled for lane in self._lanes):
+            return
+        for worker in self._workers.values():
+            if worker.phase is Phase.ACTIVE:
+                worker.phase = Phase.FINISHING
+                self._out.append(Finish(worker.id))
+                self._watchdog.watch(worker.id, None, None, now)

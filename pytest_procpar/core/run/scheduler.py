@@ -1,0 +1,233 @@
+"""Who gets which test under our own ``--dist`` modes, and what a worker is told to expect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pytest_procpar.core.model import RunOptions, TestIndex
+from pytest_procpar.core.run.batching import Backlog, Unit, share_to_steal
+from pytest_procpar.core.run.events import Assign, Effect, Outlook
+from pytest_procpar.core.run.ledger import Ledger
+from pytest_procpar.core.run.partition import Partition
+from pytest_procpar.core.run.worker_state import Phase, WorkerState
+
+__all__ = ["HORIZON", "IN_HAND", "Scheduler"]
+
+#: A worker that has fewer tests in hand than this gets more, up to twice as many. What is in hand can be
+#: taken back at any time, so depth costs nothing; it must outlast the pauses in which the controller lets
+#: results pile up (some milliseconds of 0.1 ms tests).
+IN_HAND = 128
+
+#: A worker draws its next batch when what it owns will last less than this, in seconds; and nothing is taken
+#: from one that will have run all that it owns within this time: to ask for it takes as long as some short
+#: tests, and neighbours often count on each other.
+HORIZON = 0.02
+
+
+class Scheduler(Partition):
+    """Deals the tests of one lane out to its workers, from a pool."""
+
+    __slots__ = ("_look_again", "_options", "_pool", "_rescued", "_saved")
+
+    def __init__(
+        self,
+        units: Iterable[Unit],
+        ledger: Ledger,
+        options: RunOptions,
+        out: list[Effect],
+        in_hand: int = IN_HAND,
+    ) -> None:
+        super().__init__(ledger, out, in_hand)
+        self._pool = Backlog(units, options)
+        self._options = options
+        #: When it will be seen whether something can be taken from a worker that may have been quick.
+        self._look_again: float | None = None
+        #: What stuck workers had begun: for fresh ones, as long as there are any.
+        self._rescued: list[Unit] = []
+        self._saved: set[TestIndex] = set()
+
+    # --- workers come and go ---
+
+    def reserve(self, worker: WorkerState, waiting: int, workers: int) -> None:
+        """Assign a worker that is coming up, one of `waiting` of all `workers`, its first batch."""
+        self._own(worker, self._pool.first_batch(waiting, workers))
+
+    def ready(self, worker: WorkerState, now: float) -> None:
+        """Open the game for a worker that has come up; those who wait may take from what it reserved."""
+        worker.latest = now
+        self.feed_hungry(now)
+        self._feed(worker, now)
+
+    def condemn(self, worker: WorkerState, now: float) -> None:
+        """Take back, for the others, what a worker that is being ended has not begun."""
+        if worker.revoking:
+            return
+        if worker.in_hand:
+            self._revoke(worker)
+        else:
+            self._return(worker.disown(len(worker.units)))
+            self.feed_hungry(now)
+
+    def leave(self, worker: WorkerState) -> TestIndex | None:
+        """Take the tests of a dead worker back; the one it died of, which is thereby settled, if any.
+
+        What an excused worker ran goes back with the rest of its unit, which must not be split.
+        """
+        del self._workers[worker.id]
+        running, rest = worker.running, tuple(worker.current)
+        units = worker.surrender()
+        self._take_back(units)
+        if running is not None:
+            self.ledger.settle(running)
+        if running is not None and worker.excused:
+            self.ledger.reopen(running)
+            self._rescued.append((running, *rest))
+            self._saved.update((running, *rest))
+            units = units[bool(rest) :]
+        self._pool.put_back(units)
+        return None if worker.excused else running
+
+    # --- tests begin and end ---
+
+    def began(self, worker: WorkerState, test: TestIndex, now: float) -> None:
+        """Note that a test runs, and see to what the worker runs next."""
+        self._note_begun(worker, test)
+        worker.latest = now
+        self._feed(worker, now)
+        if not self.ledger.unbegun:
+            self._tell_all()
+
+    def finished(self, worker: WorkerState, test: TestIndex, now: float) -> None:
+        """Note that a test has ended, and see to a worker that has no other."""
+        self._note_finished(worker, test)
+        if not worker.owned:
+            self._feed(worker, now)
+
+    def revoked(self, worker: WorkerState, tests: tuple[TestIndex, ...], now: float) -> None:
+        """Deal out anew what a worker gave back."""
+        if worker.phase is Phase.CONDEMNED:
+            # The rest of a group that it has begun waits for its death: it may still hold what they share.
+            worker.revoked(frozenset(tests))
+            self._return(worker.disown(len(worker.units)))
+            self.feed_hungry(now)
+            return
+        if self._stopped:
+            self._return(worker.shed(frozenset(tests)))
+            self._tell(worker)
+            return
+        again = worker.revoked(frozenset(tests))
+        if again:
+            self._out.append(Assign(worker.id, tuple(again)))
+        # The hungry first: it was for one of them that the tests were taken back.
+        self.feed_hungry(now)
+        self._feed(worker, now)
+
+    def _reopened(self, test: TestIndex) -> None:
+        self._pool.put_back([(test,)])
+
+    def abandon(self) -> tuple[TestIndex, ...]:
+        """Settle the tests nobody is left to run."""
+        left = tuple(test for unit in [*self._rescued, *self._pool.take_all()] for test in unit)
+        self._rescued.clear()
+        for test in left:
+            self.ledger.drop(test)
+        return left
+
+    def _empty(self, worker: WorkerState) -> None:
+        self._return(worker.disown(len(worker.units)))
+        self._tell(worker)
+
+    # --- tests find their workers ---
+
+    def feed_hungry(self, now: float) -> None:
+        """See to it that no worker without tests goes without, if there are some for it."""
+        self._look_again = None
+        for worker in self._workers.values():
+            if not worker.owned:
+                self._feed(worker, now)
+
+    def deadline(self) -> float | None:
+        """When a worker that waits may take what another one has had no time to run."""
+        return self._look_again
+
+    def _feed(self, worker: WorkerState, now: float) -> None:
+        """See to it that a worker knows what comes next."""
+        if worker.phase is not Phase.ACTIVE or worker.revoking:
+            return
+        if not self._stopped:
+            if self._rescued and not worker.owned and self._may_rescue(worker):
+                self._own(worker, [self._rescued.pop(0)])
+            if self._pool and self._runs_low(worker, now):
+                self._own(worker, self._pool.take_batch(self._options.workers))
+            if not worker.owned:
+                self._steal_for(worker, now)
+            if worker.units and worker.in_hand < self._in_hand:
+                self._hand_out(worker)
+        if not worker.owned:
+            self._tell(worker)
+
+    def _may_rescue(self, worker: WorkerState) -> bool:
+        return worker.fresh or not any(other.fresh for other in self._workers.values())
+
+    def _runs_low(self, worker: WorkerState, now: float) -> bool:
+        """Whether what a worker owns will end before the next batch can be with it."""
+        if not worker.owned or not worker.finished:
+            return not worker.owned
+        return worker.owned <= self._in_hand and worker.owned * worker.pace(now) <= HORIZON
+
+    def _hand_out(self, worker: WorkerState) -> None:
+        tests = tuple(worker.hand_out(2 * self._in_hand))
+        owns_all = worker.owned == self.ledger.unbegun and not worker.units
+        worker.told = "last" if owns_all else None
+        self._out.append(Assign(worker.id, tests, worker.told))
+
+    def _steal_for(self, thief: WorkerState, now: float) -> None:
+        """Take units that have not begun from the worker that has the most of them.
+
+        A worker that is still coming up is left alone: the first batches are dealt in the workers' order. One
+        that may be through in no time is looked at again.
+        """
+        victim, share = thief, 0
+        for worker in self._workers.values():
+            held = (*worker.handed, *worker.units) if self._saved and not thief.fresh else ()
+            if any(not self._saved.isdisjoint(unit) for unit in held):
+                continue
+            if worker is not thief and worker.phase is Phase.ACTIVE and not worker.revoking:
+                count = share_to_steal(worker.spare, thief_idle=thief.idle, victim_free=worker.free)
+                if count > share and worker.outlasts(HORIZON, now):
+                    victim, share = worker, count
+                elif count > share:
+                    due = worker.latest + HORIZON
+                    self._look_again = due if self._look_again is None else min(due, self._look_again)
+        if share > len(victim.units):
+            self._revoke(victim)
+        elif share:
+            units = victim.disown(share)
+            self._take_back(units)
+            self._own(thief, units)
+
+    def _own(self, worker: WorkerState, units: list[Unit]) -> None:
+        for unit in units:
+            for test in unit:
+                self.ledger.assign(test, worker.id)
+        worker.own(units)
+
+    def _return(self, units: list[Unit]) -> None:
+        self._take_back(units)
+        self._pool.put_back(units)
+
+    def _take_back(self, units: list[Unit]) -> None:
+        for unit in units:
+            for test in unit:
+                self.ledger.take_back(test)
+
+    def _tell(self, worker: WorkerState) -> None:
+        """Tell a worker that has no tests left what to make of that."""
+        if worker.owned or worker.revoking or worker.phase is not Phase.ACTIVE:
+            return
+        outlook: Outlook = "hold" if self.ledger.unbegun and not self._stopped else "last"
+        self._say(worker, outlook)
+
+    def _tell_all(self) -> None:
+        for worker in self._workers.values():
+            self._tell(worker)

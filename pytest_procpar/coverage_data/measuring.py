@@ -1,0 +1,413 @@
+"""Coverage's data in processes that are forked, may die, and end without Coverage's own exit handler.
+
+Coverage is imported only by an interpreter that is to measure: who does not measure does not pay for it.
+Written against the private parts of coverage 7 (`control.py`, `collector.py`, `sqldata.py`, `multiproc.py`).
+
+- The measurement that runs at a fork goes on in the child, and saves to a file of the child's own. One that
+  is only waiting for another one's end is not continued: it would measure what no plain run has it measure.
+- After each test a process notes the lines that are new, in memory that outlives it (`Journal`): its
+  file is written at its regular end only. Where Coverage tells contexts apart it writes them to the file
+  itself, whenever one ends, so here that is all that is done.
+- The first process takes over what the dead have noted, and, if the user asked for one file, all files.
+"""
+
+from __future__ import annotations
+
+import atexit
+import base64
+import glob
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from pytest_procpar.ipc.journal import Journal
+from pytest_procpar.system.calls import getpid
+
+__all__ = [
+    "ONE_TEST", "SEVERAL_TESTS", "begin_beside", "collect_coverage", "coverage_looks_away",
+    "forget_coverage", "join_coverage", "keep_coverage_of_terminated", "leave_coverage", "note_coverage",
+    "own_coverage", "pass_on_coverage", "recover_coverage", "save_coverage", "save_shared_coverage",
+]  # fmt: skip
+
+_VARIABLES = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
+
+#: What the names of this run's data files have in common: with a letter after it, the six that Coverage has.
+_TOKEN = base64.b32encode(os.urandom(5)).decode()[:5]
+
+# Tests replace them.
+_random = os.urandom
+
+
+#: The roles of processes: that of one test, and that of several, after which another one takes its place.
+ONE_TEST, SEVERAL_TESTS = "i", "r"
+_OTHER, _LOST = "p", "l"
+
+
+class _State:
+    """What a process knows of its measurement."""
+
+    #: Made before the first fork, if anything is measured then.
+    journal: Journal | None = None
+    mine: _Measurement | None = None
+    #: Whether no process of ours has forked this one. A test may start a run of its own, with workers, in its
+    #: process: what is said here of the first process does not go for that.
+    first = True
+
+
+_state = _State()
+
+
+def _running() -> list[Any]:
+    """The measurements that run in this process: by ``coverage run``, pytest-cov, or the API."""
+    control = sys.modules.get("coverage.control")
+    return list(getattr(getattr(control, "Coverage", None), "_instances", ()))
+
+
+# --- forks ---
+
+
+@contextmanager
+def coverage_looks_away() -> Iterator[None]:
+    """Keep coverage's own at-fork handler (``patch = fork``) from starting a second measurement.
+
+    The inherited one goes on measuring, and saves under the new process's name. See coverage's
+    `patch.py`; if its private list is gone, nothing is done.
+    """
+    control = sys.modules.get("coverage.control")
+    instances: list[Any] | None = getattr(getattr(control, "Coverage", None), "_instances", None)
+    if not instances:
+        yield
+        return
+    if _state.journal is None:
+        _state.journal = Journal()
+    saved = list(instances)
+    hidden = {name: os.environ.pop(name) for name in _VARIABLES if name in os.environ}
+    instances.clear()
+    try:
+        yield
+    finally:
+        instances.extend(saved)
+        os.environ.update(hidden)
+
+
+def own_coverage(group: int | None = None, role: str = _OTHER) -> None:
+    """In a process that has just been forked: measure on, and save to a file of its own.
+
+    :param group: a pid. Processes of one group and role save to one file, one after the other: for each of
+        10,000 tests a file of its own would take a minute to combine. By default a process is alone.
+    :param role: a letter: what the process is.
+    """
+    _state.first = False
+    *waiting, running = _running() or [None]
+    for instance in waiting:
+        _abandon(instance)
+    _state.mine = None
+    if running is not None:
+        with suppress(AttributeError):  # another version's private parts: Coverage sees to itself
+            _state.mine = _Measurement(running, group or getpid(), role)
+
+
+def leave_coverage() -> None:
+    """Let nothing that this process, and what it will fork, measures from here on be saved."""
+    _state.mine = None
+    for instance in _running():
+        _abandon(instance)
+        atexit.unregister(getattr(instance, "_atexit", None))  # type: ignore[arg-type]
+
+
+def forget_coverage() -> None:
+    """The same, and measure nothing in what tests start, either: they are only run again."""
+    leave_coverage()
+    for name in _VARIABLES:
+        os.environ.pop(name, None)
+    control = sys.modules.get("coverage.control")
+    if control is not None:
+        control.Coverage._instances.clear()
+    patched = sys.modules.get("coverage.multiproc")
+    if patched is not None:
+        with suppress(AttributeError):
+            patched.OriginalProcess._bootstrap = patched.original_bootstrap
+    spawn: Any = sys.modules.get("multiprocessing.spawn")
+    if patched is not None and spawn is not None:
+        prepare = spawn.get_preparation_data
+
+        def prepare_without_coverage(name: str) -> dict[str, Any]:
+            data: dict[str, Any] = prepare(name)
+            data.pop("stowaway", None)
+            return data
+
+        spawn.get_preparation_data = prepare_without_coverage
+
+
+def _abandon(instance: Any) -> None:
+    """Let a measurement go on for those who use it, but in memory."""
+    with suppress(AttributeError):
+        instance._warn_no_data = instance._warn_unimported_source = False
+        instance._collector.pid = getpid()
+        data = instance._data
+        data._no_disk, data._our_suffix = True, False
+        data._reset()
+        data._choose_filename()
+        data._pid = getpid()
+
+
+def keep_coverage_of_terminated() -> None:
+    """Put Coverage's handler of SIGTERM (``sigterm = true``) back, where those of the parent are dropped.
+
+    Not so much for this process as for those that tests fork, which inherit it.
+    """
+    for instance in _running():
+        with suppress(AttributeError):
+            if instance.config.sigterm:
+                signal.signal(signal.SIGTERM, instance._on_sigterm)
+
+
+# --- fresh interpreters ---
+
+
+def pass_on_coverage(config: Any) -> tuple[str, str] | None:
+    """What a fresh interpreter needs to take part in the measurement that runs here; None if it knows.
+
+    Coverage itself starts there if ``patch = subprocess`` says so, and pytest-cov in each worker.
+    """
+    if not _running() or any(name in os.environ for name in _VARIABLES):
+        return None
+    instance = _running()[-1]
+    plugin = config.pluginmanager.getplugin("_cov")
+    if instance is getattr(getattr(plugin, "cov_controller", None), "cov", None):
+        return None
+    serialize = getattr(instance.config, "serialize", None)  # since 7.10
+    return None if serialize is None else (serialize(), _TOKEN)
+
+
+def begin_beside(config: Any) -> list[str]:
+    """The options with which a fresh interpreter leaves alone what other processes of the run have saved.
+
+    pytest-cov begins there as it does in the first process, before it knows of a worker: it erases all data.
+    """
+    measures = config.pluginmanager.hasplugin("_cov") and hasattr(config.option, "cov_append")
+    return ["--cov-append"] if measures else []
+
+
+def join_coverage(passed: tuple[str, str]) -> None:
+    """Take part, in a fresh interpreter."""
+    global _TOKEN
+    config, _TOKEN = passed
+    from coverage import Coverage
+
+    Coverage(config_file=f":data:{config}").start()
+    own_coverage()
+
+
+# --- a process's own data ---
+
+
+class _Measurement:
+    """This process's part in what is measured."""
+
+    def __init__(self, instance: Any, group: int, role: str) -> None:
+        self._instance = instance
+        self._collector = instance._collector
+        self._id = _random(8)
+        self._role = role
+        #: What has been noted, and how much of it there was when it was looked at last.
+        self._seen: dict[str, set[Any]] = {}
+        self._sizes: list[int] = []
+        # Or Coverage takes the collector for the parent's as soon as a test measures something itself.
+        self._collector.pid = getpid()
+        # There may be data in another process: this is for the first one to say, or for nobody.
+        instance._warn_no_data = instance._warn_unimported_source = False
+        _use_file(instance._data, group, role)
+
+    def note(self) -> None:
+        """Note what is new."""
+        collector = self._collector
+        if self._role == ONE_TEST:  # it is about to save
+            return
+        lines = collector.data.copy()
+        if self._in_context():
+            if any(lines.values()):
+                collector.flush_data()
+            return
+        sizes = [len(found) for found in lines.values()]
+        if sizes == self._sizes or _state.journal is None:
+            return
+        new: dict[str, set[Any]] = {}
+        for name, found in lines.items():
+            seen = self._seen.get(name)
+            if seen is None or len(seen) != len(found):
+                fresh = found.copy() if seen is None else found.difference(seen)
+                if fresh:
+                    new[name] = fresh
+        tracers = {name: collector.file_tracers[name] for name in new if name in collector.file_tracers}
+        if new and not _state.journal.append((self._id, new, tracers)):
+            return  # next time, perhaps
+        for name, fresh in new.items():
+            self._seen.setdefault(name, set()).update(fresh)
+        self._sizes = sizes
+
+    def _in_context(self) -> bool:
+        """Whether contexts are told apart: then what is in memory is only the running one's."""
+        collector = self._collector
+        return (
+            collector.should_start_context is not None
+            or collector.covdata._current_context != collector.static_context
+        )
+
+    def save(self) -> None:
+        """Write it out.
+
+        Not by `Coverage.save`: that also looks in all folders for files that have not been executed, which
+        the first process does.
+        """
+        self._collector.flush_data()
+        if _state.journal is not None:
+            unmatched = getattr(self._instance._inorout, "source_pkgs_unmatched", ())
+            _state.journal.append((self._id, list(unmatched)))
+
+
+def _use_file(data: Any, group: int, role: str) -> None:
+    """Let data be added to a file. By itself it would overwrite: the file of the process before, or, if one
+    file was asked for, that of the run.
+
+    What a test forks without our doing still gets a name from Coverage, as under plain pytest.
+    """
+    data._our_suffix = False  # else it is renamed when it is closed
+    data._reset()
+    data._filename = f"{data.base_filename()}.{_suffix(data, group, role)}"
+    data._pid = getpid()
+    data._have_used = True  # else what is there is erased
+
+
+def _suffix(data: Any, group: int, role: str) -> str:
+    given = f"{data._suffix}." if isinstance(data._suffix, str) else ""
+    host = socket.gethostname().replace(".", "_")
+    return f"{given}{host}.pid{group}.X{_TOKEN}{role}x"
+
+
+def note_coverage() -> None:
+    """Note, after a test, what has been measured since the last one, so that it outlives this process."""
+    mine = _state.mine
+    if mine is not None:
+        try:
+            mine.note()
+        except Exception as error:
+            _state.mine = None
+            sys.stderr.write(f"pytest-procpar: coverage data could not be noted: {error!r}\n")
+
+
+def save_shared_coverage() -> None:
+    """In a process that others will be forked from: write out what each of them would have to."""
+    own_coverage()
+    _save()
+
+
+def save_coverage() -> None:
+    """Write out what this process has measured; what it measures from here on is not saved."""
+    _save()
+    leave_coverage()
+
+
+def _save() -> None:
+    if _state.mine is not None:
+        try:
+            _state.mine.save()
+        except Exception as error:  # a full disk, or what it needs is patched by a test
+            sys.stderr.write(f"pytest-procpar: coverage data of a process could not be saved: {error!r}\n")
+
+
+# --- the first process ---
+
+
+def recover_coverage() -> None:
+    """In the first process, when the others are gone: write out what those have noted that saved nothing."""
+    running = _running()
+    if not _state.first or _state.journal is None or not running:
+        return
+    lost: dict[bytes, list[tuple[dict[str, set[Any]], dict[str, str]]]] = {}
+    unmatched: list[set[str]] = []
+    for process, *noted in _state.journal.read():
+        if len(noted) == 2:
+            lost.setdefault(process, []).append((noted[0], noted[1]))
+        else:
+            lost.pop(process, None)
+            unmatched.append(set(noted[0]))
+    try:
+        _forget_warnings(running[-1], unmatched)
+        for parts in lost.values():
+            _write_lost(running[-1], parts)
+    except Exception as error:
+        sys.stderr.write(f"pytest-procpar: coverage data of a dead process is lost: {error!r}\n")
+
+
+def _forget_warnings(instance: Any, unmatched: list[set[str]]) -> None:
+    """Let this process not warn that nothing was measured, or some package not, if another one did it."""
+    if not unmatched:
+        return
+    inorout = instance._inorout
+    inorout.source_pkgs_unmatched = [
+        package for package in inorout.source_pkgs_unmatched if all(package in left for left in unmatched)
+    ]
+    if _files(instance):
+        instance._warn_no_data = False
+
+
+def _write_lost(instance: Any, parts: list[tuple[dict[str, set[Any]], dict[str, str]]]) -> None:
+    """Write what a dead process has noted to a file like that which it would have written itself."""
+    collector, given = instance._collector, instance._data
+    data = type(given)(given.base_filename(), _suffix(given, getpid(), _LOST))
+    data.read()
+    data.set_context(collector.static_context)
+    packed = collector.branch and collector.core.packed_arcs
+    for lines, tracers in parts:
+        if packed:
+            lines = {name: set(map(_unpack, found)) for name, found in lines.items()}
+        add = data.add_arcs if collector.branch else data.add_lines
+        add(collector.mapped_file_dict(lines))
+        data.add_file_tracers({collector.cached_mapped_file(name): t for name, t in tracers.items()})
+    data.close(force=True)
+
+
+def _unpack(packed: int) -> tuple[int, int]:
+    """Two line numbers that Coverage's C tracer has packed into one (see `CTracer_record_pair`)."""
+    first, second = packed & 0xFFFFFFF, packed >> 28 & 0xFFFFFFF
+    return -first if packed & 1 << 56 else first, -second if packed & 1 << 57 else second
+
+
+def _files(instance: Any) -> list[str]:
+    base = glob.escape(instance._data.base_filename())
+    return glob.glob(f"{base}.*.X{_TOKEN}?x")
+
+
+def collect_coverage(config: Any = None) -> None:
+    """In the first process, at its end: take over the data of the others, if one file was asked for.
+
+    Otherwise whoever asked for several combines them: the user, or pytest-cov, which has done it, unless the
+    run came to no regular end; then it leaves nothing.
+    """
+    if not _state.first:
+        return
+    recover_coverage()
+    plugin = config.pluginmanager.getplugin("_cov") if config is not None else None
+    theirs = getattr(getattr(plugin, "cov_controller", None), "cov", None)
+    for instance in _running():
+        data = getattr(instance, "_data", None)
+        if data is None or (getattr(data, "_suffix", True) and instance is not theirs):
+            continue
+        for path in _files(instance):
+            if instance is not theirs:
+                _take_over(instance, type(data)(path))
+            os.unlink(path)
+
+
+def _take_over(instance: Any, other: Any) -> None:
+    try:
+        other.read()
+        instance.get_data().update(other)
+        other.close(force=True)
+    except Exception as error:  # its process was killed while it wrote
+        sys.stderr.write(f"pytest-procpar: coverage data in {other.data_filename()} is lost: {error!r}\n")

@@ -1,0 +1,292 @@
+"""A fresh pytest process that runs tests again as an inert worker, and reports how they ended to its starter.
+
+It is started with the command that is about to be printed, and an order in its environment. Plugins see a
+worker, from before they are configured. Options that write reports are dropped; files that are changed all
+the same are copied first (see `keeping`). Does not know why these tests run, nor what should come out.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+import os
+from collections.abc import Callable, Generator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from pytest_procpar.compat.pytest_private.command_line import inert_arguments, known_options
+from pytest_procpar.compat.pytest_private.output import redirect_stdio
+from pytest_procpar.compat.pytest_private.session import set_basetemp, set_ini
+from pytest_procpar.compat.pytest_reports.listeners import silence_plugins
+from pytest_procpar.compat.pytest_reports.reports import report_to_data
+from pytest_procpar.compat.xdist.options import tell_worker
+from pytest_procpar.core.inquiry.probes import Outcome
+from pytest_procpar.core.model import Dist, StartMethod
+from pytest_procpar.core.protocol.wire import Decoder, Encoder, loads
+from pytest_procpar.core.record import fields, record
+from pytest_procpar.forking.heap import Heap
+from pytest_procpar.replay.reorder import pinned_keys
+from pytest_procpar.role import Role, take_role
+from pytest_procpar.system.calls import getpid, out_of_reach
+from pytest_procpar.system.file_uses import note_uses
+from pytest_procpar.system.genuine import write
+from pytest_procpar.system.kept_files import keep_files
+from pytest_procpar.worker.grouping import grouping_keys
+from pytest_procpar.worker.identity import identify, worker_environment
+from pytest_procpar.worker.marks import ISOLATES
+
+if TYPE_CHECKING:
+    from pytest_procpar.start_method.suspect_objects import Inherited
+
+__all__ = ["ORDER", "RerunSetup", "become_inert", "environment", "write_order"]
+
+#: The environment variable with the file that holds an order.
+ORDER = "PROCPAR_RERUN"
+
+#: How long a description of what went wrong may be, in characters.
+_TROUBLE = 300
+
+# Tests replace them.
+_write, _dumps = write, json.dumps
+
+
+@record
+class RerunSetup:
+    """What a fresh process has to know.
+
+    ``kept`` is the folder for copies of the project's files; ``basetemp`` and ``cache`` are used in place of
+    those of the run (the usual folder if ``basetemp`` is empty). It writes lines to the file ``report``, see
+    `Rerun`. If it begins together with others, it waits until ``gate``, a fifo, can be opened; else that is
+    empty.
+
+    If the start method ``forked`` is not empty, the tests run in processes that are forked as the workers of
+    that method are: one for each of ``siblings``, the ``workerinput`` of those beside this one, and one more,
+    of which alone it reports. Each runs its sequence of the replay. ``reports`` says whether what pytest
+    reports is to be written, too. ``added`` is source to run in the module of a test file, as if it stood
+    there: path and source of each. ``isolates`` says whether tests that are marked to have a process of their
+    own have one here, too, and ``grouped`` that tests run only if all are one group (``--dist=loadgroup``).
+    """
+
+    workerinput: dict[str, Any]
+    report: str
+    kept: str
+    basetemp: str
+    cache: str
+    gate: str
+    forked: str = ""
+    siblings: tuple[dict[str, Any], ...] = ()
+    freeze_heap: bool = False
+    reports: bool = False
+    added: tuple[tuple[str, str], ...] = ()
+    isolates: bool = False
+    grouped: bool = False
+
+
+def write_order(order: RerunSetup, path: Path) -> None:
+    """Write an order to a file.
+
+    :raises OSError: if it cannot be written.
+    """
+    path.write_bytes(Encoder().frame(tuple(getattr(order, name) for name in fields(RerunSetup))))
+
+
+def environment(order: RerunSetup, path: Path) -> dict[str, str]:
+    """The environment variables to add for a fresh process whose order is in `path`."""
+    # What inline-snapshot changes in a test's source would be put back; a worker of the run changes nothing.
+    others = {"INLINE_SNAPSHOT_DEFAULT_FLAGS": "disable", ORDER: str(path)}
+    if order.forked:  # the initial conftests of a forked worker are imported before it has an identity
+        return others
+    return {**worker_environment(order.workerinput), **others}
+
+
+def become_inert(early_config: pytest.Config, parser: pytest.Parser, args: list[str]) -> None:
+    """Take the order out of the environment and obey it. To be called before conftests are loaded.
+
+    :param args: what pytest will parse; changed in place.
+    """
+    (body,) = Decoder().feed(Path(os.environ.pop(ORDER)).read_bytes())
+    order = RerunSetup(*cast("tuple[Any, ...]", loads(body)))
+    roots = {early_config.rootpath, early_config.invocation_params.dir}
+    spared = [path for path in (order.basetemp, order.cache, order.report) if path]
+    keep_files(order.kept, list(roots), spared)
+    note_uses(order.kept, spared)
+    take_role(early_config, Role.FRESH_PROBE)
+    early_config.workerinput = dict(order.workerinput)  # type: ignore[attr-defined]
+    early_config.workeroutput = {}  # type: ignore[attr-defined]
+    args[:] = inert_arguments(args, known_options(parser))
+    early_config.known_args_namespace = parser.parse_known_args(
+        args, namespace=copy.copy(early_config.option)
+    )
+    early_config.pluginmanager.register(Rerun(order), "procpar-rerun")
+    silence_plugins(early_config)
+
+
+class Rerun:
+    """The plugin of such a process.
+
+    It writes JSON lists, one a line: "began" with a nodeid, "ended" with a nodeid and a `Outcome`, "trouble"
+    with the reason why tests could not run, "ready" before it waits for others, and "told" as the last one.
+    If that is wanted, there is "reported" before "ended", with a nodeid and the reports in a frame, encoded;
+    after a fork "likely", with a nodeid and what the test touches of what was inherited.
+    """
+
+    def __init__(self, order: RerunSetup) -> None:
+        self._order = order
+        self._config: pytest.Config
+        self._pid = getpid()
+        self._report = out_of_reach(os.open(order.report, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+        self._words: set[Outcome] = set()
+        self._data: list[dict[str, Any]] = []
+        #: Which of the forked processes this is; None: it was not forked.
+        self._number: int | None = None
+        self._inherited: Inherited | None = None
+
+    def _tell(self, *line: str) -> None:
+        if getpid() == self._pid and not self._number:  # not a child that a test has forked, nor a sibling
+            _write(self._report, f"{_dumps(line)}\n".encode())
+
+    # --- being forked ---
+
+    def _fork(self, config: pytest.Config, *, configures: bool) -> None:
+        """Go on in processes that are forked from this one, as workers are; this one only waits for them."""
+        from pytest_procpar.fresh.forked import go_on_forked
+        from pytest_procpar.start_method.suspect_objects import Inherited
+
+        parent = getpid()
+        self._number = number = go_on_forked(1 + len(self._order.siblings), configures=configures)
+        self._pid = getpid()
+        if not number:
+            with suppress(Exception):  # a hint is worth no trouble with objects of the suite
+                self._inherited = Inherited(parent)
+        if number:
+            self._be_sibling(config, self._order.siblings[number - 1], configures=configures)
+
+    def _be_sibling(self, config: pytest.Config, workerinput: dict[str, Any], *, configures: bool) -> None:
+        identify(config, workerinput)
+        if self._order.basetemp:
+            path = Path(self._order.basetemp).with_name(f"popen-{workerinput['workerid']}")
+            config.option.basetemp = str(path)
+            if not configures:
+                set_basetemp(config, path)
+
+    def _keep_own(self, session: pytest.Session) -> None:
+        """Leave the tests of the other processes to them."""
+        keys = pinned_keys(session.config)
+        if self._number is not None and keys is not None:
+            items = [item for item, key in zip(session.items, keys, strict=True) if key == str(self._number)]
+            session.items[:] = items
+
+    # --- being a worker ---
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_cmdline_main(self, config: pytest.Config) -> None:
+        """Set the options of a worker, and use none of the run's files."""
+        os.environ.update(worker_environment(self._order.workerinput))
+        tell_worker(config, loadgroup=False)
+        config.option.log_file = os.devnull
+        if self._order.basetemp:
+            config.option.basetemp = self._order.basetemp
+        set_ini(config, "cache_dir", self._order.cache)
+        if self._order.forked == StartMethod.FORK_EARLY.value:
+            self._fork(config, configures=True)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Silence plugins that have been registered since."""
+        silence_plugins(session.config)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Run the tests, beginning together with the others if there are any."""
+        self._config = config = session.config
+        null = os.open(os.devnull, os.O_RDWR)
+        redirect_stdio(config, null, (1, 2), out_of_reach)
+        os.close(null)
+        silence_plugins(config)
+        if self._order.forked == StartMethod.FORK.value:
+            Heap(freeze=self._order.freeze_heap).settle()
+            self._fork(config, configures=False)
+        self._keep_own(session)
+        config.stash[ISOLATES] = self._order.isolates
+        if self._order.grouped and len(set(grouping_keys(session.items, Dist.LOADGROUP) or ())) > 1:
+            self._tell("trouble", "--dist=loadgroup would not keep these together")
+            session.items.clear()
+        config.hook.pytest_procpar_worker_forked(config=config, session=session)
+        if self._order.gate:
+            self._tell("ready")
+            os.close(os.open(self._order.gate, os.O_RDONLY))
+        try:
+            result = yield
+        except (session.Failed, session.Interrupted):
+            self._tell("told")
+            raise
+        except BaseException as error:
+            self._tell("trouble", f"{type(error).__name__}: {error}"[:_TROUBLE])
+            raise
+        self._tell("told")
+        return result
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_pycollect_makemodule(self, module_path: Path) -> Generator[None, Any, Any]:
+        """Add to a test file what stands there only for this process, before fixtures are looked for."""
+        module = yield
+        for source in (source for path, source in self._order.added if path == str(module_path)):
+            with suppress(Exception, pytest.skip.Exception):  # what it raises it raises once more
+                exec(compile(source, str(module_path), "exec"), vars(module.obj))
+        return module
+
+    # --- what is reported ---
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Report that a test has begun, and how it ended."""
+        self._words, self._data = set(), []
+        self._tell("began", item.nodeid)
+        if self._inherited is not None:
+            self._tell_likely(item, self._inherited.of_test)
+        result = yield
+        word = next(
+            (word for word in (Outcome.FAILED, Outcome.SKIPPED) if word in self._words), Outcome.PASSED
+        )
+        if self._order.reports:
+            self._tell("reported", item.nodeid, base64.b64encode(Encoder().frame(self._data)).decode())
+        self._tell("ended", item.nodeid, word.value)
+        return result
+
+    def _tell_likely(self, item: pytest.Item, find: Callable[[pytest.Item], str]) -> None:
+        with suppress(Exception):
+            what = find(item)
+            if what:
+                self._tell("likely", item.nodeid, what)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_exception_interact(self, node: pytest.Item, call: pytest.CallInfo[object]) -> None:
+        """Say what of the inherited a failure's traceback has met."""
+        inherited, excinfo = self._inherited, call.excinfo
+        if inherited is not None and excinfo is not None and isinstance(node, pytest.Item):
+            self._tell_likely(node, lambda item: inherited.of_traceback(excinfo.tb, item))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note how a phase of the running test ended."""
+        if self._order.reports:
+            self._data.append(report_to_data(self._config, report))
+        if report.failed:
+            self._words.add(Outcome.FAILED)
+        elif report.skipped and not hasattr(report, "wasxfail"):
+            self._words.add(Outcome.SKIPPED)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Report what cannot be collected."""
+        if report.failed:
+            lines = str(report.longrepr).strip().splitlines() or [""]
+            error = next((line for line in lines if line.startswith("E ")), lines[-1])
+            self._tell("trouble", f"{report.nodeid} cannot be collected: {error.lstrip('E ')}"[:_TROUBLE])
+
+    def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Report an internal error of pytest or a plugin."""
+        self._tell("trouble", f"internal error: {excinfo.exconly(tryshort=True)}"[:_TROUBLE])

@@ -1,0 +1,155 @@
+"""Runs commands in fresh pytest processes, each with an identity and folders of its own."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pytest_procpar.compat.pytest_private.command_line import program
+from pytest_procpar.core.model import StartMethod
+from pytest_procpar.core.record import changed, record
+from pytest_procpar.fresh.fresh_run import Command, FreshRun, NotSeen, run_fresh
+from pytest_procpar.fresh.rerun import RerunSetup, environment, write_order
+from pytest_procpar.fresh.warden import Warden
+from pytest_procpar.system.calls import monotonic
+from pytest_procpar.system.headroom import fitting, headroom, no_room, resident
+from pytest_procpar.system.shortage import in_words
+
+__all__ = ["Forking", "Rounds"]
+
+
+@record
+class Forking:
+    """How a fresh process forks others: by a start method, so many, with the heap frozen or not."""
+
+    method: StartMethod
+    processes: int
+    freeze_heap: bool
+
+
+class Rounds:
+    """Runs commands in fresh processes.
+
+    :param warden: returns the warden that starts them, in whose folder they write; raises OSError.
+    :param inputs: the ``workerinput`` of each process that may run at the same time as the others.
+    :param kept: the folder for copies of files that they change.
+    :param cwd: their working directory.
+    :param deadline: when they are ended, on the clock of `monotonic`.
+    :param ended: says whether to end them at once.
+    :param size: how much memory a process takes that has collected the suite, in bytes; 0: as this one.
+    :param unusable_basetemp: the run's base temporary folder, if it cannot be made; "" for the default one.
+    """
+
+    def __init__(
+        self,
+        warden: Callable[[], Warden],
+        inputs: Sequence[Mapping[str, Any]],
+        kept: Path,
+        cwd: Path,
+        deadline: float,
+        ended: Callable[[], bool],
+        size: int,
+        unusable_basetemp: str | None = None,
+    ) -> None:
+        self._unusable = unusable_basetemp
+        self._inputs = inputs
+        self._kept = kept
+        self._cwd = cwd
+        self._deadline = deadline
+        self._ended = ended
+        self._size = size
+        self._warden = warden
+
+    def __call__(
+        self,
+        words: Sequence[list[str]],
+        limits: Sequence[float],
+        *,
+        alone: bool = False,
+        together: bool = False,
+        fork: Forking | None = None,
+        reports: bool = False,
+        added: tuple[tuple[str, str], ...] = (),
+        isolates: bool = False,
+        grouped: bool = False,
+    ) -> list[FreshRun | NotSeen]:
+        """How each command ended.
+
+        :param words: the arguments of pytest of each.
+        :param limits: how long a test of each may take, in seconds; 0: no limit.
+        :param alone: run one at a time.
+        :param together: run all at the same time, in the place of the workers of one run.
+        :param fork: let each run its tests in processes that it forks.
+        :param reports: let each say what was reported of its tests, too.
+        :param added: source to run in the modules of test files: path and source of each.
+        :param isolates: let marked tests have processes of their own there.
+        :param grouped: let them run tests only if ``--dist=loadgroup`` would keep these together.
+        """
+        asked: dict[str, Any] = {"reports": reports, "added": added, "isolates": isolates, "grouped": grouped}
+        if not words or self._ended() or monotonic() >= self._deadline:
+            return [NotSeen()] * len(words)
+        try:
+            warden = self._warden()
+            most = 1 if alone else len(self._inputs)
+            lanes = _fitting(most, len(words), self._size, together=together)
+            folder = warden.folder
+            common = Path(tempfile.mkdtemp(dir=folder)) if together else None
+            gate = None if common is None else common / "gate"
+            if gate is not None:
+                os.mkfifo(gate, 0o600)
+            commands = [
+                self._command(each, limit, Path(tempfile.mkdtemp(dir=folder)), common, fork, asked)
+                for each, limit in zip(words, limits, strict=True)
+            ]
+            return run_fresh(warden, commands, self._cwd, lanes, self._deadline, self._ended, gate=gate)
+        except OSError as error:
+            return [NotSeen(f"it could not be run: {in_words(error)}")] * len(words)
+
+    def _command(
+        self,
+        words: list[str],
+        limit: float,
+        own: Path,
+        common: Path | None,
+        fork: Forking | None,
+        asked: Mapping[str, Any],
+    ) -> Command:
+        """A command with a cache and temporary files of its own: shared ones would change the next run."""
+        report = own / "report"
+        gate = "" if common is None else str(common / "gate")
+
+        def environ(place: int) -> Mapping[str, str]:
+            given = dict(self._inputs[place])
+            base = self._base(common or own, f"popen-{given['workerid']}")
+            order = RerunSetup(given, str(report), str(self._kept), base, str(own / "cache"), gate, **asked)
+            if fork is not None:
+                siblings = tuple(map(dict, self._inputs[1 : fork.processes]))
+                order = changed(
+                    order, forked=fork.method.value, siblings=siblings, freeze_heap=fork.freeze_heap
+                )
+            write_order(order, own / "order")
+            return environment(order, own / "order")
+
+        return Command([*program(), *words], report, limit, environ)
+
+    def _base(self, folder: Path, name: str) -> str:
+        """Where a process makes temporary files; what the run lacks it has to lack, too."""
+        if self._unusable is None:
+            return str(folder / name)
+        return self._unusable and os.path.join(self._unusable, name)
+
+
+def _fitting(lanes: int, count: int, size: int, *, together: bool) -> int:
+    """How many of so many commands may run at the same time.
+
+    :raises OSError: if there is no room for one, or for all that are to run together.
+    """
+    size, room = max(size, resident()), headroom()
+    fit = fitting(min(lanes, count), room, size)
+    needed = count if together else 1
+    if fit < needed:
+        raise OSError(no_room(room, needed * size))
+    return fit

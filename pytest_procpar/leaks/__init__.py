@@ -1,0 +1,4 @@
+"""The leak check (``--leaks``): what a test leaves behind in its process.
+
+Enter at `check`.
+"""

@@ -1,0 +1,266 @@
+"""What a test can leave changed in its process: snapshots of it, and what differs between two of them.
+
+Pure: `process/snapshots.py` takes them.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from pytest_procpar.system.descendants import Process, line_of
+
+__all__ = ["Leak", "Descriptor", "ResourceSnapshot", "adopt", "compare", "describe"]
+
+#: A text in a message is not longer than this.
+_WIDTH = 80
+#: More threads than this that are not Python's are not listed one by one.
+_FEW = 3
+
+
+class Descriptor(NamedTuple):
+    """What an open descriptor leads to."""
+
+    target: str
+    device: int
+    inode: int
+
+    def leads_where(self, other: Descriptor) -> bool:
+        """Whether it is the same file. It may be renamed or deleted, and what has no name shares an inode."""
+        return self.target == other.target or (
+            (self.device, self.inode) == (other.device, other.inode)
+            and self.target.startswith("/")
+            and other.target.startswith("/")
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """Something that is otherwise than it was: what it is, what became of it, and that in words."""
+
+    kind: str
+    key: Hashable
+    value: Hashable
+    text: str = field(compare=False)
+    #: The process or thread that it is about.
+    subject: Process | threading.Thread | None = field(default=None, compare=False)
+
+    @property
+    def pid(self) -> int | None:
+        """The pid of the process that it is about."""
+        return self.subject.pid if isinstance(self.subject, Process) else None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is about a process that has ended."""
+        return isinstance(self.subject, Process) and self.subject.ended
+
+    @property
+    def place(self) -> tuple[str, Hashable]:
+        """What has changed, whatever became of it."""
+        return self.kind, self.key
+
+
+@dataclass(slots=True)
+class ResourceSnapshot:
+    """The state of this process."""
+
+    processes: dict[tuple[int, int], Process] = field(default_factory=dict)
+    threads: dict[int, threading.Thread] = field(default_factory=dict)
+    #: The ids of threads that Python does not know.
+    foreign_threads: dict[int, str] = field(default_factory=dict)
+    descriptors: dict[int, Descriptor] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+    directory: str = ""
+    handlers: dict[int, Any] = field(default_factory=dict)
+    path: list[Any] = field(default_factory=list)
+
+    def settings(self) -> ResourceSnapshot:
+        """As much of it as can be put back to what it was, which keeps nothing alive."""
+        return replace(self, processes={}, threads={}, foreign_threads={}, descriptors={})
+
+
+# --- comparing ------------------------------------------------------------------------------------
+
+
+def compare(before: ResourceSnapshot, after: ResourceSnapshot) -> list[Leak]:
+    """What `after` has that `before` had not, and every setting that differs.
+
+    A process, thread or descriptor that is gone is no change; nor is a process that one from before has
+    started.
+    """
+    return [
+        *_compare_processes(before, after),
+        *_compare_threads(before, after),
+        *_compare_descriptors(before, after),
+        *_compare_environment(before.environment, after.environment),
+        *_compare_directories(before.directory, after.directory),
+        *_compare_handlers(before.handlers, after.handlers),
+        *_compare_paths(before.path, after.path),
+    ]
+
+
+def _compare_processes(before: ResourceSnapshot, after: ResourceSnapshot) -> Iterator[Leak]:
+    below = {process.pid: process for process in after.processes.values()}
+    old = {process.pid for key, process in after.processes.items() if key in before.processes}
+    for key, process in after.processes.items():
+        if not old.isdisjoint(line_of(process, below)):
+            continue
+        state = "has ended, but was not waited for" if process.ended else "still runs"
+        text = f"process {process.pid} ({_short(process.command)}) {state}"
+        yield Leak("process", key, None, text, process)
+
+
+def _compare_threads(before: ResourceSnapshot, after: ResourceSnapshot) -> Iterator[Leak]:
+    for key, thread in after.threads.items():
+        if key not in before.threads:
+            yield Leak("thread", key, None, f"{_name_thread(thread)} still runs", thread)
+    for task, name in after.foreign_threads.items():
+        if task not in before.foreign_threads:
+            text = f"thread {task} ({name}), which Python does not know, still runs"
+            yield Leak("foreign thread", task, None, text)
+
+
+def _name_thread(thread: threading.Thread) -> str:
+    kind = "daemon thread" if thread.daemon else "thread"
+    name, what = str(thread.name), getattr(thread, "_target", None) or type(thread)
+    does = str(getattr(what, "__qualname__", ""))
+    # By default a thread is called after its target.
+    is_known = does == "Thread" or does.rpartition(".")[2] in name
+    return f"{kind} {_quote(name)}" if is_known else f"{kind} {_quote(name)} ({_short(does)})"
+
+
+def _compare_descriptors(before: ResourceSnapshot, after: ResourceSnapshot) -> Iterator[Leak]:
+    for fd, now in after.descriptors.items():
+        earlier = before.descriptors.get(fd)
+        if earlier is None:
+            yield Leak("descriptor", fd, now, f"descriptor {fd} ({_short(now.target)}) is still open")
+        elif not now.leads_where(earlier):
+            text = f"descriptor {fd} leads to {_short(now.target)} instead of {_short(earlier.target)}"
+            yield Leak("descriptor", fd, now, text)
+
+
+def _compare_environment(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Leak]:
+    for name in sorted(before.keys() | after.keys(), key=str):
+        old, new = before.get(name), after.get(name)
+        if old == new:
+            continue
+        if old is None:
+            text = f"environment variable {name} was set to {_quote(new)}"
+        elif new is None:
+            text = f"environment variable {name} was removed, which was {_quote(old)}"
+        else:
+            text = f"environment variable {name} was changed from {_quote(old)} to {_quote(new)}"
+        yield Leak("environment", name, new, text)
+
+
+def _compare_directories(before: str, after: str) -> Iterator[Leak]:
+    if before != after:
+        yield Leak("directory", None, after, f"working directory changed from {before} to {after}")
+
+
+def _compare_handlers(before: Mapping[int, Any], after: Mapping[int, Any]) -> Iterator[Leak]:
+    for signum, new in after.items():
+        old = before.get(signum)
+        if old is not new:
+            text = (
+                f"handler of {_name_signal(signum)} changed from {_name_handler(old)} to {_name_handler(new)}"
+            )
+            yield Leak("handler", signum, id(new), text)
+
+
+def _name_signal(signum: int) -> str:
+    try:
+        return signal.Signals(signum).name
+    except ValueError:
+        return f"signal {signum}"
+
+
+def _name_handler(handler: Any) -> str:
+    if handler is None:
+        return "one that is not Python's"
+    if isinstance(handler, signal.Handlers):
+        return handler.name
+    name = getattr(handler, "__qualname__", None)
+    return f"{handler.__module__}.{name}" if name else _quote(handler)
+
+
+def _compare_paths(before: list[Any], after: list[Any]) -> Iterator[Leak]:
+    if before == after:
+        return
+    old, new = Counter(map(_entry, before)), Counter(map(_entry, after))
+    for entry in new - old:
+        yield Leak("sys.path", entry, new[entry], f"{_quote(entry)} was added to sys.path")
+    for entry in old - new:
+        yield Leak("sys.path", entry, new[entry], f"{_quote(entry)} was removed from sys.path")
+    if old == new:
+        yield Leak("sys.path", None, tuple(map(_entry, after)), "sys.path was put into another order")
+
+
+def _entry(entry: object) -> str:
+    return entry if isinstance(entry, str) else repr(entry)
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 3]}..."
+
+
+def _quote(value: object) -> str:
+    return _short(repr(value))
+
+
+def describe(changes: Iterable[Leak]) -> list[str]:
+    """The changes in words, a line each; of many threads that are not Python's, only how many."""
+    changes = list(changes)
+    foreign = [change for change in changes if change.kind == "foreign thread"]
+    if len(foreign) > _FEW:
+        changes = [change for change in changes if change not in foreign]
+        text = f"{len(foreign)} threads that Python does not know still run"
+        changes.append(Leak("foreign thread", None, None, text))
+    return [change.text for change in changes]
+
+
+def adopt(base: ResourceSnapshot, before: ResourceSnapshot, after: ResourceSnapshot) -> ResourceSnapshot:
+    """`base`, if what has changed from `before` to `after` had been so all along."""
+    environment, handlers = dict(base.environment), dict(base.handlers)
+    for name in before.environment.keys() | after.environment.keys():
+        if before.environment.get(name) != after.environment.get(name):
+            environment.pop(name, None)
+            if name in after.environment:
+                environment[name] = after.environment[name]
+    handlers |= {
+        signum: handler
+        for signum, handler in after.handlers.items()
+        if handler is not before.handlers.get(signum)
+    }
+    descriptors = {
+        fd: now for fd, now in after.descriptors.items() if before.descriptors.get(fd) not in (now, None)
+    }
+    return ResourceSnapshot(
+        processes=base.processes | _new(before.processes, after.processes),
+        threads=base.threads | _new(before.threads, after.threads),
+        foreign_threads=base.foreign_threads | _new(before.foreign_threads, after.foreign_threads),
+        descriptors=base.descriptors | _new(before.descriptors, after.descriptors) | descriptors,
+        environment=environment,
+        directory=base.directory if before.directory == after.directory else after.directory,
+        handlers=handlers,
+        path=base.path if before.path == after.path else _adopt_path(base.path, before.path, after.path),
+    )
+
+
+def _new(before: dict[Any, Any], after: dict[Any, Any]) -> dict[Any, Any]:
+    return {key: value for key, value in after.items() if key not in before}
+
+
+def _adopt_path(base: list[Any], before: list[Any], after: list[Any]) -> list[Any]:
+    """`after`, without what only `before` had to do with."""
+    path = list(after)
+    for entry in before:
+        if entry not in base and entry in path:
+            path.remove(entry)
+    return path + [entry for entry in base if entry not in before and entry not in path]

@@ -1,1 +1,0 @@
-"""Everything that forks, reads, writes, waits or kills."""

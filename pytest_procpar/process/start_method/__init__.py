@@ -1,1 +1,0 @@
-"""Which start method is safe for a suite: evidence, what is vouched for, and the choice."""

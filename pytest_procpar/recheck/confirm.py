@@ -1,0 +1,329 @@
+"""Tries the command that is about to be printed with a finding: in a fresh pytest process, as the user will.
+
+That process is inert (see `rerun`): a worker to plugins, which changes nothing of the user's. If the command
+has workers, since tests die or run at the same time, each of them is such a process.
+
+A process forked from the collected suite differs from a fresh one: all test modules are imported there. What
+holds in the one and not in the other depends on what is imported, and is said to.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from math import ceil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_procpar.compat.pytest_private.command_line import (
+    kept_options,
+    neutral_options,
+    orders_by_chance,
+    replay_folder,
+    stops_early_anyway,
+    wants_workers_anyway,
+)
+from pytest_procpar.compat.pytest_private.session import unusable_basetemp
+from pytest_procpar.compat.pytest_reports.reports import nodeid_from_here
+from pytest_procpar.core.inquiry.expected import Expected, expected_of
+from pytest_procpar.core.inquiry.failing_alone import affordable
+from pytest_procpar.core.inquiry.findings import PLAINLY
+from pytest_procpar.core.inquiry.inquiry import Finding, Kind
+from pytest_procpar.core.inquiry.probes import Confirmation, Outcome
+from pytest_procpar.core.inquiry.run_record import RunRecord
+from pytest_procpar.core.model import TestIndex
+from pytest_procpar.core.printable import shell_command
+from pytest_procpar.fresh.fresh_run import FreshRun, NotSeen
+from pytest_procpar.fresh.rounds import Rounds
+from pytest_procpar.fresh.warden import Warden
+from pytest_procpar.replay.kept import ReplayFiles, replay_by_index, replay_of
+from pytest_procpar.system.calls import monotonic
+from pytest_procpar.system.shortage import in_words
+
+if TYPE_CHECKING:
+    from pytest_procpar.recheck.left_files import LeftFiles
+    from pytest_procpar.recheck.suggesting import Suggester
+
+__all__ = ["Confirmer"]
+
+#: Of tests that just fail, so many are tried in one fresh process, and if they do not fail there, so many in
+#: one each. No more of the time than this part is for the first.
+_MOST_TOGETHER = 100
+_MOST_PLAIN = 5
+_TOGETHER_PART = 0.5
+
+#: What fails beside others is tried so often, until it does.
+_MOST_RUNS = 5
+#: What is to run beside a test does so again and again, for so many seconds longer than that takes. A test
+#: takes so much at the least.
+_HEAD_START = 1.0
+_LEAST_SECONDS = 0.001
+
+
+class Confirmer:
+    """Makes commands, and runs them.
+
+    :param run_record: what is known of the tests.
+    """
+
+    def __init__(self, config: pytest.Config, run_record: RunRecord) -> None:
+        self._config = config
+        self._record = run_record
+        self._ids = ids = run_record.ids
+        #: The nodeids that several tests have.
+        self._shared = {nodeid for nodeid, count in Counter(ids).items() if count > 1}
+        self._word = run_record.word
+        self._limit = run_record.limit
+        self._seconds = run_record.seconds
+        self._files = ReplayFiles(lambda: replay_folder(config))
+        #: Why the file of a command could not be written; empty if all could.
+        self._unwritten = ""
+
+    def confirm(
+        self,
+        findings: Sequence[Finding],
+        inputs: Sequence[Mapping[str, Any]],
+        warden: Callable[[], Warden],
+        kept: Path,
+        deadline: float,
+        ended: Callable[[], bool],
+        size: int = 0,
+        *,
+        thorough: bool = True,
+        also: Sequence[Finding] = (),
+    ) -> dict[Finding, list[Confirmation]]:
+        """Try every finding that can be tried, until `deadline` at most: the trials of each.
+
+        :param inputs: the ``workerinput`` of each process that may run at the same time.
+        :param warden: returns the warden that starts them; raises OSError.
+        :param kept: the folder for copies of the files that they change, see `keeping`.
+        :param size: how much memory a process takes that has collected the suite, in bytes; 0: as this one.
+        :param thorough: let tests of different files that just fail not share a process.
+        :param also: what is run after those that just fail, in their process, if they share one.
+        """
+        of_each = [expected_of(finding) for finding in findings if finding.kind not in PLAINLY]
+        plain = [one for finding in findings if finding.kind in PLAINLY for one in expected_of(finding)]
+        # What a finding stands or falls with comes first.
+        trials = [trial for some in of_each for trial in some[:1]]
+        trials += [trial for some in of_each for trial in some if trial not in trials]
+        single = [trial for trial in trials if not trial.beside]
+        run = self.rounds(inputs, warden, kept, deadline, ended, size)
+        confirmed: dict[Finding, list[Confirmation]] = {}
+        try:
+            made = dict(zip(single, self._try(single, run, len(inputs)), strict=True))
+            left = _TOGETHER_PART * (deadline - monotonic())
+            others = [Expected(finding, (finding.test,), bad=True) for finding in also]
+            together = self._try_together([*plain, *others], run, left, thorough=thorough)
+            made.update(together)
+            single = [trial for trial in plain if trial not in together][:_MOST_PLAIN]
+            made.update(zip(single, self._try(single, run, len(inputs)), strict=True))
+            made.update((trial, self._try_beside(trial, run)) for trial in trials if trial.beside)
+        except BaseException:
+            self._files.remove_private()
+            raise
+        for trial in [*trials, *together, *single]:
+            confirmed.setdefault(trial.finding, []).append(made[trial])
+        return confirmed
+
+    def rounds(
+        self,
+        inputs: Sequence[Mapping[str, Any]],
+        warden: Callable[[], Warden],
+        kept: Path,
+        deadline: float,
+        ended: Callable[[], bool],
+        size: int,
+    ) -> Rounds:
+        """What runs commands of this run in fresh processes: see `confirm` for the parameters."""
+        cwd = Path(self._config.invocation_params.dir)
+        return Rounds(warden, inputs, kept, cwd, deadline, ended, size, unusable_basetemp(self._config))
+
+    def suggester(self, run: Rounds, folder: Path) -> Suggester:
+        """What suggests fixtures, and tries them by `run`; what it writes to `folder` may go afterwards."""
+        from pytest_procpar.recheck.suggesting import Suggester  # only if something is proven
+
+        return Suggester(self._config, self._record, run, folder)
+
+    def left_files(self, run: Rounds, kept: Path, folder: Path) -> LeftFiles:
+        """What tries whether files that tests have left are to blame: see there for the parameters."""
+        from pytest_procpar.recheck.left_files import LeftFiles  # only if something just fails
+
+        return LeftFiles(self._config, self._record, run, kept, folder)
+
+    def _try_together(
+        self, plain: Sequence[Expected], run: Rounds, seconds: float, *, thorough: bool
+    ) -> dict[Expected, Confirmation]:
+        """Try what just fails in one process, for so many seconds: what fails there, too, is confirmed.
+
+        :param thorough: in one for each file, or what one imports could make tests of another fail.
+        """
+        failed = {one.tests[0]: one for one in plain if self._is_known_by_name(one)}
+        groups: dict[str, list[TestIndex]] = {}
+        for test in affordable(tuple(failed), self._seconds, seconds)[:_MOST_TOGETHER]:
+            groups.setdefault(self._ids[test].split("::")[0] if thorough else "", []).append(test)
+        several = [tests for tests in groups.values() if len(tests) > 1]
+        commands = [
+            self._words(Expected(failed[tests[-1]].finding, (*tests,), bad=True)) for tests in several
+        ]
+        confirmed = {}
+        for tests, command, result in zip(
+            several, commands, run(commands, [0.0] * len(commands)), strict=True
+        ):
+            words = dict(result.tests) if isinstance(result, FreshRun) else {}
+            for test in tests:
+                word = words.get(self._ids[test])
+                if word is not None and word.bad:
+                    confirmed[failed[test]] = Confirmation(_shown(command), True, word)
+        return confirmed
+
+    def _is_known_by_name(self, one: Expected) -> bool:
+        """Whether a test that failed can be told from the others in a process that runs several."""
+        test = one.finding.test
+        return self._word(test) is Outcome.FAILED and self._ids[test] not in self._shared
+
+    def _try(self, trials: Sequence[Expected], run: Rounds, lanes: int) -> list[Confirmation]:
+        """Try what happens in one process."""
+        commands = [self._words(trial) if self._named(trial) else self._replay(trial) for trial in trials]
+        limits = [self._limit(trial.finding.test) for trial in trials]
+        runs = run(commands, limits)
+        words = list(map(self._judge, trials, runs))
+
+        def again(which: Sequence[int], *, alone: bool = False) -> None:
+            results = run([commands[at] for at in which], [limits[at] for at in which], alone=alone)
+            for at, result in zip(which, results, strict=True):
+                runs[at], words[at] = result, self._judge(trials[at], result)
+
+        # Somebody reorders tests, adds some, or ends the run before the last one.
+        lost = [at for at, word in enumerate(words) if word is None and self._named(trials[at])]
+        lost = [at for at in lost if len(trials[at].tests) > 1 or isinstance(runs[at], FreshRun)]
+        for at in lost:
+            commands[at] = self._replay(trials[at])
+        again(lost)
+        # What comes out otherwise beside others counts only if it does so with nothing beside it.
+        if min(lanes, len(trials)) > 1:
+            again([at for at, trial in enumerate(trials) if _differs(trial, words[at])], alone=True)
+        return [
+            Confirmation(_shown(command), trial.bad, word, reason=self._reason(command, word, result))
+            for trial, command, word, result in zip(trials, commands, words, runs, strict=True)
+        ]
+
+    def _try_beside(self, trial: Expected, run: Rounds) -> Confirmation:
+        """Try what happens in several processes, with no other command beside it, until it does."""
+        command = self._replay(trial)
+        # The user's command has a worker for each sequence; here each has a process, and all begin together.
+        commands = [self._replay(trial, number) for number in range(1 + len(trial.beside))]
+        limits = [self._limit(trial.finding.test)] * len(commands)
+        word, runs, reason = None, 0, ""
+        while runs < _MOST_RUNS:
+            result = _joined(run(commands, limits, together=True))
+            seen = self._judge(trial, result)
+            if seen is None:
+                reason = self._reason(command, word, result)
+                break
+            word, runs = seen, runs + 1
+            if word.bad:
+                break
+        return Confirmation(_shown(command), trial.bad, word, by_chance=True, runs=runs, reason=reason)
+
+    def _named(self, trial: Expected) -> bool:
+        """Whether a command that names the tests may do: each runs once, and no other is called so."""
+        nodeids = {self._ids[test] for test in trial.tests}
+        if len(nodeids) > 1 and orders_by_chance(self._config):
+            return False
+        return len(nodeids) == len(trial.tests) and self._shared.isdisjoint(nodeids)
+
+    def _words(self, trial: Expected) -> list[str]:
+        """The arguments that run a trial's tests in this order."""
+        words = kept_options(self._config) + neutral_options(self._config)
+        test = trial.finding.test
+        dies = trial.finding.kind is Kind.CONTAMINATED_CRASH or self._word(test) in (
+            Outcome.CRASHED,
+            Outcome.HUNG,
+        )
+        if dies or trial.beside:
+            words += ["-n", str(1 + len(trial.beside)), "--recheck=none"]
+            if self._limit(test):
+                words.append(f"--hang-timeout={self._limit(test):.3g}")
+        elif wants_workers_anyway(self._config):
+            words += ["-n", "0"]
+        if len(trial.everything) > 1 and stops_early_anyway(self._config):
+            words.append("--maxfail=0")  # a test may fail itself, and matter to another one
+        nodeids = dict.fromkeys(self._ids[test] for test in trial.everything)
+        return words + [nodeid_from_here(self._config, nodeid) for nodeid in nodeids]
+
+    def _replay(self, trial: Expected, only: int | None = None) -> list[str]:
+        """The same, with a file that forces the order, and lets a test run twice.
+
+        :param only: which process's tests are in it; None: those of all.
+        """
+        name = f"{trial.finding.kind.value}-{trial.finding.test}-{'fails' if trial.bad else 'passes'}"
+        sequences = self._sequences(trial)
+        if only is not None:
+            sequences, name = [sequences[only]], f"{name}-{only}"
+        path = Path(f"{name}.json")
+        try:
+            path = self._files.write(name, self._replay_of(sequences))
+        except OSError as error:  # then the command fails
+            self._unwritten = f"its file could not be written: {in_words(error)}"
+        here = os.path.relpath(path, self._config.invocation_params.dir)
+        if here.startswith(os.pardir):
+            here = str(path)
+        return [f"--procpar-replay={here}", *self._words(trial)]
+
+    def _sequences(self, trial: Expected) -> list[tuple[TestIndex, ...]]:
+        """What each process runs."""
+        return [trial.tests, *(self._often(side, trial) for side in trial.beside)]
+
+    def _replay_of(self, sequences: Sequence[Sequence[TestIndex]]) -> bytes:
+        if self._shared.isdisjoint(self._ids[test] for tests in sequences for test in tests):
+            return replay_of([(None, [self._ids[test] for test in tests]) for tests in sequences])
+        return replay_by_index(self._ids, sequences)
+
+    def _often(self, side: tuple[TestIndex, ...], trial: Expected) -> tuple[TestIndex, ...]:
+        """These tests, so often that they are still running when the judged one does."""
+        seconds = _HEAD_START + sum(map(self._seconds, trial.tests))
+        once = sum(max(self._seconds(test), _LEAST_SECONDS) for test in side)
+        return side * ceil(seconds / once)
+
+    def _reason(self, command: list[str], word: Outcome | None, run: FreshRun | NotSeen) -> str:
+        """Why a command could not be judged; empty if it was, or was not to be run any more."""
+        if word is not None:
+            return ""
+        if isinstance(run, FreshRun):
+            return run.trouble or "other tests ran than these, or in another order"
+        has_file = command[0].startswith("--procpar-replay=")
+        return (has_file and run.why and self._unwritten) or run.why
+
+    def _judge(self, trial: Expected, run: FreshRun | NotSeen) -> Outcome | None:
+        """How the judged test ended, if the tests before it ran before it, and those beside it at all."""
+        wanted = [self._ids[test] for test in trial.tests]
+        if isinstance(run, NotSeen):
+            return None
+        if trial.beside:
+            words = [word for nodeid, word in run.tests if nodeid == wanted[-1]]
+            ran = {nodeid for nodeid, _ in run.tests}
+            return words[0] if len(words) == 1 and ran == {self._ids[t] for t in trial.everything} else None
+        return run.tests[-1][1] if [nodeid for nodeid, _ in run.tests] == wanted else None
+
+
+def _joined(runs: Sequence[FreshRun | NotSeen]) -> FreshRun | NotSeen:
+    """The runs of several processes that began together as one run."""
+    done = [run for run in runs if isinstance(run, FreshRun)]
+    if len(done) < len(runs):
+        unseen = [run for run in runs if isinstance(run, NotSeen)]
+        return next((run for run in unseen if run.why), unseen[0])
+    trouble = next((run.trouble for run in done if run.trouble), "")
+    return FreshRun(tuple(test for run in done for test in run.tests), trouble)
+
+
+def _shown(command: Sequence[str]) -> str:
+    """A command as it is printed."""
+    return shell_command(["pytest", *command])
+
+
+def _differs(trial: Expected, word: Outcome | None) -> bool:
+    """Whether the judged test ended otherwise than expected."""
+    return word is not None and word.bad != trial.bad

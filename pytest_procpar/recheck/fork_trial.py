@@ -1,0 +1,240 @@
+"""Tries whether the fork is to blame for failures: in fresh interpreters that fork, and in others.
+
+Each is an inert pytest process with the arguments of this run (see `rerun`), so it collects what was
+collected here, and runs what it is told to replay. Which tries are made, and what follows from them,
+`core.trial` says.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_procpar.compat.pytest_private.command_line import (
+    given_paths,
+    kept_options,
+    neutral_options,
+    replay_folder,
+    same_arguments,
+)
+from pytest_procpar.core.fork_trial.candidates import Plan
+from pytest_procpar.core.fork_trial.trial import Group, Tried, Try, Verdict, try_group
+from pytest_procpar.core.inquiry.findings import Finding, Kind, Tally
+from pytest_procpar.core.inquiry.probes import Confirmation, Outcome
+from pytest_procpar.core.inquiry.run_record import RunRecord, manner_of
+from pytest_procpar.core.model import StartMethod, TestIndex
+from pytest_procpar.core.printable import shell_command
+from pytest_procpar.core.record import changed, record
+from pytest_procpar.fresh.fresh_run import FreshRun, NotSeen
+from pytest_procpar.fresh.rounds import Forking, Rounds
+from pytest_procpar.replay.kept import ReplayFiles, replay_by_index
+from pytest_procpar.system.calls import monotonic
+
+__all__ = ["Blamed", "TrialResult", "Trial"]
+
+#: What is told of a test that could not be tried often enough.
+_OPEN = (
+    "it fails in forked workers and passes in a fresh interpreter, but could not be tried often enough: "
+    "{why}; to see whether the fork is to blame, run with --start-method=spawn"
+)
+
+#: A test may take so many times what it has taken, and so many seconds on top.
+_PATIENCE, _GRACE = 10.0, 5.0
+#: How much longer than in the run a test may take that hung there, in seconds.
+_HUNG_GRACE = 1.0
+
+
+@record
+class Blamed:
+    """A test that fails by the fork alone: what was tried, and what a fresh interpreter reports of it.
+
+    ``likely`` is the object that may be the cause; empty if none was found. ``commands`` show both.
+    """
+
+    test: TestIndex
+    tried: Tried
+    reports: list[dict[str, Any]]
+    likely: str
+    commands: tuple[Confirmation, ...]
+
+    def finding(self, message: str) -> Finding:
+        """What is told of it; `message` is the first line of its failure."""
+        tried = self.tried
+        tallies = (
+            Tally("in forked processes", tried.forked_bad, tried.forked),
+            Tally("in fresh interpreters", tried.fresh_bad, tried.fresh),
+        )
+        note = f"likely: {self.likely} was inherited by the fork" if self.likely else ""
+        return Finding(self.test, Kind.FORK_DEPENDENT, (), tallies, message, note)
+
+
+@record
+class TrialResult:
+    """What has come of it: what is the fork's doing, and a note for each test for which that is open."""
+
+    blamed: tuple[Blamed, ...] = ()
+    notes: tuple[tuple[TestIndex, str], ...] = ()
+
+    @property
+    def tests(self) -> set[TestIndex]:
+        """The tests that something is told of."""
+        return {blamed.test for blamed in self.blamed} | {test for test, _ in self.notes}
+
+    def told(self, findings: Sequence[Finding], tried: dict[Finding, list[Confirmation]]) -> list[Finding]:
+        """The findings, which say what is the fork's doing, or may be.
+
+        :param tried: what came of the commands of each finding; those of new ones are added.
+        """
+        notes = dict(self.notes)
+        old = {one.test: one for one in findings if one.test in self.tests and one.kind is not Kind.NIO}
+        kept = [one for one in findings if old.get(one.test) is not one]
+        for blamed in self.blamed:
+            known = old.get(blamed.test)
+            finding = blamed.finding("" if known is None else known.message)
+            tried[finding] = list(blamed.commands)
+            kept.append(finding)
+        for test, note in notes.items():
+            known = old.get(test, Finding(test, Kind.UNKNOWN))
+            kept.append(changed(known, kind=Kind.UNKNOWN, cause=(), note=note))
+        return kept
+
+
+class Trial:
+    """Makes the tries.
+
+    :param run_record: what is known of the tests.
+    :param method: how the workers were forked.
+    :param freeze_heap: whether their heap was frozen.
+    """
+
+    def __init__(
+        self, config: pytest.Config, run_record: RunRecord, method: StartMethod, *, freeze_heap: bool
+    ) -> None:
+        self._config = config
+        self._run = run_record
+        self._method = method
+        self._freeze_heap = freeze_heap
+        self._files = ReplayFiles(lambda: replay_folder(config))
+        #: The latest reports of each test by a fresh interpreter, and what is likely to be the cause.
+        self._reports: dict[TestIndex, list[dict[str, Any]]] = {}
+        self._likely: dict[TestIndex, str] = {}
+        self._folder = Path()
+        self._why = ""
+        self._blamed: list[Blamed] = []
+        self._notes: list[tuple[TestIndex, str]] = []
+
+    def run(self, plan: Plan, run: Rounds, folder: Path, begin_until: float) -> TrialResult:
+        """Try all that is planned.
+
+        :param run: runs commands in fresh processes.
+        :param folder: for files that may go when this is over.
+        :param begin_until: until when a group is begun, on the clock of `monotonic`.
+        """
+        self._folder = folder
+        for group in (*plan.groups, *plan.beside):
+            known = {blamed.test for blamed in self._blamed}
+            if monotonic() < begin_until and known.isdisjoint(group.judged):
+                self._try(group, run)
+        return TrialResult(tuple(self._blamed), tuple(self._notes))
+
+    def _try(self, group: Group, run: Rounds) -> None:
+        """Try one group to its end."""
+        search = try_group(group)
+        self._why = "the time was over"
+        try:
+            one = next(search)
+            while True:
+                one = search.send(self._run_one(group, one, run))
+        except StopIteration as stop:
+            self._conclude(group, stop.value)
+
+    def _conclude(self, group: Group, found: dict[TestIndex, Tried]) -> None:
+        for test, tried in found.items():
+            if tried.verdict is Verdict.FORK:
+                likely = self._likely.get(test, "")
+                commands = self._commands(group)
+                self._blamed.append(Blamed(test, tried, self._reports[test], likely, commands))
+            elif tried.verdict is Verdict.OPEN and tried.fresh and tried.forked:
+                self._notes.append((test, _OPEN.format(why=self._why)))
+
+    # --- one try ---
+
+    def _run_one(self, group: Group, one: Try, run: Rounds) -> dict[TestIndex, Outcome] | None:
+        """How the judged tests have ended in one try; None if it could not be made."""
+        limits = [max(self._limit(test, forked=one.forked) for test in group.judged)]
+        if one.forked:
+            fork = Forking(self._method, len(group.sequences), self._freeze_heap)
+            words = [self._words(group.sequences)]
+            result, *_ = run(words, limits, alone=True, fork=fork, reports=True)
+        else:
+            words = [self._words([sequence]) for sequence in group.sequences]
+            together = len(words) > 1
+            result, *_ = run(words, limits * len(words), alone=not together, together=together, reports=True)
+        if isinstance(result, NotSeen):
+            self._why = result.why or self._why
+            return None
+        return self._judge(group, one, result)
+
+    def _judge(self, group: Group, one: Try, run: FreshRun) -> dict[TestIndex, Outcome]:
+        """The words of the judged tests, as far as the tests ran that were to run."""
+        order = group.sequences[0]
+        words: dict[TestIndex, Outcome] = {}
+        for at, (nodeid, word) in enumerate(run.tests):
+            if at >= len(order) or nodeid != self._run.ids[order[at]]:
+                self._why = "other tests ran than these, or in another order"
+                break
+            test, reports = order[at], run.reports[at] if at < len(run.reports) else []
+            if test not in group.judged:
+                continue
+            words[test] = word if not one.forked or self._is_alike(test, word, reports) else Outcome.LOST
+            if one.forked:
+                self._likely.setdefault(test, run.likely.get(nodeid, ""))
+            else:
+                self._reports[test] = reports
+        return words
+
+    def _is_alike(self, test: TestIndex, word: Outcome, reports: Sequence[dict[str, Any]]) -> bool:
+        """Whether a test has ended as it did in the run: in the same manner, if it failed."""
+        if word.good or word is not self._run.word(test):
+            return word.good
+        manners = [manner for manner in map(manner_of, reports) if manner is not None]
+        return word is not Outcome.FAILED or manners[:1] == [self._run.manner(test)]
+
+    def _limit(self, test: TestIndex, *, forked: bool) -> float:
+        """How long a test may take, in seconds: what passes in the run's time is to pass here.
+
+        What has hung in the run is not waited for as long again once it is known how long it takes.
+        """
+        limit = self._run.limit(test)
+        if not limit:
+            return _GRACE + _PATIENCE * self._run.seconds(test)
+        if forked and test in self._reports:
+            seconds = sum(float(report.get("duration") or 0.0) for report in self._reports[test])
+            return min(limit, _GRACE + _PATIENCE * seconds) + _HUNG_GRACE
+        return limit + _HUNG_GRACE
+
+    # --- commands ---
+
+    def _words(self, sequences: Sequence[Sequence[TestIndex]]) -> list[str]:
+        path = ReplayFiles(lambda: self._folder).write("trial", replay_by_index(self._run.ids, sequences))
+        return same_arguments(self._config, ["--maxfail=0", f"--procpar-replay={path}"])
+
+    def _commands(self, group: Group) -> tuple[Confirmation, ...]:
+        """What shows it to the user: the same with workers of either kind."""
+        content = replay_by_index(self._run.ids, group.sequences)
+        path = str(self._files.write("fork-dependent", content))
+        here = os.path.relpath(path, self._config.invocation_params.dir)
+        path = path if here.startswith(os.pardir) else here
+        words = [*kept_options(self._config), *neutral_options(self._config), "--recheck=none"]
+        words += ["-n", str(len(group.sequences)), f"--procpar-replay={path}"]
+        fails, passes = (
+            shell_command(["pytest", *words, f"--start-method={method.value}", *given_paths(self._config)])
+            for method in (self._method, StartMethod.SPAWN)
+        )
+        return Confirmation(fails, True, self._run.word(group.judged[0])), Confirmation(
+            passes, False, Outcome.PASSED
+        )

@@ -1,0 +1,419 @@
+"""Runs probes in throw-away processes: several at once, each from the closest state that there is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from pytest_procpar.cluster.cluster import Cluster
+from pytest_procpar.core.inquiry.probes import Probe, ProbeResult
+from pytest_procpar.core.model import TestIndex, WorkerId
+from pytest_procpar.core.protocol.messages import ProbeReady, Until
+from pytest_procpar.core.recheck.result import StateChange
+from pytest_procpar.core.survey.changers import StateAfter
+from pytest_procpar.recheck.checkpoints import (
+    CheckpointTree,
+    Indices,
+    ProbeHandle,
+    check_point_cap,
+    check_points,
+    memory_cap,
+)
+from pytest_procpar.recheck.conversations import Conversations, Ended, Job, ProbeContext, TimeOver, hung_grace
+from pytest_procpar.recheck.explain import explain, states
+from pytest_procpar.system.calls import monotonic
+from pytest_procpar.system.headroom import fitting, headroom, no_room, resident
+
+__all__ = ["Ended", "Prober"]
+
+#: The workers of the run have smaller numbers.
+_FIRST_ROOT = 1_000_000
+
+#: How much memory a process takes of its own that shares the suite with others, in bytes.
+_SHARING = 16 << 20
+
+#: How long the teardown of fixtures may take, and if the run is to end at once, in seconds.
+_TEARDOWN_SECONDS = 10.0
+_HURRIED_SECONDS = 2.0
+
+#: How long a killed process may take to be gone, in seconds.
+_END_SECONDS = 2.0
+
+#: Which part of the time that tests took in the run, beside others, they may take at the least.
+_OPTIMISM = 0.6
+
+#: Of what there was no time for.
+_NO_TIME = ProbeResult((), in_time=False)
+
+#: From so many seconds on it is not run again what several probes begin with.
+_WORTH_SHARING = 0.05
+
+
+class Prober:
+    """Owns the trees: one an identity, and no more than there is memory for at the same time.
+
+    They are started when they are needed, and again after `end_trees`.
+
+    :param inputs: the ``workerinput`` of each identity.
+    :param basetemp: the run's folder for temporary files.
+    :param context: what is known of the run, and when to end.
+    :param size: how much memory a worker took, in bytes.
+    :param kept: a folder for copies of the files that they change, see `keeping`.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        inputs: Sequence[dict[str, Any]],
+        basetemp: str | None,
+        context: ProbeContext,
+        size: int,
+        kept: str,
+    ) -> None:
+        self._cluster = cluster
+        self._inputs = inputs
+        self._basetemp = basetemp
+        self._kept = kept
+        self._seconds = context.seconds
+        self._limit = context.limit
+        self._ended = context.ended
+        self._jobs = Conversations(cluster, context, self._lost)
+        self._idle_sides = False
+        self._trees: list[CheckpointTree] = []
+        self._planted = 0
+        #: How much memory a process takes that has collected the suite, as far as that is known, in bytes.
+        self.size = size
+
+    def _plant(self, most: int | None = None) -> None:
+        """Start the roots if there are none: one an identity, `most` of them, as many as there is memory for.
+
+        :raises Ended: if there is no memory for one.
+        """
+        if self._trees:
+            return
+        room = headroom()
+        size = _SHARING if self._cluster.method.collects_once else max(self.size, resident())
+        inputs = self._inputs[: fitting(len(self._inputs[:most]), room, size)]
+        if not inputs:
+            raise Ended(no_room(room, size))
+        cap, kept = memory_cap() // len(inputs), check_point_cap(len(inputs))
+        for workerinput in inputs:
+            name = f"recheck-{workerinput['workerid']}"
+            folder = None if self._basetemp is None else os.path.join(self._basetemp, name)
+            port = self._cluster.start_root(
+                WorkerId(_FIRST_ROOT + self._planted), workerinput, folder, self._kept
+            )
+            self._planted += 1
+            root = ProbeHandle(port, None)
+            self._jobs.watch(root)
+            self._trees.append(CheckpointTree(root, cap, kept))
+
+    # --- what is asked ---
+
+    def prepare(self, deadline: float) -> None:
+        """Start the roots, and see each of them able to fork, until `deadline` (of `monotonic`) at most.
+
+        :raises Ended: if the run is to end, or there is no memory for one.
+        """
+        self._jobs.deadline = deadline
+        self._plant()
+        try:
+            self._jobs.drive([self._await(tree) for tree in self._trees])
+        except TimeOver:
+            self._forget_jobs()
+
+    def _await(self, tree: CheckpointTree) -> Job[None]:
+        if tree.root.pid is None:
+            yield from self._jobs.expect(tree.root, ProbeReady)
+
+    def run(self, probes: Sequence[Probe], deadline: float) -> list[ProbeResult]:
+        """Run probes until `deadline` (of `monotonic`) at most; their outcomes.
+
+        What cannot be done by then is not begun: see `ProbeResult.in_time`.
+
+        :raises Ended: if the run is to end.
+        """
+        self._jobs.deadline = deadline
+        self._plant()
+        outcomes: dict[int, ProbeResult] = {}
+        try:
+            self._run(probes, outcomes)
+        except TimeOver:
+            self._forget_jobs()
+        except BaseException:
+            self._forget_jobs()
+            raise
+        return [outcomes.get(i, _NO_TIME) for i in range(len(probes))]
+
+    def _run(self, probes: Sequence[Probe], outcomes: dict[int, ProbeResult]) -> None:
+        together = [i for i, probe in enumerate(probes) if not probe.beside]
+        shares = [
+            (tree, [i for i in share if not self._is_hopeless(probes[i], tree)])
+            for tree, share in self._deal(together, probes)
+        ]
+        if len(probes) == 1 and shares and shares[0][1] and self._begins_anew(probes[0]):
+            self._jobs.drive([self._free(tree) for tree in self._trees])  # nothing is to be beside it
+        self._jobs.drive([self._work(tree, share, probes, outcomes) for tree, share in shares])
+        for i, probe in enumerate(probes):
+            if probe.beside and not self._is_hopeless(probe, self._trees[0]):
+                outcomes[i] = self._run_beside(probe)
+
+    def explain(
+        self, cause: Indices, test: TestIndex, deadline: float, *, needed: bool
+    ) -> tuple[StateChange, ...]:
+        """What `cause` changes of the state that tests share, and by which of it `test` depends on that.
+
+        If the cause is `needed`, that is what lets the test pass though all else is put back; otherwise what,
+        put back, lets it pass.
+
+        :raises Ended: if there was no time to find out.
+        """
+        self._jobs.deadline = deadline
+        self._plant(1)
+        found: list[StateChange] = []
+
+        def work(tree: CheckpointTree) -> Job[None]:
+            yield from self._free(tree)
+            handle = yield from self._jobs.fork_child(tree.root)
+            if handle is not None:
+                found.extend((yield from explain(self._jobs, handle, cause, test, needed=needed)))
+                yield from self._end(tree, handle)
+
+        try:
+            self._jobs.drive([work(self._trees[0])])
+        except BaseException:
+            self._forget_jobs()
+            raise
+        return tuple(found)
+
+    def states(self, order: Indices, deadline: float) -> list[StateAfter]:
+        """What is otherwise than before all, after each test of this order, as far as there is time.
+
+        :raises Ended: if the run is to end.
+        """
+        self._jobs.deadline = deadline
+        self._plant()
+        found: list[StateAfter] = []
+
+        def work(tree: CheckpointTree) -> Job[None]:
+            yield from self._free(tree)
+            handle = yield from self._jobs.fork_child(tree.root)
+            if handle is not None:
+                yield from states(self._jobs, handle, order, found)
+                yield from self._end(tree, handle)
+
+        try:
+            self._jobs.drive([work(self._trees[0])])
+        except TimeOver:
+            self._forget_jobs()
+        except BaseException:
+            self._forget_jobs()
+            raise
+        return found
+
+    def _deal(self, numbers: list[int], probes: Sequence[Probe]) -> list[tuple[CheckpointTree, list[int]]]:
+        """Deal probes out to trees: what begins alike to the same one."""
+        shares: list[list[int]] = [[] for _ in self._trees]
+        loads = [0.0] * len(self._trees)
+        homes: dict[Indices, int] = {}
+        for i in sorted(numbers, key=lambda i: (probes[i].tests, probes[i].round)):
+            tests = probes[i].tests
+            known = [len(tree.closest(tests[:-1]).tests) for tree in self._trees]
+            place = max(range(len(known)), key=lambda at: (known[at], -loads[at]))
+            if not known[place] and len(tests) > 2:
+                place = homes.setdefault(tests[:2], place)
+            shares[place].append(i)
+            loads[place] += sum(map(self._seconds, tests[known[place] :])) + 0.005
+        return [(tree, share) for tree, share in zip(self._trees, shares, strict=True) if share]
+
+    def _is_hopeless(self, probe: Probe, tree: CheckpointTree) -> bool:
+        """Whether a probe would take far longer than there is time: then it is not begun."""
+        known = len(tree.closest(probe.tests[:-1]).tests)
+        rest = probe.tests[known:]
+        seconds = _OPTIMISM * sum(map(self._seconds, rest))
+        seconds += sum(limit + hung_grace(limit) for limit in map(self._limit, rest) if limit)
+        return seconds >= self._jobs.deadline - monotonic()
+
+    def _work(
+        self,
+        tree: CheckpointTree,
+        numbers: list[int],
+        probes: Sequence[Probe],
+        outcomes: dict[int, ProbeResult],
+    ) -> Job[None]:
+        """Run a tree's probes, one after the other."""
+        for at, number in enumerate(numbers):
+            following = probes[numbers[at + 1]].tests if at + 1 < len(numbers) else ()
+            shared = _common(probes[number].tests, following)
+            handle = yield from self._start(tree, probes[number])
+            if handle is None:
+                outcomes[number] = ProbeResult(())
+                continue
+            try:
+                outcomes[number] = yield from self._probe(tree, handle, probes[number], shared)
+            except GeneratorExit:  # what has run before the time was over has run
+                outcomes[number] = ProbeResult(handle.words, in_time=False)
+                raise
+
+    def _probe(
+        self, tree: CheckpointTree, handle: ProbeHandle, probe: Probe, shared: int
+    ) -> Job[ProbeResult]:
+        """Run one probe; a check-point is left, too, after `shared` of its tests if others begin so."""
+        tests = probe.tests
+        done = len(handle.tests)
+        places = [done + place for place in check_points(tests[done:], self._seconds)]
+        if probe.fresh:
+            places = []
+        elif done < shared < len(tests) and sum(map(self._seconds, tests[done:shared])) > _WORTH_SHARING:
+            places = sorted({*places, shared})
+        if places:
+            tree.sweeps.append(handle)
+        for place in [*places, len(tests)]:
+            then: Until = "session" if places else None
+            if place < len(tests):
+                then = tests[place]
+            message = yield from self._jobs.perform(handle, tests[len(handle.tests) : place], then)
+            if len(handle.tests) < place:  # it is dead
+                break
+            if place < len(tests):
+                self._leave_check_point(tree, handle)
+        if not places or len(handle.tests) < len(tests):
+            self._discard(tree, handle)
+        while (surplus := tree.surplus()) is not None:
+            yield from self._retire(tree, surplus)
+        return ProbeResult(handle.words, message)
+
+    def _start(self, tree: CheckpointTree, probe: Probe) -> Job[ProbeHandle | None]:
+        """A child of what has run the longest part of a probe; None if there can be none."""
+        while True:
+            start = tree.root if probe.fresh else tree.closest(probe.tests[:-1])
+            if start is tree.root:
+                yield from self._free(tree)
+            handle = yield from self._jobs.fork_child(start)
+            if handle is not None or start is tree.root:
+                return handle
+            if not start.closed:  # it may have been ended as soon as it was forked
+                self._discard(tree, start)
+
+    def _leave_check_point(self, tree: CheckpointTree, handle: ProbeHandle) -> None:
+        if not tree.has(handle.tests):
+            kept = handle.fork_child()  # nobody waits for it: the tests go on
+            self._jobs.watch(kept)
+            for old in tree.keep(kept):
+                self._discard(tree, old)
+
+    def _retire(self, tree: CheckpointTree, sweep: ProbeHandle) -> Job[None]:
+        """Let a trunk tear down what its check-points share, and end them all."""
+        for handle in tree.born_of(sweep):
+            self._discard(tree, handle)
+        yield from self._end(tree, sweep)
+
+    def _end(self, tree: CheckpointTree, handle: ProbeHandle) -> Job[None]:
+        """Let a process tear down what is alive in it, if it is not dead, and end it."""
+        if len(handle.words) == len(handle.tests):
+            yield from self._jobs.perform(handle, (), None)
+        self._discard(tree, handle)
+
+    def _begins_anew(self, probe: Probe) -> bool:
+        """Whether no check-point can be used for it."""
+        return probe.fresh or all(tree.closest(probe.tests[:-1]) is tree.root for tree in self._trees)
+
+    def _free(self, tree: CheckpointTree) -> Job[None]:
+        """Tear down what trunks hold: a test may need the same, such as a port or a database."""
+        for sweep in [sweep for sweep in tree.sweeps if sweep.holding]:
+            yield from self._retire(tree, sweep)
+
+    def _run_beside(self, probe: Probe) -> ProbeResult:
+        """Run a probe while others run again and again: it has all trees for itself."""
+        judged, *rest = self._trees
+        if not rest:  # there is memory for one only
+            return ProbeResult(())
+        outcomes: dict[int, ProbeResult] = {}
+        self._idle_sides = False
+        sides = list(zip(rest, probe.sides(len(rest)), strict=False))
+        begun: dict[CheckpointTree, ProbeHandle | None] = {}
+
+        def begin(tree: CheckpointTree) -> Job[None]:
+            yield from self._free(tree)
+            begun[tree] = yield from self._jobs.fork_child(tree.root)
+
+        def go_on(tree: CheckpointTree, tests: Indices) -> Job[None]:
+            if tree not in begun:
+                yield from begin(tree)
+            yield from self._repeat(tree, begun[tree], tests)
+
+        def work() -> Job[None]:
+            try:
+                yield from self._work(judged, [0], [Probe(probe.tests)], outcomes)
+            finally:
+                self._idle_sides = True
+
+        if probe.round % 2 == 0:  # who comes first may be what matters: in every second round these do
+            self._jobs.drive([begin(tree) for tree, _ in sides])
+        self._jobs.drive([*(go_on(*side) for side in sides), work()])
+        return outcomes[0]
+
+    def _repeat(self, tree: CheckpointTree, handle: ProbeHandle | None, tests: Indices) -> Job[None]:
+        """Run tests in a process again and again, until those are no more needed."""
+        while handle is not None and not self._idle_sides:
+            size = len(handle.tests)
+            yield from self._jobs.perform(handle, tests, tests[0])
+            if len(handle.tests) < size + len(tests):
+                break
+        if handle is not None:
+            yield from self._end(tree, handle)
+
+    def _discard(self, tree: CheckpointTree, handle: ProbeHandle) -> None:
+        tree.drop(handle)
+        self._jobs.discard(handle)
+
+    def _lost(self, handle: ProbeHandle) -> None:
+        """A process has ended that nobody waits for: nobody may wait for an answer of it later."""
+        for tree in self._trees:
+            if tree.keeps(handle):
+                self._discard(tree, handle)
+
+    def _forget_jobs(self) -> None:
+        """Leave what is being run: the processes that run it are ended."""
+        for handle in self._jobs.abandon():
+            for tree in self._trees:
+                tree.drop(handle)
+            if handle.parent is not None:
+                self._jobs.discard(handle)
+
+    # --- the end ---
+
+    def end_trees(self) -> None:
+        """Tear down all fixtures and end every process: others may need their resources and memory now."""
+        self._jobs.deadline = monotonic() + (_HURRIED_SECONDS if self._ended() else _TEARDOWN_SECONDS)
+        try:
+            self._jobs.drive([self._retire_all(tree) for tree in self._trees], insist=True)
+        except Ended:
+            self._forget_jobs()
+        for tree in self._trees:
+            self.size = max(self.size, tree.root.size)
+            tree.root.kill()
+            tree.root.await_end(_END_SECONDS)
+            for handle in tree.handles():
+                self._discard(tree, handle)
+        self._trees.clear()
+
+    def _retire_all(self, tree: CheckpointTree) -> Job[None]:
+        while tree.sweeps:
+            yield from self._retire(tree, tree.sweeps[0])
+
+    def close(self) -> None:
+        """Tear down what is alive, and see every process ended."""
+        self.end_trees()
+        self._jobs.close()
+
+
+def _common(one: Indices, other: Indices) -> int:
+    """How many tests two sequences have in common at their beginning."""
+    size = 0
+    for a, b in zip(one, other, strict=False):
+        if a != b:
+            break
+        size += 1
+    return size

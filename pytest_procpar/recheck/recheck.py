@@ -1,0 +1,548 @@
+"""What happens after the last test: suspects are run again in throw-away processes, to tell what is wrong.
+
+Imported only when there is something to look into. It changes no outcome: others do, by what is `blamed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from pytest_procpar.cluster.cluster import Cluster
+from pytest_procpar.config.settings import RecheckOptions
+from pytest_procpar.core.fork_trial.candidates import followers_of, groups_of
+from pytest_procpar.core.inquiry.expected import needing
+from pytest_procpar.core.inquiry.failing_alone import affordable, on_its_own
+from pytest_procpar.core.inquiry.findings import FAILED_AGAIN, NOT_RECHECKED, OUT_OF_TIME, PLAINLY
+from pytest_procpar.core.inquiry.inquiry import Finding, Inquiry, Kind, Suspect
+from pytest_procpar.core.inquiry.probes import Confirmation, Outcome
+from pytest_procpar.core.inquiry.roots import Failure, Root, roots_of
+from pytest_procpar.core.inquiry.run_record import RunRecord
+from pytest_procpar.core.model import TestIndex
+from pytest_procpar.core.recheck.budget import LEAST_BUDGET, LEAST_BUDGET_ASKED_FOR, Spending
+from pytest_procpar.core.recheck.known_findings import KnownFinding
+from pytest_procpar.core.recheck.result import RecheckFinding, RecheckResult, StateChange, Suggestion
+from pytest_procpar.core.recheck.retrial import Retried, claims_of, retry
+from pytest_procpar.core.record import changed
+from pytest_procpar.core.survey.comparing import merged
+from pytest_procpar.core.survey.survey import survey_cleaners
+from pytest_procpar.fresh.custody import Custody
+from pytest_procpar.recheck.confirm import Confirmer
+from pytest_procpar.recheck.conversations import ProbeContext
+from pytest_procpar.recheck.deep import DeepSurvey
+from pytest_procpar.recheck.fork_trial import Blamed, Trial, TrialResult
+from pytest_procpar.recheck.mishaps import Mishaps
+from pytest_procpar.recheck.prober import Ended, Prober
+from pytest_procpar.recheck.surveying import Driver, Surveys
+from pytest_procpar.report.recheck_progress import Progress
+from pytest_procpar.system.calls import monotonic
+from pytest_procpar.system.kept_files import PutBack
+
+if TYPE_CHECKING:
+    from pytest_procpar.recheck.suggesting import Suggester
+
+__all__ = ["Recheck"]
+
+#: What may take all the time that is left is begun only if no more than this part of it is needed.
+_CAUTION = 0.7
+#: Which part of the time that tests took in the run, beside others, they may take at the least.
+_OPTIMISM = 0.6
+
+#: The kinds of which the cause is a polluter.
+_POLLUTED = (Kind.VICTIM, Kind.CONTAMINATED_CRASH)
+
+#: What may be spent on explanations that only go into a report, in seconds.
+_CHEAP = 2.0
+
+#: The kinds that have a cause whose doing can be looked into.
+_DEPENDENT = (*_POLLUTED, Kind.BRITTLE, Kind.NIO)
+
+#: A cause, and whether tests need it (or fail by it).
+_Cause: TypeAlias = tuple[tuple[TestIndex, ...], bool]
+
+
+class Recheck:
+    """The inquiry that follows a run.
+
+    :param run_record: what the run has left behind.
+    :param seconds: how long the run took.
+    :param progress: is told what is being tried.
+    :param trial: finds out whether the fork is to blame; None: that is not asked.
+    :param known: what earlier runs have found, which is tried again if that is what is asked for.
+    :param fresh: how long it takes about until a fresh process runs a test, in seconds.
+    """
+
+    def __init__(
+        self,
+        options: RecheckOptions,
+        run_record: RunRecord,
+        seconds: float,
+        progress: Progress,
+        trial: Trial | None = None,
+        known: Sequence[KnownFinding] = (),
+        *,
+        fresh: float = 0.0,
+    ) -> None:
+        self._options = options
+        self._progress = progress
+        self._trial = trial
+        self._seconds = seconds
+        self._run = run_record
+        self._time = Spending(options.budget, seconds, asked_for=self._asks_for_more, fresh=fresh)
+        self._roots: tuple[Root, ...] = ()
+        self._surveys = Surveys(options, run_record, self._time)
+        self._deep: DeepSurvey | None = None
+        self._findings: list[Finding] = []
+        self._left_out: list[TestIndex] = []
+        #: What is looked into when all else is over.
+        self._hung: list[Suspect] = []
+        self._mishaps = Mishaps()
+        #: By polluters, what undoes what they do; by cause and what it is, what it changes.
+        self._cleaners: dict[tuple[TestIndex, ...], tuple[TestIndex, ...]] = {}
+        self._changes: dict[_Cause, tuple[StateChange, ...]] = {}
+        self._suggestions: dict[_Cause, Suggestion | None] = {}
+        #: By parallel-only test, what keeps it from meeting others.
+        self._groups: dict[TestIndex, Suggestion | None] = {}
+        self._claims = claims_of(known, run_record.ids) if options.what == "known" else []
+        #: What has come of findings of earlier runs.
+        self.retried: list[Retried] = []
+        #: What it has come to, and what of it is the fork's doing.
+        self.result = RecheckResult()
+        self.blamed: tuple[Blamed, ...] = ()
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it may take, in seconds, but for telling whether the fork is to blame; None: not known."""
+        is_known = self._options.budget is not None or not self._asks_for_more
+        return self._time.budget if is_known else None
+
+    @property
+    def _asks_for_more(self) -> bool:
+        """Whether more than failures is looked into."""
+        return self._options.surveys or self._options.order is not None
+
+    @property
+    def subject(self) -> str:
+        """What is looked into, in words; empty if there is nothing."""
+        if self._options.surveys:
+            return f"{len(self._run.ids)} tests"
+        if self._options.what == "known":
+            count = len(self._claims)
+            failed = f"{count} known finding{'' if count == 1 else 's'}"
+        else:
+            count = self._run.failures - len(self._run.starved())
+            failed = f"{count} failed test{'' if count == 1 else 's'}"
+        order = self._options.order
+        if order is None:
+            return failed if count else ""
+        other = f"all tests in order random:{order.seed}" if order.random else "all tests in reverse order"
+        return f"{failed} and {other}" if count else other
+
+    def run(
+        self,
+        cluster: Cluster,
+        inputs: Sequence[dict[str, Any]],
+        basetemp: str | None,
+        ended: Callable[[], bool],
+        wake: int,
+        confirmer: Confirmer,
+        size: int,
+    ) -> None:
+        """Look into it: see `Prober` for the parameters. Leaves `result`, and raises nothing."""
+        self._mishaps.interrupted = ended
+        self._time.begin(monotonic())
+        tried: dict[Finding, list[Confirmation]] = {}
+        files = PutBack()
+        custody = Custody()
+        prober: Prober | None = None
+
+        def look() -> None:
+            nonlocal prober
+            context = ProbeContext(self._run.seconds, self._run.limit, ended, wake)
+            prober = Prober(cluster, inputs, basetemp, context, size, str(custody.kept()))
+            self._look_for_dependence(prober, len(inputs))
+
+        def try_fresh(
+            found: Sequence[Finding], deadline: float, also: Sequence[Finding] = ()
+        ) -> dict[Finding, list[Confirmation]]:
+            known = size if prober is None else prober.size
+            return confirmer.confirm(
+                found,
+                inputs,
+                custody.warden,
+                custody.kept(),
+                deadline,
+                ended,
+                known,
+                thorough=self._time.patient,
+                also=also,
+            )
+
+        def confirm() -> None:
+            if not ended():
+                self._progress.tries("what was found, in fresh processes", self._time.deadline)
+                found = self._worth_a_process()
+                also = followers_of(self._roots, self._findings)
+                some = affordable(tuple(one.test for one in also), self._run.seconds, self._time.trifle)
+                also = [one for one in also if one.test in some]
+                tried.update(try_fresh(found, self._time.deadline, also))
+                self._heed(also, tried)
+
+        def look_at_hung() -> None:
+            # Of tests that each take their limit again so many are tried as can be at once.
+            hung = self._hung[: len(inputs)]
+            limit = max(self._run.limit(suspect.test) for suspect in hung)
+            deadline = self._time.end_of_hung(monotonic(), limit)
+            self._progress.tries("what has hung, in fresh processes", deadline)
+            alone = {on_its_own(suspect, self._run.preceding(suspect.test)): suspect for suspect in hung}
+            began = monotonic()
+            seen = try_fresh(list(alone), deadline)
+            self._time.extend(monotonic() - began)
+            passing = []
+            for finding, suspect in alone.items():
+                for first in seen.get(finding, ())[:1]:
+                    if first.holds:
+                        self._settle(finding)
+                        tried[finding] = seen[finding]
+                    elif first.word is not None or first.reason:
+                        passing.append(suspect)
+            if not passing or prober is None or ended():
+                return
+            self._inquire(Driver(prober, self._progress, self._time), passing, len(inputs))
+            prober.end_trees()
+            tests = {suspect.test for suspect in passing}
+            found = [finding for finding in self._findings if finding.test in tests]
+            tried.update(try_fresh(found, self._time.deadline))
+
+        def look_at_files() -> None:
+            sure = [
+                finding
+                for finding in self._findings
+                if finding.fails_since or _is_confirmed(tried.get(finding, ()))
+            ]
+            if not any(finding.fails_since or finding.kind in PLAINLY for finding in sure):
+                return
+            rounds = confirmer.rounds(
+                inputs, custody.warden, custody.kept(), self._time.deadline, ended, size
+            )
+            left = confirmer.left_files(rounds, custody.kept(), custody.warden().folder)
+            found = left.look(
+                sure,
+                self._roots,
+                lambda found: monotonic() < (self._time.deadline if found else self._time.end_of_cheap),
+            )
+            for old, new in found.items():
+                tried[new] = tried.pop(old, [])
+            self._findings = [found.get(finding, finding) for finding in self._findings]
+
+        def try_forks() -> None:
+            assert self._trial is not None
+            try:
+                folder = custody.warden().folder
+            except OSError:  # which has been told with what could not be confirmed
+                return
+            others = self._not_looked_into()
+            plan = groups_of(self._findings, tried, others, self._run, len(inputs), self._roots)
+
+            known = size if prober is None else prober.size
+            begin_until, deadline = self._time.deadline, self._time.deadline
+            if self._options.budget is None:
+                begin_until = max(begin_until, monotonic() + LEAST_BUDGET)
+                deadline = max(begin_until, monotonic() + max(LEAST_BUDGET_ASKED_FOR, self._seconds))
+            rounds = confirmer.rounds(inputs, custody.warden, custody.kept(), deadline, ended, known)
+            if plan.groups or plan.beside:
+                if self._options.budget is None:  # it comes on top
+                    self._progress.begins("trying whether the fork is to blame", deadline - monotonic())
+                self._progress.tries("whether the fork is to blame", deadline)
+            outcome = self._trial.run(plan, rounds, folder, begin_until)
+            self._blame(outcome, tried)
+
+        def look_further() -> None:
+            assert prober is not None
+            self._look_for_cleaners(prober)
+            self._explain(prober)
+
+        def suggest() -> None:
+            deadline = self._time.deadline
+            if self._options.budget is None:
+                deadline = max(deadline, monotonic() + LEAST_BUDGET_ASKED_FOR)
+            rounds = confirmer.rounds(inputs, custody.warden, custody.kept(), deadline, ended, size)
+            self._progress.tries("what would help", deadline)
+            self._suggest(confirmer.suggester(rounds, custody.warden().folder), len(inputs))
+
+        def clean() -> None:
+            nonlocal files
+            files = custody.close()
+
+        attempt = self._mishaps.attempt
+        has_looked = attempt(look)
+        if prober is not None:
+            attempt(prober.end_trees)  # fresh processes may need what they hold: a port, or memory
+        confirmed = attempt(confirm)
+        if confirmed and has_looked and self._hung and not ended():
+            attempt(look_at_hung)
+        if confirmed and not ended():
+            attempt(look_at_files)
+        if self._trial is not None and not self._mishaps.is_broken and not ended():
+            attempt(try_forks)
+        if confirmed and has_looked:
+            attempt(look_further)
+        if self._options.explain and any(map(_is_helped, self._findings)) and not ended():
+            if prober is not None:
+                attempt(prober.end_trees)
+            attempt(suggest)
+        if prober is not None:
+            attempt(prober.close)
+        attempt(clean)
+        self._conclude(tried, files)
+
+    def _worth_a_process(self) -> list[Finding]:
+        """What is to be seen in fresh processes: what its message says was seen, unless there is time."""
+        contended = self._contended()
+        return [
+            finding
+            for finding in self._findings
+            if self._time.patient or finding.kind is not Kind.PARALLEL_ONLY or finding.test not in contended
+        ]
+
+    def _contended(self) -> dict[TestIndex, tuple[TestIndex, ...]]:
+        """By test that wanted something at the same time as others: all that wanted it."""
+        return {test: root.tests for root in self._roots if root.contention for test in root.tests}
+
+    def _settle(self, finding: Finding) -> None:
+        """This is what is told of a test."""
+        self._findings = [finding if one.test == finding.test else one for one in self._findings]
+
+    def _heed(self, also: Sequence[Finding], tried: dict[Finding, list[Confirmation]]) -> None:
+        """Say what has failed again with others of its root, though there was no time for it alone."""
+        again = {one: changed(one, note=FAILED_AGAIN) for one in also if _is_confirmed(tried.get(one, ()))}
+        tried.update({new: tried.pop(old) for old, new in again.items()})
+        self._findings = [again.get(finding, finding) for finding in self._findings]
+
+    def _blame(self, outcome: TrialResult, tried: dict[Finding, list[Confirmation]]) -> None:
+        self._findings = outcome.told(self._findings, tried)
+        self._left_out = [test for test in self._left_out if test not in outcome.tests]
+        self.blamed = outcome.blamed
+
+    def _look_for_dependence(self, prober: Prober, lanes: int) -> None:
+        driver = Driver(prober, self._progress, self._time)
+        if self._options.what == "known":
+            driver.drive(retry(self._claims, self.retried.append), self._time.end_of_search)
+            self._findings += [retried.finding for retried in self.retried if retried.holds]
+            if self._options.order is None:
+                return
+        try:
+            prober.prepare(self._time.end_of_search)
+            self._time.ready(monotonic())
+            surveyed = self._surveys.surveyed(driver, lanes)
+        except Exception:
+            self._findings += self._inquiry(self._failed(), lanes).findings()
+            raise
+        finally:
+            self._findings += self._surveys.findings
+        if self._options.what == "deep":
+            self._look_deep(driver, self._failed() + surveyed, lanes)
+            return
+        suspects = self._failed() + surveyed
+        if not self._time.patient:  # a fork of it would take its limit again, and tell less
+            self._hung = [suspect for suspect in suspects if suspect.word is Outcome.HUNG]
+            suspects = [suspect for suspect in suspects if suspect.word is not Outcome.HUNG]
+            self._findings = merged(self._findings, self._inquiry(self._hung, lanes).findings())
+        self._inquire(driver, suspects, lanes)
+        if self._options.what == "all":
+            hidden = self._surveys.hidden(driver, self._findings, self._polluters())
+            self._inquire(driver, hidden, lanes)
+
+    def _look_deep(self, driver: Driver, suspects: list[Suspect], lanes: int) -> None:
+        """Run the tests in other orders, and look into what shows in each, before the next ones.
+
+        What has shown before comes first, but not at the cost of all others. What was not settled then is
+        looked into once more with the time that is left.
+        """
+        self._inquire(driver, suspects, lanes, self._time.end_of_one(monotonic()))
+        first = {suspect.test: suspect for suspect in suspects}
+        order = self._options.order
+        self._deep = deep = DeepSurvey(self._run, self._time, lanes, order.seed or "" if order else "")
+        deep.ran(self._surveys.placed, self._surveys.orders)
+        deep.left_out(self._surveys.left_out, self._surveys.not_alone)
+        while (shown := deep.suspects(driver, self._findings)) is not None:
+            self._inquire(driver, shown, lanes)
+        cut_off = [one.test for one in self._findings if one.kind is Kind.UNKNOWN and OUT_OF_TIME in one.note]
+        if again := [first[test] for test in cut_off if test in first]:
+            self._inquire(driver, again, lanes)
+
+    def _inquire(
+        self, driver: Driver, suspects: list[Suspect], lanes: int, until: float | None = None
+    ) -> None:
+        """Look into suspects, until then at the latest."""
+        inquiry = self._inquiry(suspects, lanes)
+        try:
+            driver.inquire(inquiry, self._findings, until)
+        finally:
+            self._findings = merged(self._findings, inquiry.findings())
+            plain = any(finding.kind in PLAINLY for finding in self._findings)
+            self._time.found(needing(self._findings), plain=plain)
+
+    def _conclude(self, tried: Mapping[Finding, Sequence[Confirmation]], files: PutBack) -> None:
+        insights = [
+            RecheckFinding(
+                self._mishaps.told(finding),
+                self._run.word(finding.test),
+                tuple(tried.get(finding, ())),
+                self._cleaners.get(_polluters(finding)),
+                self._changes.get(_cause(finding)),
+                self._suggestions.get(_cause(finding)) or self._groups.get(finding.test),
+            )
+            for finding in self._findings
+        ]
+        self.result = RecheckResult(
+            tuple(insights),
+            tuple(self._left_out),
+            self._mishaps.note,
+            self._run.starved(),
+            put_back=files.changed,
+            altered=files.lost,
+            roots=self._roots,
+            budget=self._budget_that_would_do(),
+            coverage=None if self._deep is None else self._deep.coverage,
+        )
+
+    def _budget_that_would_do(self) -> int:
+        """The budget that leaves time for what there was none for, in seconds; 0 if it was not that."""
+        untried = [finding for finding in self._findings if finding.kind is Kind.FAILS_ALONE]
+        missed = [finding for finding in self._findings if finding.note == NOT_RECHECKED]
+        if self._mishaps.interrupted() or (not untried and not missed):
+            return 0
+        before = {test for finding in untried for test in self._run.preceding(finding.test)}
+        once = [finding.test for finding in (*untried, *missed)]
+        # What took so long may be a fixture of the session: then it was the first test that took longest.
+        seconds = sum(map(self._run.seconds, before)) + (2 * self._run.longest() if missed else 0.0)
+        return self._time.needed(
+            seconds + sum(2 * self._run.seconds(t) + 4 * self._run.limit(t) for t in once)
+        )
+
+    def _inquiry(self, suspects: list[Suspect], lanes: int) -> Inquiry:
+        return Inquiry(
+            suspects,
+            self._run.preceding,
+            self._run.file_of,
+            lanes,
+            affordable=self._affordable,
+            thorough=self._options.tests if self._time.patient else 0,
+        )
+
+    def _affordable(self, tests: tuple[TestIndex, ...]) -> tuple[TestIndex, ...]:
+        """Of tests that are to run in this order, those for which there is time."""
+        left = self._time.end_of_long - monotonic()
+        if self._time.patient and _OPTIMISM * sum(map(self._run.seconds, tests)) < left:
+            return tests
+        return affordable(tests, self._run.seconds, _CAUTION * left)
+
+    # --- what there is to look into ---
+
+    def _failed(self) -> list[Suspect]:
+        if self._options.what in ("none", "known"):
+            return []
+        failed = self._run.failed()
+        failures = [(seen.test, self._run.failure(seen.test)) for seen in failed]
+        self._roots = roots_of(failure or Failure(test) for test, failure in failures)
+        looked_into = self._roots[: self._options.tests]
+        roots = {test: (number, root) for number, root in enumerate(looked_into) for test in root.tests}
+        self._left_out = [seen.test for seen in failed if seen.test not in roots]
+        return [
+            Suspect(
+                seen.test,
+                seen.word,
+                failed_after=seen.before,
+                passed_after=self._surveys.passed_after.get(seen.test),
+                beside=seen.beside,
+                root=roots[seen.test][0],
+                alike=roots[seen.test][1].alike,
+                contention=roots[seen.test][1].contention,
+            )
+            for seen in failed
+            if seen.test in roots
+        ]
+
+    def _not_looked_into(self) -> list[TestIndex]:
+        """What has failed in the run and is not known to depend on anything, but may be the fork's doing.
+
+        Where only what is known is tried, that is what else has failed, unless it takes long: the fork may
+        change its outcome, whatever else was asked for.
+        """
+        if self._options.what != "known":
+            return self._left_out
+        found = {finding.test for finding in self._findings}
+        failed = [seen.test for seen in self._run.failed() if seen.test not in found]
+        return [test for test in failed if self._run.seconds(test) <= self._time.cheap]
+
+    def _look_for_cleaners(self, prober: Prober) -> None:
+        """Find out what undoes each cause, by one of its victims."""
+        if not self._options.cleaners:
+            return
+        for cause, victim in self._polluters().items():
+            tests = [test for test in self._run.companions() if test not in (*cause, victim)]
+            found = Driver(prober, self._progress, self._time).drive(
+                survey_cleaners(cause, victim, tests), self._time.deadline
+            )
+            self._cleaners[cause] = tuple(found)
+
+    def _explain(self, prober: Prober) -> None:
+        """Find out what each cause changes, and by which of it one of its tests depends on it.
+
+        For a report that is also done without being asked for, as far as it is cheap.
+        """
+        options, deadline = self._options, self._time.deadline
+        if not options.explain and not options.reported:
+            return
+        if not options.explain:
+            deadline = min(deadline, monotonic() + _CHEAP)
+        try:
+            self._progress.tries("what state has changed", deadline)
+            explicable = [f for f in self._findings if _cause(f)[0] and f.kind in _DEPENDENT]
+            causes = {_cause(f): f.test for f in reversed(explicable)}
+            for dependence, test in causes.items():
+                cause, needed = dependence
+                self._changes[dependence] = prober.explain(cause, test, deadline, needed=needed)
+        except Ended:
+            if options.explain:
+                raise
+
+    def _suggest(self, suggester: Suggester, lanes: int) -> None:
+        """Try what would keep tests from failing by others: after these, or beside them."""
+        for dependence in dict.fromkeys(map(_cause, self._findings)):
+            changes = self._changes.get(dependence, ())
+            victims = [f.test for f in self._findings if _cause(f) == dependence and f.kind in _POLLUTED]
+            if victims:
+                self._suggestions[dependence] = suggester.suggest(dependence[0], victims, changes)
+        contended = self._contended()
+        for finding in self._findings:
+            if finding.kind is Kind.PARALLEL_ONLY and finding.beside:
+                tests = dict.fromkeys((finding.test, *contended.get(finding.test, ())))
+                self._groups[finding.test] = suggester.group(list(tests), finding.beside, lanes)
+
+    def _polluters(self) -> dict[tuple[TestIndex, ...], TestIndex]:
+        """The causes that make tests fail, with a victim each."""
+        return {_polluters(f): f.test for f in reversed(self._findings) if _polluters(f)}
+
+
+def _is_helped(finding: Finding) -> bool:
+    """Whether there may be something to suggest by which the test passes."""
+    return bool(_polluters(finding)) or (finding.kind is Kind.PARALLEL_ONLY and bool(finding.beside))
+
+
+def _is_confirmed(confirmations: Sequence[Confirmation]) -> bool:
+    """Whether a fresh process has shown what a finding says."""
+    return any(tried.holds for tried in confirmations[:1])
+
+
+def _polluters(finding: Finding) -> tuple[TestIndex, ...]:
+    """What makes the test fail, if other tests do."""
+    return finding.cause if finding.kind in _POLLUTED else ()
+
+
+def _cause(finding: Finding) -> _Cause:
+    """What the test depends on, if it does."""
+    if finding.kind is Kind.NIO:
+        return ((finding.test,), False)
+    return (finding.cause, finding.kind is Kind.BRITTLE)

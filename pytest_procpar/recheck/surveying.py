@@ -1,0 +1,276 @@
+"""Runs what the re-check asks, and the surveys: what hides among the tests that have passed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+from pytest_procpar.config.settings import RecheckOptions
+from pytest_procpar.core.inquiry.cause_search import Search
+from pytest_procpar.core.inquiry.expected import needing
+from pytest_procpar.core.inquiry.failing_alone import affordable
+from pytest_procpar.core.inquiry.findings import PLAINLY, Finding, Kind, Suspect
+from pytest_procpar.core.inquiry.inquiry import Inquiry
+from pytest_procpar.core.inquiry.probes import Outcome
+from pytest_procpar.core.inquiry.run_record import RunRecord
+from pytest_procpar.core.model import TestIndex
+from pytest_procpar.core.recheck.budget import Spending
+from pytest_procpar.core.survey.changers import StateAfter
+from pytest_procpar.core.survey.orders import shuffled
+from pytest_procpar.core.survey.survey import (
+    Alone,
+    Placed,
+    survey_after,
+    survey_alone,
+    survey_order,
+    survey_orders,
+)
+from pytest_procpar.recheck.prober import Ended, Prober
+from pytest_procpar.report.recheck_progress import Progress
+from pytest_procpar.system.calls import monotonic
+
+__all__ = ["Driver", "Surveys"]
+
+_T = TypeVar("_T")
+
+#: How much longer an order is planned to take than its tests took in the run; what comes on top of each test
+#: in an order, and of each process for a single one, in seconds.
+_PACE, _A_TEST, _A_FORK = 1.2, 0.0005, 0.005
+
+
+class Driver:
+    """Puts the questions of a search to a prober, and says so.
+
+    :param time: how long that may take.
+    """
+
+    def __init__(self, prober: Prober, progress: Progress, time: Spending) -> None:
+        self._prober = prober
+        self._progress = progress
+        self._time = time
+
+    def inquire(self, inquiry: Inquiry, known: Iterable[Finding] = (), until: float | None = None) -> None:
+        """Look into all suspects of an inquiry, as far as there is time; what is left says so of itself.
+
+        :param known: what was found before.
+        :param until: when it is to end at the latest; None: that is not said.
+        :raises Ended: if the run is to end.
+        """
+        before = needing(known)
+
+        def deadline() -> float:
+            found = inquiry.findings()
+            plain = any(finding.kind in PLAINLY for finding in found)
+            self._time.found(before + needing(found), plain=plain)
+            end = self._time.end_of_search if inquiry.searching else self._time.end_of_cheap
+            return end if until is None else min(end, until)
+
+        self._progress.looks_into(len(inquiry.findings()), inquiry.findings)
+        self._drive(inquiry.steps(), deadline)
+
+    def drive(self, search: Search[_T], deadline: float) -> _T:
+        """Run a search to its end, until `deadline` at most.
+
+        :raises Ended: if there is no time for it.
+        """
+        return self._drive(search, lambda: deadline, insist=True)
+
+    def try_to_drive(self, search: Search[_T], deadline: float) -> _T:
+        """The same, but the search is told that there was no time for something.
+
+        :raises Ended: if the run is to end.
+        """
+        return self._drive(search, lambda: deadline)
+
+    def states(self, order: tuple[TestIndex, ...], deadline: float) -> list[StateAfter]:
+        """What is otherwise than before all, after each test of an order, as far as there is time.
+
+        :raises Ended: if the run is to end.
+        """
+        self._progress.tries("which tests change state", deadline)
+        return self._prober.states(order, deadline)
+
+    def _drive(self, search: Search[_T], deadline: Callable[[], float], *, insist: bool = False) -> _T:
+        """Run a search to its end, each step until the deadline that there is then."""
+        try:
+            probes = next(search)
+            while True:
+                until = deadline()
+                is_last = until >= self._time.end_of_search  # but for fresh processes, which come after it
+                self._progress.probes(probes, max(until, self._time.deadline) if is_last else until)
+                outcomes = self._prober.run(probes, until)
+                if insist and not all(outcome.in_time for outcome in outcomes):
+                    raise Ended
+                probes = search.send(outcomes)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+
+
+class Surveys:
+    """Looks for what is wrong with tests that have passed.
+
+    :param now: the clock that `time` goes by.
+    """
+
+    def __init__(
+        self,
+        options: RecheckOptions,
+        run_record: RunRecord,
+        time: Spending,
+        now: Callable[[], float] = monotonic,
+    ) -> None:
+        self._now = now
+        self._options = options
+        self._run = run_record
+        self._time = time
+        #: After what a test that failed in the run passed in the other order.
+        self.passed_after: dict[TestIndex, tuple[TestIndex, ...]] = {}
+        #: What is known already of tests that cannot be run twice.
+        self.findings: list[Finding] = []
+        #: How each test has ended in each order that was run, and how many orders that were.
+        self.placed: list[Placed] = []
+        self.orders = 0
+        #: The slowest tests, for which there was no time: in these orders, and alone.
+        self.left_out: set[TestIndex] = set()
+        self.not_alone: set[TestIndex] = set()
+
+    def surveyed(self, driver: Driver, lanes: int = 1) -> list[Suspect]:
+        """What a run of every test alone, or of all in some order, says of tests that have not failed.
+
+        :param lanes: how many orders run at the same time.
+        :raises Ended: if there is no time for it.
+        """
+        if self._options.what == "deep" and self._options.budget is not None:
+            return self._surveyed_in_time(driver, lanes)
+        unlimited = float("inf")
+        deadline = unlimited if self._options.budget is None else self._time.deadline
+        suspects: dict[TestIndex, Suspect] = {}
+        began = self._now()
+        if self._options.surveys:
+            suspects.update(self._survey_alone(driver.drive, self._passing(), deadline))
+        for order in self._wanted_orders():
+            for test, suspect in self._shown(driver.drive(survey_order(order), deadline), 1).items():
+                suspects.setdefault(test, suspect)
+        if self._options.budget is None:
+            self._time.extend(2 * (self._now() - began))
+        return list(suspects.values())
+
+    def _surveyed_in_time(self, driver: Driver, lanes: int) -> list[Suspect]:
+        """The same, within a budget of which most is for other orders, and for what shows.
+
+        The orders come first: a test that needs another one shows in these, too, most often. Where there is
+        no time for all, the slowest tests are left out: what few of them take is enough for all the others.
+        """
+        orders, now = self._wanted_orders(), self._now()
+        longest = max(1, -(-len(orders) // lanes))  # so many orders are run one after the other
+        seconds = self._time.end_of_passes(now) - now
+        some = self._affordable(orders[0] if orders else (), seconds, _A_TEST, _PACE * longest)
+        self.left_out.update(test for order in orders for test in order if test not in some)
+        kept = [[test for test in order if test in some] for order in orders]
+        placed = driver.try_to_drive(survey_orders(kept), self._time.end_of_search)
+        shown = self._shown(placed, len(kept))
+        tests, now = self._passing(), self._now()
+        end = self._time.end_of_one(now)
+        few = self._affordable(tests, end - now, _A_FORK, 2 * _PACE / lanes)
+        self.not_alone.update(test for test in tests if test not in few)
+        suspects = self._survey_alone(driver.try_to_drive, [test for test in tests if test in few], end)
+        for test, suspect in shown.items():
+            suspects.setdefault(test, suspect)
+        return list(suspects.values())
+
+    def _affordable(
+        self, tests: Sequence[TestIndex], seconds: float, on_top: float, times: float
+    ) -> frozenset[TestIndex]:
+        """Of tests, those that can be run in so many seconds if each takes so many times what it took."""
+
+        def cost(test: TestIndex) -> float:
+            return times * (self._run.seconds(test) + on_top)
+
+        return frozenset(affordable(tuple(tests), cost, seconds))
+
+    def _passing(self) -> list[TestIndex]:
+        """What has not failed in the run."""
+        return [test for test in self._run.tests() if not self._run.word(test).bad]
+
+    def _survey_alone(
+        self,
+        drive: Callable[[Search[list[Alone]], float], list[Alone]],
+        tests: Sequence[TestIndex],
+        deadline: float,
+    ) -> dict[TestIndex, Suspect]:
+        alone = drive(survey_alone(tests), deadline)
+        twice_bad = [
+            result.test for result in alone if result.non_idempotent and not self._run.is_apart(result.test)
+        ]
+        again = drive(survey_alone(twice_bad, rounds=(1, 2)), deadline)
+        for result in alone:
+            rounds = [other for other in again if other.test == result.test]
+            if rounds and all(other.non_idempotent for other in rounds):
+                self.findings.append(Finding(result.test, Kind.NIO, message=result.message))
+        return {
+            result.test: Suspect(
+                result.test,
+                self._run.word(result.test),
+                failed_after=(),
+                passed_after=self._run.before(result.test),
+            )
+            for result in alone
+            if result.first.bad
+        }
+
+    def _wanted_orders(self) -> list[list[TestIndex]]:
+        """The orders to run all tests in: that of the collection, the reverse one, and what was asked for."""
+        collected, wanted = self._run.companions(), self._options.order
+        orders = []
+        if self._options.surveys and not self._has_run(collected):
+            orders.append(collected)
+        if self._options.what == "deep" or (wanted is not None and not wanted.random):
+            orders.append(collected[::-1])
+        if wanted is not None and wanted.random:
+            companions = set(collected)
+            places = shuffled(self._run.ids, wanted.seed or "")
+            orders.append([TestIndex(place) for place in places if place in companions])
+        return orders
+
+    def _has_run(self, order: list[TestIndex]) -> bool:
+        """Whether a process of the run has run all that in this order."""
+        return not order or self._run.before(order[-1]) == tuple(order[:-1])
+
+    def _shown(self, placed: list[Placed], orders: int) -> dict[TestIndex, Suspect]:
+        """What so many orders show of tests that have not failed; the shortest way to a failure of each."""
+        self.placed += placed
+        self.orders += orders
+        placed = sorted(placed, key=lambda result: result.place)
+        for result in placed:
+            if result.word.good and self._run.word(result.test).bad:
+                self.passed_after.setdefault(result.test, result.before)
+        return {
+            result.test: Suspect(
+                result.test,
+                result.word,
+                failed_after=result.before,
+                passed_after=self._run.before(result.test),
+            )
+            for result in reversed(placed)
+            if result.word.bad and not self._run.word(result.test).bad
+        }
+
+    def hidden(
+        self, driver: Driver, findings: Sequence[Finding], causes: Iterable[tuple[TestIndex, ...]]
+    ) -> list[Suspect]:
+        """What fails after a polluter that is known, though it has failed nowhere yet.
+
+        :raises Ended: if there is no time for it.
+        """
+        known = {finding.test for finding in findings if finding.kind is not Kind.NIO}
+        suspects: dict[TestIndex, Suspect] = {}
+        for cause in causes:
+            tests = [
+                t
+                for t in self._run.companions()
+                if t not in known and t not in cause and not self._run.word(t).bad
+            ]
+            for result in driver.drive(survey_after(cause, tests), self._time.end_of_search):
+                if result.word.bad:
+                    suspects[result.test] = Suspect(result.test, Outcome.PASSED, failed_after=cause)
+        return list(suspects.values())

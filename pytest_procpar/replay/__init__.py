@@ -1,0 +1,4 @@
+"""``--replay``: a file with tests in an order, and the run that takes exactly these.
+
+Enter at `file` and `reorder`.
+"""

@@ -1,0 +1,137 @@
+"""The file that ``--replay`` reads: a report with its sequences, or a small file that somebody made.
+
+Does not know items, workers or what is done with a sequence. The formats are explained in ``docs/report.md``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+
+from pytest_procpar.core.record import record
+
+__all__ = ["REPLAY", "REPLAY_FORMAT", "REPORT_FORMAT", "VERSION", "Mention", "Replay", "read_replay"]
+
+#: The formats that can be read, and which version of each.
+REPORT_FORMAT, REPLAY_FORMAT, VERSION = "procpar-report", "procpar-replay", 1
+
+#: A file to be read has no more bytes than this: the report of a hundred thousand tests has a fifth of it.
+_LARGEST = 1 << 28
+
+#: A nodeid, and how many tests that share it come before the one that is meant. Where no more tests share it,
+#: it is counted on from the first of them again: so is a test named that runs several times.
+Mention: TypeAlias = tuple[str, int]
+
+
+@record
+class Replay:
+    """What is to be run: the tests of each process, in their order; no sequence is empty."""
+
+    path: str
+    sequences: list[list[Mention]]
+
+
+#: What this run is to replay, if anything.
+REPLAY = pytest.StashKey[Replay]()
+
+
+class _Unusable(ValueError):
+    """What is wrong with a file, and what to do about it."""
+
+
+def read_replay(value: str) -> Replay:
+    """The sequences in the file `value`, a report or a replay file.
+
+    :raises pytest.UsageError: naming the option, the file and what is wrong with it.
+    """
+    from pytest_procpar.system.files import read  # which a run without a replay need not import
+
+    path = os.path.abspath(os.path.expanduser(os.path.expandvars(value)))
+    try:
+        data = json.loads(read(Path(path), _LARGEST).decode("utf-8"))
+        sequences = [tests for tests in _sequences(data) if tests]
+        if not sequences:
+            raise _Unusable("it names no test that ran")
+    except _Unusable as error:
+        reason = str(error)
+    except OSError as error:
+        reason = f"it cannot be read ({error.strerror or error})"
+    except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, JSON nested without an end
+        reason = f"it is no JSON, or damaged ({error})"
+    else:
+        return Replay(value, sequences)
+    raise pytest.UsageError(
+        f"--replay: {value!r} cannot be replayed: {reason}: give a report that --procpar-report wrote, "
+        f"or a file of the format {REPLAY_FORMAT}"
+    )
+
+
+def _sequences(data: Any) -> list[list[Mention]]:
+    kind = data.get("format") if isinstance(data, dict) else None
+    if kind not in (REPORT_FORMAT, REPLAY_FORMAT):
+        raise _Unusable(f"its format is {kind!r}")
+    if data.get("version") != VERSION:
+        raise _Unusable(f"its version is {data.get('version')!r}, and only {VERSION} is known here")
+    if "sequences" not in data:
+        raise _Unusable("it has no sequences; reports of older versions of pytest-procpar have none")
+    listed = [_tests_of(entry, place) for place, entry in enumerate(_list(data["sequences"], "sequences"))]
+    if kind == REPORT_FORMAT:
+        return _resolve(listed, _list(data.get("tests"), "tests"))
+    return _number(listed)
+
+
+def _tests_of(entry: Any, place: int) -> list[Any]:
+    if not isinstance(entry, dict):
+        raise _Unusable(f"sequence {place} is {_short(entry)}, and no object with worker and tests")
+    return _list(entry.get("tests"), f"tests of sequence {place}")
+
+
+def _list(value: Any, name: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise _Unusable(f"its {name} are {_short(value)}, and no list")
+    return value
+
+
+def _number(sequences: list[list[Any]]) -> list[list[Mention]]:
+    """The n-th mention of a nodeid in a file is of the n-th test that has it."""
+    earlier: Counter[str] = Counter()
+    numbered: list[list[Mention]] = []
+    for tests in sequences:
+        numbered.append([])
+        for nodeid in tests:
+            if not isinstance(nodeid, str):
+                raise _Unusable(f"a test is {_short(nodeid)}, and no nodeid")
+            numbered[-1].append((nodeid, earlier[nodeid]))
+            earlier[nodeid] += 1
+    return numbered
+
+
+def _resolve(sequences: list[list[Any]], tests: list[Any]) -> list[list[Mention]]:
+    """What a report's indices stand for."""
+    nodeids: dict[int, str] = {}
+    for test in tests:
+        index, nodeid = (test.get("index"), test.get("nodeid")) if isinstance(test, dict) else (None, None)
+        if not isinstance(index, int) or not isinstance(nodeid, str):
+            raise _Unusable(f"the test {_short(test)} has no index or no nodeid")
+        nodeids[index] = nodeid
+    earlier: Counter[str] = Counter()
+    mentions: dict[int, Mention] = {}
+    for index, nodeid in sorted(nodeids.items()):
+        mentions[index] = (nodeid, earlier[nodeid])
+        earlier[nodeid] += 1
+    for index in (index for tests in sequences for index in tests):
+        if type(index) is not int or index not in mentions:
+            raise _Unusable(
+                f"it lists the test {_short(index)} in a sequence, and has no test with that index"
+            )
+    return [[mentions[index] for index in tests] for tests in sequences]
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,149 @@
+"""Puts the tests of a replay in the place of those that were collected, in its order, whoever reorders them.
+
+Acts where the suite is collected: in the fork server, or in the one process of a plain run. Does not know how
+tests come to their workers: it says which sequence each test is of.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Generator, Iterable
+
+import pytest
+
+from pytest_procpar.compat.pytest_private.items import copy_item
+from pytest_procpar.core.printable import listed, printable_line
+from pytest_procpar.replay.file import REPLAY, Replay
+
+__all__ = ["install", "pinned_keys"]
+
+#: How many tests are named where all of them would be too many.
+_NAMED = 5
+
+#: The key of each item's sequence.
+_KEYS = pytest.StashKey[list[str]]()
+
+
+def install(config: pytest.Config, replay: Replay) -> None:
+    """Let this run, and whatever is forked from it, be a replay. For before `pytest_configure`.
+
+    What ``--lf`` would leave out it leaves out while files are collected, where nobody could get it back.
+    """
+    notes = _notes(config, len(replay.sequences))
+    config.option.lf = False
+    config.stash[REPLAY] = replay
+    config.pluginmanager.register(_Replayer(config, replay, notes), "procpar-replay")
+
+
+def pinned_keys(config: pytest.Config) -> list[str] | None:
+    """The key of each collected item's sequence, which is its worker's number; None if this is no replay."""
+    return config.stash.get(_KEYS, None)
+
+
+def _notes(config: pytest.Config, sequences: int) -> list[str]:
+    """What of the command line a replay changes."""
+    option = config.option
+    notes = ["--lf does nothing here: the file says which tests run"] if getattr(option, "lf", False) else []
+    asked, limit = option.numprocesses, option.maxprocesses
+    if asked == 0 and sequences > 1:
+        notes.append(f"-n 0: the {sequences} sequences run one after the other in this process")
+    elif isinstance(asked, int) and asked not in (0, sequences):
+        notes.append(f"-n {asked} gives way: {_count(sequences, 'worker')}, one for each sequence")
+    elif isinstance(limit, int) and limit < sequences and asked != 0:
+        notes.append(f"--maxprocesses={limit} gives way: {sequences} workers, one for each sequence")
+    return notes
+
+
+class _Replayer:
+    """The plugin that acts once everybody else has changed the collection."""
+
+    def __init__(self, config: pytest.Config, replay: Replay, notes: list[str]) -> None:
+        self._config = config
+        self._replay = replay
+        self._notes = notes
+        #: What was collected; None until nobody can change it any more.
+        self._collected: list[pytest.Item] | None = None
+        #: The nodeids of the file that others have deselected, as often as they are named.
+        self._left_out: list[str] = []
+
+    def pytest_report_header(self) -> list[str]:
+        """Say what is replayed, and what of the command line that changes."""
+        sequences = self._replay.sequences
+        tests = sum(map(len, sequences))
+        head = f"{self._replay.path}: {_count(len(sequences), 'sequence')}, {_count(tests, 'test')}"
+        return [printable_line(f"replay: {line}") for line in (head, *self._notes)]
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None]:
+        """Learn what there is, before anything is deselected."""
+        collected = [*items]
+        yield
+        self._collected = collected
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Replace the items, unless the collection did not come to its end.
+
+        In this hook, since a conftest that was found while files were collected has its wrappers around ours.
+
+        :raises pytest.UsageError: if tests of the file were not collected.
+        """
+        if self._collected is None:
+            return
+        there, known = _by_nodeid(session.items), _by_nodeid(self._collected)
+        mentioned = [nodeid for tests in self._replay.sequences for nodeid, _ in tests]
+        missing = list(dict.fromkeys(n for n in mentioned if n not in there and n not in known))
+        # A file that cannot be collected is reported as ever, and ends the run or is gone without, as asked.
+        if missing and not session.testsfailed:
+            raise pytest.UsageError(self._complaint(missing))
+        self._left_out = [n for n in mentioned if n not in there and n in known]
+        self._replace(session, there)
+
+    def _replace(self, session: pytest.Session, there: dict[str, list[pytest.Item]]) -> None:
+        items: list[pytest.Item] = []
+        keys: list[str] = []
+        used: set[int] = set()
+        for number, tests in enumerate(self._replay.sequences):
+            for nodeid, nth in tests:
+                if nodeid in there:
+                    item = there[nodeid][nth % len(there[nodeid])]
+                    # pytest keeps a node set up for the next test if that is the same object.
+                    items.append(copy_item(item) if id(item) in used else item)
+                    used.add(id(item))
+                    keys.append(str(number))
+        deselected = [item for item in session.items if id(item) not in used]
+        session.items[:] = items
+        self._config.stash[_KEYS] = keys
+        if deselected:
+            self._config.hook.pytest_deselected(items=deselected)
+
+    def _complaint(self, missing: list[str]) -> str:
+        return (
+            f"--replay: {_count(len(missing), 'test')} of {self._replay.path!r} "
+            f"{'was' if len(missing) == 1 else 'were'} not collected: {_named(missing)}: collect what was "
+            "collected then (the same paths and rootdir, the same code), or take these out of the file"
+        )
+
+    def pytest_report_collectionfinish(self) -> list[str]:
+        """Say what is not replayed."""
+        if not self._left_out:
+            return []
+        return [
+            f"replay: {_count(len(self._left_out), 'test')} of the file left out, since another option or a "
+            f"conftest deselected them: {_named(self._left_out)}"
+        ]
+
+
+def _by_nodeid(items: Iterable[pytest.Item]) -> dict[str, list[pytest.Item]]:
+    found: defaultdict[str, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        found[item.nodeid].append(item)
+    return dict(found)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _named(nodeids: list[str]) -> str:
+    return printable_line(listed(nodeids, _NAMED))

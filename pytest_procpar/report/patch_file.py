@@ -1,0 +1,69 @@
+"""The file with the patches that the re-check suggests, for ``git apply`` or ``patch -p1``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pytest_procpar.system.files as files
+from pytest_procpar.core.printable import printable_line
+from pytest_procpar.json_report.plugin import check_path
+
+__all__ = ["OPTION", "install"]
+
+OPTION = "--recheck-suggest"
+
+#: By what a patch is known that does nothing under other kinds of ``--dist``.
+_GROUP = "@pytest.mark.xdist_group("
+
+
+def install(config: pytest.Config, value: str) -> None:
+    """Have what is suggested in this run written to the file `value`; not for workers.
+
+    :raises pytest.UsageError: if no file can be written there.
+    """
+    config.pluginmanager.register(PatchFile(check_path(value, OPTION)), "procpar-patch-file")
+
+
+class PatchFile:
+    """The plugin that listens, and writes at the end: an empty file if nothing is suggested."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._patches: list[str] = []
+        self._failure = ""
+
+    def pytest_procpar_findings(self, findings: list[dict[str, Any]]) -> None:
+        """Take note of what is suggested; findings of the same cause have the same patch."""
+        self._patches = list(dict.fromkeys(found["patch"] for found in findings if "patch" in found))
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Write the file."""
+        try:
+            files.write(self._path, "".join(self._patches).encode())
+        except OSError as error:
+            self._failure = f"{OPTION}: {printable_line(str(self._path))} is not written: {error}"
+            if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+                session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Say where the file is, or that it is not."""
+        if self._failure:
+            terminalreporter.write_line(self._failure, red=True, bold=True)
+            self._failure = ""
+        elif self._patches:
+            groups = any(_GROUP in patch for patch in self._patches)
+            needs = groups and terminalreporter.config.getoption("dist", "no") != "loadgroup"
+            how = ", needs --dist=loadgroup" if needs else ""
+            terminalreporter.write_sep("-", printable_line(f"to apply by git apply{how}: {self._path}"))
+        else:
+            terminalreporter.write_sep("-", f"{OPTION}: no patch was found that helps")
+
+    def pytest_unconfigure(self) -> None:
+        """Say what could not be said in a summary, since there was none."""
+        if self._failure:
+            sys.stderr.write(f"{self._failure}\n")

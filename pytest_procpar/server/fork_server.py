@@ -1,0 +1,136 @@
+"""The fork server: the process that workers are forked from.
+
+It is forked from the controller before anything is configured, and waits until the controller's own start
+has produced what workers are given. Then it goes through a session of its own up to the test loop and forks
+workers with the suite collected, or (``fork-early``) stays as it is, and its children do all that themselves.
+"""
+
+from __future__ import annotations
+
+import os
+import traceback
+import warnings
+from collections.abc import Callable
+from typing import NoReturn
+
+import pytest
+
+from pytest_procpar.compat.pytest_private.session import unconfigure
+from pytest_procpar.core.model import WorkerOptions
+from pytest_procpar.core.protocol.messages import Setup, ToServer
+from pytest_procpar.coverage_data.measuring import leave_coverage
+from pytest_procpar.forking.fork import (
+    default_signals,
+    flush_stdio,
+    forget_exit_handlers,
+    fork,
+    run_exit_handlers,
+)
+from pytest_procpar.ipc.board import Board
+from pytest_procpar.ipc.transport import Link
+from pytest_procpar.role import Role, take_role
+from pytest_procpar.server.loop import Server, StartOrder, await_setup
+from pytest_procpar.server.session import Assignment, WorkerSession
+from pytest_procpar.start_method.hazards import Hazards
+from pytest_procpar.start_method.thread_warning import tell_of_threads, thread_warning
+from pytest_procpar.system.calls import end_process
+from pytest_procpar.system.descendants import descendants, is_childless, set_subreaper, wake_with_parent
+from pytest_procpar.system.headroom import SECOND_TO_LAST, be_expendable
+from pytest_procpar.worker.orphan import ending_with
+
+__all__ = ["be_process", "serve_collected", "serve_early"]
+
+
+def be_process(body: Callable[[], None]) -> NoReturn:
+    """Be a process that does this, and exits."""
+    status = 0
+    try:
+        body()
+    except KeyboardInterrupt:  # between the places that deal with it; who has sent it knows
+        status = int(pytest.ExitCode.INTERRUPTED)
+    except BaseException:
+        traceback.print_exc()
+        status = 3
+    finally:
+        flush_stdio()
+        end_process(status)
+
+
+def _begin(config: pytest.Config, link: Link) -> tuple[Setup, list[ToServer]] | None:
+    take_role(config, Role.FORK_SERVER)
+    os.setpgid(0, 0)
+    default_signals()
+    be_expendable(SECOND_TO_LAST)
+    forget_exit_handlers(configures=True)
+    set_subreaper(True)  # what a test's daemon leaves behind comes to us
+    wake_with_parent()  # suspended as it may be, it has to see that the controller is gone
+    return await_setup(link)
+
+
+def serve_early(config: pytest.Config, options: WorkerOptions, link: Link, board: Board) -> None:
+    """Serve as it was forked from the controller: workers configure and collect for themselves."""
+    begun = _begin(config, link)
+    if begun is None:
+        return
+    setup, told = begun
+    assignment = Server(link, lambda order, fds: fork(), told=told).serve()
+    if assignment is not None:
+        default_signals()
+        WorkerSession(config, options, board, assignment=assignment).run(setup)
+
+
+def serve_collected(
+    config: pytest.Config,
+    options: WorkerOptions,
+    link: Link,
+    board: Board,
+    hazards: Hazards | None,
+    controller: int,
+) -> None:
+    """Configure and collect once, and serve from there, for the controller of this pid.
+
+    :param hazards: what may show that forking from the collected suite is unsafe; None: that is not asked.
+    """
+    begun = _begin(config, link)
+    if begun is None:
+        return
+    setup, told = begun
+    server: Server | None = None
+
+    is_told = False
+
+    def start(order: StartOrder, fds: list[int]) -> int | None:
+        nonlocal is_told
+        if not member.has_collected:
+            return None
+        if not is_told:
+            warning = thread_warning(options.fork_safe, member.known_threads)
+            is_told = tell_of_threads(config, warning, when="collect")
+        return fork()
+
+    def await_assignment() -> Assignment | None:
+        nonlocal server
+        if server is None:
+            older = () if is_childless() else descendants(os.getpid())
+            server = Server(link, start, older, told)
+        return server.serve()
+
+    def end() -> NoReturn:
+        # Before plugins and exit handlers run, which may take as long as they like.
+        ending_with(controller, dismissed=server is not None and server.dismissed)
+        be_process(lambda: _let_go(config))
+
+    member = WorkerSession(
+        config, options, board, link, await_assignment=await_assignment, end_server=end, hazards=hazards
+    )
+    member.run(setup)
+
+
+def _let_go(config: pytest.Config) -> None:
+    """Let go of what configure started, last of all. It is no session's end: no test ran here."""
+    with warnings.catch_warnings():
+        # Workers warn of the same, and the filters of the collection, still in force, may make it an error.
+        warnings.simplefilter("ignore")
+        unconfigure(config)
+    leave_coverage()
+    run_exit_handlers()

@@ -1,0 +1,152 @@
+"""What makes it unsafe to fork workers from a process: evidence, not guesses.
+
+Each finding names its culprit in words that complete "the start method is not fork, since"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import NoReturn, Protocol
+
+import pytest
+
+from pytest_procpar.compat.pytest_private.output import capture_files
+from pytest_procpar.config.settings import fork_safe
+from pytest_procpar.start_method.names.early_plugins import EarlyPlugins
+from pytest_procpar.start_method.names.unique_names import UniqueNames
+from pytest_procpar.start_method.objects.contexts import Contexts
+from pytest_procpar.start_method.objects.descriptors import Descriptors
+from pytest_procpar.start_method.objects.held_processes import HeldProcesses
+from pytest_procpar.start_method.objects.shared_memory import SharedMemory
+from pytest_procpar.start_method.project.files import ProjectFiles
+from pytest_procpar.start_method.threads.native_threads import NativeThreads
+from pytest_procpar.start_method.threads.python_threads import PythonThreads
+from pytest_procpar.start_method.tripwire import Tripwire
+from pytest_procpar.start_method.vouching import is_vouched
+
+__all__ = ["HAZARDS", "Detector", "Hazards", "UnsafeFork", "watch"]
+
+
+class UnsafeFork(Exception):
+    """Workers must not be forked from this process; the reason names the culprit."""
+
+
+class Detector(Protocol):
+    """Looks for one kind of thing that does not survive a fork, or must not be shared after it.
+
+    It looks at objects of the suite, which may do anything. What it fails to see is not seen: no failure of
+    its own breaks a run.
+    """
+
+    def begin(self) -> None:
+        """Note what is there: before the initial conftests, and again in the process that collects."""
+
+    def findings(self) -> Iterator[str]:
+        """What has come since, a reason each. What is dear to find out is done as late as can be."""
+
+
+class Hazards:
+    """Looks for what has come up since `begin`: while conftests are loaded, and in the process that collects.
+
+    :param vouched: patterns of what the project says is safe: files, thread names, plugins, kinds.
+    """
+
+    def __init__(self, config: pytest.Config, vouched: Iterable[str] = ()) -> None:
+        self._config = config
+        vouched = tuple(vouched)
+        project = ProjectFiles(config)
+
+        def vouches_for(name: str) -> bool:
+            return is_vouched(name, vouched, config.rootpath)
+
+        self.wire = Tripwire(vouches_for)
+        self._adapted: Callable[[], frozenset[int]] = frozenset
+        self._nodeids: Iterable[str] = ()
+        self._names = UniqueNames(config, project, vouched, vouches_for, lambda: self._nodeids)
+        self._processes = HeldProcesses(config, vouches_for)
+        # In the order in which a reason counts: a library says more than the descriptors that it holds.
+        self._detectors: tuple[Detector, ...] = (
+            EarlyPlugins(config, project, vouched, vouches_for),
+            PythonThreads(vouched),
+            Contexts(),
+            NativeThreads(vouched, project),
+            Descriptors(vouches_for, lambda: self._adapted() | capture_files(config)),
+            SharedMemory(vouches_for),
+            self._processes,
+            self._names,
+        )
+
+    def begin(self) -> None:
+        """Note what is there already, in the process that will be looked at."""
+        for detector in self._detectors:
+            with suppress(Exception):
+                detector.begin()
+        self.wire.lay()  # last: detectors look at the environment, too
+
+    def end(self) -> None:
+        """Note nothing more, and leave no trace."""
+        self._names.end()
+        self.wire.cut()
+
+    def abandon(self) -> None:
+        """End what the suite has started in this process, in which no test will run."""
+        self._processes.abandon()
+
+    def excuse(self, adapted: Callable[[], frozenset[int]]) -> None:
+        """From here on, sockets with these descriptors are renewed in each worker."""
+        self._adapted = adapted
+
+    def while_imported(self) -> str | None:
+        """Why nothing may be forked from a process that has loaded plugins and initial conftests."""
+        read = self.wire.first
+        if read is not None:
+            return f"{read.place(self._config.rootpath)} reads {read.what} while it is imported"
+        return next(self._findings(), None)
+
+    def check(self) -> None:
+        """See whether somebody has asked for a worker's identity.
+
+        :raises UnsafeFork: if so.
+        """
+        read = self.wire.first
+        if read is not None:
+            self._found(f"{read.place(self._config.rootpath)} reads {read.what}")
+
+    def finish(self, nodeids: Iterable[str] = ()) -> None:
+        """Look at everything, and note nothing more.
+
+        :param nodeids: the ids of the tests that were collected.
+        :raises UnsafeFork: if workers must not be forked from here.
+        """
+        self._nodeids = nodeids
+        self.check()
+        self.wire.cut()
+        found = next(self._findings(), None)
+        if found is not None:
+            self._found(found)
+        self.end()
+
+    def _found(self, reason: str) -> NoReturn:
+        self.end()
+        raise UnsafeFork(reason)
+
+    def _findings(self) -> Iterator[str]:
+        for detector in self._detectors:
+            with suppress(Exception):
+                yield from detector.findings()
+
+
+#: Who watches, in a run that may have workers and whose start method is not pinned.
+HAZARDS = pytest.StashKey[Hazards]()
+
+
+@contextmanager
+def watch(config: pytest.Config) -> Iterator[None]:
+    """Meanwhile, the initial conftests are loaded: note what they do that would not survive a fork."""
+    config.stash[HAZARDS] = hazards = Hazards(config, fork_safe(config))
+    hazards.begin()
+    try:
+        yield
+    finally:
+        hazards.end()

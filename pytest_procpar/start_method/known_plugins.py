@@ -1,0 +1,59 @@
+"""Plugins that are known to need another start method than fork, whatever the suite does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from pytest_procpar.start_method.vouching import is_vouched
+
+__all__ = ["EARLY_PLUGINS", "SPAWN_PLUGINS", "known_plugin"]
+
+#: Plugins that fix a worker's identity, or start what does not survive a fork, when they are configured, by
+#: the names under which they register (their code was read; see docs/start-methods.md).
+EARLY_PLUGINS = {
+    "xvfb": "pytest-xvfb starts one display server for all",
+    "pytest_opentelemetry": "pytest-opentelemetry begins a span that every worker would end",
+    "pytest_reportportal": "pytest-reportportal starts threads for what it sends",
+    "monitor": "pytest-monitor holds an SQLite connection, which must not cross a fork",
+    "logfire": "logfire begins a span that every worker would end",
+}
+
+#: Plugins that take a role before anything can be forked.
+SPAWN_PLUGINS = {
+    "ddtrace": "ddtrace fixes its role in the session when it is loaded",
+}
+
+
+def known_plugin(config: pytest.Config, known: dict[str, str], vouched: Iterable[str]) -> str | None:
+    """What is known against a plugin that is registered and not vouched for."""
+    for name, reason in known.items():
+        plugin = config.pluginmanager.getplugin(name)
+        if plugin is not None and not is_vouched(name, vouched, config.rootpath) and _is_active(config, name):
+            return reason
+    return None
+
+
+def _is_active(config: pytest.Config, name: str) -> bool:
+    """Whether a plugin that is loaded does anything."""
+    option = config.option
+    match name:
+        case "ddtrace":
+            return bool(getattr(option, "ddtrace", False) or _ini(config, "ddtrace"))
+        case "pytest_reportportal":
+            return bool(getattr(option, "rp_enabled", False))
+        case "logfire":
+            return bool(getattr(option, "logfire", False) or _ini(config, "logfire"))
+        case "monitor":
+            return not getattr(option, "mtr_none", False)
+        case _:
+            return True
+
+
+def _ini(config: pytest.Config, name: str) -> Any:
+    try:
+        return config.getini(name)
+    except ValueError:  # nobody has defined it
+        return None

@@ -1,0 +1,90 @@
+"""Names that a project has made of the time, which are the same in processes that are forked since."""
+
+from __future__ import annotations
+
+import linecache
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import PurePath
+from time import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_procpar.start_method.project.files import ProjectFiles
+
+if TYPE_CHECKING:
+    from pytest_procpar.start_method.names.unique_names import Before
+
+__all__ = ["DatedNames"]
+
+#: The least that a name has which is finer than a second.
+_DIGITS = re.compile(r"\d{10}|\d{4}[-_.]\d\d|[0-9a-f]{15}", re.IGNORECASE)
+
+#: What is longer holds contents, not a name.
+_LONGEST = 4_096
+
+
+class DatedNames:
+    """What has got such a name since `begin`.
+
+    :param is_vouched: whether a file's names are safe.
+    """
+
+    def __init__(
+        self, config: pytest.Config, project: ProjectFiles, is_vouched: Callable[[str], bool]
+    ) -> None:
+        self._config = config
+        self._project = project
+        self._is_vouched = is_vouched
+        self._modules = frozenset(sys.modules)
+
+    def begin(self, before: Before) -> None:
+        """From here on; modules that were imported since this was made may still get names."""
+        self._since = time()
+        self._before = before
+
+    def findings(self, nodeids: Iterable[str]) -> Iterator[str]:
+        """A reason for each; none if ids of tests hold one, which would be others in each process."""
+        for reason in self._found():
+            if any(map(self._is_dated, nodeids)):
+                return
+            yield reason
+
+    def _found(self) -> Iterator[str]:
+        for file, space in self._spaces():
+            for name in self._dated(space):
+                yield f"{self._place(file, name)} makes a name of its own of the time: {name}"
+        for name in self._dated(self._before.environ_since()):
+            yield f"a name was made of the time: the environment variable {name}"
+        for name in self._dated(self._before.attributes_since(self._config)):
+            yield f"a name was made of the time: pytest's config.{name}"
+
+    def _spaces(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        for name in sys.modules.keys() - self._modules:
+            space = getattr(sys.modules.get(name), "__dict__", {})
+            file = space.get("__file__")
+            if isinstance(file, str) and self._project.has(file) and not self._is_vouched(file):
+                yield file, space
+
+    def _dated(self, space: Mapping[str, Any]) -> Iterator[str]:
+        for name, value in list(space.items()):
+            if not issubclass(type(value), (str, PurePath)) or name.startswith("__"):
+                continue
+            if self._is_dated(self._project.without_root(str(value)[:_LONGEST])):
+                yield name
+
+    def _is_dated(self, text: str) -> bool:
+        if _DIGITS.search(text) is None:
+            return False
+        from pytest_procpar.core.evidence.moments import holds_moment
+
+        return holds_moment(text, self._since, time())
+
+    def _place(self, file: str, name: str) -> str:
+        assigns = re.compile(rf"(?:.*\W)?{re.escape(name)}\s*(?::[^=]*)?=(?!=)")
+        for number, line in enumerate(linecache.getlines(file), 1):
+            if assigns.match(line):
+                return f"{self._project.place(file)}:{number}"
+        return self._project.place(file)

@@ -1,0 +1,82 @@
+"""What a project's plugins did that were imported before anybody could watch: those given by ``-p``."""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import PurePath
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from pytest_procpar.core.evidence.installed import is_installed
+from pytest_procpar.start_method.project.files import ProjectFiles
+from pytest_procpar.start_method.project.watched_mappings import COMMON, VARIABLE
+
+__all__ = ["EarlyPlugins"]
+
+
+class EarlyPlugins:
+    """The project's modules that are plugins at the first `begin`, and what their sources tell.
+
+    :param vouched: what the project says is safe: the word "names", if all are.
+    :param is_vouched: whether a file is known to do no harm.
+    """
+
+    def __init__(
+        self,
+        config: pytest.Config,
+        project: ProjectFiles,
+        vouched: Iterable[str],
+        is_vouched: Callable[[str], bool],
+    ) -> None:
+        self._config = config
+        self._project = project
+        self._are_names_vouched = "names" in vouched
+        self._is_vouched = is_vouched
+        self._files: dict[str, ModuleType] | None = None
+
+    def begin(self) -> None:
+        """Note which there are, the first time."""
+        if self._files is not None:
+            return
+        self._files = {}
+        for plugin in self._config.pluginmanager.get_plugins():
+            file = getattr(plugin, "__file__", None) if type(plugin) is ModuleType else None
+            if isinstance(file, str) and not is_installed(file) and self._project.has(file):
+                self._files[file] = plugin
+
+    def findings(self) -> Iterator[str]:
+        """A reason for each that asked for the worker's identity, or made a name, when it was imported."""
+        files, self._files = self._files or {}, {}  # once: their sources tell the same again
+        for file in [file for file in files if self._is_vouched(file)]:
+            del files[file]
+        yield from self._reads(files)
+        if not self._are_names_vouched:
+            yield from self._names(files)
+
+    def _reads(self, files: Iterable[str]) -> Iterator[str]:
+        for file in files:
+            from pytest_procpar.core.evidence.at_import import reads
+
+            source = "".join(linecache.getlines(file))
+            for variable in (VARIABLE, *COMMON):
+                line = reads(source, variable)
+                if line is not None:
+                    yield f"{self._project.place(file)}:{line} reads {variable} while it is imported"
+
+    def _names(self, files: Mapping[str, ModuleType]) -> Iterator[str]:
+        """A text or path that was made to be unique, and lives in a variable of a module."""
+        for file, module in files.items():
+            from pytest_procpar.core.evidence.at_import import names_made
+            from pytest_procpar.start_method.names.living_names import is_credential
+
+            for line, name, call in names_made("".join(linecache.getlines(file))):
+                if _is_name(vars(module).get(name)) and not is_credential(name):
+                    yield f"{self._project.place(file)}:{line} makes a name of its own: {call}"
+
+
+def _is_name(value: Any) -> bool:
+    kind = type(value)
+    return issubclass(kind, (str, PurePath)) or kind.__module__ in ("tempfile", "uuid")

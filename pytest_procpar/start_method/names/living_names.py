@@ -1,0 +1,173 @@
+"""Which of the values that a project's files have made live on as names.
+
+What is looked at: namespaces of the modules that took part, the environment, pytest's config, session and
+plugins, and the file system. What was made and is gone, or is only compared or counted with, does no harm.
+"""
+
+from __future__ import annotations
+
+import gc
+import linecache
+import os
+import re
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from pytest_procpar.core.evidence.made_values import (
+    MadeValue,
+    bytes_value,
+    drawn_value,
+    number_value,
+    text_value,
+    uuid_value,
+)
+from pytest_procpar.start_method.names.held_values import held_values
+from pytest_procpar.start_method.names.name_sources import Made
+from pytest_procpar.start_method.names.unique_names import Before, Site
+from pytest_procpar.start_method.project.files import ProjectFiles
+
+__all__ = ["are_in_ids", "is_credential", "living"]
+
+#: Holders of credentials, which are made by chance to be secret, not to be unique.
+_CREDENTIAL = re.compile(r"secret|passw|token|salt|nonce|csrf", re.IGNORECASE)
+_SECRET_KEY = re.compile(r"(^|_)key$", re.IGNORECASE)
+
+#: Calls that return the name of a file, and make none.
+_ONLY_NAMES = ("tempfile.mktemp()", "tempfile._get_candidate_names()")
+
+_PORT_NAME = re.compile(r"(?i:(^|_)ports?(_|$|\d))|[a-z]Port$")
+_PORTS = range(1024, 65536)
+
+#: How many of the items are looked at: what is set on one is set on all, or on the first ones.
+_ITEMS = 3
+
+#: Smaller numbers stand in ids by accident.
+_LEAST_IN_IDS = 100
+
+
+def living(
+    sites: Iterable[Site], config: pytest.Config, before: Before, project: ProjectFiles
+) -> Iterator[Site]:
+    """The calls that have made what lives on."""
+    environ = list(before.environ_since().items())
+    added = list(_added(config, before, project))
+    for site in sites:
+        if any(made.path is not None and os.path.lexists(made.path) for made in site.made):
+            yield site
+            continue
+        held = [*environ, *held_values([*site.spaces, *added], project.has_module)]
+        holders = [(name, value) for name, value in held if _may_hold(name, site)]
+        if _is_in_text(site, holders, project) or _is_port(site, holders) or _works_out_port(site, before):
+            yield site
+
+
+def is_credential(name: str) -> bool:
+    """Whether what a variable of this name holds is made by chance to be secret."""
+    return _CREDENTIAL.search(name) is not None
+
+
+def are_in_ids(sites: Iterable[Site], nodeids: Iterable[str]) -> bool:
+    """Whether what was made, be it alive or not, is in ids of tests."""
+    text = "\n".join(nodeid.partition("[")[2] for nodeid in nodeids)
+    values = [value for site in sites for value in _values(site)]
+    return any(v.is_wholly_in(text) for v in values if v.number is None or v.number >= _LEAST_IN_IDS)
+
+
+def _values(site: Site) -> Iterator[MadeValue]:
+    """What was made, characters put together."""
+    yield from (_value(made) for made in site.made if not made.is_bound())
+    if site.characters:
+        yield text_value(site.characters)
+
+
+def _value(made: Made) -> MadeValue:
+    match made.kind.name, made.value:
+        case "uuid", uuid.UUID() as value:  # the end of some tells the machine
+            return uuid_value(value.hex, is_random=value.version not in (1, 6))
+        case "bytes", bytes() as data:
+            return bytes_value(data)
+        case "file", str() as name:
+            return text_value(name)
+        case "pid", int() as pid:
+            return number_value(pid, least=2)
+        case _, value:
+            return drawn_value(value)
+
+
+def _may_hold(name: str, site: Site) -> bool:
+    """Whether what is held by this name may be a name that was made there, and is in use."""
+    if site.kind == "file":  # it is gone; what `with` has bound is held by a variable
+        return site.call in _ONLY_NAMES or name.isupper()
+    if site.kind in ("bytes", "uuid", "random") and is_credential(name):
+        return False
+    return site.kind != "bytes" or not _SECRET_KEY.search(name)
+
+
+def _is_in_text(site: Site, holders: Iterable[tuple[str, str | int]], project: ProjectFiles) -> bool:
+    """Whether a text holds what was made, and does not stand in the code as it is."""
+    texts = [project.without_root(value) for _, value in holders if isinstance(value, str)]
+    together = "\n".join(texts)
+    values = [value for value in _values(site) if value.is_in(together)]
+    if not values:
+        return False
+    source = _source(site)
+    return any(text not in source and any(value.is_in(text) for value in values) for text in texts)
+
+
+def _is_port(site: Site, holders: Iterable[tuple[str, str | int]]) -> bool:
+    """Whether a number is a port that was found there."""
+    numbers = {value for _, value in holders if isinstance(value, int) and value in _PORTS}
+    return site.kind == "port" and bool(numbers & {value.number for value in _values(site)})
+
+
+def _works_out_port(site: Site, before: Before) -> bool:
+    """Whether a module that took part has a port that stands neither in the code nor in the environment."""
+    if site.kind not in ("pid", "random", "bytes"):
+        return False
+    modules = {space.get("__name__") for space in site.spaces}
+    numbers = {
+        str(value)
+        for name, value in held_values(site.spaces, modules.__contains__)
+        if isinstance(value, int) and value in _PORTS and _PORT_NAME.search(name)
+    }
+    given = f"{' '.join(before.environ.values())} {_source(site).replace('_', '')}"
+    return any(re.search(rf"(?<![\d.]){number}(?![\d.])", given) is None for number in numbers)
+
+
+def _source(site: Site) -> str:
+    """The code of the files that took part."""
+    files = dict.fromkeys((site.file, *(space.get("__file__") for space in site.spaces)))
+    return "".join("".join(linecache.getlines(file)) for file in files if isinstance(file, str))
+
+
+# --- what pytest holds ---
+
+
+def _added(config: pytest.Config, before: Before, project: ProjectFiles) -> Iterator[Mapping[str, Any]]:
+    """What was put since into pytest's config, session and module, and the project's plugins."""
+    ours = ("workerinput", "workeroutput")
+    yield {name: value for name, value in before.attributes_since(config).items() if name not in ours}
+    options = vars(config.option)
+    yield {name: options[name] for name in options if before.options.get(name) is not options[name]}
+    session = getattr(config.pluginmanager.getplugin("session"), "__dict__", {})
+    items = session.get("items") or []
+    for node in (session, *map(vars, items[:_ITEMS])):
+        yield {name: value for name, value in node.items() if _is_plain(value)}
+    yield {name: value for name, value in vars(pytest).items() if name not in before.public}
+    things = (*config.pluginmanager.get_plugins(), *_stashed(config))
+    own = [thing for thing in things if _is_plain(thing) or project.has_module(type(thing).__module__)]
+    yield {str(number): thing for number, thing in enumerate(own)}
+
+
+def _is_plain(thing: Any) -> bool:
+    return isinstance(thing, (str, int, uuid.UUID, os.PathLike))
+
+
+def _stashed(config: pytest.Config) -> Iterator[Any]:
+    """What plugins have put into the config's stash."""
+    for part in gc.get_referents(config.stash):
+        if type(part) is dict:
+            yield from part.values()

@@ -1,0 +1,338 @@
+"""Where the standard library makes values that are unique to a process, watched for a while.
+
+As far as can be, what a module looks up in itself at each call is replaced, and not what users import by
+name. What they have imported by name nevertheless goes on working after the end, and modules get the
+original back. Nothing else is left, and nothing is noted of what C code does.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import random
+import socket
+import sys
+import tempfile
+import uuid
+import weakref
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from types import CodeType, FrameType
+from typing import Any
+
+from pytest_procpar.start_method.names.diverting import Builtin, code_that_calls, copy_of
+
+__all__ = ["SourceKind", "Made", "NameSources"]
+
+
+class SourceKind:
+    """A way in which values are made.
+
+    :param between: the modules of the standard library that pass on what somebody else has asked for.
+    """
+
+    def __init__(self, name: str, *between: str) -> None:
+        self.name = name
+        self.between = frozenset(between)
+
+
+class Made:
+    """A value that was made.
+
+    :param call: the call as a user knows it, unless a frame between tells better.
+    :param value: what was made: for a file, the part of its name that was.
+    :param path: where a temporary file was to be.
+    :param is_bound: whether a socket is still bound to the port that was found.
+    """
+
+    __slots__ = ("call", "is_bound", "kind", "path", "value")
+
+    def __init__(
+        self,
+        kind: SourceKind,
+        call: str,
+        value: object,
+        path: str | None = None,
+        is_bound: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.kind = kind
+        self.call = call
+        self.value = value
+        self.path = path
+        self.is_bound = is_bound
+
+
+FILE = SourceKind("file", "tempfile")
+UUID = SourceKind("uuid", "uuid")
+BYTES = SourceKind("bytes", "os", "random", "secrets", "multiprocessing.shared_memory")
+RANDOM = SourceKind("random", "random", "secrets")
+PID = SourceKind("pid", "os")
+PORT = SourceKind("port", "socket", "socketserver", "http.server", "xmlrpc.server")
+
+#: Takes a value, and the frame that made or asked for it.
+Note = Callable[[Made, FrameType], None]
+
+_MAKERS = frozenset({"uuid1", "uuid4", "uuid6", "uuid7", "uuid8"})
+#: Methods of generators whose results may become names; floats and shuffled lists do not.
+_METHODS = ("choice", "choices", "sample", "randint", "randrange", "randbytes")
+
+#: A list that is longer is data.
+_LONGEST = 65
+
+_ABSENT: Any = object()
+
+
+class NameSources:
+    """Watches the sources between `watch` and `release`."""
+
+    def __init__(self, note: Note) -> None:
+        self._note = _careful(note)
+        self._is_on = False
+        #: Owner, name, what was there (if it was its own), what is there now.
+        self._replaced: list[tuple[Any, str, Any, Any]] = []
+        #: Functions that run other code: the function, its own code, and the name of what that calls.
+        self._diverted: list[tuple[Any, CodeType, str]] = []
+        self._references: list[int] = []
+        self._modules: frozenset[str] = frozenset()
+        #: Generators whose numbers are the same in every process.
+        self._seeded: weakref.WeakSet[random.Random] = weakref.WeakSet()
+
+    def watch(self) -> None:
+        """From here on, note."""
+        if self._is_on:
+            return
+        self._is_on = True
+        self._seeded.clear()
+        self._modules = frozenset(sys.modules)
+        self._watch_files()
+        self._watch_uuids()
+        self._watch_bytes()
+        self._watch_random()
+        self._watch_pid()
+        self._watch_ports()
+        self._references = [sys.getrefcount(new) for *_, new in self._replaced]
+
+    def release(self) -> None:
+        """Note nothing more, and put back what was there."""
+        if not self._is_on:
+            return
+        self._is_on = False
+        for function, code, hidden in self._diverted:
+            function.__code__ = code
+            function.__globals__.pop(hidden, None)
+        self._diverted.clear()
+        taken: dict[int, tuple[Any, Any]] = {}
+        for (owner, name, old, new), count in zip(self._replaced, self._references, strict=True):
+            if vars(owner).get(name) is new:
+                if old is _ABSENT:
+                    delattr(owner, name)
+                else:
+                    setattr(owner, name, old)
+                count -= 1
+            if old is not _ABSENT and sys.getrefcount(new) > count:
+                taken[id(new)] = new, old
+        self._replaced.clear()
+        if taken:
+            self._give_back(taken)
+
+    def _give_back(self, taken: dict[int, tuple[Any, Any]]) -> None:
+        """Modules that were imported since have what they have imported by name."""
+        for name in sys.modules.keys() - self._modules:
+            space = getattr(sys.modules.get(name), "__dict__", {})
+            for key, value in list(space.items()):
+                new, old = taken.get(id(value), (None, None))
+                if new is value and new is not None:
+                    space[key] = old
+
+    def _replace(self, owner: Any, name: str, new: Any) -> None:
+        self._replaced.append((owner, name, vars(owner).get(name, _ABSENT), new))
+        setattr(owner, name, new)
+
+    # --- the sources ---
+
+    def _watch_files(self) -> None:
+        original = getattr(tempfile, "_get_candidate_names", None)
+        if original is None:
+            return
+
+        @functools.wraps(original)
+        def _get_candidate_names() -> Any:
+            names = original()
+            return _Candidates(names, self._note) if self._is_on else names
+
+        self._replace(tempfile, "_get_candidate_names", _get_candidate_names)
+
+    def _watch_uuids(self) -> None:
+        namespace, note = vars(uuid), self._note
+
+        def look(made: uuid.UUID, frame: FrameType) -> None:
+            maker = frame.f_code.co_name
+            if self._is_on and maker in _MAKERS and frame.f_globals is namespace:
+                note(Made(UUID, f"uuid.{maker}()", made), frame)
+
+        init = uuid.UUID.__init__
+
+        @functools.wraps(init)
+        def __init__(made: uuid.UUID, *args: Any, **kwargs: Any) -> None:
+            init(made, *args, **kwargs)
+            look(made, sys._getframe(1))
+
+        self._replace(uuid.UUID, "__init__", __init__)
+        if "_from_int" in vars(uuid.UUID):  # Python 3.14 and newer
+            from_int = vars(uuid.UUID)["_from_int"].__func__
+
+            @functools.wraps(from_int)
+            def _from_int(kind: type[uuid.UUID], value: int) -> Any:
+                made = from_int(kind, value)
+                look(made, sys._getframe(1))
+                return made
+
+            self._replace(uuid.UUID, "_from_int", classmethod(_from_int))
+
+    def _watch_bytes(self) -> None:
+        original, note = os.urandom, self._note
+
+        def urandom(size: int, /) -> bytes:
+            data = original(size)
+            if self._is_on:
+                frame = sys._getframe(2)
+                note(Made(BYTES, "os.urandom()", _asked_for(data, frame)), frame)
+            return data
+
+        replacement = Builtin(original, urandom, "os")
+        self._replace(os, "urandom", replacement)
+        if getattr(random, "_urandom", None) is original:
+            self._replace(random, "_urandom", replacement)
+
+    def _watch_random(self) -> None:
+        own: random.Random = getattr(random, "_inst", None) or random.random.__self__  # type: ignore[attr-defined]
+        for name in _METHODS:
+            self._divert(getattr(random.Random, name), functools.partial(self._draw, own, name))
+        self._divert(random.Random.seed, self._seed)
+        original = random.getrandbits
+
+        def getrandbits(count: int, /) -> int:
+            drawn = original(count)
+            if self._is_on:
+                self._look(own, own, "getrandbits", drawn, sys._getframe(2))
+            return drawn
+
+        self._replace(random, "getrandbits", Builtin(original, getrandbits, "random"))
+
+    def _draw(self, own: random.Random, name: str, original: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """A method of a generator, whose result is noted if the generator was not seeded."""
+        result = original(*args, **kwargs)
+        if self._is_on:
+            self._look(args[0], own, name, result, sys._getframe(2))
+        return result
+
+    def _look(
+        self, generator: random.Random, own: random.Random, name: str, result: Any, frame: FrameType
+    ) -> None:
+        if frame.f_globals is not vars(random) and not self._is_seeded(generator):  # else one calls another
+            where = "random" if generator is own else f"random.{type(generator).__name__}()"
+            value = list(result[:_LONGEST]) if type(result) is list else result
+            self._note(Made(RANDOM, f"{where}.{name}()", value), frame)
+
+    def _seed(self, original: Any, /, generator: random.Random, a: Any = None, *args: Any, **kw: Any) -> None:
+        original(generator, a, *args, **kw)
+        if not self._is_on:
+            return
+        with suppress(TypeError):  # a class of the project's may have no hash
+            if a is None or isinstance(a, float):  # by chance, or by the time
+                self._seeded.discard(generator)
+            else:
+                self._seeded.add(generator)
+
+    def _is_seeded(self, generator: random.Random) -> bool:
+        with suppress(TypeError):
+            return generator in self._seeded
+        return True
+
+    def _divert(self, function: Any, to: Callable[..., Any]) -> None:
+        """Let a function call another one, with itself as the first argument.
+
+        It stays the object that it is, wherever it or a method bound to it is held: only its code is another.
+        """
+        copy = copy_of(function)
+        hidden = f"_procpar_{function.__name__}"
+        function.__globals__[hidden] = functools.partial(to, copy)
+        self._diverted.append((function, function.__code__, hidden))
+        function.__code__ = code_that_calls(hidden, function.__code__)
+
+    def _watch_pid(self) -> None:
+        original, note = os.getpid, self._note
+
+        def getpid() -> int:
+            pid = original()
+            if self._is_on:
+                note(Made(PID, "os.getpid()", pid), sys._getframe(2))
+            return pid
+
+        self._replace(os, "getpid", Builtin(original, getpid, "os"))
+
+    def _watch_ports(self) -> None:
+        original, note = socket.socket.bind, self._note
+
+        def bind(made: socket.socket, address: Any, /) -> None:
+            original(made, address)
+            if self._is_on and type(address) is tuple and len(address) >= 2 and address[1] == 0:
+                made_by = weakref.ref(made)
+
+                def is_bound() -> bool:
+                    held = made_by()
+                    return held is not None and held.fileno() >= 0
+
+                with suppress(OSError):
+                    port = Made(PORT, "socket.bind() to port 0", made.getsockname()[1], is_bound=is_bound)
+                    note(port, sys._getframe(1))
+
+        self._replace(
+            socket.socket, "bind", functools.update_wrapper(bind, original, ("__name__", "__doc__"))
+        )
+
+
+class _Candidates:
+    """Names for temporary files; the next one is asked for until there is no such file yet."""
+
+    def __init__(self, names: Any, note: Note) -> None:
+        self._names = names
+        self._note = note
+
+    def __iter__(self) -> _Candidates:
+        return self
+
+    def __next__(self) -> str:
+        name: str = next(self._names)
+        frame = sys._getframe(1)
+        if frame.f_globals is vars(tempfile):
+            made = Made(FILE, f"tempfile.{frame.f_code.co_name}()", name, _path_of(name, frame.f_locals))
+        else:
+            made = Made(FILE, "tempfile._get_candidate_names()", name)
+        self._note(made, frame)
+        return name
+
+
+def _careful(note: Note) -> Note:
+    """One that never fails, since it is called in the midst of what a user has called."""
+
+    def careful(made: Made, frame: FrameType) -> None:
+        with suppress(Exception):
+            note(made, frame)
+
+    return careful
+
+
+def _path_of(name: str, given: Mapping[str, Any]) -> str:
+    """Where a function of `tempfile` with these variables is about to make a file of this name."""
+    prefix, suffix = given.get("prefix", given.get("pre", "")), given.get("suffix", given.get("suf", ""))
+    folder = os.fsdecode(given.get("dir", ""))
+    return os.path.abspath(os.path.join(folder, f"{os.fsdecode(prefix)}{name}{os.fsdecode(suffix)}"))
+
+
+def _asked_for(data: bytes, frame: FrameType) -> object:
+    """What the system's random bytes become: a number, if `random.SystemRandom` has asked for them."""
+    if frame.f_code.co_name == "getrandbits" and frame.f_globals is vars(random):
+        count = frame.f_locals.get("k", 8 * len(data))
+        return int.from_bytes(data, "big") >> max(0, 8 * len(data) - count)
+    return data

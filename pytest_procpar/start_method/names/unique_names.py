@@ -1,0 +1,204 @@
+"""Names that are unique to a process, made before there are workers: all workers would share them.
+
+What counts is a call by one of the project's own files whose result lives on (`living_names`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from pytest_procpar.start_method.names.dated_names import DatedNames
+from pytest_procpar.start_method.names.name_sources import Made, NameSources, SourceKind
+from pytest_procpar.start_method.project.files import ProjectFiles
+from pytest_procpar.start_method.project.frames import module_of, package_of
+
+__all__ = ["Before", "Site", "UniqueNames"]
+
+#: How many values of one call in the code are kept, and how many characters that were drawn one by one.
+_MOST_OF_ONE, _MOST_CHARACTERS = 64, 1_000
+#: After how many in all nothing more is noted: they are data.
+_MOST = 20_000
+
+#: Modules and packages that call what they are given, or only find a name for their caller.
+_BETWEEN = frozenset({"functools", "contextlib", "dataclasses", "enum"})
+_PACKAGES_BETWEEN = frozenset(
+    {
+        "attr",
+        "attrs",
+        "pydantic",
+        "pydantic_settings",
+        "portpicker",
+        "port_for",
+        "shortuuid",
+        "pytest_procpar",
+    }
+)
+_TEST_TOOLS = frozenset({"_pytest", "pytest", "pluggy"})
+
+
+class Site:
+    """A call in one of the project's files, and what it has made.
+
+    :param spaces: the namespaces of the project's modules that took part.
+    """
+
+    def __init__(self, made: Made, frame: FrameType, call: str, spaces: list[Mapping[str, Any]]) -> None:
+        self.kind = made.kind.name
+        self.call = call
+        self.file = frame.f_code.co_filename
+        self.line = frame.f_lineno
+        self.spaces = spaces
+        self.made: list[Made] = []
+        #: Whether so much was made that it is data.
+        self.is_data = False
+        #: Characters that were drawn one by one.
+        self.characters = ""
+
+    def add(self, made: Made) -> None:
+        """Something more was made here."""
+        if type(made.value) is str and made.path is None and len(made.value) == 1:
+            self.is_data = self.is_data or len(self.characters) >= _MOST_CHARACTERS
+            if not self.is_data:
+                self.characters += made.value
+        elif len(self.made) < _MOST_OF_ONE:
+            self.made.append(made)
+        elif self.kind == "random":
+            self.is_data = True
+
+
+class Before:
+    """What pytest's objects and the environment held before anything was made."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.environ = dict(os.environ)
+        self.config = frozenset(vars(config))
+        self.options = dict(vars(config.option))
+        self.public = frozenset(vars(pytest))
+
+    def environ_since(self) -> dict[str, str]:
+        """The environment variables that have another value."""
+        return {name: value for name, value in os.environ.items() if self.environ.get(name) != value}
+
+    def attributes_since(self, config: pytest.Config) -> dict[str, Any]:
+        """What pytest's config has got."""
+        return {name: value for name, value in vars(config).items() if name not in self.config}
+
+
+class UniqueNames:
+    """Looks for names that the project's own files have made since `begin`, up to `end`.
+
+    :param vouched: what the project says is safe: the word "names", if all are.
+    :param is_vouched: whether a file's calls are safe.
+    :param nodeids: returns the ids of the collected tests.
+    """
+
+    def __init__(
+        self,
+        config: pytest.Config,
+        project: ProjectFiles,
+        vouched: Iterable[str] = (),
+        is_vouched: Callable[[str], bool] = lambda file: False,
+        nodeids: Callable[[], Iterable[str]] = tuple,
+    ) -> None:
+        self._config = config
+        self._are_vouched = "names" in vouched
+        self._is_vouched = is_vouched
+        self._nodeids = nodeids
+        self._sources = NameSources(self._note)
+        self._project = project
+        self._before: Before | None = None
+        self._dated: DatedNames | None = None
+        #: None stands for one that is vouched for.
+        self._sites: dict[Any, Site | None] = {}
+        self._left = _MOST
+
+    def begin(self) -> None:
+        """Note what is made from here on."""
+        if not self._are_vouched:
+            self._before = Before(self._config)
+            if self._dated is None:
+                self._dated = DatedNames(self._config, self._project, self._is_vouched)
+            self._dated.begin(self._before)
+            self._sites.clear()
+            self._left = _MOST
+            self._sources.watch()
+
+    def end(self) -> None:
+        """Note nothing more, and leave no trace."""
+        self._sources.release()
+
+    def findings(self) -> Iterator[str]:
+        """A reason for each call that has made a name which lives on.
+
+        There is none if ids of tests hold what was made: workers that collect for themselves would not come
+        to the same tests.
+        """
+        yield from self._made()
+        if self._dated is not None:
+            yield from self._dated.findings(list(self._nodeids()))
+
+    def _made(self) -> Iterator[str]:
+        sites = [site for site in list(self._sites.values()) if site is not None and not site.is_data]
+        if not sites or self._before is None:
+            return
+        from pytest_procpar.start_method.names.living_names import are_in_ids, living
+
+        found = list(living(sites, self._config, self._before, self._project))
+        if found and not are_in_ids(sites, self._nodeids()):
+            for site in found:
+                yield f"{self._project.place(site.file)}:{site.line} makes a name of its own: {site.call}"
+
+    def _note(self, made: Made, frame: FrameType | None) -> None:
+        if self._left <= 0:
+            return
+        call = made.call
+        while frame is not None and _is_between(frame, made.kind):
+            call = _call(frame, made.kind) or call
+            frame = frame.f_back
+        if (
+            frame is None
+            or package_of(frame) in _TEST_TOOLS
+            or not self._project.has(frame.f_code.co_filename)
+        ):
+            return
+        self._left -= 1
+        key = frame.f_code, frame.f_lineno, made.kind, call
+        if key not in self._sites:
+            is_safe = self._is_vouched(frame.f_code.co_filename)
+            self._sites[key] = None if is_safe else Site(made, frame, call, self._spaces(frame))
+        site = self._sites[key]
+        if site is not None:
+            site.add(made)
+
+    def _spaces(self, frame: FrameType | None) -> list[Mapping[str, Any]]:
+        """The namespaces of the project's modules that take part in a call."""
+        spaces: dict[int, Mapping[str, Any]] = {}
+        while frame is not None:
+            if self._project.has(frame.f_code.co_filename):
+                spaces[id(frame.f_globals)] = frame.f_globals
+            frame = frame.f_back
+        return list(spaces.values())
+
+
+def _is_between(frame: FrameType, kind: SourceKind) -> bool:
+    """Whether a frame passes on what somebody else has asked for, as code without a file does."""
+    module = module_of(frame)
+    if module in kind.between or module in _BETWEEN or package_of(frame) in _PACKAGES_BETWEEN:
+        return True
+    file = frame.f_code.co_filename
+    return file.startswith("<") and not file.startswith("<frozen ")
+
+
+def _call(frame: FrameType, kind: SourceKind) -> str | None:
+    """The call that a frame of the standard library is."""
+    module, name = module_of(frame), frame.f_code.co_name
+    if module not in kind.between or kind.name in ("port", "random"):
+        return None
+    if name == "__init__":
+        return f"{module}.{type(frame.f_locals.get('self')).__name__}()"
+    return None if name.startswith("_") else f"{module}.{name}()"

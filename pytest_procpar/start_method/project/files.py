@@ -1,0 +1,79 @@
+"""Which files are the project's own: neither libraries nor what is in a virtual environment."""
+
+from __future__ import annotations
+
+import os
+import string
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from pytest_procpar.core.evidence.installed import INSTALLED
+
+__all__ = ["ProjectFiles"]
+
+_STDLIB = os.path.join(os.path.dirname(os.path.realpath(string.__file__)), "")
+
+
+class ProjectFiles:
+    """Tells them by where they are: below the rootdir, the invocation's folder or ``--confcutdir``."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._root = config.rootpath
+        given = [config.rootpath, config.invocation_params.dir]
+        if confcutdir := getattr(config.known_args_namespace, "confcutdir", None):
+            given.append(config.invocation_params.dir / confcutdir)
+        roots = {form for path in given for form in (os.path.abspath(path), os.path.realpath(path))}
+        self._roots = tuple(sorted((os.path.join(root, "") for root in roots), key=len, reverse=True))
+        prefix = os.path.join(os.path.realpath(sys.prefix), "")
+        self._environment = prefix if any(prefix.startswith(root) for root in self._roots) else None
+        self._files: dict[str, bool] = {}
+        self._folders: dict[str, str] = {}
+
+    def has(self, file: str) -> bool:
+        """Whether a file is one of the project's."""
+        known = self._files.get(file)
+        if known is None:
+            known = self._files[file] = self._find(file)
+        return known
+
+    def _find(self, file: str) -> bool:
+        if file.startswith("<"):  # such as "<frozen importlib._bootstrap>"
+            return False
+        path = self._real(file)
+        root = next((root for root in self._roots if path.startswith(root)), None)
+        if root is None or path.startswith(_STDLIB):
+            return False
+        if self._environment is not None and path.startswith(self._environment):
+            return False
+        return not set(INSTALLED).intersection(Path(path[len(root) :]).parts)
+
+    def _real(self, file: str) -> str:
+        """The path of a file without symbolic links, which most files of a folder have in common."""
+        if os.path.islink(file):
+            return os.path.realpath(file)
+        folder, name = os.path.split(file)
+        real = self._folders.get(folder)
+        if real is None:
+            real = self._folders[folder] = os.path.realpath(folder)
+        return os.path.join(real, name)
+
+    def has_module(self, name: object) -> bool:
+        """Whether a module, by its name, is one of the project's."""
+        file = getattr(sys.modules.get(name), "__file__", None) if isinstance(name, str) else None
+        return isinstance(file, str) and self.has(file)
+
+    def place(self, file: str) -> str:
+        """A file as a user knows it: relative to the rootdir if it is inside."""
+        with suppress(ValueError):
+            return str(Path(file).relative_to(self._root))
+        return file
+
+    def without_root(self, text: str) -> str:
+        """A text without the project's own folder, whose name may hold any number."""
+        for root in self._roots:
+            if len(root) > 1:
+                text = text.replace(root, "/").replace(root[:-1], "")
+        return text

@@ -1,0 +1,125 @@
+"""The libraries that have started this process's native threads.
+
+What the kernel shows of a thread tells where its stack is (proc_pid_syscall(5)), the process's own memory
+what is on it. Both may be withheld, as in some sandboxes: then OpenBLAS is asked how many threads it has.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import NamedTuple
+
+from pytest_procpar.core.evidence.thread_owner import MemoryMap, is_return_address, owner, parse_maps
+from pytest_procpar.system.descendants import read_bytes
+
+__all__ = ["NativeThread", "identify", "is_loaded"]
+
+#: How much of a stack is read, in bytes, from where it stands toward its base: threads of a pool stand within
+#: 8 KiB of that. And how much of the ends of all that may be stacks, if it is not known where it stands.
+_STACK_BYTES, _TAIL_BYTES = 256 * 1024, 16 * 1024
+
+#: How OpenBLAS's builds call the function that tells the size of its pool.
+_POOL_SIZES = [
+    f"{prefix}openblas_get_num_threads{suffix}" for prefix in ("", "scipy_") for suffix in ("", "64_", "_64_")
+]
+
+
+class NativeThread(NamedTuple):
+    """A thread: its number, its name, the file of the library that has started it (None: that is unknown)."""
+
+    tid: int
+    name: str
+    path: str | None
+
+
+def identify(tids: Iterable[int]) -> list[NativeThread]:
+    """Who these threads are; those that have ended meanwhile are left out."""
+    with _memory() as (memory, mem):
+        threads = [
+            NativeThread(tid, name, None if mem is None else _owner(tid, memory, mem))
+            for tid in sorted(tids)
+            if (name := _read(f"/proc/self/task/{tid}/comm"))
+        ]
+    return threads if mem is not None else _grant_openblas(threads, memory)
+
+
+def is_loaded(pattern: str) -> bool:
+    """Whether a library is loaded whose file's name fits."""
+    return bool(MemoryMap(parse_maps(_read("/proc/self/maps"))).files(pattern))
+
+
+@contextmanager
+def _memory() -> Iterator[tuple[MemoryMap, int | None]]:
+    """What is mapped, and a descriptor that reads memory without risk; None: stacks cannot be looked at."""
+    bits = 48 if os.uname().machine == "aarch64" else 64
+    memory = MemoryMap(parse_maps(_read("/proc/self/maps")), bits)
+    mem = None
+    if _read("/proc/self/syscall"):
+        with suppress(OSError):
+            mem = os.open("/proc/self/mem", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield memory, mem
+    finally:
+        if mem is not None:
+            os.close(mem)
+
+
+def _owner(tid: int, memory: MemoryMap, mem: int) -> str | None:
+    machine = os.uname().machine
+
+    def is_return(address: int) -> bool:
+        before = _peek(mem, memory.plain(address) - 8, 8)
+        return len(before) == 8 and is_return_address(before, machine)
+
+    pointer = _stack_pointer(tid)
+    mapping = memory.at(pointer)
+    if mapping is not None:
+        stack = _peek(mem, pointer, min(mapping.end - pointer, _STACK_BYTES))
+        return owner(stack, pointer, None, memory, is_return)
+    for address, size in memory.tails(_TAIL_BYTES):
+        path = owner(_peek(mem, address, size), address, tid, memory, is_return)
+        if path is not None:
+            return path
+    return None
+
+
+def _stack_pointer(tid: int) -> int:
+    """Where the stack of a thread ends that waits in the kernel, in whole words; 0: it computes."""
+    words = _read(f"/proc/self/task/{tid}/syscall").split()
+    return int(words[-2], 16) + 7 & ~7 if len(words) > 2 else 0
+
+
+def _grant_openblas(threads: list[NativeThread], memory: MemoryMap) -> list[NativeThread]:
+    """Take the newest of unnamed threads for those of OpenBLAS, as many as it says it has."""
+    name = _read("/proc/self/comm")
+    pools = [path for path in memory.files("lib*openblas*") for _ in range(_pool_size(path) - 1)]
+    granted = []
+    for thread in reversed(threads):
+        is_plain = thread.name == name and pools
+        granted.append(thread._replace(path=pools.pop()) if is_plain else thread)
+    return granted[::-1]
+
+
+def _pool_size(path: str) -> int:
+    """How many threads an OpenBLAS computes with, its caller's among them."""
+    import ctypes
+
+    with suppress(OSError):
+        library = ctypes.CDLL(path, mode=os.RTLD_NOLOAD | os.RTLD_LAZY)
+        for name in _POOL_SIZES:
+            with suppress(AttributeError):
+                return int(getattr(library, name)())
+    return 1
+
+
+def _peek(mem: int, address: int, size: int) -> bytes:
+    """What is in memory: less, if not all of that is mapped (any more)."""
+    with suppress(OSError, OverflowError):
+        return os.pread(mem, size, address)
+    return b""
+
+
+def _read(path: str) -> str:
+    return read_bytes(path).decode(errors="replace").strip()

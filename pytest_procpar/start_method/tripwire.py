@@ -1,0 +1,195 @@
+"""Who asks which worker it is in, before there are workers.
+
+Under pytest-xdist a worker knows its identity before it imports a conftest. A process that collects the
+suite once, for all workers, has none of its own; whoever reads it there, to choose a database or a port,
+would choose the same one for every worker. So reads are noted: of the environment variable, of
+``config.workerinput["workerid"]``, and of what else differs there between workers. Whoever takes a copy of it
+all has not asked, unless the source of a file that takes part in it looks it up.
+"""
+
+from __future__ import annotations
+
+import os
+import string
+import sys
+import tokenize
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from pytest_procpar.core.evidence.installed import is_installed
+from pytest_procpar.start_method.project.frames import module_of, package_of
+from pytest_procpar.start_method.project.watched_mappings import VARIABLE, WatchedEnviron, WatchedInput
+
+__all__ = ["Read", "Tripwire"]
+
+#: As what settings find it, some without their prefix.
+_NAMES = frozenset({VARIABLE.lower(), VARIABLE.lower().removeprefix("pytest_")})
+
+#: Plugins that only look whether they are in a worker, or read the identity anew in each (their own code was
+#: read: pytest-cov 7.1, syrupy 7.0, inline-snapshot 0.36, pytest-benchmark 5.3).
+_HARMLESS = frozenset({"pytest_cov", "syrupy", "inline_snapshot", "pytest_benchmark"})
+
+#: Who passes on what somebody else has asked for: modules, and packages.
+_BETWEEN = frozenset(
+    {
+        "os",
+        "_collections_abc",
+        "collections.abc",
+        "posixpath",
+        __name__,
+        WatchedInput.__module__,
+        "pytest_procpar.compat.xdist.shim",
+        "pytest_procpar.worker.identity",
+    }
+)
+_PACKAGES_BETWEEN = frozenset({
+    "xdist", "pluggy",
+    # What reads settings for others.
+    "decouple", "dynaconf", "environ", "environs", "envparse", "pydantic", "pydantic_settings",
+})  # fmt: skip
+
+#: Where the standard library is, part of which is frozen (`_BETWEEN`).
+_STDLIB = os.path.join(os.path.dirname(string.__file__), "")
+#: And where this plugin is.
+_OWN = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(__file__))), "")
+
+
+class Read:
+    """Where the identity was read: a file, and a line from 1."""
+
+    def __init__(self, frame: FrameType, what: str) -> None:
+        self.file = frame.f_code.co_filename
+        self.line = frame.f_lineno
+        self.module = module_of(frame)
+        self.what = what
+
+    def place(self, root: Path) -> str:
+        """The place as a user knows it: relative to the rootdir if it is inside."""
+        path = Path(self.file)
+        inside = path.is_relative_to(root) and "site-packages" not in path.parts
+        return f"{path.relative_to(root) if inside else path}:{self.line}"
+
+
+class Tripwire:
+    """Notes the first read of a worker's identity between `lay` and `cut`.
+
+    :param is_vouched: whether a file is known to do no harm by it.
+    """
+
+    def __init__(self, is_vouched: Callable[[str], bool] = lambda file: False) -> None:
+        self._is_vouched = is_vouched
+        self.first: Read | None = None
+        self._environ: WatchedEnviron | None = None
+        self._original: dict[Any, Any] = {}
+        self._is_laid = False
+        #: What files look up of what they have a copy of.
+        self._looked_up: dict[tuple[str, frozenset[str]], str | None] = {}
+
+    def lay(self) -> None:
+        """From here on, note."""
+        self.first = None
+        self._is_laid = True
+        data: dict[Any, Any] = os.environ._data  # type: ignore[attr-defined]
+        if not isinstance(data, WatchedEnviron):
+            self._original = data
+            self._environ = WatchedEnviron(data, self.read, self._environ_taken)
+            _put(self._environ)
+
+    def cut(self) -> None:
+        """Note no more, and leave no trace: but for a `WatchedInput`, to which others may refer."""
+        self._is_laid = False
+        if self._environ is not None and os.environ._data is self._environ:  # type: ignore[attr-defined]
+            self._original.clear()  # others may hold it
+            self._original.update(self._environ)
+            _put(self._original)
+        self._environ = None
+
+    def watched(self, workerinput: dict[str, Any], inputs: list[dict[str, Any]]) -> WatchedInput:
+        """One that is read by who asks for what differs between these `inputs`."""
+
+        def asked(key: str) -> None:
+            self.read(f'workerinput["{key}"]')
+
+        def taken(keys: frozenset[str]) -> None:
+            self._taken(keys, lambda key: f'workerinput["{key}"] from a copy')
+
+        return WatchedInput(workerinput, inputs, asked, taken, lambda: self._is_laid)
+
+    def read(self, what: str) -> None:
+        """Somebody reads an identity."""
+        if not self._is_laid or self.first is not None:
+            return
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None and _is_between(frame):
+            frame = frame.f_back
+        if frame is not None:
+            self._note(frame, what)
+
+    def _note(self, frame: FrameType, what: str) -> bool:
+        """Note a read; whether it may do harm."""
+        read = Read(frame, what)
+        if package_of(frame) in _HARMLESS or self._is_vouched(read.file):
+            return False
+        self.first = read
+        return True
+
+    def _environ_taken(self) -> None:
+        self._taken(_NAMES, lambda name: f"{VARIABLE} from a copy of os.environ")
+
+    def _taken(self, names: frozenset[str], words: Callable[[str], str]) -> None:
+        """Somebody copies what holds an identity: look into this file, and the project's files."""
+        if not self._is_laid or self.first is not None:
+            return
+        for frame in _involved(sys._getframe(1)):
+            name = self._look_up(frame.f_code.co_filename, names)
+            if name is not None and self._note(frame, words(name)):
+                return
+
+    def _look_up(self, file: str, names: frozenset[str]) -> str | None:
+        if (file, names) not in self._looked_up:
+            self._looked_up[file, names] = None  # meanwhile
+            self._looked_up[file, names] = _looked_up_in(file, names)
+        return self._looked_up[file, names]
+
+
+def _looked_up_in(file: str, names: frozenset[str]) -> str | None:
+    if not file.endswith(".py"):
+        return None
+    try:
+        with tokenize.open(file) as stream:
+            source = stream.read()
+    except (OSError, SyntaxError, UnicodeError):
+        return None
+    from pytest_procpar.core.evidence.mentions import looked_up
+
+    return looked_up(source, names)
+
+
+def _involved(frame: FrameType | None) -> Iterator[FrameType]:
+    """The nearest frame of somebody's own, and those of the project further out, up to pytest."""
+    is_nearest = True
+    while frame is not None and package_of(frame) != "_pytest":
+        if not _is_between(frame):
+            if is_nearest or not _is_installed(frame):
+                yield frame
+            is_nearest = False
+        frame = frame.f_back
+
+
+def _is_between(frame: FrameType) -> bool:
+    if module_of(frame) in _BETWEEN or package_of(frame) in _PACKAGES_BETWEEN:
+        return True
+    return frame.f_code.co_filename.startswith((_STDLIB, "<frozen ")) and not _is_installed(frame)
+
+
+def _is_installed(frame: FrameType) -> bool:
+    file = frame.f_code.co_filename
+    return is_installed(file) or file.startswith(_OWN)
+
+
+def _put(data: dict[Any, Any]) -> None:
+    os.environ._data = data  # type: ignore[attr-defined]
+    if hasattr(os, "environb"):
+        os.environb._data = data  # type: ignore[attr-defined]

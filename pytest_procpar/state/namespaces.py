@@ -1,0 +1,267 @@
+"""Where named values live: modules, classes, instances, functions, the environment; how each is read and set.
+
+A space is a set of named values that has an owner. Reading one runs no user's code: no property, no
+`__getattr__`, no metaclass.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import types
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Final, NamedTuple
+
+from pytest_procpar.core.evidence.installed import is_installed
+from pytest_procpar.state.containers import mro_of
+
+__all__ = [
+    "CLASS",
+    "DICT",
+    "FUNCTION",
+    "MISSING",
+    "SLOTS",
+    "Access",
+    "Origin",
+    "Namespace",
+    "class_dict",
+    "dict_of",
+    "is_of_tests",
+    "origin_of",
+    "slots_of",
+    "values_of",
+]
+
+
+class _Missing:
+    __slots__ = ()
+
+
+#: Stands for a value that is not there.
+MISSING: Final = _Missing()
+
+
+class Origin(IntEnum):
+    """Who wrote the code that a value belongs to; the nearest first."""
+
+    #: A module of the tests, or of the project.
+    OURS = 0
+    #: An installed distribution.
+    INSTALLED = 1
+    STDLIB = 2
+
+
+class Access(NamedTuple):
+    """How values of one kind of owner are read and set."""
+
+    read: Callable[[Any], Mapping[Any, Any]]
+    write: Callable[[Any, Any, Any], object]
+    #: None where a value cannot be taken away again; `erasable` tells where only some can.
+    erase: Callable[[Any, Any], object] | None
+    #: The name of a value, from the owner's name and the key.
+    name: Callable[[str, Any], str]
+    #: What such a value is, for those who write code that puts it back: see `remedies.Slot`.
+    way: str = ""
+    erasable: Callable[[Any], bool] = lambda key: True
+
+
+@dataclass(slots=True)
+class Namespace:
+    """An owner of named values, and which ones it had."""
+
+    place: str
+    owner: Any
+    access: Access
+    origin: Origin
+    before: Mapping[Any, Any]
+    #: Only these keys are looked at, if any are named.
+    keys: frozenset[Any] | None = None
+
+    def now(self) -> Mapping[Any, Any]:
+        """The values as they are."""
+        found = self.access.read(self.owner)
+        return found if self.keys is None else {key: found[key] for key in self.keys if key in found}
+
+    def name(self, key: object) -> str:
+        """What a user would type to see the value."""
+        return self.access.name(self.place, key)
+
+    def can_put_back(self, key: object) -> bool:
+        """Whether `put_back` can do it."""
+        return key in self.before or (self.access.erase is not None and self.access.erasable(key))
+
+    def put_back(self, key: object) -> None:
+        """Give one value back what it was."""
+        if key in self.before:
+            self.access.write(self.owner, key, self.before[key])
+        elif self.access.erase is not None:
+            self.access.erase(self.owner, key)
+
+
+def _dotted(place: str, key: object) -> str:
+    return f"{place}.{key}" if isinstance(key, str) and key.isidentifier() else f"vars({place})[{key!r}]"
+
+
+def _joined(place: str, key: object) -> str:
+    return f"{place}.{key}"
+
+
+# --- dictionaries of modules and instances ----------------------------------------------------------
+
+#: The owner is the dictionary itself.
+DICT: Final = Access(lambda owner: owner, dict.__setitem__, dict.__delitem__, _dotted, "attribute")
+
+
+# --- classes --------------------------------------------------------------------------------------
+
+class_dict: Callable[[type], Mapping[str, Any]] = type.__dict__["__dict__"].__get__
+
+
+def _set_on_class(
+    owner: type, key: str, value: object, put: Callable[[type, str, object], None] = type.__setattr__
+) -> None:
+    try:
+        put(owner, key, value)
+    except TypeError:  # a metaclass written in C that wants its own (ctypes)
+        setattr(owner, key, value)
+
+
+def _delete_on_class(owner: type, key: str, delete: Callable[[type, str], None] = type.__delattr__) -> None:
+    try:
+        delete(owner, key)
+    except TypeError:
+        delattr(owner, key)
+
+
+CLASS: Final = Access(class_dict, _set_on_class, _delete_on_class, _dotted, "class attribute")
+
+
+# --- instances ------------------------------------------------------------------------------------
+
+
+#: Written in C; a module's is of the second kind.
+_DESCRIPTORS: Final = (types.GetSetDescriptorType, types.MemberDescriptorType)
+
+
+#: Bound from the type: what a subclass overrides is not run.
+_LOCAL: Final = threading.local
+_read_local: Final[Callable[[Any, str], dict[str, Any]]] = _LOCAL.__getattribute__
+
+
+def _dict_of_local(obj: object) -> dict[str, Any]:
+    return _read_local(obj, "__dict__")
+
+
+def dict_of(kind: type) -> Callable[[object], dict[str, Any]] | None:
+    """How the `__dict__` of a type's instances is had without running code of theirs, if they have one."""
+    for base in mro_of(kind):
+        if base is _LOCAL:  # what this thread has of it
+            return _dict_of_local
+        found = class_dict(base).get("__dict__")
+        if found is not None:
+            return found.__get__ if type(found) in _DESCRIPTORS else None
+    return None
+
+
+def slots_of(kind: type) -> dict[str, types.MemberDescriptorType]:
+    """The descriptors of a Python class's `__slots__`."""
+    return {
+        name: found
+        for base in reversed(mro_of(kind))
+        if "__slots__" in class_dict(base)
+        for name, found in class_dict(base).items()
+        if type(found) is types.MemberDescriptorType
+    }
+
+
+def _read_slots(owner: tuple[object, dict[str, Any]]) -> dict[str, Any]:
+    obj, members = owner
+    found = {}
+    for name, member in members.items():
+        with suppress(AttributeError):  # it has no value
+            found[name] = member.__get__(obj)
+    return found
+
+
+#: The owner is an instance and what `slots_of` says of its type.
+SLOTS: Final = Access(
+    _read_slots,
+    lambda owner, key, value: owner[1][key].__set__(owner[0], value),
+    lambda owner, key: owner[1][key].__delete__(owner[0]),
+    _dotted,
+    "attribute",
+)
+
+
+# --- functions ------------------------------------------------------------------------------------
+
+
+def _read_function(function: types.FunctionType) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "__code__": function.__code__,
+        "__defaults__": function.__defaults__,
+        "__kwdefaults__": function.__kwdefaults__,
+    }
+    for index, cell in enumerate(function.__closure__ or ()):
+        with suppress(ValueError):  # it is empty
+            found[f"__closure__[{index}].cell_contents"] = cell.cell_contents
+    found.update(function.__dict__)
+    return found
+
+
+def _cell(function: types.FunctionType, key: str) -> types.CellType | None:
+    if key.startswith("__closure__["):
+        return (function.__closure__ or ())[int(key[len("__closure__[") : key.index("]")])]
+    return None
+
+
+def _set_on_function(function: types.FunctionType, key: str, value: Any) -> None:
+    if cell := _cell(function, key):
+        cell.cell_contents = value
+    elif key in ("__code__", "__defaults__", "__kwdefaults__"):
+        setattr(function, key, value)
+    else:
+        function.__dict__[key] = value
+
+
+def _delete_on_function(function: types.FunctionType, key: str) -> None:
+    if cell := _cell(function, key):
+        del cell.cell_contents
+    else:
+        function.__dict__.pop(key, None)
+
+
+FUNCTION: Final = Access(_read_function, _set_on_function, _delete_on_function, _joined, "attribute")
+
+
+# --- modules --------------------------------------------------------------------------------------
+
+
+def values_of(module: object) -> dict[str, Any] | None:
+    """The dictionary of a module, or of whatever stands in the place of one."""
+    read = dict_of(type(module))
+    values = None if read is None else read(module)
+    return values if type(values) is dict else None
+
+
+def origin_of(name: str, values: dict[str, Any]) -> Origin:
+    """Who wrote a module, judged by its name and file."""
+    if name.partition(".")[0] in sys.stdlib_module_names:
+        return Origin.STDLIB
+    file = values.get("__file__")
+    return Origin.INSTALLED if isinstance(file, str) and is_installed(file) else Origin.OURS
+
+
+def is_of_tests(name: str) -> bool:
+    """Whether a module, judged by its name, holds tests."""
+    parts = name.split(".")
+    last = parts[-1]
+    return (
+        last == "conftest"
+        or last.startswith("test_")
+        or last.endswith("_test")
+        or parts[0] in ("test", "tests")
+    )

@@ -1,0 +1,374 @@
+"""The settings of the process that no module's attribute holds: each a name, a way to read and to set it.
+
+Bound when this module is imported, before any test may patch the functions. It looks at no module of the
+suite.
+"""
+
+from __future__ import annotations
+
+import _locale
+import contextvars
+import decimal
+import gc
+import logging
+import os
+import random
+import resource
+import signal
+import socket
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+from pytest_procpar.state.namespaces import DICT, Access, Namespace, Origin, dict_of
+from pytest_procpar.state.noise import is_framework
+
+__all__ = ["RANDOM", "RANDOM_OF_NUMPY", "known_loggers", "new_loggers", "process_spaces", "settle"]
+
+#: The name of the state that nearly everything changes that makes use of it.
+RANDOM: Final = "random.getstate()"
+#: The same of NumPy's global generator.
+RANDOM_OF_NUMPY: Final = "numpy.random.get_state()"
+
+
+class _Switch(NamedTuple):
+    name: str
+    read: Callable[[], Any]
+    write: Callable[[Any], object]
+
+
+def _bind_umask(umask: Callable[[int], int] = os.umask) -> Callable[[], int]:
+    def read() -> int:
+        mask = umask(0o077)
+        umask(mask)
+        return mask
+
+    return read
+
+
+def _bind_getcwd(getcwd: Callable[[], str] = os.getcwd) -> Callable[[], str | None]:
+    def read() -> str | None:
+        try:
+            return getcwd()
+        except OSError:  # the folder is gone
+            return None
+
+    return read
+
+
+_environ: Final = os.environ
+
+
+def _variables() -> dict[bytes, bytes]:
+    """The environment as it is; not bound once, since what watches it takes the dictionary's place."""
+    variables: dict[bytes, bytes] = _environ._data  # type: ignore[attr-defined]
+    return variables
+
+
+def _bind_zone(
+    zone: Any = time, tzset: Callable[[], None] = time.tzset, environ: os._Environ[str] = os.environ
+) -> _Switch:
+    key = os.fsencode("TZ")
+    was = _variables().get(key)
+
+    def read() -> tuple[Any, ...]:
+        values = vars(zone)
+        return values["tzname"], values["timezone"], values["altzone"], values["daylight"]
+
+    def write(_: Any) -> None:
+        # The zone follows the variable when `tzset` is called: the two may well differ, and the variable
+        # is a slot of its own.
+        now = _variables().get(key)
+        _put(environ, "TZ", was)
+        tzset()
+        _put(environ, "TZ", now)
+
+    return _Switch("time.tzname", read, write)
+
+
+def _put(environ: os._Environ[str], name: str, value: bytes | None) -> None:
+    if value is None:
+        environ.pop(name, None)
+    else:
+        environ[name] = os.fsdecode(value)
+
+
+def _signals() -> Iterator[_Switch]:
+    for number in sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}):
+        try:
+            name = signal.Signals(number).name
+        except ValueError:  # a real-time signal without a name
+            name = str(int(number))
+        read, write = partial(signal.getsignal, number), partial(signal.signal, number)
+        yield _Switch(f"signal.getsignal({name})", read, write)
+
+
+def _read_traps(context: Callable[[], decimal.Context]) -> tuple[str, ...]:
+    return tuple(sorted(kind.__name__ for kind, is_on in context().traps.items() if is_on))
+
+
+def _write_traps(context: Callable[[], decimal.Context], names: tuple[str, ...]) -> None:
+    traps = context().traps
+    for kind in list(traps):
+        traps[kind] = kind.__name__ in names
+
+
+def _decimal(context: Callable[[], decimal.Context] = decimal.getcontext) -> Iterator[_Switch]:
+    def switch(field: str) -> _Switch:
+        return _Switch(
+            f"decimal.getcontext().{field}",
+            lambda: getattr(context(), field),
+            lambda value: setattr(context(), field, value),
+        )
+
+    yield from map(switch, ("prec", "rounding", "Emin", "Emax", "capitals", "clamp"))
+    yield _Switch("decimal.getcontext().traps", partial(_read_traps, context), partial(_write_traps, context))
+
+
+def _collector(on: Callable[[], None] = gc.enable, off: Callable[[], None] = gc.disable) -> _Switch:
+    return _Switch("gc.isenabled()", gc.isenabled, lambda is_on: on() if is_on else off())
+
+
+def _thresholds(put: Callable[[int, int, int], None] = gc.set_threshold) -> _Switch:
+    return _Switch("gc.get_threshold()", gc.get_threshold, lambda values: put(*values))
+
+
+def _numpy_random() -> Iterator[_Switch]:
+    """NumPy's global generator, if somebody has imported it: its numbers as bytes, to be compared."""
+    numpy, generators = sys.modules.get("numpy"), sys.modules.get("numpy.random")
+    if numpy is None or generators is None or not hasattr(generators, "get_state"):
+        return
+    get, put, to_numbers = generators.get_state, generators.set_state, numpy.frombuffer
+
+    def read() -> tuple[Any, ...]:
+        name, numbers, *rest = get()
+        return (name, numbers.tobytes(), str(numbers.dtype), *rest)
+
+    def write(state: tuple[Any, ...]) -> None:
+        name, numbers, kind, *rest = state
+        put((name, to_numbers(numbers, dtype=kind), *rest))
+
+    yield _Switch(RANDOM_OF_NUMPY, read, write)
+
+
+def _locales(put: Callable[..., str] = _locale.setlocale, category: int = _locale.LC_ALL) -> _Switch:
+    return _Switch("locale.setlocale(LC_ALL)", partial(put, category, None), partial(put, category))
+
+
+def _masks(mask: Callable[[int, Any], set[Any]] = signal.pthread_sigmask) -> _Switch:
+    def read() -> tuple[int, ...]:
+        return tuple(sorted(map(int, mask(signal_block, ()))))
+
+    signal_block = signal.SIG_BLOCK
+    return _Switch("signal.pthread_sigmask(SIG_BLOCK, [])", read, partial(mask, signal.SIG_SETMASK))
+
+
+def _limits(
+    get: Callable[[int], Any] = resource.getrlimit, put: Any = resource.setrlimit
+) -> Iterator[_Switch]:
+    for name in sorted(name for name in vars(resource) if name.startswith("RLIMIT_")):
+        number = getattr(resource, name)
+        yield _Switch(f"resource.getrlimit({name})", partial(get, number), partial(put, number))
+
+
+def _timers(get: Callable[[int], Any] = signal.getitimer, put: Any = signal.setitimer) -> Iterator[_Switch]:
+    """Whether a timer runs: how much is left of it changes by itself."""
+    for name in ("ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF"):
+        number = getattr(signal, name)
+
+        def read(number: int = number) -> bool:
+            return any(get(number))
+
+        def write(_: bool, number: int = number) -> None:
+            put(number, 0)
+
+        yield _Switch(f"signal.getitimer({name}) != (0, 0)", read, write)
+
+
+def _digits() -> Iterator[_Switch]:
+    if hasattr(sys, "get_int_max_str_digits"):  # older releases of Python 3.10 have it not
+        yield _Switch("sys.get_int_max_str_digits()", sys.get_int_max_str_digits, sys.set_int_max_str_digits)
+
+
+def _field_size() -> Iterator[_Switch]:
+    csv = sys.modules.get("_csv")
+    if csv is not None:
+        yield _Switch("csv.field_size_limit()", csv.field_size_limit, csv.field_size_limit)
+
+
+_SWITCHES: Final = (
+    _Switch("os.getcwd()", _bind_getcwd(), os.chdir),
+    _Switch("os.umask()", _bind_umask(), os.umask),
+    _Switch("sys.getrecursionlimit()", sys.getrecursionlimit, sys.setrecursionlimit),
+    _Switch("sys.getswitchinterval()", sys.getswitchinterval, sys.setswitchinterval),
+    _Switch("sys.gettrace()", sys.gettrace, sys.settrace),
+    _Switch("sys.getprofile()", sys.getprofile, sys.setprofile),
+    _collector(),
+    _thresholds(),
+    _Switch("gc.get_debug()", gc.get_debug, gc.set_debug),
+    *_digits(),
+    _Switch("threading.stack_size()", threading.stack_size, threading.stack_size),
+    _Switch("socket.getdefaulttimeout()", socket.getdefaulttimeout, socket.setdefaulttimeout),
+    _masks(),
+    _locales(),
+    *_decimal(),
+    *_signals(),
+    *_timers(),
+    *_limits(),
+    _Switch(RANDOM, random.getstate, random.setstate),
+)
+
+
+def _read_all(switches: tuple[_Switch, ...]) -> dict[str, Any]:
+    return {switch.name: switch.read() for switch in switches}
+
+
+def _write_one(switches: tuple[_Switch, ...], name: str, value: Any) -> None:
+    next(switch for switch in switches if switch.name == name).write(value)
+
+
+_SETTINGS: Final = Access(_read_all, _write_one, None, lambda _, key: str(key), "setting")
+
+
+# --- the environment, the modules, the loggers, the context -----------------------------------------
+
+
+def _item(place: str, key: object) -> str:
+    return f"{place}[{key!r}]"
+
+
+def _read_environment(_: object, decode: Callable[[bytes], str] = os.fsdecode) -> Mapping[str, str]:
+    return {decode(key): decode(value) for key, value in _variables().items()}
+
+
+_ENVIRON: Final = Access(
+    _read_environment,
+    lambda environ, key, value: environ.__setitem__(key, value),
+    lambda environ, key: environ.pop(key, None),
+    _item,
+    "variable",
+)
+#: The owner is `sys.modules`.
+_MODULES: Final = Access(
+    lambda owner: owner,
+    dict.__setitem__,
+    lambda owner, key: owner.pop(key, None),
+    _item,
+    "item",
+)
+
+_OF_A_LOGGER: Final = frozenset({"level", "disabled", "propagate", "handlers", "filters"})
+_manager: Final = logging.root.manager
+_root: Final = logging.root
+_new_logger: Final = logging.Logger
+_clear_logging: Final[Callable[[logging.Manager], None]] = logging.Manager._clear_cache  # type: ignore[attr-defined]
+
+
+def _named_loggers() -> Iterator[tuple[str, dict[str, Any]]]:
+    """The loggers that somebody has asked for: the name and the values of each."""
+    for name, logger in [("", _root), *_manager.loggerDict.items()]:
+        # A placeholder stands for the parents of a logger that nobody has asked for.
+        if not is_framework(name) and not isinstance(logger, logging.PlaceHolder):
+            values = _dict_of(logger)
+            if values is not None:
+                yield name, values
+
+
+def _space_of_logger(name: str, values: dict[str, Any], before: dict[str, Any]) -> Namespace:
+    place = f"logging.getLogger({name!r})" if name else "logging.getLogger()"
+    return Namespace(place, values, DICT, Origin.OURS, before, _OF_A_LOGGER)
+
+
+def _as_new(name: str, values: dict[str, Any]) -> dict[str, Any]:
+    new = vars(_new_logger(name))
+    # A list that is empty is what it was.
+    same = {key for key in _OF_A_LOGGER if type(values.get(key)) is list and not values[key]}
+    return {key: values[key] if key in same else new[key] for key in _OF_A_LOGGER}
+
+
+def known_loggers() -> frozenset[str]:
+    """The names of the loggers that there are."""
+    return frozenset(name for name, _ in _named_loggers())
+
+
+def new_loggers(known: frozenset[str]) -> list[Namespace]:
+    """The loggers that have been made since these were `known`: what each had then is what a new one has."""
+    named = [(name, values) for name, values in _named_loggers() if name not in known]
+    return [_space_of_logger(name, values, _as_new(name, values)) for name, values in named]
+
+
+def _loggers() -> Iterator[Namespace]:
+    for name, values in _named_loggers():
+        before = {key: values[key] for key in _OF_A_LOGGER if key in values}
+        yield _space_of_logger(name, values, before)
+    values = vars(_manager)
+    keys = frozenset({"_disable", "loggerClass", "logRecordFactory"})
+    yield Namespace(
+        "logging.root.manager", values, DICT, Origin.OURS, {key: values[key] for key in keys}, keys
+    )
+
+
+def _dict_of(value: object) -> dict[str, Any] | None:
+    get = dict_of(type(value))
+    return None if get is None else get(value)
+
+
+_NO_DEFAULT: Final = object()
+_run_in: Final = contextvars.Context.run
+_new_context: Final = contextvars.Context
+
+
+def _default_of(var: contextvars.ContextVar[Any]) -> Any:
+    try:
+        return _run_in(_new_context(), var.get)
+    except LookupError:
+        return _NO_DEFAULT
+
+
+def _read_context(copy: Callable[[], contextvars.Context]) -> Mapping[Any, Any]:
+    """The variables that are set, but not to what they are anyway: only a token could take that away."""
+    return {
+        var: value
+        for var, value in copy().items()
+        if var.name != "decimal_context" and value is not _default_of(var)
+    }
+
+
+_CONTEXT: Final = Access(
+    _read_context,
+    lambda _, var, value: var.set(value),
+    lambda _, var: var.set(_default_of(var)),
+    lambda _, var: f"ContextVar({var.name!r}).get()",
+    erasable=lambda var: _default_of(var) is not _NO_DEFAULT,
+)
+
+
+def process_spaces() -> list[Namespace]:
+    """Everything that belongs to the process, as it is now."""
+    switches = (*_SWITCHES, _bind_zone(), *_numpy_random(), *_field_size())
+    modules = sys.modules
+    return [
+        Namespace("os.environ", _environ, _ENVIRON, Origin.OURS, _ENVIRON.read(_environ)),
+        Namespace("", switches, _SETTINGS, Origin.OURS, _read_all(switches)),
+        *_loggers(),
+        Namespace(
+            "", contextvars.copy_context, _CONTEXT, Origin.OURS, _CONTEXT.read(contextvars.copy_context)
+        ),
+        Namespace("sys.modules", modules, _MODULES, Origin.OURS, dict(modules)),
+    ]
+
+
+_FILTERS_CHANGED: Final[Callable[[], None] | None] = getattr(
+    warnings, "_filters_mutated", getattr(warnings, "_filters_mutated_lock_held", None)
+)
+
+
+def settle() -> None:
+    """Have forgotten what the standard library remembers about settings that were put back."""
+    _clear_logging(_manager)
+    if _FILTERS_CHANGED is not None:
+        _FILTERS_CHANGED()

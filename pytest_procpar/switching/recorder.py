@@ -1,0 +1,125 @@
+"""A plugin of processes that try a suite: nothing of the user's is written in them, and results are told.
+
+Unlike one that runs tests again (see `rerun`), such a process is no worker to plugins: a plain run is a plain
+run. ``PYTEST_PLUGINS`` names this plugin, so that it is in all processes of a run, whoever runs it: workers
+of pytest-xdist and fresh interpreters among them. Tests do not find it there.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from collections.abc import Generator, Mapping
+from pathlib import Path
+
+import pytest
+
+from pytest_procpar.compat.pytest_private.session import set_ini
+from pytest_procpar.compat.pytest_reports.listeners import silence_tellers
+from pytest_procpar.core.record import fields, record
+from pytest_procpar.fresh.rerun import ORDER as RERUN
+from pytest_procpar.role import role_of
+from pytest_procpar.system.kept_files import keep_files
+
+__all__ = ["RecorderSetup", "environment"]
+
+#: The environment variables: a file with the order, and the names of plugins to load.
+ORDER = "PROCPAR_TRIED"
+_PLUGINS = "PYTEST_PLUGINS"
+
+
+@record
+class RecorderSetup:
+    """What a process of a run has to know.
+
+    ``kept`` is the folder for copies of the project's files; ``basetemp`` and ``cache`` are used in place of
+    those of the user. ``report`` is the file for the results. ``words`` are its arguments, configured ones
+    included; empty if they are those of its command line.
+    """
+
+    kept: str
+    basetemp: str
+    cache: str
+    report: str
+    words: list[str]
+
+
+def environment(order: RecorderSetup, path: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a run whose order is to be in `path`, which is written.
+
+    :raises OSError: if it cannot be.
+    """
+    path.write_text(json.dumps({name: getattr(order, name) for name in fields(RecorderSetup)}))
+    plugins = [*filter(None, [environ.get(_PLUGINS)]), __name__]  # who comes last is called first
+    # What inline-snapshot changes in a test's source would be put back; it must not be changed at all.
+    return {
+        **environ,
+        "INLINE_SNAPSHOT_DEFAULT_FLAGS": "disable",
+        ORDER: str(path),
+        _PLUGINS: ",".join(plugins),
+    }
+
+
+def _order() -> RecorderSetup | None:
+    path = os.environ.get(ORDER)
+    return None if path is None else RecorderSetup(**json.loads(Path(path).read_bytes()))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(
+    early_config: pytest.Config, parser: pytest.Parser, args: list[str]
+) -> Generator[None]:
+    """Take the arguments, and keep copies of what is about to be changed, before the project is imported.
+
+    Not the arguments where tests run again: what is run then has its own.
+    """
+    order = _order()
+    if order is not None:
+        # A process that runs tests again has not taken that role yet: this plugin comes first.
+        if order.words and RERUN not in os.environ:
+            args[:] = order.words
+            early_config.known_args_namespace = parser.parse_known_args(
+                args, namespace=copy.copy(early_config.option)
+            )
+        roots = [early_config.rootpath, early_config.invocation_params.dir]
+        keep_files(order.kept, roots, [order.basetemp, order.cache, order.report])
+    return (yield)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Use none of the user's files."""
+    _divert(config)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the results be written, once a run."""
+    order = _divert(config)
+    if order is not None and role_of(config).is_main:
+        from pytest_procpar.json_report.plugin import install
+
+        install(config, order.report)
+
+
+def _divert(config: pytest.Config) -> RecorderSetup | None:
+    order = _order()
+    if order is not None:
+        if role_of(config).is_main:  # a worker has a folder inside it
+            config.option.basetemp = order.basetemp
+        config.option.log_file = os.devnull
+        set_ini(config, "cache_dir", order.cache)
+        silence_tellers(config)
+    return order
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol() -> None:
+    """Let tests, and what they start, find no trace of it."""
+    if os.environ.pop(ORDER, None) is not None:
+        names = os.environ.get(_PLUGINS, "").split(",")
+        others = [name for name in names if name and name != __name__]
+        os.environ.pop(_PLUGINS, None)
+        if others:
+            os.environ[_PLUGINS] = ",".join(others)

@@ -1,0 +1,125 @@
+"""How many workers ``-n auto`` and ``-n logical`` mean.
+
+What the user asked for is answered first, then what the machine grants: the CPUs this process may
+be scheduled on, cut by the CPU quota of its control groups, which no count of CPUs shows (a
+container given 2 CPUs of a 64-core host still sees 64). Knows nothing of pytest's options,
+``--maxprocesses``, memory or the number of tests. Limits that cannot be read are no limits.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from pytest_procpar.system.cgroups import own_directories, read_text
+
+__all__ = ["cgroup_quota", "count_cpus", "requested_count", "smallest_limit"]
+
+
+def count_cpus(
+    *,
+    logical: bool,
+    environ: Mapping[str, str],
+    warn: Callable[[str], None],
+    root: Path = Path("/"),
+) -> int:
+    """Return the number of workers for ``-n logical``, or for ``-n auto`` if not `logical`.
+
+    At least 1, unless the user asked for 0. The two differ only where psutil is installed and knows
+    the physical cores. `warn` gets one sentence for each setting that is ignored as invalid; none
+    raises. `root` is where ``proc`` and the cgroup mounts are looked for.
+    """
+    requested = requested_count(environ, sys._xoptions, warn)
+    if requested is not None:
+        return requested
+    return smallest_limit(
+        usable=_usable_cpus(),
+        physical=None if logical else _physical_cores(),
+        quota=cgroup_quota(root),
+    )
+
+
+def requested_count(
+    environ: Mapping[str, str], xoptions: Mapping[str, str | bool], warn: Callable[[str], None]
+) -> int | None:
+    """Return the count the user has set, or None if it is left to the machine.
+
+    First ``PYTEST_XDIST_AUTO_NUM_WORKERS`` (0 or more), as in pytest-xdist; then ``-X cpu_count``
+    (`xoptions` is `sys._xoptions`) and ``PYTHON_CPU_COUNT`` (1 or more, or ``default``), which mean
+    on every version what Python 3.13 made of them: ``-X cpu_count=default`` hides the variable.
+    Empty is unset, for xdist and for Python. An invalid value is told to `warn` and skipped.
+    """
+    name = "PYTEST_XDIST_AUTO_NUM_WORKERS"
+    count = _parse_count(name, environ.get(name), 0, warn)
+    if count is not None:
+        return count
+    name = "PYTHON_CPU_COUNT"
+    for source, value in (("-X cpu_count", xoptions.get("cpu_count")), (name, environ.get(name))):
+        if value == "default":
+            return None
+        count = _parse_count(source, value, 1, warn)
+        if count is not None:
+            return count
+    return None
+
+
+def smallest_limit(*, usable: int, physical: int | None, quota: int | None) -> int:
+    """Return how many of the `usable` CPUs to use, at least 1; None means not known or no limit.
+
+    `physical` cores are the whole machine's, so they may exceed what this process can use.
+    """
+    return max(1, min(limit for limit in (usable, physical, quota) if limit is not None))
+
+
+def cgroup_quota(root: Path = Path("/")) -> int | None:
+    """Return the CPU quota of this process in whole CPUs, rounded up, or None if it has none.
+
+    A group is also held by the quotas of its ancestors, so the smallest of them counts, as far up
+    as they are mounted. Both versions are read, since hybrid hosts mount both: ``cpu.max`` (kernel
+    documentation, cgroup-v2) and ``cpu.cfs_quota_us``, ``cpu.cfs_period_us`` (sched-bwc).
+    """
+    quotas = [_quota_in(directory, version) for version, directory in own_directories(root, "cpu")]
+    return min((quota for quota in quotas if quota is not None), default=None)
+
+
+def _parse_count(name: str, value: str | bool | None, least: int, warn: Callable[[str], None]) -> int | None:
+    if value is None or value == "":
+        return None
+    try:
+        count = int(str(value))  # through str: a bare `-X cpu_count` is True, which is not 1
+    except ValueError:
+        count = least - 1
+    if count < least:
+        warn(f"ignoring {name}={value!r}: expected a whole number, {least} or more")
+        return None
+    return count
+
+
+def _usable_cpus() -> int:
+    counts = [os.cpu_count()]
+    if sys.version_info >= (3, 13):
+        counts.append(os.process_cpu_count())
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        counts.append(len(os.sched_getaffinity(0)))
+    return min((count for count in counts if count is not None), default=1)
+
+
+def _physical_cores() -> int | None:
+    # By name, so that type checking does not depend on psutil or its stubs being installed.
+    try:
+        count: object = importlib.import_module("psutil").cpu_count(logical=False)
+    except (ImportError, OSError):  # psutil itself raises OSError where /proc is not mounted
+        return None
+    return count if isinstance(count, int) else None
+
+
+def _quota_in(directory: Path, version: int) -> int | None:
+    names = ["cpu.max"] if version == 2 else ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
+    try:
+        quota, period = (int(field) for name in names for field in read_text(directory / name).split())
+    except ValueError:  # "max", nothing, what no kernel writes, or a NUL in the directory's name
+        return None
+    return -(-quota // period) if quota > 0 and period > 0 else None  # -1 is "none" in version 1

@@ -1,0 +1,107 @@
+"""How much memory is left before the kernel kills processes, and which ones it kills first then.
+
+A limit that the kernel does not tell is none. Descriptors and processes are the subject of `shortage`.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from pytest_procpar.system.cgroups import own_directories, read_text
+
+__all__ = [
+    "FIRST_TO_GO", "REPLACEABLE", "SECOND_TO_LAST", "be_expendable", "fitting", "headroom", "is_limited",
+    "resident",
+]  # fmt: skip
+
+#: What is added to a process's ``oom_score_adj``, in thousandths of the available memory: for one that runs
+#: tests again, for a worker, and for the fork server. The controller is to be killed last: without it nobody
+#: would see a result.
+FIRST_TO_GO = 700
+REPLACEABLE = 400
+SECOND_TO_LAST = 100
+
+#: What is left to the processes that exist, in bytes: all grow a little, page by page.
+_RESERVE = 8 << 20
+#: A limit that is higher than this is none (version 1 writes the highest number there is).
+_UNLIMITED = 1 << 60
+
+
+def headroom(root: Path = Path("/")) -> int | None:
+    """How many bytes processes of this control group may still take; None if nothing limits that.
+
+    The limits of its ancestors hold for a control group, too, and so does the memory of the machine: the
+    least room of all counts. Kernel documentation: cgroup-v2, cgroup-v1/memory, ``/proc/meminfo``.
+    """
+    rooms = [_room_in(directory, version) for version, directory in own_directories(root, "memory")]
+    rooms.append(_available(root))
+    return min((room for room in rooms if room is not None), default=None)
+
+
+def _room_in(directory: Path, version: int) -> int | None:
+    if version == 2:
+        limits = [_number(directory / name) for name in ("memory.max", "memory.high")]
+        limit = min((limit for limit in limits if limit is not None), default=None)
+        used, prefix = _number(directory / "memory.current"), ""
+    else:
+        limit, prefix = _number(directory / "memory.limit_in_bytes"), "total_"
+        used = _number(directory / "memory.usage_in_bytes")
+    if limit is None or limit >= _UNLIMITED or used is None:
+        return None
+    facts = _facts(directory / "memory.stat")
+    # The kernel drops cached files before it kills; of those in active use only half is counted as free.
+    files = facts.get(f"{prefix}inactive_file", 0) + facts.get(f"{prefix}active_file", 0) // 2
+    return max(0, limit - used + files)
+
+
+def is_limited(root: Path = Path("/")) -> bool:
+    """Whether a control group limits the memory of this process."""
+    return any(_room_in(place, version) is not None for version, place in own_directories(root, "memory"))
+
+
+def _available(root: Path) -> int | None:
+    facts = _facts(root / "proc/meminfo")
+    kilobytes = facts.get("MemAvailable:")
+    return None if kilobytes is None else kilobytes + facts.get("SwapFree:", 0) << 10
+
+
+def _number(file: Path) -> int | None:
+    """What a file says; None if it says that there is no limit, or is not there."""
+    text = read_text(file).strip()
+    return int(text) if text.isdecimal() else None
+
+
+def _facts(file: Path) -> dict[str, int]:
+    lines = (line.split() for line in read_text(file).splitlines())
+    return {fields[0]: int(fields[1]) for fields in lines if len(fields) >= 2 and fields[1].isdecimal()}
+
+
+def fitting(wanted: int, room: int | None, size: int) -> int:
+    """How many of the `wanted` processes, of `size` bytes each, fit into the room; None is room for all."""
+    if room is None:
+        return wanted
+    return max(0, min(wanted, (room - _RESERVE) // max(1, size)))
+
+
+def no_room(room: int | None, needed: int) -> str:
+    """What to tell the user if so many bytes are needed, and the room is too small for that."""
+    return f"{(room or 0) >> 20} MB of memory are left, and it takes about {needed >> 20} MB"
+
+
+def resident(pid: int | str = "self", root: Path = Path("/")) -> int:
+    """How much memory a process takes, including what it shares, in bytes; 0 if that is not known."""
+    kilobytes = _facts(root / f"proc/{pid}/status").get("VmRSS:", 0)
+    return kilobytes << 10
+
+
+def be_expendable(points: int, file: Path = Path("/proc/self/oom_score_adj")) -> None:
+    """Let the kernel kill this process, and what it starts, before others if memory runs out.
+
+    To raise the score takes no privilege.
+
+    :param points: see `FIRST_TO_GO`. They are added to what it has.
+    """
+    with suppress(OSError, ValueError):  # no such file, or not ours to write
+        before = int(file.read_text(encoding="ascii"))
+        file.write_text(str(min(1000, before + points)), encoding="ascii")

@@ -1,0 +1,136 @@
+"""How a process becomes a worker in the eyes of pytest, plugins and conftests."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_procpar.compat.plugins.reporters import mute_reporters
+from pytest_procpar.compat.pytest_private.output import mute_reporter, redirect_stdio
+from pytest_procpar.compat.xdist.options import tell_worker
+from pytest_procpar.core.model import Dist
+from pytest_procpar.core.protocol.messages import Setup
+from pytest_procpar.forking.fork import flush_stdio
+from pytest_procpar.start_method.hazards import Hazards
+from pytest_procpar.system.calls import change_directory, out_of_reach
+from pytest_procpar.system.genuine import close
+
+__all__ = ["Folder", "Output", "become_worker", "identify", "worker_environment"]
+
+
+def worker_environment(workerinput: dict[str, Any]) -> dict[str, str]:
+    """The environment variables from which conftests learn which worker they are in."""
+    return {
+        "PYTEST_XDIST_WORKER": workerinput["workerid"],
+        "PYTEST_XDIST_WORKER_COUNT": str(workerinput["workercount"]),
+        "PYTEST_XDIST_TESTRUNUID": workerinput["testrunuid"],
+    }
+
+
+def become_worker(
+    config: pytest.Config,
+    setup: Setup,
+    workerinput: dict[str, Any],
+    dist: Dist,
+    hazards: Hazards | None = None,
+) -> None:
+    """Take what the controller has prepared: environment, folders, identity. To be called before configure.
+
+    A fresh interpreter was started in that environment, with that identity. What its own conftests have made
+    of it since stays.
+
+    :param hazards: who is to know of it if somebody asks for the identity; None: nobody.
+    """
+    if setup.recipe is None:
+        _take_over(setup.environ)
+        os.environ.update(worker_environment(workerinput))
+    config.workerinput = (  # type: ignore[attr-defined]
+        dict(workerinput) if hazards is None else hazards.wire.watched(workerinput, setup.inputs)
+    )
+    config.workeroutput = {}  # type: ignore[attr-defined]
+    for plugin in config.invocation_params.plugins or ():
+        if not isinstance(plugin, str):  # an object of the caller's, which acts in the controller
+            config.pluginmanager.unregister(plugin)
+    tell_worker(config, loadgroup=dist is Dist.LOADGROUP)
+    if setup.basetemp is not None:
+        config.option.basetemp = str(Path(setup.basetemp) / f"popen-{workerinput['workerid']}")
+
+
+def _take_over(environ: dict[str, str]) -> None:
+    """Change the environment to what the controller's plugins have made of it since the fork."""
+    before = dict(os.environ)
+    for name in before.keys() - environ.keys():
+        del os.environ[name]
+    changed = {name: value for name, value in environ.items() if before.get(name) != value}
+    os.environ.update(changed)
+    if before.get("TZ") != environ.get("TZ"):
+        time.tzset()  # a fresh interpreter looks at it when it starts
+
+
+def identify(config: pytest.Config, workerinput: dict[str, Any]) -> None:
+    """Take a worker's identity at the fork: the fork server has held the first one's."""
+    current: dict[str, Any] = config.workerinput  # type: ignore[attr-defined]
+    current.clear()  # plugins keep references to it
+    current.update(workerinput)
+    os.environ.update(worker_environment(workerinput))
+
+
+class Folder:
+    """Where a session begins, and whether its plugins go somewhere else.
+
+    What the controller's plugins do when they start, those of every worker do, too. If only the controller's
+    do it, the workers follow.
+    """
+
+    def __init__(self, config: pytest.Config, setup: Setup) -> None:
+        self._controllers = setup.cwd
+        # The conftests of a fresh interpreter have been imported.
+        self._first = _current_folder() if setup.recipe is None else str(config.invocation_params.dir)
+
+    def follow(self) -> None:
+        """Go where the controller has gone, unless this process, which has started, has gone somewhere."""
+        if self._controllers != self._first and _current_folder() == self._first:
+            change_directory(self._controllers)
+
+
+def _current_folder() -> str:
+    try:
+        return os.getcwd()
+    except OSError:  # it was removed
+        return ""
+
+
+class Output:
+    """The standard descriptors of a process that owns no terminal, from before configure to its first test.
+
+    :param stdout: a descriptor of the run's standard output, which is taken; None if it is still number 1.
+    """
+
+    def __init__(self, config: pytest.Config, stdout: int | None = None) -> None:
+        self._config = config
+        self._stdout = stdout
+
+    def hide(self) -> None:
+        """Let nothing be printed, and be no terminal to plugins that look for one at configure."""
+        config = self._config
+        if getattr(config.option, "capture", "no") != "no":  # the option is gone with its plugin
+            if self._stdout is not None:
+                close(self._stdout)
+            self._stdout = None
+        else:  # what tests print is wanted live
+            self._stdout = out_of_reach(os.dup(1) if self._stdout is None else self._stdout)
+        null = os.open(os.devnull, os.O_RDWR)
+        redirect_stdio(config, null, (0, 1), out_of_reach)
+        close(null)
+
+    def show(self) -> None:
+        """Let what tests print be seen if nothing captures it; the terminal reporter stays mute."""
+        mute_reporter(self._config, open(os.devnull, "w"))  # noqa: SIM115 (lives as long as the process)
+        mute_reporters(self._config)
+        if self._stdout is not None:
+            flush_stdio()
+            redirect_stdio(self._config, self._stdout, (1,), out_of_reach)

@@ -1,0 +1,199 @@
+"""What a fork server or a worker has to tell about anything but its tests' reports."""
+
+from __future__ import annotations
+
+import traceback
+import warnings
+from collections.abc import Generator, Sequence
+from contextlib import suppress
+
+import pytest
+
+from pytest_procpar.compat.pytest_private.cache import failed_before
+from pytest_procpar.compat.pytest_private.logs import LogForwarder
+from pytest_procpar.compat.pytest_private.warnings import warning_to_data
+from pytest_procpar.compat.pytest_reports.junit import JunitStandIn
+from pytest_procpar.compat.pytest_reports.reports import report_to_data
+from pytest_procpar.core.model import Dist
+from pytest_procpar.core.protocol.messages import (
+    Broke,
+    Collected,
+    CollectReported,
+    Halted,
+    JunitRecord,
+    Logged,
+    Warned,
+)
+from pytest_procpar.forking.child_runner import SessionOver
+from pytest_procpar.forking.fork import disregard_interrupts
+from pytest_procpar.ipc.board import BoardSlot
+from pytest_procpar.ipc.transport import Sender
+from pytest_procpar.replay.reorder import pinned_keys
+from pytest_procpar.worker.grouping import grouping_keys
+from pytest_procpar.worker.limits import time_limits
+
+__all__ = ["SessionReporter"]
+
+
+class SessionReporter:
+    """A plugin of the fork server, inherited by its workers."""
+
+    def __init__(self, config: pytest.Config, dist: Dist, link: Sender, slot: BoardSlot) -> None:
+        self._config = config
+        self._slot = slot
+        self._dist = dist
+        self._link = link
+        self._is_worker = False
+        self._deselected: list[str] = []
+        self._lines: list[str] = []
+        self._failed_before: frozenset[str] = frozenset()
+        self._is_told = False
+        config.pluginmanager.register(LogForwarder(config, self._tell), "procpar-log-forwarder")
+
+    def speak_for_worker(self, link: Sender) -> None:
+        """From here on this is a worker's plugin: what belongs to the collection has been told."""
+        self._link = link
+        self._is_worker = True
+        if self._config.getoption("xmlpath", None):
+            JunitStandIn(self._config, self._tell).install()
+
+    def _tell(self, message: JunitRecord | Logged) -> None:
+        """Say it at once: what follows may end the process."""
+        self._link.put(message)
+        with suppress(OSError):  # a test has closed the connection; the worker will notice
+            self._link.flush()
+
+    def collected(self, session: pytest.Session, apart: list[int]) -> None:
+        """Tell the controller the result of the collection.
+
+        :param apart: the tests that a mark gives a process of their own.
+        """
+        items = session.items
+        pinned = pinned_keys(session.config)
+        self._link.put(
+            Collected(
+                ids=[item.nodeid for item in items],
+                keys=grouping_keys(items, self._dist) if pinned is None else pinned,
+                deselected=self._deselected,
+                lines=self._lines,
+                limits=time_limits(items),
+                apart=apart,
+            )
+        )
+
+    def halted(self, message: Halted) -> None:
+        """Tell the controller that this process has stopped."""
+        self._link.put(message)
+        self._link.flush()
+
+    def ended_by(self, session: pytest.Session, error: BaseException) -> int:
+        """Tell the controller what has ended this process's session; the exit status that pytest has for it.
+
+        To be called while the exception is handled.
+        """
+        if isinstance(error, SessionOver):
+            disregard_interrupts()
+            if error.interrupted:
+                self._tell_plugins_of_interrupt()
+            return error.status
+        if isinstance(error, pytest.UsageError):
+            disregard_interrupts()
+            self.halted(Halted("usage", "\n".join(map(str, error.args))))
+            return pytest.ExitCode.USAGE_ERROR
+        if isinstance(error, session.Failed):
+            self.halted(Halted("shouldfail", str(error)))
+            return pytest.ExitCode.TESTS_FAILED
+        if isinstance(error, (KeyboardInterrupt, pytest.exit.Exception)):
+            disregard_interrupts()  # the controller, told of the first, may send another
+            self._config.hook.pytest_keyboard_interrupt(excinfo=pytest.ExceptionInfo.from_current())
+            return getattr(error, "returncode", None) or pytest.ExitCode.INTERRUPTED
+        disregard_interrupts()
+        try:
+            self._config.notify_exception(pytest.ExceptionInfo.from_current(), self._config.option)
+        except Exception:  # a test has closed what capture needs, for instance: the controller has to know
+            self._link.put(Broke(traceback.format_exc()))
+            self._link.flush()
+        return pytest.ExitCode.INTERNAL_ERROR
+
+    def _tell_plugins_of_interrupt(self) -> None:
+        """A child has told the controller; this process's plugins do not know yet."""
+        self._is_told = True
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            self._config.hook.pytest_keyboard_interrupt(excinfo=pytest.ExceptionInfo.from_current())
+
+    # --- collection ---
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self) -> None:
+        """Learn, now that everything is configured, which collectors ``--lf`` has to hear about."""
+        self._failed_before = failed_before(self._config)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_make_collect_report(self, collector: pytest.Collector) -> None:
+        """Note what is being collected, in case that it ends the process."""
+        self._slot.note(f"while it collected {collector.nodeid or 'the suite'}")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self) -> None:
+        """Note that all is collected, and plugins have their turn."""
+        self._slot.note("at the end of the collection")
+
+    @pytest.hookimpl
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Relay what failed or was skipped, and what has failed before and does no longer."""
+        if not report.passed or report.nodeid in self._failed_before:
+            data = report_to_data(self._config, report)
+            data["procpar_children"] = [node.nodeid for node in report.result or ()]
+            self._link.put(CollectReported(data))
+
+    @pytest.hookimpl
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        """Note what a plugin or ``-k`` has left out."""
+        # pytest-testmon deselects stand-ins, which have no nodeid: pytest itself only counts them.
+        self._deselected.extend(getattr(item, "nodeid", type(item).__name__) for item in items)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_report_collectionfinish(self) -> Generator[None, list[str | list[str]], list[str | list[str]]]:
+        """Note what plugins want to say about the collection (``--lf``, ``--sw``)."""
+        results = yield
+        for lines in reversed(results):
+            self._lines.extend([lines] if isinstance(lines, str) else lines)
+        return results
+
+    # --- any time ---
+
+    @pytest.hookimpl
+    def pytest_warning_recorded(
+        self,
+        warning_message: warnings.WarningMessage,
+        when: str,
+        nodeid: str,
+        location: tuple[str, int, str] | None,
+    ) -> None:
+        """Relay the warnings of the collection. A test's come from `Worker`, the controller's from itself."""
+        if when == "collect" and not self._is_worker:
+            self._link.put(Warned(warning_to_data(warning_message, when, nodeid, location)))
+
+    @pytest.hookimpl
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Relay a Ctrl-C, a `pytest.exit`, or what a plugin interrupted the session with."""
+        if self._is_told:
+            return
+        value = excinfo.value
+        if isinstance(value, pytest.exit.Exception):
+            self.halted(Halted("exit", str(value.msg), value.returncode))
+        elif isinstance(value, pytest.Session.Interrupted):
+            self.halted(Halted("shouldstop", str(value)))
+        else:
+            crash = excinfo.getrepr(funcargs=True).reprcrash
+            place = (str(crash.path), crash.lineno) if crash is not None else None
+            self.halted(Halted("keyboard", excinfo.exconly(), place=place))
+
+    @pytest.hookimpl
+    def pytest_internalerror(self, excrepr: object) -> bool:
+        """Relay an internal error; the controller prints it."""
+        self._link.put(Broke(str(excrepr)))
+        self._link.flush()
+        return True
