@@ -10,7 +10,7 @@ from pytest_procpar.core.inquiry.probes import Outcome, Probe, ProbeResult
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.survey.survey import Alone, survey_alone, survey_order, survey_orders, together
 from tests.core.pollution import HEALTHY, NIO, Bench, Model, Suite, flags, ids, run
-from tests.core.test_search import MODELS
+from tests.core.test_cause_search import MODELS
 
 _BRITTLE = Model(brittle_for=flags("a"))
 _CRASH = Model(always=True, how=Outcome.CRASHED)

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_procpar.system.headroom import be_expendable, fitting, headroom, resident
 from tests.process.helpers import child
-from tests.process.test_memory import lay
+from tests.process.test_oom import lay
 
 MB = 1 << 20
 MACHINE = {"proc/meminfo": f"MemTotal: {4 << 20} kB\nMemAvailable:    {1 << 20} kB\n"}

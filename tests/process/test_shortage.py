@@ -11,7 +11,7 @@ import pytest
 
 from pytest_procpar.system.shortage import in_words, processes_granted, room_for_workers, room_within
 from tests.process.helpers import child
-from tests.process.test_memory import lay
+from tests.process.test_oom import lay
 
 HARD = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
