@@ -295,26 +295,37 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Iterato
     made.close()
 
 
-#: Folders whose tests start no process, or none to speak of: they are cheap.
-_CHEAP = ("core", "report")
+#: Folders whose tests start no process, or few: they are cheap.
+_CHEAP = ("core", "report", "process", "controller", "compat")
+#: The marks of tests that run on other versions than the main one, too.
+_ON_OTHERS = ("python_dependent", "pytest_dependent")
+
+
+def is_dealt(number: int, count: int, version: int, versions: int) -> bool:
+    """Whether this of so many versions runs a test with this of its so many parameters.
+
+    :param number: from 0.
+    :param version: from 1.
+    """
+    return number % versions == (version - 1) % min(versions, count)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With ``PROCPAR_PARAMETERS=K/N`` run tests that start processes with every Nth of their parameters only.
+    """With ``PROCPAR_PARAMETERS=K/N`` run what the Kth of N versions does, of all parameters: every Nth.
 
-    Counted from the Kth, if there are so many. For CI: what one share misses, another one sees on another
-    version of Python.
+    So a test that runs on all of them runs with all of its parameters; of fewer than N each version runs one.
+    What is cheap and runs on the main version only is left as it is.
     """
-    first, _, step = os.environ.get("PROCPAR_PARAMETERS", "1/1").partition("/")
+    version, _, versions = os.environ.get("PROCPAR_PARAMETERS", "1/1").partition("/")
     counts = Counter(map(_function, items))
     seen: Counter[tuple[Path, str]] = Counter()
     kept: list[pytest.Item] = []
     left: list[pytest.Item] = []
     for item in items:
         function = _function(item)
-        wanted = (int(first) - 1) % min(int(step), counts[function])
-        is_wanted = seen[function] % int(step) == wanted or item.path.parent.name in _CHEAP
-        (kept if is_wanted else left).append(item)
+        is_shared = item.path.parent.name not in _CHEAP or any(map(item.get_closest_marker, _ON_OTHERS))
+        is_wanted = is_dealt(seen[function], counts[function], int(version), int(versions))
+        (kept if is_wanted or not is_shared else left).append(item)
         seen[function] += 1
     if left:
         items[:] = kept

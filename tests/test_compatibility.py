@@ -194,20 +194,6 @@ def test_the_page_has_a_row_for_no_case_that_is_gone() -> None:
 # --- the command ---
 
 
-def test_the_command_runs_cases_and_writes_the_table(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    pytest.importorskip("pytest_cov")
-    page = tmp_path / "page.md"
-    page.write_text(f"{table.BEGIN}\n{table.END}\n", encoding="utf-8")
-    words = ["--cases", "pytest-cov", "--here", "--work", str(tmp_path / "work"), "--output", str(page)]
-    status = main(words)
-    said = capfd.readouterr().out
-    assert status == 0, said
-    assert "3 of 3 equal" in said
-    assert "| pytest-cov |" in page.read_text(encoding="utf-8")
-
-
 def test_the_command_fails_and_shows_what_differs(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,7 +210,7 @@ def test_the_command_fails_and_shows_what_differs(
     assert "0 of 1 equal; not: odd" in said
 
 
-def test_a_case_whose_program_is_missing_is_left_out_and_one_may_run_on_a_terminal(
+def test_the_command_runs_cases_and_writes_the_table_and_leaves_out_what_lacks_its_program(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "cases" / "odd"
@@ -241,10 +227,13 @@ def test_a_case_whose_program_is_missing_is_left_out_and_one_may_run_on_a_termin
         "    assert in_worker or sys.stdout.isatty() == ('-s' in sys.argv)\n"
     )
     monkeypatch.setattr("benchmarks.compatibility.cli.load_all", lambda: load(folder))
-    assert main(["--here", "--work", str(tmp_path / "work"), "--output", str(page(tmp_path))]) == 0
+    written = page(tmp_path)
+    words = ["--cases", "odd", "--here", "--work", str(tmp_path / "work"), "--output", str(written)]
+    assert main(words) == 0
     said = capfd.readouterr().out
     assert "odd:program: left out, there is no no-such-program" in said
     assert "3 of 3 equal" in said
+    assert "| odd |" in written.read_text(encoding="utf-8")
 
 
 def page(folder: Path) -> Path:

@@ -4,6 +4,8 @@ import pytest
 
 from pytest_procpar.compat.pytest_private.newest import NEWEST_TRIED, untried_note
 
+pytestmark = pytest.mark.pytest_dependent
+
 MAJOR, MINOR = NEWEST_TRIED
 
 

@@ -19,6 +19,8 @@ from pytest_procpar.core.run.consulting import (
 )
 from pytest_procpar.core.run.events import Consult, Decided
 
+pytestmark = pytest.mark.pytest_dependent
+
 FIRST, SECOND = WorkerId(0), WorkerId(1)
 
 

@@ -11,6 +11,8 @@ import pytest
 from tests.conftest import Finished, Suite
 from tests.differential.generator import PARAMETRIZED, make_suite
 
+pytestmark = pytest.mark.python_dependent
+
 SEEDS = range(8)
 #: The ways to run a suite, each with the scopes that are entered once a worker: a worker that goes on with
 #: tests it took from another one may come back to a module, or under loadfile to a package.

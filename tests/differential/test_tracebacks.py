@@ -8,6 +8,8 @@ import pytest
 
 from tests.conftest import Finished, Suite
 
+pytestmark = pytest.mark.python_dependent
+
 ERRORS = """
     import unittest
     import pytest

@@ -15,6 +15,8 @@ import pytest
 from benchmarks import crashes, soak
 from tests.conftest import Suite
 
+pytestmark = pytest.mark.python_dependent
+
 SIZE = 12
 WORKERS = 3
 

@@ -6,6 +6,8 @@ import pytest
 
 from tests.conftest import Suite
 
+pytestmark = pytest.mark.pytest_dependent
+
 
 def test_the_suite_is_imported_and_collected_once(suite: Suite) -> None:
     suite.tests("""

@@ -9,6 +9,8 @@ import pytest
 
 from tests.conftest import Finished, Suite
 
+pytestmark = pytest.mark.pytest_dependent
+
 MANY_WITH_ONE_FAILURE = """
     import pytest
     from recorder import note

@@ -24,6 +24,7 @@ STEP = int(os.environ.get("PROCPAR_COVERAGE_STEP", "0"))
 
 
 @pytest.mark.parametrize("cell", list(crossed())[::STEP] if STEP else CELLS, ids=str)
+@pytest.mark.python_dependent
 def test_workers_measure_what_a_plain_run_does(suite: Suite, cell: Cell) -> None:
     write_project(suite)
     _assert_measures_the_same(suite, cell)
@@ -111,6 +112,7 @@ def test_a_test_may_run_tests_on_workers_itself(suite: Suite, cell: Cell) -> Non
     ],
     ids=str,
 )
+@pytest.mark.python_dependent
 def test_processes_of_single_tests_measure_too(suite: Suite, cell: Cell) -> None:
     write_project(suite)
     _assert_measures_the_same(suite, cell)

@@ -149,6 +149,7 @@ def replaced(finished: Finished) -> list[str]:
 
 
 @pytest.mark.parametrize("waits", _WAITS)
+@pytest.mark.python_dependent
 def test_what_waits_for_a_thread_that_was_not_forked_is_begun_anew(suite: Suite, waits: str) -> None:
     write(suite, _WAITS[waits])
     suite.tests(TESTS)
@@ -337,6 +338,7 @@ def test_ctrl_c_after_it(suite: Suite) -> None:
     assert "KeyboardInterrupt" in finished.out
 
 
+@pytest.mark.python_dependent
 def test_a_real_deadlock_is_tried_once_more_and_stays_what_it_is(suite: Suite) -> None:
     write(suite)
     suite.tests("""

@@ -14,6 +14,8 @@ import pytest
 
 from tests.conftest import Finished, Suite
 
+pytestmark = pytest.mark.python_dependent
+
 #: `make(moment)` asks for something of one kind, and notes it; when it happens, `over` notes that.
 MAKER = """
     import atexit, concurrent.futures, multiprocessing, os, subprocess, sys, tempfile, threading, weakref

@@ -10,6 +10,8 @@ import pytest
 
 from tests.conftest import Finished, Suite
 
+pytestmark = pytest.mark.pytest_dependent
+
 #: What pytest's summary can have, and a victim.
 EVERYTHING = """
     import warnings

@@ -6,6 +6,8 @@ import pytest
 
 from tests.conftest import Suite
 
+pytestmark = pytest.mark.python_dependent
+
 each_method = pytest.mark.parametrize("method", ["fork", "fork-early", "spawn"])
 
 

@@ -73,6 +73,7 @@ def check_use(suite: Suite, hook: str, use: str, key: str | None) -> None:
 
 
 @pytest.mark.parametrize(("use", "key"), USES.items(), ids=USES)
+@pytest.mark.python_dependent
 def test_a_read_of_what_differs_between_workers_is_seen(suite: Suite, use: str, key: str | None) -> None:
     check_use(suite, "def pytest_configure(config): look(config)", use, key)
 
@@ -157,6 +158,7 @@ def test_a_key_is_vouched_for_by_the_file_that_reads_it(suite: Suite) -> None:
     ids=["a dict", "names in lower case", "a format"],
 )
 @pytest.mark.parametrize("where", ["at import", "at collection"])
+@pytest.mark.python_dependent
 def test_an_identity_from_a_copy_of_the_environment_is_the_workers_own(
     suite: Suite, settings: str, where: str
 ) -> None:

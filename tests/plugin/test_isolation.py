@@ -89,6 +89,7 @@ def failed(finished: Finished) -> dict[str, Any]:
 
 
 @isolating
+@pytest.mark.python_dependent
 def test_every_test_has_a_process_of_its_own(suite: Suite, options: list[str]) -> None:
     suite.tests(CLEAN)
     finished = suite.run(*options)
@@ -372,6 +373,7 @@ def test_the_json_report_holds_every_test(suite: Suite) -> None:
     ],
 )
 @pytest.mark.parametrize("options", [["-n2", "--isolate"], ["-n2", "--max-tests-per-worker=2"]], ids=" ".join)
+@pytest.mark.python_dependent
 def test_a_crash_is_reported_as_one_of_the_test(
     suite: Suite, options: list[str], deed: str, cause: str
 ) -> None:
@@ -410,6 +412,7 @@ def test_peak_memory_is_that_of_the_test(suite: Suite) -> None:
 
 
 @pytest.mark.parametrize("deed", ["block()", "os.setsid(); signal.signal(15, signal.SIG_IGN); block()"])
+@pytest.mark.python_dependent
 def test_a_hang_is_ended_and_its_stack_shown(suite: Suite, deed: str) -> None:
     suite.make_barrier()
     suite.tests(f"""
@@ -443,6 +446,7 @@ def test_a_hang_in_an_exit_handler_is_the_tests(suite: Suite) -> None:
     assert any("hung" in str(report["properties"]) for report in finished.notes("report"))
 
 
+@pytest.mark.python_dependent
 def test_exit_handlers_run_in_the_process_that_has_registered_them(suite: Suite) -> None:
     suite.tests("""
         import atexit
@@ -462,6 +466,7 @@ def test_exit_handlers_run_in_the_process_that_has_registered_them(suite: Suite)
     assert len(pids(finished, "inherited")) == 1  # by the fork server, which has imported the module
 
 
+@pytest.mark.python_dependent
 def test_a_child_that_a_test_forks_says_nothing(suite: Suite) -> None:
     suite.tests("""
         import os
@@ -584,6 +589,7 @@ def test_a_debugger_and_isolation_exclude_each_other(suite: Suite) -> None:
 
 
 @everywhere
+@pytest.mark.python_dependent
 def test_a_marked_test_finds_nothing_that_others_have_left(suite: Suite, workers: list[str]) -> None:
     suite.tests(MARKED.format(deed=""))
     finished = suite.run(*workers, "--strict-markers")
@@ -767,6 +773,7 @@ def test_neither_processes_nor_memory_pile_up(suite: Suite) -> None:
     "options", [["-n0"], ["-n2"], ["-n2", "--isolate"], ["--isolate"], ["-n2", "--max-tests-per-worker=2"]],
     ids=" ".join,
 )  # fmt: skip
+@pytest.mark.python_dependent
 def test_coverage_measures_what_a_plain_run_does(suite: Suite, options: list[str]) -> None:
     suite.file("lib.py", "\n".join(f"def f{i}():\n    return {i}" for i in range(6)))
     suite.tests("""

@@ -11,7 +11,10 @@ import pytest
 
 from tests.conftest import Suite
 
-pytestmark = pytest.mark.skipif(sys.version_info < (3, 15), reason="Python has lazy imports since 3.15")
+pytestmark = [
+    pytest.mark.python_dependent,
+    pytest.mark.skipif(sys.version_info < (3, 15), reason="Python has lazy imports since 3.15"),
+]
 
 #: Says in which process it is imported.
 LIBRARY = """

@@ -9,6 +9,8 @@ import pytest
 
 from tests.conftest import Finished, Suite
 
+pytestmark = pytest.mark.pytest_dependent
+
 CONFTEST = """
     import logging
     import pytest

@@ -29,7 +29,10 @@ UNKNOWN = """
     libc.pthread_create(ctypes.byref(ident), None, routine, semaphore)
 """
 
-pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="only Linux shows threads")
+pytestmark = [
+    pytest.mark.python_dependent,
+    pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="only Linux shows threads"),
+]
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ import pytest
 
 from tests.conftest import Suite
 
+pytestmark = pytest.mark.pytest_dependent
+
 
 def test_pytester_runs_workers_in_its_own_process_again_and_again(suite: Suite) -> None:
     suite.tests(

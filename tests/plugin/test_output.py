@@ -10,6 +10,8 @@ import pytest
 
 from tests.conftest import Finished, Suite
 
+pytestmark = pytest.mark.pytest_dependent
+
 MIXED = """
     import logging
     import sys

@@ -10,6 +10,8 @@ import pytest
 
 from tests.conftest import Suite
 
+pytestmark = pytest.mark.pytest_dependent
+
 RECORDING = """
     import collections, decimal, enum, pathlib, pytest
 

@@ -15,9 +15,10 @@ from tests.plugin.rechecking import POLLUTED, name, printed, rechecked, section,
 # --- what depends on others -------------------------------------------------------------------------
 
 
+@pytest.mark.python_dependent
 def test_a_victim_is_told_with_its_polluter_and_commands_that_were_tried(suite: Suite) -> None:
     suite.tests(POLLUTED)
-    finished, findings = rechecked(suite, "-n1")
+    finished, findings = rechecked(suite, "-n1", "--junitxml=junit.xml", "-p", "cacheprovider")
     assert told(findings) == {"test_victim": ("victim", ["test_polluter"])}
     (finding,) = findings
     assert [(tried["expected"], tried["outcome"]) for tried in finding["commands"]] == [
@@ -28,6 +29,18 @@ def test_a_victim_is_told_with_its_polluter_and_commands_that_were_tried(suite: 
     assert "    polluter: test_it.py::test_polluter" in section(finished)
     assert finished.ret == 1
     finished.assert_summary(failed=1, passed=3)
+    # The fresh processes that have tried the commands have left the user's files alone.
+    suite_of = ElementTree.parse(suite.path / "junit.xml").getroot()[0]
+    assert suite_of.get("tests") == "4"
+    assert suite_of.get("failures") == "1"
+    facts = {entry.get("name"): entry.get("value") for entry in suite_of.iter("property")}
+    assert facts["procpar_finding"] == "victim"
+    assert facts["procpar_depends_on"] == "test_it.py::test_polluter"
+    failed = json.loads((suite.path / ".pytest_cache/v/cache/lastfailed").read_text())
+    assert failed == {"test_it.py::test_victim": True}
+    # And the commands do what they say.
+    assert shell(suite, printed(finished, "fails")) == 1
+    assert shell(suite, printed(finished, "passes")) == 0
 
 
 def test_a_brittle_test_is_told_with_its_state_setter(suite: Suite) -> None:
@@ -92,6 +105,7 @@ def test_what_crashes_alone_is_said_to(suite: Suite) -> None:
     assert "crashes on its own too: test_it.py::test_crash" in section(finished)
 
 
+@pytest.mark.python_dependent
 def test_what_hangs_after_another_test_is_its_victim(suite: Suite) -> None:
     suite.make_barrier()
     suite.tests("""
@@ -357,13 +371,6 @@ def test_strict_makes_a_green_run_with_findings_fail(suite: Suite) -> None:
 # --- commands ---------------------------------------------------------------------------------------
 
 
-def test_a_printed_command_does_what_it_says(suite: Suite) -> None:
-    suite.tests(POLLUTED)
-    finished, _ = rechecked(suite, "-n1")
-    assert shell(suite, printed(finished, "fails")) == 1
-    assert shell(suite, printed(finished, "passes")) == 0
-
-
 def test_a_conftest_that_sorts_tests_does_not_keep_a_command_from_its_order(suite: Suite) -> None:
     suite.tests("""
         STATE = []
@@ -392,20 +399,6 @@ def test_what_only_importing_brings_about_is_collection_dependent(suite: Suite) 
     assert finding["collection_dependent"]
     assert finding["flagged"]
     assert "COLLECTION DEPENDENT test_a.py::test_victim" in section(finished)
-
-
-def test_fresh_processes_leave_the_users_files_alone(suite: Suite) -> None:
-    suite.tests(POLLUTED)
-    finished, _ = rechecked(suite, "-n1", "--junitxml=junit.xml", "-p", "cacheprovider")
-    suite_of = ElementTree.parse(suite.path / "junit.xml").getroot()[0]
-    assert suite_of.get("tests") == "4"
-    assert suite_of.get("failures") == "1"
-    facts = {entry.get("name"): entry.get("value") for entry in suite_of.iter("property")}
-    assert facts["procpar_finding"] == "victim"
-    assert facts["procpar_depends_on"] == "test_it.py::test_polluter"
-    failed = json.loads((suite.path / ".pytest_cache/v/cache/lastfailed").read_text())
-    assert failed == {"test_it.py::test_victim": True}
-    assert finished.ret == 1
 
 
 # --- what it may cost -------------------------------------------------------------------------------
@@ -603,6 +596,7 @@ def test_without_workers_an_explicit_recheck_makes_one(suite: Suite) -> None:
 # --- fixtures and ill-behaved tests -----------------------------------------------------------------
 
 
+@pytest.mark.python_dependent
 def test_fixtures_are_set_up_and_torn_down_as_in_the_run(suite: Suite) -> None:
     suite.tests("""
         import pytest
@@ -660,6 +654,7 @@ def test_a_polluter_that_disturbs_its_process_does_not_disturb_the_search(suite:
     assert ("victim", ["test_polluter"]) in told(findings).values()
 
 
+@pytest.mark.python_dependent
 def test_unittest_classes_and_expected_failures_are_understood(suite: Suite) -> None:
     suite.tests("""
         import unittest, pytest

@@ -100,7 +100,14 @@ def controllers(finished: Finished, kind: str, fact: str) -> list[Any]:
 # --- results ----------------------------------------------------------------------------------------
 
 
-def test_results_are_the_same_with_and_without_a_recheck(suite: Suite) -> None:
+def test_results_and_open_descriptors_are_the_same_with_and_without_a_recheck(suite: Suite) -> None:
+    suite.conftest("""
+        import os
+        from recorder import note
+        def pytest_sessionfinish(session):
+            found = [os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")]
+            note("open", count=sum(".so" not in path for path in found))  # libffi keeps itself open
+    """)
     suite.tests(MIXED)
     seen = []
     for what in ("none", "failed", "all"):
@@ -116,8 +123,10 @@ def test_results_are_the_same_with_and_without_a_recheck(suite: Suite) -> None:
                 junit(suite),
                 *reported_tests(suite),
                 cached,
+                controllers(finished, "open", "count"),
             ]
         )
+        assert seen[-1][-1]
         assert bool(section(finished)) == (what != "none")
     for without, recheck_of_failed, recheck_of_all in zip(*seen, strict=True):
         assert recheck_of_failed == without
@@ -292,23 +301,6 @@ def test_the_folders_of_the_users_latest_runs_are_kept(suite: Suite, monkeypatch
     (root,) = (suite.path / "tmp").iterdir()
     (run,) = [path for path in root.iterdir() if not path.is_symlink()]
     assert (run / "popen-gw0" / "test_victim0" / "evidence").exists()
-
-
-def test_descriptors_are_closed(suite: Suite) -> None:
-    suite.conftest("""
-        import os
-        from recorder import note
-        def pytest_sessionfinish(session):
-            found = [os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")]
-            note("open", count=sum(".so" not in path for path in found))  # libffi keeps itself open
-    """)
-    suite.tests(MIXED)
-    counts = []
-    for what in ("none", "failed", "all"):
-        finished = suite.run("-n1", f"--recheck={what}")
-        counts.append(controllers(finished, "open", "count"))
-    assert counts[0]
-    assert counts[1] == counts[2] == counts[0]
 
 
 @pytest.mark.parametrize("where", ["option", "ini"])

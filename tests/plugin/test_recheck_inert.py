@@ -16,6 +16,8 @@ from pytest_procpar.compat.pytest_private.command_line import inert_arguments
 from tests.conftest import Suite
 from tests.plugin.rechecking import POLLUTED, rechecked, section, told
 
+pytestmark = pytest.mark.pytest_dependent
+
 #: They tell what they hear: an editor's plugin, and a conftest that asks whether it is in a worker.
 EDITOR = """
     import pytest

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from tests.conftest import Suite
+
+pytestmark = pytest.mark.pytest_dependent
 
 #: Items of many kinds, among them such as hide or borrow the function behind them.
 KINDS = '''

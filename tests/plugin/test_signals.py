@@ -36,6 +36,7 @@ STUBBORN = """
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.python_dependent
 def test_one_signal_ends_a_run_in_order_whose_controller_hangs_in_a_plugin(
     suite: Suite, signum: signal.Signals
 ) -> None:
@@ -190,6 +191,7 @@ def test_one_signal_ends_the_recheck(suite: Suite) -> None:
     assert not suite.await_gone()
 
 
+@pytest.mark.python_dependent
 def test_a_terminal_that_hangs_up_ends_the_run_in_order(suite: Suite) -> None:
     suite.make_barrier()
     suite.conftest("""

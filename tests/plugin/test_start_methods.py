@@ -60,6 +60,7 @@ def is_unusual(finished: Finished, method: str, *reasons: str) -> None:
 # --- all come to the same ----------------------------------------------------------------------------
 
 
+@pytest.mark.python_dependent
 @each_method
 def test_outcomes_are_those_of_plain_pytest(suite: Suite, method: str) -> None:
     suite.tests(OUTCOMES)
@@ -73,6 +74,7 @@ def test_outcomes_are_those_of_plain_pytest(suite: Suite, method: str) -> None:
 @pytest.mark.parametrize(
     ("method", "folder"), [*((method, "x" * 150) for method in METHODS), ("fork", "missing")]
 )
+@pytest.mark.python_dependent
 def test_temporary_folder_is_of_no_account(
     suite: Suite, monkeypatch: pytest.MonkeyPatch, method: str, folder: str
 ) -> None:
@@ -89,6 +91,7 @@ def test_temporary_folder_is_of_no_account(
     assert left == []
 
 
+@pytest.mark.python_dependent
 @each_method
 def test_identity_is_the_workers_own(suite: Suite, method: str) -> None:
     suite.conftest("""
@@ -116,6 +119,7 @@ def test_identity_is_the_workers_own(suite: Suite, method: str) -> None:
     assert set(finished.facts("base", "folder")) == {str(suite.path / "basetemp")}
 
 
+@pytest.mark.python_dependent
 @each_method
 def test_crashed_worker_is_replaced(suite: Suite, method: str) -> None:
     suite.tests("""
@@ -135,6 +139,7 @@ def test_crashed_worker_is_replaced(suite: Suite, method: str) -> None:
     assert "killed by SIGSEGV" in finished.out
 
 
+@pytest.mark.python_dependent
 @each_method
 def test_every_worker_goes_through_one_whole_session(suite: Suite, method: str) -> None:
     suite.conftest("""
@@ -160,6 +165,7 @@ def test_every_worker_goes_through_one_whole_session(suite: Suite, method: str) 
     assert sorted(set(ends)) == ["gw0", "gw1", "gw2"]
 
 
+@pytest.mark.python_dependent
 @each_other
 def test_more_workers_than_tests_all_finish(suite: Suite, method: str) -> None:
     suite.trivial(1)
@@ -168,12 +174,14 @@ def test_more_workers_than_tests_all_finish(suite: Suite, method: str) -> None:
     assert "3 workers [1 item]" in finished.out
 
 
+@pytest.mark.python_dependent
 @each_other
 def test_no_tests_is_status_5(suite: Suite, method: str) -> None:
     suite.tests("")
     assert suite.run("-n2", f"--start-method={method}").ret == pytest.ExitCode.NO_TESTS_COLLECTED
 
 
+@pytest.mark.python_dependent
 @each_other
 def test_a_failure_stops_the_run(suite: Suite, method: str) -> None:
     suite.tests("""
@@ -191,6 +199,7 @@ def test_a_failure_stops_the_run(suite: Suite, method: str) -> None:
     assert "stopping after 1 failures" in finished.out
 
 
+@pytest.mark.python_dependent
 @each_other
 def test_a_failure_is_rechecked(suite: Suite, method: str) -> None:
     suite.tests("""
@@ -204,6 +213,7 @@ def test_a_failure_is_rechecked(suite: Suite, method: str) -> None:
     assert "polluter: test_it.py::test_polluter" in finished.out
 
 
+@pytest.mark.python_dependent
 @each_other
 def test_every_test_gets_a_process(suite: Suite, method: str) -> None:
     suite.tests("""
@@ -219,6 +229,7 @@ def test_every_test_gets_a_process(suite: Suite, method: str) -> None:
     assert len(set(finished.facts("process", "id"))) == 6
 
 
+@pytest.mark.python_dependent
 @each_method
 def test_a_run_is_replayed(suite: Suite, method: str) -> None:
     suite.trivial(6)
@@ -228,6 +239,7 @@ def test_a_run_is_replayed(suite: Suite, method: str) -> None:
     assert finished.ran == {1: 1, 4: 1}
 
 
+@pytest.mark.python_dependent
 @each_other
 def test_ctrl_c_while_tests_run(suite: Suite, method: str) -> None:
     suite.make_barrier()
@@ -248,6 +260,7 @@ def test_ctrl_c_while_tests_run(suite: Suite, method: str) -> None:
     assert "KeyboardInterrupt" in finished.out
 
 
+@pytest.mark.python_dependent
 @each_other
 def test_ctrl_c_while_workers_collect(suite: Suite, method: str) -> None:
     suite.make_barrier()
@@ -265,6 +278,7 @@ def test_ctrl_c_while_workers_collect(suite: Suite, method: str) -> None:
     assert {"gw0", "gw1"} <= set(finished.facts("finishing", "worker"))
 
 
+@pytest.mark.python_dependent
 @each_other
 def test_ctrl_c_that_the_collection_swallows(suite: Suite, method: str) -> None:
     suite.make_barrier()
@@ -305,6 +319,7 @@ def test_ctrl_c_while_interpreters_start(suite: Suite) -> None:
     assert "Traceback" not in finished.out + finished.err
 
 
+@pytest.mark.python_dependent
 @each_other
 def test_sigterm_while_workers_collect(suite: Suite, method: str) -> None:
     suite.make_barrier()
@@ -318,6 +333,7 @@ def test_sigterm_while_workers_collect(suite: Suite, method: str) -> None:
     assert "Traceback" not in finished.out + finished.err
 
 
+@pytest.mark.python_dependent
 @each_other
 @pytest.mark.parametrize(
     ("statement", "ret", "said"),
@@ -327,6 +343,7 @@ def test_sigterm_while_workers_collect(suite: Suite, method: str) -> None:
         ("raise ValueError('on purpose')", pytest.ExitCode.INTERNAL_ERROR, "ValueError: on purpose"),
     ],
 )
+@pytest.mark.python_dependent
 def test_a_worker_that_cannot_be_configured_ends_the_run(
     suite: Suite, method: str, statement: str, ret: int, said: str
 ) -> None:
@@ -350,6 +367,7 @@ def test_a_worker_that_cannot_be_configured_ends_the_run(
     assert set(told) <= set(finished.facts("finishing", "worker")) - {"gw1"}
 
 
+@pytest.mark.python_dependent
 @each_other
 def test_output_of_tests_is_seen_with_s(suite: Suite, method: str) -> None:
     suite.tests("""
@@ -363,6 +381,7 @@ def test_output_of_tests_is_seen_with_s(suite: Suite, method: str) -> None:
     assert "to standard error" in finished.err
 
 
+@pytest.mark.python_dependent
 @each_other
 def test_what_workers_say_of_the_collection_is_told_once(suite: Suite, method: str) -> None:
     suite.file(
@@ -376,6 +395,7 @@ def test_what_workers_say_of_the_collection_is_told_once(suite: Suite, method: s
     assert "1 error during collection" in finished.out
 
 
+@pytest.mark.python_dependent
 @each_other
 def test_an_error_of_one_worker_only_is_no_less_an_error(suite: Suite, method: str) -> None:
     suite.file("test_fine.py", "def test(): pass")
@@ -388,6 +408,7 @@ def test_an_error_of_one_worker_only_is_no_less_an_error(suite: Suite, method: s
     assert "Different tests were collected between gw0 and gw1" in finished.out
 
 
+@pytest.mark.python_dependent
 @each_other
 def test_different_collections_are_an_error_that_shows_the_difference(suite: Suite, method: str) -> None:
     suite.tests("""
@@ -405,6 +426,7 @@ def test_different_collections_are_an_error_that_shows_the_difference(suite: Sui
     assert not finished.ran
 
 
+@pytest.mark.python_dependent
 @each_other
 def test_replacement_with_another_collection_ends_the_run(suite: Suite, method: str) -> None:
     suite.tests("""
@@ -425,6 +447,7 @@ def test_replacement_with_another_collection_ends_the_run(suite: Suite, method: 
     assert set(finished.ran) <= {0, 1}
 
 
+@pytest.mark.python_dependent
 @each_other
 def test_worker_that_dies_while_it_collects_ends_the_run(suite: Suite, method: str) -> None:
     suite.tests("import os\nif os.environ['PYTEST_XDIST_WORKER'] == 'gw1':\n    os.kill(os.getpid(), 9)")
@@ -436,6 +459,7 @@ def test_worker_that_dies_while_it_collects_ends_the_run(suite: Suite, method: s
     )
 
 
+@pytest.mark.python_dependent
 @each_other
 def test_server_that_dies_while_workers_collect_ends_the_run(suite: Suite, method: str) -> None:
     suite.make_barrier()
@@ -450,6 +474,7 @@ def test_server_that_dies_while_workers_collect_ends_the_run(suite: Suite, metho
     assert "the fork server died: killed by SIGKILL" in finished.out
 
 
+@pytest.mark.python_dependent
 @each_other
 def test_suspended_while_workers_collect(suite: Suite, method: str) -> None:
     suite.make_barrier()
@@ -480,6 +505,7 @@ def _state(pid: int) -> str:
         return file.read().rpartition(")")[2].split()[0]
 
 
+@pytest.mark.python_dependent
 @each_other
 def test_wrong_argument_is_a_usage_error_once(suite: Suite, method: str) -> None:
     suite.trivial(1)
@@ -491,6 +517,7 @@ def test_wrong_argument_is_a_usage_error_once(suite: Suite, method: str) -> None
 # --- what is fresh, and what is not --------------------------------------------------------------------
 
 
+@pytest.mark.python_dependent
 def test_spawned_worker_is_a_fresh_interpreter_of_the_same_kind(
     suite: Suite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -515,6 +542,7 @@ def test_spawned_worker_is_a_fresh_interpreter_of_the_same_kind(
 
 
 @each_other
+@pytest.mark.python_dependent
 def test_warnings_that_are_errors_are_none_of_ours(
     suite: Suite, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
@@ -541,6 +569,7 @@ def test_every_method_sees_what_the_controller_configured(suite: Suite) -> None:
 # --- auto: the recipes that people have ------------------------------------------------------------------
 
 
+@pytest.mark.python_dependent
 def test_usual_suite_is_forked_once_collected(suite: Suite) -> None:
     suite.conftest("""
         import os
@@ -558,6 +587,7 @@ def test_usual_suite_is_forked_once_collected(suite: Suite) -> None:
     assert len(finished.notes("configuring")) == 2
 
 
+@pytest.mark.python_dependent
 @each_method
 def test_tests_find_an_environment_and_a_workerinput_as_elsewhere(suite: Suite, method: str) -> None:
     suite.tests("""
@@ -691,6 +721,7 @@ THREAD = """
 """
 
 
+@pytest.mark.python_dependent
 def test_thread_of_a_conftest(suite: Suite) -> None:
     suite.conftest(THREAD)
     suite.tests("import conftest\ndef test(): assert conftest.THREAD.is_alive()")
@@ -706,6 +737,7 @@ def test_thread_of_a_test_module(suite: Suite) -> None:
     is_unusual(finished, "fork-early", "thread 'pump' is running")
 
 
+@pytest.mark.python_dependent
 def test_socket_of_a_test_module(suite: Suite) -> None:
     suite.tests("""
         import os, socket
@@ -720,6 +752,7 @@ def test_socket_of_a_test_module(suite: Suite) -> None:
 
 
 @pytest.mark.parametrize(("place", "method"), [("conftest.py", "spawn"), ("test_it.py", "fork-early")])
+@pytest.mark.python_dependent
 def test_cuda(suite: Suite, place: str, method: str) -> None:
     suite.file("torch.py", "class cuda:\n    @staticmethod\n    def is_initialized(): return True")
     suite.tests("def test(): pass")
@@ -729,6 +762,7 @@ def test_cuda(suite: Suite, place: str, method: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["fork-early", "spawn"])
+@pytest.mark.python_dependent
 def test_known_plugin(suite: Suite, method: str) -> None:
     name = {"fork-early": "xvfb", "spawn": "ddtrace"}[method]
     suite.file("known.py", "def pytest_addoption(parser): parser.addoption('--ddtrace', action='store_true')")
@@ -784,6 +818,7 @@ def test_project_vouches_for_what_is_safe(suite: Suite, text: str, vouched: str)
 
 
 @pytest.mark.parametrize("method", METHODS)
+@pytest.mark.python_dependent
 def test_project_pins_a_method(suite: Suite, method: str) -> None:
     suite.conftest(
         "import os\nfrom recorder import note\nNAME = os.environ.get('PYTEST_XDIST_WORKER')\n"
@@ -824,6 +859,7 @@ def test_wrong_method_is_a_usage_error(suite: Suite) -> None:
 
 
 @pytest.mark.parametrize("option", ["--start-method=fork", "--start-method=spawn", "--isolate"])
+@pytest.mark.python_dependent
 def test_basetemp_that_cannot_be_made_is_an_error_of_who_wants_it(suite: Suite, option: str) -> None:
     suite.give_basetemp = False
     suite.tests("def test_wants_it(tmp_path): pass\ndef test_fine(): pass")
@@ -914,6 +950,7 @@ REPLACED = """
 """
 
 
+@pytest.mark.python_dependent
 @each_method
 def test_functions_that_a_conftest_has_replaced_are_not_used(suite: Suite, method: str) -> None:
     suite.conftest(REPLACED)
@@ -955,6 +992,7 @@ REAPING = {
         ("--isolate", "by a handler"),
     ],
 )
+@pytest.mark.python_dependent
 def test_children_that_others_wait_for_end_as_they_end(suite: Suite, option: str, who: str) -> None:
     suite.conftest(REAPING[who])
     suite.tests("""
@@ -988,6 +1026,7 @@ since_python_warns = pytest.mark.skipif(sys.version_info < (3, 12), reason="Pyth
 
 @since_python_warns
 @pytest.mark.parametrize("where", ["conftest", "module"])
+@pytest.mark.python_dependent
 def test_a_pinned_fork_with_threads_warns_of_them(suite: Suite, where: str) -> None:
     suite.trivial(2)
     if where == "conftest":
@@ -1020,6 +1059,7 @@ def test_what_is_vouched_for_warns_of_nothing(suite: Suite, method: str) -> None
 
 
 @since_python_warns
+@pytest.mark.python_dependent
 def test_a_development_mode_says_no_more(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONDEVMODE", "1")
     suite.tests(WAITING_THREAD + "\n    def test(): pass\n")
@@ -1028,6 +1068,7 @@ def test_a_development_mode_says_no_more(suite: Suite, monkeypatch: pytest.Monke
 
 
 @since_python_warns
+@pytest.mark.python_dependent
 def test_tests_that_fork_are_warned_as_ever(suite: Suite) -> None:
     suite.tests("""
         import os

@@ -6,6 +6,8 @@ import pytest
 
 from tests.conftest import Suite
 
+pytestmark = pytest.mark.pytest_dependent
+
 PLACES = {
     "call": """
         def test_it():

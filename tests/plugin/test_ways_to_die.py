@@ -11,6 +11,8 @@ import pytest
 from tests.conftest import Finished, Suite
 from tests.plugin.ways import HEAD, LOADFILE, WAYS, Way
 
+pytestmark = pytest.mark.python_dependent
+
 #: How many good tests stand before the bad one, after it, and in the other module.
 EACH = 6
 #: Seconds that a run may take, on a busy machine.

@@ -13,6 +13,8 @@ import pytest
 
 from tests.conftest import Suite
 
+pytestmark = pytest.mark.pytest_dependent
+
 pytest_plugins = ["tests.xdist_env"]
 
 _COMPATIBILITY = Path(__file__).parents[2] / "benchmarks" / "compatibility"

@@ -9,6 +9,8 @@ import pytest
 
 from tests.conftest import Suite
 
+pytestmark = pytest.mark.pytest_dependent
+
 pytest_plugins = ["tests.xdist_env"]
 
 #: Notes every hook of pytest-xdist that the controller calls, with what its arguments are.

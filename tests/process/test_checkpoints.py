@@ -21,6 +21,8 @@ from pytest_procpar.system.calls import socket_pair
 if TYPE_CHECKING:
     from pytest_procpar.cluster.cluster import Cluster
 
+pytestmark = pytest.mark.python_dependent
+
 #: More than a tree keeps, whatever the memory.
 MANY = 200
 

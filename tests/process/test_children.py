@@ -16,6 +16,8 @@ from pytest_procpar.forking.children import Children
 from pytest_procpar.system.descendants import Process, descendants, is_childless, set_subreaper
 from tests.process.helpers import Gate, child, ready
 
+pytestmark = pytest.mark.python_dependent
+
 GW0, GW1, GW9 = WorkerId(0), WorkerId(1), WorkerId(9)
 
 

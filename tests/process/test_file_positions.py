@@ -18,7 +18,10 @@ import pytest
 from pytest_procpar.forking import file_positions
 from tests.process.helpers import child
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc")
+pytestmark = [
+    pytest.mark.python_dependent,
+    pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc"),
+]
 
 TEXT = b"".join(b"%07d\n" % number for number in range(5000))
 

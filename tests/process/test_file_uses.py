@@ -12,6 +12,8 @@ import pytest
 from pytest_procpar.system.file_uses import uses_in, without
 from pytest_procpar.system.kept_files import put_back
 
+pytestmark = pytest.mark.python_dependent
+
 _WATCHED = """
 import os, sqlite3, sys
 from pytest_procpar.system.file_uses import note_uses

@@ -16,6 +16,8 @@ from pytest_procpar.controller.signals import Signals
 from pytest_procpar.forking.fork import default_signals, flush_stdio
 from tests.process.helpers import child
 
+pytestmark = pytest.mark.python_dependent
+
 START = """
 import atexit, multiprocessing, os, sys, tempfile, threading, weakref
 from pytest_procpar.forking.fork import fork, forget_exit_handlers, run_exit_handlers

@@ -17,6 +17,8 @@ from pytest_procpar.fresh.fresh_run import Command, FreshRun, NotSeen, run_fresh
 from pytest_procpar.fresh.warden import Warden
 from tests.process.helpers import ready
 
+pytestmark = pytest.mark.python_dependent
+
 #: What a process does that stands for pytest: it has the path of its report, and this one.
 WRITE = "import pathlib, sys; pathlib.Path(sys.argv[1]).write_text(sys.argv[2]);"
 

@@ -6,6 +6,8 @@ import pytest
 
 from tests.process.test_fork import run
 
+pytestmark = pytest.mark.python_dependent
+
 #: A program with an object to look for, which is cyclic garbage once it is forgotten.
 BEGIN = """
 import gc, sys, types, weakref

@@ -22,6 +22,8 @@ from pytest_procpar.start_method.objects.contexts import Contexts
 from pytest_procpar.start_method.threads.python_threads import PythonThreads, unknown_to_threading
 from pytest_procpar.start_method.vouching import is_vouched
 
+pytestmark = pytest.mark.python_dependent
+
 ROOT = Path("/there")
 
 

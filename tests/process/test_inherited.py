@@ -15,7 +15,10 @@ from tests.conftest import Suite
 from tests.plugin.rechecking import rechecked, told
 from tests.process.helpers import child
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody inherits a process")
+pytestmark = [
+    pytest.mark.python_dependent,
+    pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody inherits a process"),
+]
 
 
 def start(group: int | None = None) -> int:

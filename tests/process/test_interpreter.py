@@ -11,6 +11,8 @@ import pytest
 
 from pytest_procpar.forking.interpreter import start_interpreter
 
+pytestmark = pytest.mark.python_dependent
+
 MODULE = """
 import json, os, sys
 def main(file):

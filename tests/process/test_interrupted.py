@@ -16,6 +16,8 @@ from pytest_procpar.ipc.inbox import WorkerLink
 from pytest_procpar.ipc.transport import Link, Port
 from tests.process.helpers import BEYOND_THE_BUFFER, Gate, claim_all, hear, process, ready, worker
 
+pytestmark = pytest.mark.python_dependent
+
 SIGNALS = [signal.SIGINT, signal.SIGALRM, signal.SIGUSR1]
 
 

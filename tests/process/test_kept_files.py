@@ -13,6 +13,8 @@ import pytest
 
 from pytest_procpar.system.kept_files import PutBack, put_back
 
+pytestmark = pytest.mark.python_dependent
+
 #: A process that is watched, and does what it is told; then it is killed.
 _WATCHED = """
 import os, pathlib, shutil, signal, sqlite3, sys

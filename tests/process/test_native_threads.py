@@ -23,7 +23,10 @@ from pytest_procpar.start_method.threads.native_threads import NativeThreads
 from pytest_procpar.start_method.threads.thread_owners import NativeThread, identify
 from tests.conftest import unless_in_one_file
 
-pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="needs /proc")
+pytestmark = [
+    pytest.mark.python_dependent,
+    pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="needs /proc"),
+]
 
 LIBC = ctypes.CDLL(None)
 PACKAGES = "/v/lib/python3/site-packages"

@@ -19,6 +19,8 @@ from pytest_procpar.system import calls
 from pytest_procpar.system.calls import adopt_socket, socket_pair
 from tests.process.helpers import pipes
 
+pytestmark = pytest.mark.python_dependent
+
 
 def refuse(*args: object, **kwargs: object) -> Any:
     raise AssertionError("what a test has patched was called")

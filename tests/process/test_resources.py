@@ -27,6 +27,8 @@ from pytest_procpar.system import descendants as descendants_module
 from pytest_procpar.system.descendants import Process, descendants, set_subreaper
 from tests.process.helpers import Gate, child
 
+pytestmark = pytest.mark.python_dependent
+
 
 def process(pid: int, *, parent: int = 1, started: int = 0, ended: bool = False) -> Process:
     return Process(pid, started, parent, group=1, session=1, ended=ended, command=f"program{pid}")

@@ -16,7 +16,10 @@ import pytest
 
 from pytest_procpar.start_method.objects.shared_memory import SharedMemory
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc")
+pytestmark = [
+    pytest.mark.python_dependent,
+    pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc"),
+]
 
 FORK: Any = multiprocessing.get_context("fork") if sys.platform != "win32" else None
 

@@ -19,6 +19,8 @@ import pytest
 from pytest_procpar.controller.signals import Signals
 from tests.process.helpers import child, ready
 
+pytestmark = pytest.mark.python_dependent
+
 HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 

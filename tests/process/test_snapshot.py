@@ -36,6 +36,8 @@ from hypothesis import strategies as st
 from pytest_procpar.state.snapshot import SlotChange, StateSnapshot
 from tests.process.helpers import child
 
+pytestmark = pytest.mark.python_dependent
+
 SHOP = """
 import asyncio, collections, functools, itertools, logging, math
 

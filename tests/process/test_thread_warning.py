@@ -10,6 +10,8 @@ import pytest
 
 from pytest_procpar.start_method.thread_warning import count_threads, thread_warning
 
+pytestmark = pytest.mark.python_dependent
+
 NEW = (3, 12)
 
 

@@ -15,6 +15,8 @@ import pytest
 
 from pytest_procpar.start_method.tripwire import Read, Tripwire
 
+pytestmark = pytest.mark.python_dependent
+
 _VARIABLE = "PYTEST_XDIST_WORKER"
 
 #: Code that asks.

@@ -25,6 +25,8 @@ from pytest_procpar.start_method.names.unique_names import UniqueNames
 from pytest_procpar.start_method.project.files import ProjectFiles
 from pytest_procpar.system.calls import getpid
 
+pytestmark = pytest.mark.python_dependent
+
 #: Code of a module that makes a name, and the call that is to blame.
 NAMES = {
     "mkdtemp": ("import tempfile\nD = tempfile.mkdtemp()", "tempfile.mkdtemp()"),

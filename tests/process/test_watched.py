@@ -15,6 +15,8 @@ import pytest
 from pytest_procpar.start_method.project.watched_mappings import WatchedInput
 from pytest_procpar.start_method.tripwire import Tripwire
 
+pytestmark = pytest.mark.python_dependent
+
 FIRST = {
     "workerid": "gw0", "workercount": 2, "mainargv": ["pytest"], "ident": "db0", "ports": [1, 2],
     "first": True,
