@@ -45,9 +45,9 @@ def orders_line(coverage: Coverage) -> str:
     part = f"{int(100 * coverage.tried)} %"
     if coverage.estimate and not coverage.complete:
         part = "more than 99 %" if coverage.tried == 1 else f"about {part}"
-    slow = f"; {coverage.left_out} of the slowest were not in all of them" if coverage.left_out else ""
+    slow = f"; {_slowest(coverage.left_out)} not in all of them" if coverage.left_out else ""
     if coverage.not_alone:
-        slow += f"; {coverage.not_alone} of the slowest were not tried alone"
+        slow += f"; {_slowest(coverage.not_alone)} not tried alone"
     if coverage.followed:
         tests = "test that changes" if coverage.followed == 1 else "tests that change"
         slow += f"; all others were tried right after each of {coverage.followed} {tests} state"
@@ -55,6 +55,10 @@ def orders_line(coverage: Coverage) -> str:
         f"{coverage.tests} tests were run in {orders}: {part} of their ordered pairs are tried, {adjacent} % "
         f"with nothing between{slow}"
     )
+
+
+def _slowest(tests: int) -> str:
+    return "the slowest was" if tests == 1 else f"{tests} of the slowest were"
 
 
 def tell_report(config: pytest.Config, coverage: Coverage) -> None:

@@ -119,7 +119,7 @@ def page(tried: TriedRuns) -> Iterator[str]:
         yield "See to that first: there is nothing to compare."
         return
     tests = max(facts.tests for _, facts in _runs(tried))
-    yield f"procpar: what would change with workers, for {tests} tests"
+    yield f"procpar: what would change with workers, for {tests} test{'' if tests == 1 else 's'}"
     yield ""
     yield from _times(tried)
     if parallel is not None:

@@ -492,7 +492,7 @@ def decode(body: object) -> Message:
         if number < 0:
             raise ValueError(f"its kind is {number}")
         return cast("Message", _MAKERS[number](*values))
-    except (TypeError, ValueError, IndexError) as error:
+    except (TypeError, ValueError, IndexError, RecursionError) as error:  # the last: of a deep value's repr
         raise WireError(f"not a message: {error}") from None
 
 
