@@ -46,6 +46,9 @@ _OPTIMISM = 0.6
 #: Of what there was no time for.
 _NO_TIME = ProbeResult((), in_time=False)
 
+#: What tests of so many seconds take in probes says how long others take there.
+_TELLING = 1.0
+
 #: From so many seconds on it is not run again what several probes begin with.
 _WORTH_SHARING = 0.05
 
@@ -82,6 +85,8 @@ class Prober:
         self._idle_sides = False
         self._trees: list[CheckpointTree] = []
         self._planted = 0
+        #: How long tests have taken in probes, and in the run.
+        self._took, self._expected = 0.0, 0.0
         #: How much memory a process takes that has collected the suite, as far as that is known, in bytes.
         self.size = size
 
@@ -108,6 +113,11 @@ class Prober:
             root = ProbeHandle(port, None)
             self._jobs.watch(root)
             self._trees.append(CheckpointTree(root, cap, kept))
+
+    @property
+    def pace(self) -> float:
+        """How much longer tests take in probes than in the run, as far as that has shown; not less than 1."""
+        return max(1.0, self._took / self._expected) if self._expected >= _TELLING else 1.0
 
     # --- what is asked ---
 
@@ -273,7 +283,10 @@ class Prober:
             then: Until = "session" if places else None
             if place < len(tests):
                 then = tests[place]
-            message = yield from self._jobs.perform(handle, tests[len(handle.tests) : place], then)
+            began, some = monotonic(), tests[len(handle.tests) : place]
+            message = yield from self._jobs.perform(handle, some, then)
+            self._took += monotonic() - began
+            self._expected += sum(map(self._seconds, some))
             if len(handle.tests) < place:  # it is dead
                 break
             if place < len(tests):

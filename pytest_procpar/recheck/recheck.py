@@ -6,6 +6,8 @@ Imported only when there is something to look into. It changes no outcome: other
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from math import ceil
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pytest_procpar.cluster.cluster import Cluster
@@ -19,12 +21,12 @@ from pytest_procpar.core.inquiry.probes import Confirmation, Outcome
 from pytest_procpar.core.inquiry.roots import Failure, Root, roots_of
 from pytest_procpar.core.inquiry.run_record import RunRecord
 from pytest_procpar.core.model import TestIndex
-from pytest_procpar.core.recheck.budget import LEAST_BUDGET, LEAST_BUDGET_ASKED_FOR, Spending
+from pytest_procpar.core.recheck.budget import LEAST_BUDGET, LEAST_BUDGET_ASKED_FOR, Spending, of_a_search
 from pytest_procpar.core.recheck.known_findings import KnownFinding
 from pytest_procpar.core.recheck.result import RecheckFinding, RecheckResult, StateChange, Suggestion
 from pytest_procpar.core.recheck.retrial import Retried, claims_of, retry
 from pytest_procpar.core.record import changed
-from pytest_procpar.core.survey.comparing import merged
+from pytest_procpar.core.survey.comparing import merged, new_suspects
 from pytest_procpar.core.survey.survey import survey_cleaners
 from pytest_procpar.fresh.custody import Custody
 from pytest_procpar.recheck.confirm import Confirmer
@@ -97,6 +99,8 @@ class Recheck:
         #: What is looked into when all else is over.
         self._hung: list[Suspect] = []
         self._mishaps = Mishaps()
+        #: How much longer tests have taken in probes than in the run.
+        self._pace = 1.0
         #: By polluters, what undoes what they do; by cause and what it is, what it changes.
         self._cleaners: dict[tuple[TestIndex, ...], tuple[TestIndex, ...]] = {}
         self._changes: dict[_Cause, tuple[StateChange, ...]] = {}
@@ -160,7 +164,10 @@ class Recheck:
             nonlocal prober
             context = ProbeContext(self._run.seconds, self._run.limit, ended, wake)
             prober = Prober(cluster, inputs, basetemp, context, size, str(custody.kept()))
-            self._look_for_dependence(prober, len(inputs))
+            try:
+                self._look_for_dependence(prober, len(inputs))
+            finally:
+                self._pace = prober.pace
 
         def try_fresh(
             found: Sequence[Finding], deadline: float, also: Sequence[Finding] = ()
@@ -331,17 +338,18 @@ class Recheck:
             self._findings += [retried.finding for retried in self.retried if retried.holds]
             if self._options.order is None:
                 return
+        is_deep = self._options.what == "deep"
         try:
             prober.prepare(self._time.end_of_search)
             self._time.ready(monotonic())
-            surveyed = self._surveys.surveyed(driver, lanes)
+            surveyed = [] if is_deep else self._surveys.surveyed(driver)
         except Exception:
             self._findings += self._inquiry(self._failed(), lanes).findings()
             raise
         finally:
             self._findings += self._surveys.findings
-        if self._options.what == "deep":
-            self._look_deep(driver, self._failed() + surveyed, lanes)
+        if is_deep:
+            self._look_deep(driver, lanes)
             return
         suspects = self._failed() + surveyed
         if not self._time.patient:  # a fork of it would take its limit again, and tell less
@@ -353,29 +361,42 @@ class Recheck:
             hidden = self._surveys.hidden(driver, self._findings, self._polluters())
             self._inquire(driver, hidden, lanes)
 
-    def _look_deep(self, driver: Driver, suspects: list[Suspect], lanes: int) -> None:
-        """Run the tests in other orders, and look into what shows in each, before the next ones.
+    def _look_deep(self, driver: Driver, lanes: int) -> None:
+        """Look into what has failed, run the tests in other orders, and look into what shows in each.
 
-        What has shown before comes first, but not at the cost of all others. What was not settled then is
-        looked into once more with the time that is left.
+        What has shown comes before the next orders, but not at the cost of all of them. What was not settled
+        then is looked into once more with the time that is left.
         """
-        self._inquire(driver, suspects, lanes, self._time.end_of_one(monotonic()))
-        first = {suspect.test: suspect for suspect in suspects}
+        surveys, time = self._surveys, self._time
+        shown = self._failed()
+        seen = {suspect.test: suspect for suspect in shown}
+        self._inquire(driver, shown, lanes, time.end_of_shown(monotonic()))
         order = self._options.order
-        self._deep = deep = DeepSurvey(self._run, self._time, lanes, order.seed or "" if order else "")
-        deep.ran(self._surveys.placed, self._surveys.orders)
-        deep.left_out(self._surveys.left_out, self._surveys.not_alone)
-        while (shown := deep.suspects(driver, self._findings)) is not None:
-            self._inquire(driver, shown, lanes)
-        cut_off = [one.test for one in self._findings if one.kind is Kind.UNKNOWN and OUT_OF_TIME in one.note]
-        if again := [first[test] for test in cut_off if test in first]:
+        self._deep = deep = DeepSurvey(self._run, time, lanes, order.seed or "" if order else "")
+        try:
+            surveys.run_orders(driver, lanes)
+            deep.ran(surveys.placed, surveys.orders)
+            shown = new_suspects(surveys.placed, self._run, self._findings)
+            seen.update((suspect.test, suspect) for suspect in shown)
+            self._inquire(driver, shown, lanes, time.end_of_shown(monotonic()))
+            known = {finding.test for finding in self._findings}
+            shown = [one for one in surveys.run_alone(driver, lanes) if one.test not in known]
+        finally:
+            deep.left_out(surveys.left_out, surveys.not_alone)
+            self._findings += surveys.findings
+        seen.update((suspect.test, suspect) for suspect in shown)
+        self._inquire(driver, shown, lanes, time.end_of_shown(monotonic()))
+        while (following := deep.suspects(driver, self._findings)) is not None:
+            seen.update((suspect.test, suspect) for suspect in following)
+            self._inquire(driver, following, lanes)
+        if again := [seen[finding.test] for finding in self._findings if _is_cut_off(finding)]:
             self._inquire(driver, again, lanes)
 
     def _inquire(
         self, driver: Driver, suspects: list[Suspect], lanes: int, until: float | None = None
     ) -> None:
         """Look into suspects, until then at the latest."""
-        inquiry = self._inquiry(suspects, lanes)
+        inquiry = self._inquiry(suspects, lanes, until)
         try:
             driver.inquire(inquiry, self._findings, until)
         finally:
@@ -409,32 +430,41 @@ class Recheck:
 
     def _budget_that_would_do(self) -> int:
         """The budget that leaves time for what there was none for, in seconds; 0 if it was not that."""
-        untried = [finding for finding in self._findings if finding.kind is Kind.FAILS_ALONE]
-        missed = [finding for finding in self._findings if finding.note == NOT_RECHECKED]
-        if self._mishaps.interrupted() or (not untried and not missed):
+        missed = [finding.test for finding in self._findings if finding.note == NOT_RECHECKED]
+        open_ = [f.test for f in self._findings if _is_cut_off(f) and f.note != NOT_RECHECKED]
+        if self._mishaps.interrupted() or not (open_ or missed):
             return 0
-        before = {test for finding in untried for test in self._run.preceding(finding.test)}
-        once = [finding.test for finding in (*untried, *missed)]
+        run, is_deep = self._run, self._options.what == "deep"
+        # What an order has shown may be searched among all tests, when that order was run once more.
+        shown = [test for test in open_ if not run.word(test).bad]
+        before = {test for other in open_ for test in run.preceding(other)}
+        before.update(run.companions() if shown else ())
         # What took so long may be a fixture of the session: then it was the first test that took longest.
-        seconds = sum(map(self._run.seconds, before)) + (2 * self._run.longest() if missed else 0.0)
-        return self._time.needed(
-            seconds + sum(2 * self._run.seconds(t) + 4 * self._run.limit(t) for t in once)
-        )
+        seconds = sum(map(run.seconds, before)) + (2 * run.longest() if missed else 0.0)
+        seconds += sum(2 * run.seconds(test) for test in (*open_, *missed))
+        if is_deep and before:
+            longest = max(map(run.seconds, before))
+            seconds += len(open_) * of_a_search(len(before), longest)
+        seconds = self._pace * seconds + sum(4 * run.limit(test) for test in (*open_, *missed))
+        return (ceil(self._time.budget) if shown else 0) + self._time.needed(seconds, more=is_deep)
 
-    def _inquiry(self, suspects: list[Suspect], lanes: int) -> Inquiry:
+    def _inquiry(self, suspects: list[Suspect], lanes: int, until: float | None = None) -> Inquiry:
         return Inquiry(
             suspects,
             self._run.preceding,
             self._run.file_of,
             lanes,
-            affordable=self._affordable,
+            affordable=partial(self._affordable, until=until),
             thorough=self._options.tests if self._time.patient else 0,
         )
 
-    def _affordable(self, tests: tuple[TestIndex, ...]) -> tuple[TestIndex, ...]:
-        """Of tests that are to run in this order, those for which there is time."""
-        left = self._time.end_of_long - monotonic()
-        if self._time.patient and _OPTIMISM * sum(map(self._run.seconds, tests)) < left:
+    def _affordable(self, tests: tuple[TestIndex, ...], until: float | None) -> tuple[TestIndex, ...]:
+        """Of tests that are to run in this order, those for which there is time until then."""
+        end = self._time.end_of_long
+        left = (end if until is None else min(end, until)) - monotonic()
+        # If other orders follow, nothing is lost but time for these where it is not tried against the odds.
+        pace = _OPTIMISM if until is None else 1 / _CAUTION
+        if self._time.patient and pace * sum(map(self._run.seconds, tests)) < left:
             return tests
         return affordable(tests, self._run.seconds, _CAUTION * left)
 
@@ -534,6 +564,11 @@ def _is_helped(finding: Finding) -> bool:
 def _is_confirmed(confirmations: Sequence[Confirmation]) -> bool:
     """Whether a fresh process has shown what a finding says."""
     return any(tried.holds for tried in confirmations[:1])
+
+
+def _is_cut_off(finding: Finding) -> bool:
+    """Whether there was no time to find out more of it."""
+    return finding.kind is Kind.FAILS_ALONE or (finding.kind is Kind.UNKNOWN and OUT_OF_TIME in finding.note)
 
 
 def _polluters(finding: Finding) -> tuple[TestIndex, ...]:

@@ -49,6 +49,11 @@ class Driver:
         self._progress = progress
         self._time = time
 
+    @property
+    def pace(self) -> float:
+        """How much longer tests take in probes than in the run, as far as that has shown; not less than 1."""
+        return self._prober.pace
+
     def inquire(self, inquiry: Inquiry, known: Iterable[Finding] = (), until: float | None = None) -> None:
         """Look into all suspects of an inquiry, as far as there is time; what is left says so of itself.
 
@@ -134,14 +139,11 @@ class Surveys:
         self.left_out: set[TestIndex] = set()
         self.not_alone: set[TestIndex] = set()
 
-    def surveyed(self, driver: Driver, lanes: int = 1) -> list[Suspect]:
+    def surveyed(self, driver: Driver) -> list[Suspect]:
         """What a run of every test alone, or of all in some order, says of tests that have not failed.
 
-        :param lanes: how many orders run at the same time.
         :raises Ended: if there is no time for it.
         """
-        if self._options.what == "deep" and self._options.budget is not None:
-            return self._surveyed_in_time(driver, lanes)
         unlimited = float("inf")
         deadline = unlimited if self._options.budget is None else self._time.deadline
         suspects: dict[TestIndex, Suspect] = {}
@@ -151,32 +153,54 @@ class Surveys:
         for order in self._wanted_orders():
             for test, suspect in self._shown(driver.drive(survey_order(order), deadline), 1).items():
                 suspects.setdefault(test, suspect)
-        if self._options.budget is None:
-            self._time.extend(2 * (self._now() - began))
+        self._extend(began)
         return list(suspects.values())
 
-    def _surveyed_in_time(self, driver: Driver, lanes: int) -> list[Suspect]:
-        """The same, within a budget of which most is for other orders, and for what shows.
+    def run_orders(self, driver: Driver, lanes: int = 1) -> None:
+        """Run all tests in the first orders, as far as there is time: what comes of it is `placed`.
 
-        The orders come first: a test that needs another one shows in these, too, most often. Where there is
-        no time for all, the slowest tests are left out: what few of them take is enough for all the others.
+        Where there is no time for all, the slowest tests are left out: what few of them take is enough for
+        all the others.
+
+        :param lanes: how many orders run at the same time.
+        :raises Ended: if the run is to end.
         """
         orders, now = self._wanted_orders(), self._now()
-        longest = max(1, -(-len(orders) // lanes))  # so many orders are run one after the other
-        seconds = self._time.end_of_passes(now) - now
-        some = self._affordable(orders[0] if orders else (), seconds, _A_TEST, _PACE * longest)
+        if not orders:
+            return
+        longest = -(-len(orders) // lanes)  # so many orders are run one after the other
+        whole = driver.pace * longest * sum(self._run.seconds(test) + _A_TEST for test in orders[0])
+        seconds = self._limit(lambda: self._time.end_of_passes(now, whole)) - now
+        times = driver.pace * longest * (1.0 if whole <= seconds else _PACE)
+        some = self._affordable(orders[0], seconds, _A_TEST, times)
         self.left_out.update(test for order in orders for test in order if test not in some)
         kept = [[test for test in order if test in some] for order in orders]
-        placed = driver.try_to_drive(survey_orders(kept), self._time.end_of_search)
-        shown = self._shown(placed, len(kept))
+        self.placed += driver.try_to_drive(survey_orders(kept), self._limit(lambda: self._time.end_of_search))
+        self.orders += len(kept)
+        self._extend(now)
+
+    def run_alone(self, driver: Driver, lanes: int = 1) -> list[Suspect]:
+        """What a run of every test alone, as far as there is time, says of tests that have not failed.
+
+        :param lanes: how many tests run at the same time.
+        :raises Ended: if the run is to end.
+        """
         tests, now = self._passing(), self._now()
-        end = self._time.end_of_one(now)
-        few = self._affordable(tests, end - now, _A_FORK, 2 * _PACE / lanes)
+        end = self._limit(lambda: self._time.end_of_alone(now))
+        few = self._affordable(tests, end - now, _A_FORK, driver.pace * 2 * _PACE / lanes)
         self.not_alone.update(test for test in tests if test not in few)
         suspects = self._survey_alone(driver.try_to_drive, [test for test in tests if test in few], end)
-        for test, suspect in shown.items():
-            suspects.setdefault(test, suspect)
+        self._extend(now)
         return list(suspects.values())
+
+    def _limit(self, planned: Callable[[], float]) -> float:
+        """When something is to end: without a budget, when it is done."""
+        return float("inf") if self._options.budget is None else planned()
+
+    def _extend(self, began: float) -> None:
+        """Without a budget what has been run since then comes on top, and as much for what it shows."""
+        if self._options.budget is None:
+            self._time.extend(2 * (self._now() - began))
 
     def _affordable(
         self, tests: Sequence[TestIndex], seconds: float, on_top: float, times: float

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pytest_procpar.core.inquiry.findings import FAILED_AGAIN, MISSED, NOT_RECHECKED, PLAINLY, Finding, Kind
+from pytest_procpar.core.inquiry.findings import (
+    FAILED_AGAIN,
+    MISSED,
+    NOT_RECHECKED,
+    OUT_OF_TIME,
+    PLAINLY,
+    Finding,
+    Kind,
+)
 from pytest_procpar.core.inquiry.probes import Confirmation, Outcome
 from pytest_procpar.core.inquiry.trials import IN_TURN
 from pytest_procpar.core.model import TestIndex
@@ -169,10 +177,11 @@ class _Section:
         for insight in unflagged:
             finding = insight.finding
             name = self._nodeid(finding.test)
-            if insight in missed or insight in again:
+            if finding.note == FAILED_AGAIN or finding.note.startswith(MISSED):
                 continue
             if finding.kind is Kind.UNKNOWN and finding.note:
-                yield f"not settled: {name}: {finding.note}"
+                would = _that_would_do(result) if OUT_OF_TIME in finding.note else ""
+                yield f"not settled: {name}: {finding.note}{would and f' ({would} do)'}"
             elif finding.kind not in (Kind.UNKNOWN, *PLAINLY):
                 what = f"it {_MEANINGS[finding.kind]} ({self._names(finding.cause)})"
                 why = next((f": {tried.reason}" for tried in insight.confirmations if tried.reason), "")
@@ -253,7 +262,9 @@ def _common(root: Root | None, count: int) -> Iterable[str]:
     if count > 1 and root.where:
         yield f"    all have failed {root.where}"
     if root.contention:
-        yield f"    one process at a time can have it: let each test take a free one, or {_ONE_GROUP}"
+        named = "it" if count > 1 else root.where.removeprefix("on ")
+        own = "take a free one" if root.where.startswith("on port ") else "have its own in tmp_path"
+        yield f"    one process at a time can have {named}: let each test {own}, or {_ONE_GROUP}"
     elif root.where.startswith("on file "):
         named = "" if count > 1 else f" {root.where.removeprefix('on file ')}"
         advice = f"let each have its own in tmp_path, or {_ONE_GROUP}"
@@ -297,8 +308,13 @@ def _untried(insights: Sequence[RecheckFinding], result: RecheckResult) -> str:
     """What has been left out of what tells that tests depend on no other."""
     notes = {insight.finding.note for insight in insights}
     note = notes.pop() if len(notes) == 1 else "not tried after all tests before them"
-    would = f": --recheck-budget={result.budget} would" if result.budget else ""
-    return f" ({note}{would})"
+    would = _that_would_do(result)
+    return f" ({note}{would and f': {would}'})"
+
+
+def _that_would_do(result: RecheckResult) -> str:
+    """The budget with which there is time for what there was none for, if that is known."""
+    return f"--recheck-budget={result.budget} would" if result.budget else ""
 
 
 def _meaning(finding: Finding) -> str:

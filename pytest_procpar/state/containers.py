@@ -145,7 +145,7 @@ def same(old: object, new: object, content: Callable[[object], Any], depth: int 
 def same_content(old: Any, new: Any, content: Callable[[object], Any], depth: int = 0) -> bool:
     """Whether two copies of containers of one family hold the same."""
     if isinstance(old, Pairs):
-        # The order in which a dict was filled is no difference that anything is likely to depend on.
+        # The order in which a dict was filled is no difference of its content.
         return not any(True for _ in differences(old, new, content, depth))
     if isinstance(old, frozenset):
         return _hashed(old) == _hashed(new)

@@ -6,6 +6,7 @@ A space is a set of named values that has an owner. Reading one runs no user's c
 
 from __future__ import annotations
 
+import functools
 import sys
 import threading
 import types
@@ -59,13 +60,12 @@ class Access(NamedTuple):
 
     read: Callable[[Any], Mapping[Any, Any]]
     write: Callable[[Any, Any, Any], object]
-    #: None where a value cannot be taken away again; `erasable` tells where only some can.
+    #: None where a value cannot be taken away again.
     erase: Callable[[Any, Any], object] | None
     #: The name of a value, from the owner's name and the key.
     name: Callable[[str, Any], str]
     #: What such a value is, for those who write code that puts it back: see `remedies.Slot`.
     way: str = ""
-    erasable: Callable[[Any], bool] = lambda key: True
 
 
 @dataclass(slots=True)
@@ -91,7 +91,7 @@ class Namespace:
 
     def can_put_back(self, key: object) -> bool:
         """Whether `put_back` can do it."""
-        return key in self.before or (self.access.erase is not None and self.access.erasable(key))
+        return key in self.before or self.access.erase is not None
 
     def put_back(self, key: object) -> None:
         """Give one value back what it was."""
@@ -185,6 +185,24 @@ def _read_slots(owner: tuple[object, dict[str, Any]]) -> dict[str, Any]:
             found[name] = member.__get__(obj)
     return found
 
+
+_fields_of: Final = tuple(
+    (name, vars(functools.partial)[name].__get__) for name in ("func", "args", "keywords")
+)
+_set_partial: Final = functools.partial.__setstate__  # type: ignore[attr-defined]
+
+
+def _write_partial(owner: functools.partial[Any], key: str, value: Any) -> None:
+    fields = {**_read_partial(owner), key: value}
+    _set_partial(owner, (*fields.values(), vars(owner)))
+
+
+def _read_partial(owner: functools.partial[Any]) -> dict[str, Any]:
+    return {name: get(owner) for name, get in _fields_of}
+
+
+#: The owner is a `functools.partial`: what it calls, and with what.
+PARTIAL: Final = Access(_read_partial, _write_partial, None, _dotted)
 
 #: The owner is an instance and what `slots_of` says of its type.
 SLOTS: Final = Access(

@@ -53,6 +53,7 @@ _PLACES: Final = frozenset(
         *(("logging", name) for name in ("_handlers", "_handlerList", "_at_fork_reinit_lock_weakset")),
         *(("warnings", name) for name in ("_filters_version", "_filters_mutated", "_warnings_context")),
         *(("_warnings", name) for name in ("filters", "_onceregistry")),
+        ("sqlite3", "dump"),  # imported by `iterdump`
         *(("os", name) for name in ("environ", "environb")),
         *(("posix", name) for name in ("environ",)),
         *(("signal", name) for name in ("default_int_handler",)),

@@ -7,15 +7,17 @@ overrides is never run. It does not know where an object was found.
 from __future__ import annotations
 
 import _thread
+import importlib
 import io
 import pickle
 import random
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-__all__ = ["How", "how_of"]
+__all__ = ["REGISTRY", "How", "how_of"]
 
 #: The content of an array or buffer that is larger, in bytes, is not kept.
 _MOST: Final = 1_000_000
@@ -67,6 +69,32 @@ def _buffer(kind: Any) -> How:
         seek(obj, at)
 
     return How(".getvalue()", read, write)
+
+
+_abc: Final[Any] = importlib.import_module("_abc")  # type stubs have it not
+
+
+def _registry(
+    dump: Callable[[type], Any] = _abc._get_dump,
+    empty: Callable[[type], None] = _abc._reset_registry,
+    forget: Callable[[type], None] = _abc._reset_caches,
+    register: Callable[[type, type], object] = _abc._abc_register,
+) -> How:
+    def read(cls: type) -> tuple[type, ...]:
+        found = [ref() for ref in dump(cls)[0]]
+        return tuple(sorted((other for other in found if other is not None), key=id))
+
+    def write(cls: type, registered: tuple[type, ...]) -> None:
+        empty(cls)
+        for other in registered:
+            register(cls, other)
+        forget(cls)
+
+    return How("._dump_registry()", read, write, shown=list)
+
+
+#: What is registered with an abstract base class.
+REGISTRY: Final = _registry()
 
 
 def _small(size: int, state: Any) -> Any:
@@ -145,12 +173,68 @@ def _random_state(_: Any) -> How:
     return How(".get_state()", lambda obj: dump(obj.get_state()), write, is_random=True, shown=load)
 
 
+@dataclass(frozen=True)
+class _Database:
+    """What a connection says of itself, and the statements that make what is in its database."""
+
+    shown: tuple[Any, ...]
+    in_transaction: bool
+    #: It counts its changes, so the same content may differ in that.
+    content: bytes = field(compare=False)
+
+
+def _connection(kind: Any) -> How:
+    """SQLite's, of a database in memory: what is in files is no state of the process."""
+    cursor, serialize, backup = kind.cursor, kind.serialize, kind.backup
+    connect = sys.modules["sqlite3"].connect
+    size_of = (  # told in numbers, of which no text factory hears
+        "select file = '', page_count * page_size"
+        " from pragma_database_list, pragma_page_count, pragma_page_size where name = 'main'"
+    )
+
+    def read(obj: Any) -> Any:
+        asking = cursor(obj)
+        asking.row_factory = None
+        in_memory, size = asking.execute(size_of).fetchone()
+        if not in_memory:
+            return None
+        content = _small(size, lambda: serialize(obj) if size else b"")
+        if content is None:
+            return None
+        made = database_of(content)
+        lines = tuple(line for line in made.iterdump() if line not in ("BEGIN TRANSACTION;", "COMMIT;"))
+        made.close()
+        return _Database((obj.isolation_level, obj.row_factory, *lines), obj.in_transaction, content)
+
+    def database_of(content: bytes) -> Any:
+        made = connect(":memory:")
+        if content:
+            made.deserialize(content)
+        return made
+
+    def write(obj: Any, state: _Database) -> None:
+        if state.in_transaction:
+            raise ValueError("it was in a transaction")
+        if obj.in_transaction:
+            obj.rollback()
+        obj.isolation_level, obj.row_factory = state.shown[:2]
+        made = database_of(state.content)
+        backup(made, obj)
+        made.close()
+
+    def shown(state: _Database) -> list[Any]:
+        return [part for part in state.shown if part]
+
+    return How(".serialize()", read, write, shown=shown)
+
+
 #: By the module and the name of the type.
 _OF_LIBRARIES: Final[dict[tuple[str, str], Callable[[Any], How]]] = {
     ("array", "array"): _array,
     ("numpy", "ndarray"): _ndarray,
     ("numpy.random._generator", "Generator"): _generator,
     ("numpy.random.mtrand", "RandomState"): _random_state,
+    **({("sqlite3", "Connection"): _connection} if sys.version_info >= (3, 11) else {}),
 }
 
 

@@ -7,8 +7,10 @@ suite.
 from __future__ import annotations
 
 import _locale
+import _tracemalloc
 import contextvars
 import decimal
+import faulthandler
 import gc
 import logging
 import os
@@ -31,6 +33,8 @@ __all__ = ["RANDOM", "RANDOM_OF_NUMPY", "known_loggers", "new_loggers", "process
 
 #: The name of the state that nearly everything changes that makes use of it.
 RANDOM: Final = "random.getstate()"
+_STDERR: Final = 2
+
 #: The same of NumPy's global generator.
 RANDOM_OF_NUMPY: Final = "numpy.random.get_state()"
 
@@ -155,6 +159,22 @@ def _numpy_random() -> Iterator[_Switch]:
     yield _Switch(RANDOM_OF_NUMPY, read, write)
 
 
+def _fault_handler(
+    on: Callable[..., None] = faulthandler.enable, off: Callable[[], object] = faulthandler.disable
+) -> _Switch:
+    return _Switch(
+        "faulthandler.is_enabled()", faulthandler.is_enabled, lambda is_on: on(_STDERR) if is_on else off()
+    )
+
+
+def _tracing(
+    on: Callable[[int], None] = _tracemalloc.start, off: Callable[[], None] = _tracemalloc.stop
+) -> _Switch:
+    return _Switch(
+        "tracemalloc.is_tracing()", _tracemalloc.is_tracing, lambda is_on: on(1) if is_on else off()
+    )
+
+
 def _locales(put: Callable[..., str] = _locale.setlocale, category: int = _locale.LC_ALL) -> _Switch:
     return _Switch("locale.setlocale(LC_ALL)", partial(put, category, None), partial(put, category))
 
@@ -210,6 +230,8 @@ _SWITCHES: Final = (
     _collector(),
     _thresholds(),
     _Switch("gc.get_debug()", gc.get_debug, gc.set_debug),
+    _fault_handler(),
+    _tracing(),
     *_digits(),
     _Switch("threading.stack_size()", threading.stack_size, threading.stack_size),
     _Switch("socket.getdefaulttimeout()", socket.getdefaulttimeout, socket.setdefaulttimeout),
@@ -330,7 +352,7 @@ def _default_of(var: contextvars.ContextVar[Any]) -> Any:
 
 
 def _read_context(copy: Callable[[], contextvars.Context]) -> Mapping[Any, Any]:
-    """The variables that are set, but not to what they are anyway: only a token could take that away."""
+    """The variables that are set, but not to what they are anyway."""
     return {
         var: value
         for var, value in copy().items()
@@ -338,12 +360,33 @@ def _read_context(copy: Callable[[], contextvars.Context]) -> Mapping[Any, Any]:
     }
 
 
+def _enter(context: contextvars.Context) -> None:
+    """Have this thread go on in a context, for good."""
+    import ctypes  # some builds lack it
+
+    enter = ctypes.pythonapi["PyContext_Enter"]  # as an attribute it would be kept there
+    enter.argtypes, enter.restype = [ctypes.py_object], ctypes.c_int
+    enter(context)
+
+
+def _erase_variable(copy: Callable[[], contextvars.Context], var: contextvars.ContextVar[Any]) -> None:
+    default = _default_of(var)
+    if default is not _NO_DEFAULT:
+        var.set(default)
+        return
+    # Only the token of who has set it could take the value away. So another context takes this one's place.
+    new = _new_context()
+    for other, value in copy().items():
+        if other is not var:
+            _run_in(new, other.set, value)
+    _enter(new)
+
+
 _CONTEXT: Final = Access(
     _read_context,
     lambda _, var, value: var.set(value),
-    lambda _, var: var.set(_default_of(var)),
+    _erase_variable,
     lambda _, var: f"ContextVar({var.name!r}).get()",
-    erasable=lambda var: _default_of(var) is not _NO_DEFAULT,
 )
 
 

@@ -24,6 +24,7 @@ from pytest_procpar.state.namespaces import (
     CLASS,
     DICT,
     FUNCTION,
+    PARTIAL,
     SLOTS,
     Namespace,
     Origin,
@@ -35,7 +36,7 @@ from pytest_procpar.state.namespaces import (
     values_of,
 )
 from pytest_procpar.state.noise import is_framework, is_noise
-from pytest_procpar.state.opaque_types import How, how_of
+from pytest_procpar.state.opaque_types import REGISTRY, How, how_of
 from pytest_procpar.state.tracked import Cache, Counter, Stated, TrackedContainer, cache_of
 
 __all__ = ["StateScan"]
@@ -164,6 +165,19 @@ class StateScan:
         self._seen.add(id(cls))
         if _flags_of(cls) & (_HEAP | _IMMUTABLE) == _HEAP:
             self.visit(Namespace(parent.name(key), cls, CLASS, self._origin, dict(values)))
+        if "_abc_impl" in values:
+            self._take_stated(cls, parent, key, REGISTRY)
+        if enum.EnumMeta in mro_of(type(cls)) and self._origin is not Origin.STDLIB:
+            self._take_members(values.get("_member_map_"), parent.name(key))
+
+    def _take_members(self, members: object, place: str) -> None:
+        """Go into the members of an enumeration: what they have of their own are attributes."""
+        for name, member in dict(members).items() if type(members) is dict else ():
+            read = dict_of(type(member))
+            if read is not None and id(member) not in self._seen:
+                self._seen.add(id(member))
+                of_member = read(member)
+                self.visit(Namespace(f"{place}.{name}", of_member, DICT, self._origin, of_member.copy()), 1)
 
     def _take_function(self, function: types.FunctionType, parent: _Parent, key: Any, depth: int) -> None:
         if self._origin is Origin.STDLIB or id(function) in self._seen:
@@ -235,6 +249,13 @@ class StateScan:
         if self._origin is not Origin.STDLIB:
             self._take_instance(obj, parent, key, depth, dict_of(_LOCAL), {})
 
+    def _take_partial(self, obj: Any, parent: _Parent, key: Any, depth: int) -> None:
+        if id(obj) in self._seen or depth > _DEEPEST[self._origin] or self._origin is Origin.STDLIB:
+            return
+        self._take_instance(obj, parent, key, depth, dict_of(functools.partial), {})
+        self._seen.add(id(obj))
+        self.visit(Namespace(parent.name(key), obj, PARTIAL, self._origin, PARTIAL.read(obj)), depth + 1)
+
     def _take_stated(self, obj: object, parent: _Parent, key: Any, how: How) -> None:
         if self._origin is not Origin.OURS and not (how.is_random and self._origin is Origin.INSTALLED):
             return
@@ -254,6 +275,7 @@ _SIMPLE: Final[dict[type, _Visit]] = {
     classmethod: StateScan._take_wrapped,
     _LRU: StateScan._take_cache,
     itertools.count: StateScan._take_counter,
+    functools.partial: StateScan._take_partial,
 }
 
 

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, Final, Literal
 
 from pytest_procpar.core.recheck.remedies import NEW, module_of
-from pytest_procpar.state.containers import MOST, base_of, same, same_content, untouched
+from pytest_procpar.state.containers import MOST, Pairs, base_of, same, same_content, untouched
 from pytest_procpar.state.namespaces import MISSING, Namespace, Origin
 from pytest_procpar.state.noise import is_noise
 from pytest_procpar.state.process_settings import (
@@ -132,7 +132,8 @@ class StateSnapshot:
         return found
 
     def _slots(self) -> Iterator[_Slot]:
-        changed = {key: held for key, held in self._walk.held.items() if self._has_changed(held)}
+        differing = {key: how for key, held in self._walk.held.items() if (how := self._differs(held))}
+        changed = {key: self._walk.held[key] for key, how in differing.items() if how == "content"}
         places = {key: held.place() for key, held in changed.items()}
         # Nothing leads there any more: whoever is bound to it again finds what was in it.
         hidden = {key: held for key, held in changed.items() if not places[key]}
@@ -142,6 +143,10 @@ class StateSnapshot:
             if places[key]:
                 undo = [partial(self._revive, held.obj, {**hidden, key: held})]
                 yield _Slot(self._change_of_container(held, places[key]), held.origin, undo)
+        for key, how in differing.items():
+            held = self._walk.held[key]
+            if how == "order" and (place := held.place()):
+                yield _slot_of_order(held, place)
         for counter in self._walk.counters.values():
             if counter.space.now().get(counter.key) is counter.obj and repr(counter.obj) != counter.text:
                 yield _slot_of_counter(counter, counter.obj)
@@ -154,15 +159,24 @@ class StateSnapshot:
         held = self._walk.held.get(id(value))
         return None if held is None else held.copy
 
-    def _has_changed(self, held: TrackedContainer) -> bool:
+    def _differs(self, held: TrackedContainer) -> Literal["", "content", "order"]:
+        """What of a container is otherwise, if anything: what is in it, or only the order of its keys."""
         if held.copy is None:
-            return held.size_now() != held.size
+            return "content" if held.size_now() != held.size else ""
         if type(held.obj) is tuple:
-            return False
+            return ""
         if held.size_now() > MOST:
-            return True
-        now = held.now()
-        return not untouched(held.copy, now) and not same_content(held.copy, now, self._content)
+            return "content"
+        was, now = held.copy, held.now()
+        if untouched(was, now):
+            return ""
+        if not same_content(was, now, self._content):
+            return "content"
+        return (
+            "order"
+            if isinstance(was, Pairs) and not same(tuple(was.keys), tuple(now.keys), self._content)
+            else ""
+        )
 
     def _change_of_container(self, held: TrackedContainer, name: str) -> SlotChange:
         if held.copy is None or held.size_now() > MOST:
@@ -221,6 +235,14 @@ class StateSnapshot:
         if held.family.size(new) <= MOST:
             return show_change(held.copy, held.family.copy(new), self._content)
         return _show_value(old), _show_value(new)
+
+
+def _slot_of_order(held: TrackedContainer, place: str) -> _Slot:
+    before, after = show(held.copy.keys), show(held.now().keys)
+    # Hardly anything depends on it: what does is looked for last.
+    return _Slot(
+        SlotChange(f"{place}.keys()", "cache", before, after, way="order"), held.origin, [held.refill]
+    )
 
 
 def _is_module(name: str) -> bool:

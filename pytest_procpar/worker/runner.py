@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 import warnings
+from contextlib import suppress
 from typing import Any, NoReturn, cast
 
 import pytest
@@ -40,6 +41,16 @@ _PHASES = ("setup", "call", "teardown")
 #: How many attributes a report has that says nothing but "passed": nodeid, location, keywords, outcome,
 #: longrepr, when, user_properties, sections, duration, start, stop. Any plugin's would be one more.
 _PLAIN_ATTRIBUTES = 11
+
+
+def _contended_file(data: dict[str, Any]) -> str:
+    """The file that a failed test could not have: until the hook returns its exception keeps that open."""
+    with suppress(Exception):  # whatever the test has done to this process, its report counts
+        from pytest_procpar.core.inquiry.roots import message_of  # only red runs need it
+        from pytest_procpar.system.contended import contended_file
+
+        return contended_file(message_of(data))
+    return ""
 
 
 class ItemRunner:
@@ -351,7 +362,10 @@ class ItemRunner:
         self._flush()
 
     def _put_report(self, report: pytest.TestReport) -> None:
-        self._link.put(Reported(self._current, report_to_data(self._config, report)))
+        data = report_to_data(self._config, report)
+        if report.failed and (held := _contended_file(data)):
+            data["procpar_held"] = held
+        self._link.put(Reported(self._current, data))
 
     def _cut_off(self, error: OSError) -> NoReturn:
         """End this process: a test has closed its connection to the controller."""

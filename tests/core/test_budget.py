@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_procpar.core.recheck.budget import LEAST_BUDGET, LEAST_BUDGET_ASKED_FOR, Spending
+from pytest_procpar.core.recheck.budget import LEAST_BUDGET, LEAST_BUDGET_ASKED_FOR, Spending, of_a_search
 
 
 def begun(
@@ -119,6 +119,37 @@ def test_one_inquiry_and_the_first_orders_leave_time_for_others(
     time.found(findings)
     now = 100.0 + late * budget
     left = time.end_of_search - now
-    for end in (time.end_of_one(now), time.end_of_passes(now)):
+    for end in (time.end_of_shown(now), time.end_of_alone(now), time.end_of_passes(now, budget)):
         assert end >= now
         assert left <= 0 or time.end_of_search - end == pytest.approx(left / 2, rel=0.21)
+
+
+@given(st.floats(1, 1e4), st.floats(0, 1.5), st.floats(0, 1e4))
+def test_the_first_orders_are_whole_if_that_leaves_time_to_search(
+    budget: float, late: float, seconds: float
+) -> None:
+    time = begun(budget)
+    now = 100.0 + late * budget
+    left, end = max(0.0, time.end_of_search - now), time.end_of_passes(now, seconds)
+    if seconds <= 0.85 * left:
+        assert end - now >= seconds * (1 - 1e-9) or end - now == pytest.approx(seconds, abs=1e-9)
+    else:
+        assert end - now == pytest.approx(left / 2)
+
+
+@given(st.floats(0, 1e4), st.floats(0, 1e4), st.integers(0, 200), st.floats(0, 9))
+def test_with_the_budget_that_is_named_there_is_time_before_other_orders(
+    needed: float, seconds: float, findings: int, fresh: float
+) -> None:
+    """However many findings there are by then."""
+    time = begun(seconds=seconds, asked_for=True, fresh=fresh)
+    time.found(findings)
+    with_it = begun(float(time.needed(needed, more=True)), seconds, fresh=fresh)
+    with_it.found(findings)
+    assert with_it.end_of_shown(100.0) - 100.0 >= needed
+
+
+def test_a_search_begins_at_check_points() -> None:
+    """122 tests of 0.4 s take 49 s; after the first time a search among them takes less than half of that."""
+    assert 0 < of_a_search(122, 0.4) < 0.5 * 122 * 0.4
+    assert of_a_search(1000, 0.4) < 2 * of_a_search(10, 0.4)

@@ -39,7 +39,8 @@ def _found(placed: list[Placed], run: RunRecord, *known: Finding) -> list[Suspec
 
 def test_what_passed_in_the_run_is_suspected_if_it_fails_by_its_shortest_order() -> None:
     placed = [_placed(Outcome.FAILED, 3, 1), _placed(Outcome.FAILED, 1), _placed(Outcome.PASSED)]
-    assert _found(placed, _run()) == [Suspect(TEST, Outcome.PASSED, failed_after=ids(1), passed_after=ids(0))]
+    expected = Suspect(TEST, Outcome.PASSED, failed_after=ids(1), passed_after=ids(0), kept=True)
+    assert _found(placed, _run()) == [expected]
 
 
 def test_what_always_failed_is_suspected_if_it_passes() -> None:
@@ -52,7 +53,7 @@ def test_what_always_failed_is_suspected_if_it_passes() -> None:
 @pytest.mark.parametrize("kind", [Kind.FLAKY, Kind.UNKNOWN])
 def test_what_failed_once_and_never_again_is_suspected_if_it_fails(kind: Kind) -> None:
     found = _found([_placed(Outcome.FAILED, 1)], _run(Outcome.FAILED), Finding(TEST, kind, tallies=(NEVER,)))
-    assert found == [Suspect(TEST, Outcome.FAILED, failed_after=ids(1))]
+    assert found == [Suspect(TEST, Outcome.FAILED, failed_after=ids(1), kept=True)]
 
 
 @pytest.mark.parametrize(

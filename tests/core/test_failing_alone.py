@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -284,12 +285,42 @@ def test_what_fails_in_turn_with_those_of_its_port_is_looked_into_by_itself(odd:
     ]
 
 
+def test_of_what_ran_beside_the_only_one_that_failed_so_it_is_told_who_has_what_it_wants() -> None:
+    models = [HEALTHY, Model(collides=frozenset(ids(3))), HEALTHY, Model(collides=frozenset(ids(1)))]
+    suspect = failed(3, 0, beside=(ids(0, 1, 2),), contention=True)
+    (finding,), _ = look_into(models, [suspect], lanes=2)
+    assert (finding.kind, finding.beside) == (Kind.PARALLEL_ONLY, ids(1))
+
+
 def test_cheap_probes_of_other_roots_come_before_company() -> None:
     models = [HEALTHY, *[Model(collides=frozenset(range(1, 3)))] * 2, *[_FAILS] * 4]
     suspects = [failed(i, 0, beside=(ids(3 - i),), contention=True) for i in (1, 2)]
     _, bench = look_into(models, [*suspects, *(failed(i, 1) for i in range(3, 7))], lanes=2)
     (first, *_) = (at for at, probe in enumerate(bench.probes) if probe.beside)
     assert {probe.tests[-1] for probe in bench.probes[:first]} == {1, 3, 4, 5, 6}
+
+
+def test_what_is_settled_or_searched_is_not_compared_with_all_tests_at_each_step() -> None:
+    """A search asks for the findings before each probe: that would take the square of the tests."""
+    asked: list[int] = []
+
+    def preceding(test: TestIndex) -> Indices:
+        asked.append(test)
+        return ids(*range(test))
+
+    models = [_SETS, *[HEALTHY] * 60, _BRITTLE, _FAILS]
+    bench = Clocked(Suite(models), lambda probe: True, 1)
+    inquiry = Inquiry([failed(61), failed(62)], preceding, lambda test: 0)
+    steps = inquiry.steps()
+    probes = next(steps)
+    with suppress(StopIteration):
+        while True:
+            probes = steps.send(bench.answer(probes))
+            if inquiry.searching:
+                before = len(asked)
+                inquiry.findings()
+                assert len(asked) == before
+    assert [finding.kind for finding in inquiry.findings()] == [Kind.BRITTLE, Kind.PLAIN]
 
 
 # --- what was run alone by others ---

@@ -16,6 +16,7 @@ from pytest_procpar.core.inquiry.inquiry import Inquiry
 from pytest_procpar.core.inquiry.probes import Outcome, Probe, ProbeResult
 from pytest_procpar.core.inquiry.trials import REPEATS
 from pytest_procpar.core.model import TestIndex
+from pytest_procpar.core.record import changed
 from pytest_procpar.core.survey.survey import survey_alone, survey_order
 from tests.core.pollution import (
     HEALTHY,
@@ -402,6 +403,19 @@ def test_with_two_lanes_parts_of_an_order_are_enough_the_last_ones_first(place: 
     assert max(len(probe.tests) for probe in bench.probes) == 9
     searched = {test for probe in bench.probes for test in probe.tests[:-1]}
     assert min(searched) == place - place % 16  # two parts are tried at once
+
+
+def test_an_order_that_was_just_run_is_not_parted() -> None:
+    """Any beginning of it is kept: a part that begins elsewhere would have to be run."""
+    models = [HEALTHY] * 64
+    models[40] = _SETS
+    bench = Bench(Suite([*models, _VICTIM]), lanes=2)
+    order = ids(*range(64))
+    inquiry = _inquiry([changed(_failed(64, order), kept=True)], lanes=2)
+    run(inquiry.steps(), bench)
+    assert inquiry.findings()[0].cause == ids(40)
+    long = [probe.tests[:-1] for probe in bench.probes if len(probe.tests) > 3]
+    assert all(tests == order[: len(tests)] for tests in long)
 
 
 def test_victims_of_different_polluters_share_what_was_run_for_the_first() -> None:

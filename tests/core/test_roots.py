@@ -155,8 +155,32 @@ def test_tests_that_want_the_same_port_have_one_root_that_names_it() -> None:
         for i, line in enumerate(lines)
     ]
     assert [failure.resource for failure in failures] == ["port 8001", "port 8001", "port 8002"]
-    root = roots_of(failures[:2])[0]
-    assert (root.tests, root.where) == ((0, 1), "on port 8001")
+    root, other = roots_of(failures)
+    assert (root.tests, root.where, root.contention) == ((0, 1), "on port 8001", True)
+    assert (other.tests, other.where) == ((2,), "on port 8002")
+
+
+def test_tests_that_want_the_same_database_have_one_root_though_no_message_names_it() -> None:
+    failures = []
+    for i, name in enumerate(["shop.db", "shop.db", "more.db"]):
+        data = report("sqlite3.OperationalError: database is locked", (f"{i}.py", i, []))
+        failures.append(failure_of(TestIndex(i), data | {"procpar_held": f"/project/{name}"}, "/project"))
+    root, other = roots_of(failures)
+    assert (root.tests, root.where, root.contention) == ((0, 1), "on database shop.db", True)
+    assert (other.tests, other.where) == ((2,), "on database more.db")
+    named = report("BlockingIOError: [Errno 11] Resource temporarily unavailable: 'a.lock'")
+    assert failure_of(TestIndex(0), named | {"procpar_held": "/b"}).resource == "file a.lock"
+
+
+def test_a_file_that_is_missing_is_not_contended_for() -> None:
+    (root,) = roots_of(
+        [
+            failure_of(
+                TestIndex(0), report("FileNotFoundError: [Errno 2] No such file or directory: '/data/x'")
+            )
+        ]
+    )
+    assert (root.where, root.contention) == ("on file /data/x", False)
 
 
 @pytest.mark.parametrize(
@@ -166,6 +190,8 @@ def test_tests_that_want_the_same_port_have_one_root_that_names_it() -> None:
         ("ConnectionRefusedError", "Connection refused: localhost:5432", "port 5432"),
         ("E", 'E: database "shop" is being accessed by other users', "database shop"),
         ("FileExistsError", "FileExistsError: [Errno 17] File exists: '/data/lock'", "file /data/lock"),
+        ("Timeout", "Timeout: The file lock '/data/lock' could not be acquired.", "file /data/lock"),
+        ("FileExistsError", "FileExistsError: [Errno 17] File exists: 'out/lock'", "file out/lock"),
         ("ValueError", "ValueError: '/data/lock' is no number", ""),
         ("OSError", "OSError: [Errno 12] Cannot allocate memory", ""),
     ],

@@ -92,3 +92,15 @@ def test_copies_under_dist_each_are_told_as_the_test_they_are_copies_of() -> Non
 def test_tests_of_a_file_are_of_the_same_file() -> None:
     run = make(4)
     assert [run.file_of(test) for test in run.tests()] == 2 * ["test_0.py", "test_1.py"]
+
+
+def test_what_may_precede_a_test_follows_what_has_happened_since_it_was_asked() -> None:
+    run = RunRecord(None)
+    run.collected([f"t.py::test_{number}" for number in range(4)], apart=[1])
+    assert run.preceding(TestIndex(3)) == (0, 2)
+    run.died(WorkerId(0), TestIndex(2), Outcome.CRASHED, 1.0, 2.0)
+    assert run.preceding(TestIndex(3)) == (0,)
+    run.reported(TestIndex(2), {"outcome": "failed"})
+    assert run.preceding(TestIndex(3)) == (0, 2)
+    run.companions().clear()
+    assert run.companions() == [0, 2, 3]

@@ -143,6 +143,29 @@ def test_of_tests_that_want_one_port_all_get_one_group_which_is_tried(suite: Sui
     assert '@pytest.mark.xdist_group("test_serves")' in (suite.path / "fix.patch").read_text()
 
 
+def test_tests_that_want_one_database_are_tried_as_those_that_want_one_port(suite: Suite) -> None:
+    suite.tests(
+        CONTENDED.replace("errno, os", "sqlite3, os")
+        .replace(
+            "import Path", 'import Path; c = sqlite3.connect("shop.db"); c.execute("PRAGMA user_version=1")'
+        )
+        .replace(
+            'os.mkdir("taken")', 'c = sqlite3.connect("shop.db", timeout=0); c.execute("BEGIN EXCLUSIVE")'
+        )
+        .replace("FileExistsError", "sqlite3.OperationalError")
+        .replace('raise OSError(errno.EADDRINUSE, "Address already in use: port 18437") from None', "raise")
+        .replace('os.rmdir("taken")', "c.close()")
+    )
+    finished, findings = rechecked(suite, "-n2")
+    assert [finding["kind"] for finding in findings] == ["parallel-only"] * 2
+    lines = section(finished)
+    assert lines[0] == "2 failures, 1 root"
+    assert "    all have failed on database shop.db" in lines
+    assert "    tried: one after the other in one process 2 of 2 pass" in lines
+    advice = "let each test have its own in tmp_path, or use one xdist_group, with --dist=loadgroup"
+    assert f"    one process at a time can have it: {advice}" in lines
+
+
 def test_no_group_is_suggested_for_tests_that_are_in_groups_of_their_own(suite: Suite) -> None:
     in_groups = '[pytest.param(i, marks=pytest.mark.xdist_group(f"group{i}")) for i in range(3)]'
     suite.tests(CONTENDED.replace("range(3)", in_groups))

@@ -9,9 +9,11 @@ import builtins
 import collections
 import contextvars
 import decimal
+import faulthandler
 import functools
 import gc
 import io
+import itertools
 import locale
 import logging
 import math
@@ -20,13 +22,16 @@ import os
 import random
 import signal
 import socket
+import sqlite3
 import sys
 import time
+import tracemalloc
 import types
 import unittest.mock
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -118,6 +123,17 @@ def make_counter():
     return count
 
 tick = make_counter()
+
+class Colour(__import__("enum").Enum):
+    RED = [1]
+    GREEN = [2]
+Colour.RED.warm = True
+
+class Shape(__import__("abc").ABC): pass
+Shape.register(int)
+
+greet = functools.partial(price, "tea", options={"a": 1})
+unset = __import__("contextvars").ContextVar("unset")
 
 @functools.lru_cache(maxsize=None)
 def rate(country):
@@ -295,6 +311,55 @@ VALUES = [
         lambda s: s.answer.get(),
         "(absent)",
         "'yes'",
+    ),
+    Case(
+        "ContextVar('unset').get()",
+        lambda s: s.unset.set("one"),
+        lambda s: s.unset.get("nothing"),
+        "(absent)",
+        "'one'",
+    ),
+    Case(
+        "shop.Colour.RED.warm",
+        lambda s: setattr(s.Colour.RED, "warm", False),
+        lambda s: s.Colour.RED.warm,
+        "True",
+        "False",
+    ),
+    Case(
+        "shop.Colour.GREEN._value_",
+        lambda s: s.Colour.GREEN.value.append(3),
+        lambda s: list(s.Colour.GREEN.value),
+        "[…]",
+        "[…, 3]",
+    ),
+    Case(
+        "shop.Shape._dump_registry()",
+        lambda s: s.Shape.register(str),
+        lambda s: (isinstance("", s.Shape), isinstance(1, s.Shape)),
+        "[<class int>]",
+        "[<class int>, <class str>]",
+    ),
+    Case(
+        "shop.greet.keywords",
+        lambda s: s.greet.keywords.update(options={}),
+        lambda s: s.greet.keywords["options"],
+        "{'options': {'a': 1}}",
+        "{'options': {}}",
+    ),
+    Case(
+        "shop.greet.args",
+        lambda s: s.greet.__setstate__((s.price, (), s.greet.keywords, {})),
+        lambda s: s.greet.args,
+        "('tea',)",
+        "()",
+    ),
+    Case(
+        "shop.ORDERED.keys()",
+        lambda s: s.ORDERED.move_to_end("a"),
+        lambda s: list(s.ORDERED),
+        "['a', 'b']",
+        "['b', 'a']",
     ),
     Case(
         "ContextVar('request').get()",
@@ -501,6 +566,20 @@ PROCESS = [
         "1000",
         "999",
     ),
+    Case(
+        "faulthandler.is_enabled()",
+        lambda _: faulthandler.disable(),
+        lambda _: faulthandler.is_enabled(),
+        "True",
+        "False",
+    ),
+    Case(
+        "tracemalloc.is_tracing()",
+        lambda _: tracemalloc.start(),
+        lambda _: tracemalloc.is_tracing(),
+        "False",
+        "True",
+    ),
     Case("gc.isenabled()", lambda _: gc.disable(), lambda _: gc.isenabled(), "True", "False"),
     Case(
         "gc.get_threshold()",
@@ -544,6 +623,7 @@ def known_start() -> None:
     locale.setlocale(locale.LC_ALL, "C")
     sys.setrecursionlimit(1000)
     gc.enable()
+    faulthandler.enable(2)
     gc.set_threshold(700, 10, 10)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
@@ -682,6 +762,37 @@ def test_the_source_of_randomness_is_put_back(shop: Any) -> None:
     in_child(body)
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="needs Connection.serialize")
+@pytest.mark.parametrize("is_empty", [True, False])
+@pytest.mark.parametrize("is_committed", [True, False])
+def test_a_database_in_memory_is_put_back(is_committed: bool, is_empty: bool, shop: Any) -> None:
+    shop.database = sqlite3.connect(":memory:")
+    if not is_empty:
+        shop.database.executescript("create table t (x); insert into t values (1);")
+    was = list(shop.database.iterdump())
+    snapshot = StateSnapshot()
+    assert snapshot.compare() == []
+    shop.database.execute("create table u (y)")
+    shop.database.execute("insert into u values (2)")
+    if is_committed:
+        shop.database.commit()
+    (change,) = snapshot.compare()
+    assert (change.name, change.restorable) == ("shop.database.serialize()", True)
+    assert ("CREATE TABLE t (x);" in change.before) == (not is_empty)
+    assert "CREATE TABLE u (y);" in change.after
+    assert snapshot.restore([change.name]) == []
+    assert list(shop.database.iterdump()) == was
+    assert snapshot.compare() == []
+    shop.database.close()
+
+
+def test_a_database_in_a_file_is_no_state_of_the_process(shop: Any, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as shop.database:
+        snapshot = StateSnapshot()
+        shop.database.executescript("create table t (x); insert into t values (1);")
+        assert snapshot.compare() == []
+
+
 @pytest.mark.parametrize("closed", ["io.StringIO('x')", "io.BytesIO(b'x')"])
 def test_a_buffer_that_is_closed_meanwhile_is_named_and_cannot_be_put_back(closed: str, shop: Any) -> None:
     def body() -> None:
@@ -809,16 +920,15 @@ def test_container_that_has_grown_very_large_is_put_back(shop: Any) -> None:
 
 
 def test_what_refuses_to_be_put_back_is_said(shop: Any) -> None:
-    shop.request = contextvars.ContextVar("unset")
+    shop.numbers = itertools.count(0.5)
     snapshot = StateSnapshot()
-    token = shop.request.set(1)
+    next(shop.numbers)
     (change,) = snapshot.compare()
-    assert (change.name, change.restorable) == ("ContextVar('unset').get()", False)
+    assert (change.name, change.restorable) == ("shop.numbers", False)
     assert snapshot.restore([change.name]) == [change.name]
-    shop.request.reset(token)
 
 
-def test_slots_of_one_name_are_put_back_only_if_both_can_be(shop: Any) -> None:
+def test_of_slots_of_one_name_both_are_put_back(shop: Any) -> None:
     twin = contextvars.ContextVar[str]("request")
 
     def body() -> None:
@@ -826,8 +936,9 @@ def test_slots_of_one_name_are_put_back_only_if_both_can_be(shop: Any) -> None:
         shop.request.set("one")
         twin.set("two")
         (change,) = snapshot.compare()
-        assert (change.name, change.restorable) == ("ContextVar('request').get()", False)
-        assert snapshot.restore([change.name]) == [change.name]
+        assert (change.name, change.restorable) == ("ContextVar('request').get()", True)
+        assert snapshot.restore([change.name]) == []
+        assert (shop.request.get(), twin.get("nothing")) == ("none", "nothing")
 
     in_child(body)
 

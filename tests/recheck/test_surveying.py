@@ -15,6 +15,7 @@ from pytest_procpar.core.inquiry.probes import Outcome, Probe, ProbeResult
 from pytest_procpar.core.inquiry.run_record import RunRecord
 from pytest_procpar.core.model import TestIndex, WorkerId
 from pytest_procpar.core.recheck.budget import Spending
+from pytest_procpar.core.survey.comparing import new_suspects
 from pytest_procpar.recheck.surveying import Driver, Surveys
 from tests.core.pollution import HEALTHY, Bench, Model, Suite, flags, ids
 
@@ -84,12 +85,13 @@ class Slow:
         models[SETTER], models[BRITTLE] = Model(sets=flags("b")), Model(brittle_for=flags("b"))
         self._bench = Bench(Suite(models))
         self.now = 0.0
+        self.pace = 1.0
 
     def try_to_drive(self, search: Search[Any], deadline: float) -> Any:
         try:
             probes = next(search)
             while True:
-                self.now += sum(seconds(test) for probe in probes for test in probe.tests)
+                self.now += self.pace * sum(seconds(t) for probe in probes for t in probe.tests)
                 assert self.now <= deadline
                 probes = search.send(self._bench.answer(probes))
         except StopIteration as stop:
@@ -100,8 +102,10 @@ def seconds(test: TestIndex) -> float:
     return 3.0 if test in SLOW else 0.01
 
 
-def surveyed(budget: float) -> tuple[dict[TestIndex, tuple[TestIndex, ...] | None], Surveys]:
-    """What shows itself, and after what it has failed."""
+def surveyed(
+    budget: float, pace: float = 1.0
+) -> tuple[dict[TestIndex, tuple[TestIndex, ...] | None], Surveys]:
+    """What shows itself, and after what it has failed, if tests take so many times what they took."""
     run = RunRecord(None)
     run.collected([f"test_it.py::test_{place}" for place in range(COUNT)])
     now = 0.0
@@ -109,11 +113,14 @@ def surveyed(budget: float) -> tuple[dict[TestIndex, tuple[TestIndex, ...] | Non
         run.finished(WorkerId(0), test, now, now + seconds(test))
         now += seconds(test)
     driver = Slow()
+    driver.pace = pace
     spending = Spending(budget, now, asked_for=True)
     spending.begin(driver.now)
     surveys = Surveys(RecheckOptions("deep", budget=budget), run, spending, lambda: driver.now)
-    suspects = surveys.surveyed(cast("Any", driver))
-    return {suspect.test: suspect.failed_after for suspect in suspects}, surveys
+    surveys.run_orders(cast("Any", driver))
+    suspects = {suspect.test: suspect for suspect in new_suspects(surveys.placed, run, ())}
+    suspects.update((suspect.test, suspect) for suspect in surveys.run_alone(cast("Any", driver)))
+    return {test: suspect.failed_after for test, suspect in suspects.items()}, surveys
 
 
 def test_a_deep_survey_leaves_out_the_slowest_where_there_is_no_time_for_all() -> None:
@@ -129,6 +136,17 @@ def test_a_deep_survey_leaves_out_nothing_where_there_is_time() -> None:
     shown, surveys = surveyed(60.0)
     assert shown == {HURT: ids(*reversed(range(11, COUNT))), BRITTLE: ()}
     assert surveys.left_out == surveys.not_alone == set()
+
+
+def test_an_order_is_whole_where_that_leaves_some_time_to_search() -> None:
+    took = sum(map(seconds, ids(*range(COUNT))))
+    _, surveys = surveyed(1.3 * took + 5)
+    assert surveys.left_out == set()
+
+
+def test_what_is_planned_goes_by_what_tests_take_in_probes() -> None:
+    _, surveys = surveyed(60.0, pace=8.0)
+    assert surveys.left_out == SLOW
 
 
 def test_a_deep_survey_shows_what_it_can_in_no_time() -> None:

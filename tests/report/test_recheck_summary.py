@@ -47,6 +47,16 @@ def root(tests: Iterable[int], where: str = "", message: str = "") -> Root:
     return Root(tuple(map(TestIndex, tests)), where, message)
 
 
+def test_what_was_not_settled_in_time_is_told_with_the_budget_that_would_do() -> None:
+    cut_off = insight(0, Kind.UNKNOWN, "the time was over before its state-setter was found")
+    other = insight(1, Kind.UNKNOWN, "a process was lost")
+    assert written(RecheckResult((cut_off, other), budget=70)) == [
+        f"not settled: t::0: {cut_off.finding.note} (--recheck-budget=70 would do)",
+        f"not settled: t::1: {other.finding.note}",
+    ]
+    assert written(RecheckResult((cut_off,))) == [f"not settled: t::0: {cut_off.finding.note}"]
+
+
 def test_ordinary_failures_take_one_line_for_all() -> None:
     roots = tuple(root([test]) for test in range(7))
     assert written(RecheckResult(tuple(insight(test, Kind.PLAIN) for test in range(7)), roots=roots)) == [

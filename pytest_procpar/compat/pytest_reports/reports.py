@@ -118,6 +118,7 @@ def report_from_data(config: pytest.Config, data: dict[str, Any]) -> Any:
     """The report that `report_to_data` was given."""
     is_text = data.pop("procpar_text", False)
     data.pop("procpar_raised", None)
+    data.pop("procpar_held", None)
     subtest = data.get("_subtest.context")
     if data.get("user_properties"):
         data["user_properties"] = from_shown(data["user_properties"])

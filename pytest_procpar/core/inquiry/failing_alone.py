@@ -85,12 +85,13 @@ class FailingAlone:
 
     def standing(self, case: Case) -> Finding:
         """What is known of a suspect by now: if it has failed alone, that."""
-        finding, untried = case.finding(), set(self.order(case)) - case.failed_after
-        seen = case.counted(ALONE)
-        is_known = all(seen) and seen and case.suspect.word.bad and untried
-        if case.settled or case.search is not None or case.worth is not None or not is_known:
-            return finding
-        return changed(finding, kind=Kind.FAILS_ALONE, note=_left_out(untried))
+        finding, seen = case.finding(), case.counted(ALONE)
+        is_open = not case.settled and case.search is None and case.worth is None
+        may_fail_alone = is_open and seen and all(seen) and case.suspect.word.bad
+        # Asked at each step of a search: what takes as long as there are tests comes last.
+        if may_fail_alone and (untried := set(self.order(case)) - case.failed_after):
+            return changed(finding, kind=Kind.FAILS_ALONE, note=_left_out(untried))
+        return finding
 
     def _worth_a_try(self, cases: Sequence[Case]) -> set[TestIndex]:
         """What suspects are tried after: all that precede them, or some of what they did not fail after."""

@@ -77,7 +77,8 @@ class Suspect:
 
     Suspects with the same ``root`` (see `roots`) have failed in the same way. They are ``alike`` if what has
     failed is the same fixture: if one fails alone, all do. They are in ``contention`` if they could not have
-    something that one process at a time can have, such as a port.
+    something that one process at a time can have, such as a port. What it has failed after is ``kept`` if
+    probes have just run it: then a probe of any beginning of it takes little.
     """
 
     test: TestIndex
@@ -88,6 +89,7 @@ class Suspect:
     root: int | None = None
     alike: bool = False
     contention: bool = False
+    kept: bool = False
 
 
 @record

@@ -124,7 +124,9 @@ class Inquiry:
             if not case.settled and case.alone.bad and case.search is None:
                 self._alone.conclude(case)
         for case in cases:
-            if case.kind is Kind.PARALLEL_ONLY:
+            # Of several that want the same thing it is known what they meet: each other.
+            in_turn = case.suspect.contention and len(self._leaders.followers(case)) > 1
+            if case.kind is Kind.PARALLEL_ONLY and not in_turn:
                 yield from self._in_time(case, narrow, settled=True)
 
     def _in_time(
@@ -190,7 +192,7 @@ class Inquiry:
         if not order:
             return []
         parts = _parts(order, _WAVES * self._lanes)
-        if len(order) < _WORTH_PARTING or self._lanes == 1:
+        if len(order) < _WORTH_PARTING or self._lanes == 1 or case.suspect.kept:
             return [order]
         for at in range(0, len(parts), self._lanes):
             some = parts[at : at + self._lanes]

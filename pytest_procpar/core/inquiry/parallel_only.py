@@ -76,7 +76,7 @@ def look_beside(case: Case, order: tuple[TestIndex, ...]) -> Search[bool]:
 def narrow(case: Case) -> Search[None]:
     """Find out by which of what ran beside it a parallel-only test fails; what is known stays known."""
     search = _PartnerSearch(case)
-    if len(search.candidates()) < 2 or case.suspect.contention:
+    if len(search.candidates()) < 2:
         return
     case.settle(Kind.PARALLEL_ONLY, "the time was over before it was found out which of these matter")
     if (yield from search.steps()):

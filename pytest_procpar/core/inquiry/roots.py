@@ -13,10 +13,11 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 from posixpath import join, normpath
 from typing import Any, TypeAlias
 
+from pytest_procpar.core.inquiry.contention import PORT, file_of, is_contended
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.record import record
 
-__all__ = ["Failure", "Root", "failure_of", "normalised", "resource_of", "roots_of"]
+__all__ = ["Failure", "Root", "failure_of", "message_of", "normalised", "resource_of", "roots_of"]
 
 #: How much of a message counts, in characters.
 _MOST = 500
@@ -36,7 +37,6 @@ _VARYING: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 
-_IN_USE = "ddress already in use"
 _PORT = re.compile(r"\bport[ =:]{1,3}(\d{1,5})\b|[\w\]:'\"]['\"]?[,:] ?(\d{2,5})\b", re.IGNORECASE)
 _DATABASE = re.compile(r"\bdatabase[ :]{1,2}['\"]([^'\"]+)['\"]", re.IGNORECASE)
 _PATH = re.compile(r"['\"]((?:/|[A-Za-z]:\\)[^'\"\n]+)['\"]")
@@ -66,7 +66,8 @@ class Failure:
 class Root:
     """Tests that have failed in the same way: where, in words ("in the fixture `db`"), and with what message.
 
-    They are ``alike`` if the same fixture has failed, and in ``contention`` if they wanted the same port.
+    They are ``alike`` if the same fixture has failed, and in ``contention`` if they wanted what one
+    process at a time can have: the same port, database or file.
     """
 
     tests: tuple[TestIndex, ...]
@@ -79,16 +80,16 @@ class Root:
 def failure_of(test: TestIndex, data: Mapping[str, Any], root: str = "", here: str = "") -> Failure:
     """What a report of a failed phase tells, as pytest serializes it; what it lacks is empty.
 
-    Where pytest leaves out what was raised where, ``procpar_raised`` has it: see `compat.raised`.
+    Where pytest leaves out what was raised where, ``procpar_raised`` has it: see `compat.raised`. The file
+    that could not be had is in ``procpar_held``: see `process.contended`.
 
     :param root: the rootdir; paths are told from there.
     :param here: the folder that paths are told from by pytest, if they are not absolute.
     """
     phase, longrepr = str(data.get("when") or ""), data.get("longrepr")
     told = longrepr if isinstance(longrepr, dict) else {}
-    crash = told.get("reprcrash")
-    crash = crash if isinstance(crash, dict) else {}
-    text = str(crash.get("message") or ("" if told else _marked(longrepr))).strip()[:_MOST]
+    crash = _crash(told)
+    text = message_of(data)
     line = text.splitlines()[0] if text else ""
     entries = _entries(told)
     place = _place(entries[-1]) if entries else ("", 0)
@@ -103,7 +104,23 @@ def failure_of(test: TestIndex, data: Mapping[str, Any], root: str = "", here: s
     found = _TYPE.match(line)
     kind = found[1] if found and not line.startswith("assert ") else "AssertionError" if told else ""
     place = (_from(root, here, place[0]), place[1])
-    return Failure(test, phase, kind, line, place, function, resource_of(kind, text, lines))
+    resource = resource_of(kind, text, lines)
+    held = _from(root, here, str(data.get("procpar_held") or ""))
+    if held and not resource and is_contended(text):
+        resource = f"{'database' if 'database' in text else 'file'} {held}"
+    return Failure(test, phase, kind, line, place, function, resource)
+
+
+def message_of(data: Mapping[str, Any]) -> str:
+    """What a report of a failed phase, as pytest serializes it, says of what was raised: its beginning."""
+    longrepr = data.get("longrepr")
+    told = longrepr if isinstance(longrepr, dict) else {}
+    return str(_crash(told).get("message") or ("" if told else _marked(longrepr))).strip()[:_MOST]
+
+
+def _crash(told: Mapping[str, Any]) -> Mapping[str, Any]:
+    crash = told.get("reprcrash")
+    return crash if isinstance(crash, dict) else {}
 
 
 def _from(root: str, here: str, path: str) -> str:
@@ -154,15 +171,16 @@ def resource_of(kind: str, message: str, source: str = "") -> str:
 
     :param source: the line that has raised it, which may name what the message does not.
     """
-    if _IN_USE in message or "onnection refused" in message:
+    if PORT in message or "onnection refused" in message:
         for text in (message, source):
             if port := _PORT.search(text):
                 return f"port {port[1] or port[2]}"
     if database := _DATABASE.search(message):
         return f"database {database[1]}"
     system = kind.endswith(("OSError", "IOError", "ExistsError", "NotFoundError", "PermissionError"))
-    path = _PATH.search(message) if system else None
-    return f"file {path[1]}" if path else ""
+    path = _PATH.search(message) if system or is_contended(message) else None
+    file = path[1] if path else file_of(message)
+    return f"file {file}" if file else ""
 
 
 def normalised(message: str, *, quotes: bool = True) -> str:
@@ -181,6 +199,9 @@ def _keys(failure: Failure) -> Iterator[Hashable]:
     if failure.fixture:
         yield "fixture", phase, failure.fixture, kind
         return  # another fixture's errors are another root, wherever both were raised
+    if failure.resource and is_contended(failure.message):
+        yield "resource", failure.resource
+        return  # and so is what could not be had: another port says the same in so many words
     if failure.place[0]:
         yield "place", phase, kind, failure.place, normalised(failure.message)
     if failure.resource:
@@ -213,7 +234,7 @@ def _root(group: list[Failure]) -> Root:
         where, alike = f"in the fixture `{first.fixture}`", True
     elif first.resource and all(failure.resource == first.resource for failure in group):
         where = f"on {first.resource}"
-        contention = first.resource.startswith("port ") and _IN_USE in first.message
+        contention = is_contended(first.message)
     elif first.place[0] and all(failure.place == first.place for failure in group):
         where = f"at {first.place[0]}:{first.place[1]}"
     return Root(tests, where, first.message, alike, contention)

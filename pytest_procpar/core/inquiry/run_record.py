@@ -6,6 +6,7 @@ there are several tests of a kind; what is told is told of the kind.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -63,6 +64,8 @@ class RunRecord:
         self._failures: dict[TestIndex, Failure] = {}
         #: What the kernel seems to have killed because memory ran out.
         self._starved: list[TestIndex] = []
+        #: See `companions`; None: to be found out.
+        self._companions: tuple[TestIndex, ...] | None = None
 
     # --- what happens ---
 
@@ -70,11 +73,14 @@ class RunRecord:
         """The tests are known, and which of them get a process of their own."""
         self.ids = ids
         self._apart = frozenset(apart)
+        self._companions = None
 
     def reported(self, test: TestIndex, data: dict[str, Any]) -> None:
         """A worker has sent a report that is more than a plain pass, as pytest serializes it."""
         outcome = data.get("outcome")
         if outcome == "failed":
+            if self.ends_its_process(test):
+                self._companions = None
             self._words[test] = Outcome.FAILED
             self._manners.setdefault(test, manner_of(data) or ("", "", 0))
             self._note_failure(self._kind(test), data)
@@ -104,6 +110,7 @@ class RunRecord:
     ) -> None:
         """A test has ended its process, or was ended, after so many seconds; `starved`: of memory."""
         self._words[test] = word
+        self._companions = None
         if starved:
             self._starved.append(self._kind(test))
         self._history.began(worker, test, now - seconds, apart=self.is_apart(self._kind(test)))
@@ -176,11 +183,19 @@ class RunRecord:
 
     def companions(self) -> list[TestIndex]:
         """The tests that may share a process with others: neither apart from them nor ending it."""
-        return [test for test in self.tests() if not self.is_apart(test) and not self.ends_its_process(test)]
+        return list(self._known_companions())
+
+    def _known_companions(self) -> tuple[TestIndex, ...]:
+        if self._companions is None:  # a search asks for them at each step, of each suspect
+            self._companions = tuple(
+                test for test in self.tests() if not self.is_apart(test) and not self.ends_its_process(test)
+            )
+        return self._companions
 
     def preceding(self, test: TestIndex) -> tuple[TestIndex, ...]:
         """What may precede a test in its process, in the order of the collection."""
-        return () if self.is_apart(test) else tuple(other for other in self.companions() if other < test)
+        companions = self._known_companions()
+        return () if self.is_apart(test) else companions[: bisect_left(companions, test)]
 
     def file_of(self, test: TestIndex) -> str:
         """The file of a test."""

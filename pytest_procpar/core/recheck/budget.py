@@ -6,9 +6,9 @@ on others is searched only where these say so.
 
 from __future__ import annotations
 
-from math import ceil
+from math import ceil, log2
 
-__all__ = ["LEAST_BUDGET", "LEAST_BUDGET_ASKED_FOR", "Spending"]
+__all__ = ["LEAST_BUDGET", "LEAST_BUDGET_ASKED_FOR", "Spending", "of_a_search"]
 
 #: The least time that a re-check may take if nothing else is said.
 LEAST_BUDGET = 10.0
@@ -29,10 +29,14 @@ _LONG = 0.5
 #: takes two processes, of which several run at once: about what it takes to start one, if that is more.
 _RESERVED, _LEAST_RESERVED = 0.25, 5.0
 _A_FINDING, _MOST_RESERVED = 1.0, 0.5
-#: Which part of what is left one inquiry may take after which others are to follow.
-_FOR_ONE = 0.4
-#: Which part of what is left the first orders may take.
-_FOR_PASSES = 0.5
+#: Which part of what is left it may take to look into what has shown, if others are to follow.
+_FOR_SHOWN = 0.6
+#: Which part of what is left it may take to run every test alone.
+_FOR_ALONE = 0.4
+#: Which part of what is left the first orders may take; and if they are to be whole.
+_FOR_PASSES, _FOR_WHOLE = 0.5, 0.85
+#: How many probes a search takes beside those that halve: repetitions, controls, and what makes it minimal.
+_CONFIRMING = 12
 #: Which part is kept for looking into what other orders have shown.
 _FOR_SEARCHES = 0.15
 
@@ -103,13 +107,24 @@ class Spending:
         """
         return self.deadline if self.patient else max(self.deadline, now + seconds + LEAST_BUDGET)
 
-    def end_of_one(self, now: float) -> float:
-        """By when an inquiry is to end that begins now, if others are to follow."""
-        return now + _FOR_ONE * max(0.0, self.end_of_search - now)
+    def end_of_shown(self, now: float) -> float:
+        """By when that is to be looked into which has shown, if other orders are to follow."""
+        return now + _FOR_SHOWN * max(0.0, self.end_of_search - now)
 
-    def end_of_passes(self, now: float) -> float:
-        """By when of that the first orders are to be run that begin now, if it can be done."""
-        return now + _FOR_PASSES * max(0.0, self.end_of_search - now)
+    def end_of_alone(self, now: float) -> float:
+        """By when every test is to be run alone, if it can be done."""
+        return now + _FOR_ALONE * max(0.0, self.end_of_search - now)
+
+    def end_of_passes(self, now: float, seconds: float) -> float:
+        """By when of that the first orders are to be run that begin now, if it can be done.
+
+        :param seconds: how long the longest of them takes. There is more time if all of it can be run: half
+            of the tests have a quarter of the pairs.
+        """
+        left = max(0.0, self.end_of_search - now)
+        return now + (
+            max(seconds, _FOR_PASSES * left) if seconds <= _FOR_WHOLE * left else _FOR_PASSES * left
+        )
 
     @property
     def end_of_orders(self) -> float:
@@ -130,6 +145,23 @@ class Spending:
     def _within(self, seconds: float) -> float:
         return self.end_of_search if self.patient else min(self.end_of_search, self._began + seconds)
 
-    def needed(self, seconds: float) -> int:
-        """The budget that leaves so much time for probes, with something to spare."""
-        return ceil((1.0 + 1.25 * seconds) / (1.0 - _RESERVED))
+    def needed(self, seconds: float, *, more: bool = False) -> int:
+        """The budget that leaves so much time for probes, with something to spare.
+
+        :param more: whether other orders are to follow, which have their part of it.
+        """
+        wanted = (1.0 + 1.25 * seconds) / (_FOR_SHOWN if more else 1.0)
+        least = min(wanted / (1.0 - _RESERVED), wanted + _LEAST_RESERVED)
+        found = min(wanted / (1.0 - _MOST_RESERVED), wanted + self._a_finding * self._findings)
+        return ceil(max(least, found))
+
+
+def of_a_search(tests: int, longest: float) -> float:
+    """How long it may take to find what a test depends on, of so many tests, in seconds.
+
+    Each probe begins at a check-point. So it takes about two tests: one between two check-points, and the one
+    that is judged.
+
+    :param longest: how long the longest of the tests takes.
+    """
+    return 2 * longest * (_CONFIRMING + ceil(log2(max(1, tests))))

@@ -29,9 +29,9 @@ class Slot:
     """State that is to be put back: what a user would type to see it, and what it is.
 
     ``way`` is what it is: "variable" (of the environment), "attribute", "class attribute", "item", "setting",
-    "cache", "generator" (of random numbers), "array", "ndarray", or the builtin type of a container; with
-    `NEW` before it, if it was not there. Empty: nothing is known to put it back. ``module`` is the one in
-    which the name begins.
+    "cache", "generator" (of random numbers), "array", "ndarray", "order" (of keys), or the builtin
+    type of a container; with `NEW` before it, if it was not there. Empty: nothing is known to put it back.
+    ``module`` is the one in which the name begins.
     """
 
     name: str
@@ -66,6 +66,16 @@ _SETTINGS = {
     "gc.get_threshold()": ("gc", "gc.get_threshold()", "gc.set_threshold(*{})"),
     "os.umask()": ("os", "os.umask(0o022)\nos.umask({kept})", "os.umask({})"),
     "gc.isenabled()": ("gc", "gc.isenabled()", "(gc.enable if {} else gc.disable)()"),
+    "faulthandler.is_enabled()": (
+        "faulthandler",
+        "faulthandler.is_enabled()",
+        "(faulthandler.enable if {} else faulthandler.disable)()",
+    ),
+    "tracemalloc.is_tracing()": (
+        "tracemalloc",
+        "tracemalloc.is_tracing()",
+        "(tracemalloc.start if {} else tracemalloc.stop)()",
+    ),
     "csv.field_size_limit()": ("csv", "csv.field_size_limit()", "csv.field_size_limit({})"),
     "sys.get_int_max_str_digits()": (
         "sys",
@@ -225,6 +235,10 @@ def _container(kind: str) -> _Way:
     return make
 
 
+def _order(name: str, scope: str, kept: str, is_new: bool) -> _Lines | None:
+    return _container("dict")(name.removesuffix(".keys()"), scope, kept, is_new)
+
+
 def _generator(name: str, _: str, kept: str, is_new: bool) -> _Lines | None:
     return (f"{kept} = {name}",), (f"{name.removesuffix('.getstate()')}.setstate({kept})",)
 
@@ -237,6 +251,7 @@ _WAYS: dict[str, _Way] = {
     "class attribute": _class_attribute,
     "cache": _cache,
     "generator": _generator,
+    "order": _order,
     **{kind: _container(kind) for kind in _CONTAINERS},
 }
 

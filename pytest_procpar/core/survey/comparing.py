@@ -31,10 +31,11 @@ def new_suspects(placed: Iterable[Placed], run: RunRecord, known: Iterable[Findi
         if test not in found and _is_new(result, explained.get(test)):
             before, word = run.before(test), run.word(test)
             good, bad = (before, result.before) if result.word.bad else (result.before, before)
+            kept = result.word.bad
             if word.bad and result.word.bad:
-                found[test] = Suspect(test, word, failed_after=bad)
+                found[test] = Suspect(test, word, failed_after=bad, kept=kept)
             else:
-                found[test] = Suspect(test, word, failed_after=bad, passed_after=good)
+                found[test] = Suspect(test, word, failed_after=bad, passed_after=good, kept=kept)
     return list(found.values())
 
 
