@@ -168,7 +168,7 @@ def read_distribution(config: pytest.Config) -> Distribution:
             workers, dist = sequences, Dist.LOAD.value
     elif not workers and given is None and wants_recheck(config):
         workers = 1
-    if not workers and _isolation(config) is not None:
+    if not workers and isolating_option(config) is not None:
         workers = 1
     if workers:
         return Distribution(workers, Dist.LOAD.value if dist == Dist.NO.value else dist)
@@ -183,7 +183,7 @@ def read_settings(config: pytest.Config, distribution: Distribution) -> Settings
     option, workers = config.option, distribution.workers
     if not workers:
         return None
-    isolation = _isolation(config)
+    isolation = isolating_option(config)
     if any(getattr(option, name, False) for name in NO_RUN):
         return None
     debugging = [
@@ -240,8 +240,19 @@ def start_method(config: pytest.Config) -> StartMethod | None:
 
 
 def fork_safe(config: pytest.Config) -> tuple[str, ...]:
-    """What the project says is safe to fork though it looks otherwise."""
-    return tuple(config.getini("procpar_fork_safe"))
+    """What is safe to fork though it looks otherwise: as the project says, or since nobody shares it."""
+    given = tuple(config.getini("procpar_fork_safe"))
+    return (*given, "names") if _is_only_process(config) else given
+
+
+def _is_only_process(config: pytest.Config) -> bool:
+    """Whether no second process will run tests: another worker, one in place of the first, or a re-check's.
+
+    What the first one has left behind under its name, in a database for instance, would meet them.
+    """
+    known = config.known_args_namespace
+    what = known.recheck if known.recheck is not None else config.getini("procpar_recheck")
+    return known.numprocesses == 1 and not known.tx and known.maxworkerrestart == 0 and what == "none"
 
 
 def isolating_marks() -> tuple[str, ...]:
@@ -254,7 +265,7 @@ def has_pytest_forked() -> bool:
     return importlib.util.find_spec("pytest_forked") is not None
 
 
-def _isolation(config: pytest.Config) -> str | None:
+def isolating_option(config: pytest.Config) -> str | None:
     """The option by which tests get new processes; None if there is none."""
     if config.option.isolate:
         return "--isolate"

@@ -287,7 +287,7 @@ class Controller:
         if recheck.blamed and self._settings.start_method is None:
             left = list(self._run.unsettled())
             say("\nas in a fresh interpreter:")
-            self._terminal.remember(recount(self._session, self._results, recheck.blamed, left))
+            self._terminal.remember(recount(self._session, self._results, run_record, recheck.blamed, left))
             if not left and not self._session.testsfailed:
                 self._ending.forgive(self._session)
         memory_of(self._config).retried(recheck.retried)

@@ -65,10 +65,13 @@ class RerunSetup:
 
     If the start method ``forked`` is not empty, the tests run in processes that are forked as the workers of
     that method are: one for each of ``siblings``, the ``workerinput`` of those beside this one, and one more,
-    of which alone it reports. Each runs its sequence of the replay. ``reports`` says whether what pytest
-    reports is to be written, too. ``added`` is source to run in the module of a test file, as if it stood
-    there: path and source of each. ``isolates`` says whether tests that are marked to have a process of their
-    own have one here, too, and ``grouped`` that tests run only if all are one group (``--dist=loadgroup``).
+    of which alone it reports. Each runs its sequence of the replay. Under ``spawn`` it knows its identity
+    from the start and forks once it has collected, as workers do for tests with processes of their own.
+
+    ``reports`` says whether what pytest reports is to be written, too. ``added`` is source to run in the
+    module of a test file, as if it stood there: path and source of each. ``isolates`` says whether tests that
+    are marked to have a process of their own have one here, too, and ``grouped`` that tests run only if all
+    are one group (``--dist=loadgroup``).
     """
 
     workerinput: dict[str, Any]
@@ -98,7 +101,10 @@ def environment(order: RerunSetup, path: Path) -> dict[str, str]:
     """The environment variables to add for a fresh process whose order is in `path`."""
     # What inline-snapshot changes in a test's source would be put back; a worker of the run changes nothing.
     others = {"INLINE_SNAPSHOT_DEFAULT_FLAGS": "disable", ORDER: str(path)}
-    if order.forked:  # the initial conftests of a forked worker are imported before it has an identity
+    if order.forked not in (
+        "",
+        StartMethod.SPAWN.value,
+    ):  # the initial conftests of a forked worker are imported before it has an identity
         return others
     return {**worker_environment(order.workerinput), **others}
 
@@ -207,7 +213,7 @@ class Rerun:
         redirect_stdio(config, null, (1, 2), out_of_reach)
         os.close(null)
         silence_plugins(config)
-        if self._order.forked == StartMethod.FORK.value:
+        if self._order.forked in (StartMethod.FORK.value, StartMethod.SPAWN.value):
             Heap(freeze=self._order.freeze_heap).settle()
             self._fork(config, configures=False)
         self._keep_own(session)

@@ -52,7 +52,8 @@ _HUNG_GRACE = 1.0
 class Blamed:
     """A test that fails by the fork alone: what was tried, and what a fresh interpreter reports of it.
 
-    ``likely`` is the object that may be the cause; empty if none was found. ``commands`` show both.
+    ``likely`` is the object that may be the cause; empty if none was found. ``commands`` show both. No start
+    method helps what is ``forked_anyway``: its worker forks a process for it, in which it fails as well.
     """
 
     test: TestIndex
@@ -60,6 +61,7 @@ class Blamed:
     reports: list[dict[str, Any]]
     likely: str
     commands: tuple[Confirmation, ...]
+    forked_anyway: bool = False
 
     def finding(self, message: str) -> Finding:
         """What is told of it; `message` is the first line of its failure."""
@@ -107,7 +109,7 @@ class Trial:
     """Makes the tries.
 
     :param run_record: what is known of the tests.
-    :param method: how the workers were forked.
+    :param method: how the workers were started; if not by a fork, they have forked processes for tests.
     :param freeze_heap: whether their heap was frozen.
     """
 
@@ -127,6 +129,11 @@ class Trial:
         self._blamed: list[Blamed] = []
         self._notes: list[tuple[TestIndex, str]] = []
 
+    @property
+    def spawned(self) -> bool:
+        """Whether the workers were not forked themselves."""
+        return self._method is StartMethod.SPAWN
+
     def run(self, plan: Plan, run: Rounds, folder: Path, begin_until: float) -> TrialResult:
         """Try all that is planned.
 
@@ -139,7 +146,9 @@ class Trial:
             known = {blamed.test for blamed in self._blamed}
             if monotonic() < begin_until and known.isdisjoint(group.judged):
                 self._try(group, run)
-        return TrialResult(tuple(self._blamed), tuple(self._notes))
+        known = {blamed.test for blamed in self._blamed}
+        notes = {test: note for test, note in self._notes if test not in known}
+        return TrialResult(tuple(self._blamed), tuple(notes.items()))
 
     def _try(self, group: Group, run: Rounds) -> None:
         """Try one group to its end."""
@@ -150,16 +159,37 @@ class Trial:
             while True:
                 one = search.send(self._run_one(group, one, run))
         except StopIteration as stop:
-            self._conclude(group, stop.value)
+            self._conclude(group, stop.value, run)
 
-    def _conclude(self, group: Group, found: dict[TestIndex, Tried]) -> None:
+    def _conclude(self, group: Group, found: dict[TestIndex, Tried], run: Rounds) -> None:
+        blamed = [test for test, tried in found.items() if tried.verdict is Verdict.FORK]
+        hopeless = self._without_help(group, blamed, run)
         for test, tried in found.items():
             if tried.verdict is Verdict.FORK:
                 likely = self._likely.get(test, "")
-                commands = self._commands(group)
-                self._blamed.append(Blamed(test, tried, self._reports[test], likely, commands))
+                commands = self._commands(group, test)
+                anyway = test in hopeless
+                self._blamed.append(Blamed(test, tried, self._reports[test], likely, commands, anyway))
             elif tried.verdict is Verdict.OPEN and tried.fresh and tried.forked:
                 self._notes.append((test, _OPEN.format(why=self._why)))
+
+    def _without_help(self, group: Group, blamed: Sequence[TestIndex], run: Rounds) -> set[TestIndex]:
+        """Of these, what fails as well in a process that a fresh interpreter forks as a worker does.
+
+        That was to be seen where such a worker has run it. Else it is run so once, since all tries of either
+        kind ended alike.
+        """
+        if self.spawned:
+            return set(blamed)
+        if not blamed or not self._run.forks_anyway or len(group.sequences) > 1:
+            return set()
+        limits = [max(self._limit(test, forked=True) for test in group.judged)]
+        fork = Forking(StartMethod.SPAWN, 1, self._freeze_heap)
+        result, *_ = run([self._words(group.sequences)], limits, alone=True, fork=fork, reports=True)
+        if isinstance(result, NotSeen):
+            return set(blamed)
+        words = dict(result.tests)
+        return {test for test in blamed if not words.get(self._run.ids[test], Outcome.LOST).good}
 
     # --- one try ---
 
@@ -223,8 +253,11 @@ class Trial:
         path = ReplayFiles(lambda: self._folder).write("trial", replay_by_index(self._run.ids, sequences))
         return same_arguments(self._config, ["--maxfail=0", f"--procpar-replay={path}"])
 
-    def _commands(self, group: Group) -> tuple[Confirmation, ...]:
-        """What shows it to the user: the same with workers of either kind."""
+    def _commands(self, group: Group, test: TestIndex) -> tuple[Confirmation, ...]:
+        """What shows it to the user: the same with workers of either kind.
+
+        By the mark of a test, either kind of worker forks a process for it.
+        """
         content = replay_by_index(self._run.ids, group.sequences)
         path = str(self._files.write("fork-dependent", content))
         here = os.path.relpath(path, self._config.invocation_params.dir)
@@ -233,8 +266,9 @@ class Trial:
         words += ["-n", str(len(group.sequences)), f"--procpar-replay={path}"]
         fails, passes = (
             shell_command(["pytest", *words, f"--start-method={method.value}", *given_paths(self._config)])
-            for method in (self._method, StartMethod.SPAWN)
+            for method in (StartMethod.FORK if self.spawned else self._method, StartMethod.SPAWN)
         )
-        return Confirmation(fails, True, self._run.word(group.judged[0])), Confirmation(
-            passes, False, Outcome.PASSED
-        )
+        failed = Confirmation(fails, True, self._run.word(group.judged[0]))
+        if self._run.is_apart(test):
+            return (failed,)
+        return failed, Confirmation(passes, False, Outcome.PASSED)

@@ -249,8 +249,15 @@ class Recheck:
             except OSError:  # which has been told with what could not be confirmed
                 return
             others = self._not_looked_into()
-            plan = groups_of(self._findings, tried, others, self._run, len(inputs), self._roots)
-
+            plan = groups_of(
+                self._findings,
+                tried,
+                others,
+                self._run,
+                len(inputs),
+                self._roots,
+                spawned=self._trial.spawned,
+            )
             known = size if prober is None else prober.size
             begin_until, deadline = self._time.deadline, self._time.deadline
             if self._options.budget is None:

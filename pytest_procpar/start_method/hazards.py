@@ -63,7 +63,7 @@ class Hazards:
         self.wire = Tripwire(vouches_for)
         self._adapted: Callable[[], frozenset[int]] = frozenset
         self._nodeids: Iterable[str] = ()
-        self._names = UniqueNames(config, project, vouched, vouches_for, lambda: self._nodeids)
+        self._names = UniqueNames(config, project, vouched, vouches_for, self._ids)
         self._processes = HeldProcesses(config, vouches_for)
         # In the order in which a reason counts: a library says more than the descriptors that it holds.
         self._detectors: tuple[Detector, ...] = (
@@ -76,6 +76,11 @@ class Hazards:
             self._processes,
             self._names,
         )
+
+    def _ids(self) -> list[str]:
+        """The ids of the tests, which were given as what can be gone through once."""
+        self._nodeids = list(self._nodeids)
+        return self._nodeids
 
     def begin(self) -> None:
         """Note what is there already, in the process that will be looked at."""

@@ -20,8 +20,8 @@ GW0, GW1 = WorkerId(0), WorkerId(1)
 FAILED, CRASHED, PASSED = TestIndex(4), TestIndex(5), TestIndex(6)
 
 
-def after_a_run(apart: tuple[int, ...] = ()) -> RunRecord:
-    run = RunRecord(None)
+def after_a_run(apart: tuple[int, ...] = (), tests_a_process: int | None = None) -> RunRecord:
+    run = RunRecord(tests_a_process)
     run.collected([f"test_it.py::test_{i}" for i in range(8)], apart)
     for i in range(8):
         if i == CRASHED:
@@ -67,10 +67,13 @@ def test_what_has_passed_in_the_run_is_not_tried(kind: Kind) -> None:
     assert plan.groups == plan.beside == ()
 
 
-def test_what_is_forked_under_every_start_method_is_not_tried() -> None:
-    finding = Finding(FAILED, Kind.PLAIN)
-    plan = groups_of([finding], {}, [TestIndex(7)], after_a_run(apart=(4, 7)), 2)
-    assert plan.groups == plan.beside == ()
+def test_what_spawned_workers_share_with_others_is_not_tried() -> None:
+    findings = [Finding(FAILED, Kind.PLAIN), Finding(TestIndex(7), Kind.PARALLEL_ONLY)]
+    run = after_a_run(apart=(0,))
+    plan = groups_of(findings, {}, (), run, 2, spawned=True)
+    assert plan.groups == (Group(((FAILED,),), (FAILED,)),)
+    assert plan.beside == ()
+    assert groups_of(findings, {}, (), run, 2).beside != ()
 
 
 # --- how the others are tried ------------------------------------------------------------------------
@@ -87,6 +90,24 @@ def test_what_only_fails_is_tried_in_one_process_and_what_ends_it_in_another() -
     assert groups(*findings) == (
         Group(((FAILED, TestIndex(7)),), (FAILED, TestIndex(7))),
         Group(((CRASHED,),), (CRASHED,)),
+    )
+
+
+@pytest.mark.parametrize("run", [after_a_run(apart=(4, 7)), after_a_run(tests_a_process=1)])
+def test_what_had_a_process_of_its_own_is_tried_in_one_and_then_alone(run: RunRecord) -> None:
+    seven = TestIndex(7)
+    assert groups_of([Finding(FAILED, Kind.PLAIN)], {}, [seven], run, 2).groups == (
+        Group(((FAILED, seven),), (FAILED, seven)),
+        Group(((seven,),), (seven,)),
+        Group(((FAILED,),), (FAILED,)),
+    )
+
+
+def test_a_mark_keeps_a_test_from_being_tried_with_those_that_shared_a_process() -> None:
+    findings = [Finding(FAILED, Kind.PLAIN), Finding(TestIndex(7), Kind.PLAIN)]
+    assert groups_of(findings, {}, (), after_a_run(apart=(7,)), 2).groups == (
+        Group(((FAILED,),), (FAILED,)),
+        Group(((TestIndex(7),),), (TestIndex(7),)),
     )
 
 

@@ -89,6 +89,32 @@ def test_copies_under_dist_each_are_told_as_the_test_they_are_copies_of() -> Non
     assert (seen.test, seen.before) == (1, (0,))
 
 
+def failed_at(run: RunRecord, worker: WorkerId, test: int, line: int) -> None:
+    crash = {"path": "test_it.py", "lineno": line, "message": "so"}
+    run.reported(TestIndex(test), {"outcome": "failed", "when": "call", "longrepr": {"reprcrash": crash}})
+    run.finished(worker, TestIndex(test), float(test), test + 0.5)
+
+
+def test_of_copies_under_dist_each_the_first_that_has_failed_tells_how_the_test_ended() -> None:
+    run = make(2)
+    run.finished(GW0, TestIndex(0), 0.0, 0.5)
+    run.finished(GW0, TestIndex(1), 1.0, 1.5)
+    failed_at(run, GW1, 2, 7)
+    run.died(GW1, TestIndex(3), Outcome.HUNG, 3.0, 6.0)
+    assert (run.word(TestIndex(0)), run.word(TestIndex(1))) == (Outcome.FAILED, Outcome.HUNG)
+    assert run.manner(TestIndex(0)) == run.manner(TestIndex(2)) is not None
+    assert run.before(TestIndex(1)) == (0,)
+    assert run.limit(TestIndex(1)) == 3.0
+
+
+def test_copies_under_dist_each_are_alike_that_have_failed_in_the_same_manner() -> None:
+    run = make(1)
+    for number, line in enumerate([7, 8, 7]):
+        failed_at(run, (GW0, GW1, GW2)[number], number, line)
+    assert run.alike(TestIndex(0)) == (0, 2)
+    assert [seen.test for seen in run.failed()] == [0]
+
+
 def test_tests_of_a_file_are_of_the_same_file() -> None:
     run = make(4)
     assert [run.file_of(test) for test in run.tests()] == 2 * ["test_0.py", "test_1.py"]

@@ -387,6 +387,66 @@ def test_a_handle_of_a_conftest_under_fork_early(trial: Suite) -> None:
     counts_as(finished, report, passed=2)
 
 
+def test_what_fails_in_the_process_of_a_single_test(trial: Suite) -> None:
+    trial.tests(HANDLE + "\n    def test_handle(): HANDLE.use()\n    def test_wrong(): assert 0")
+    finished, report = tried(trial, "--isolate")
+    finished.assert_summary(passed=1, failed=1, rerun=1)
+    assert outcomes(report) == {"test_handle": "passed", "test_wrong": "failed"}
+    # No start method helps, so the next run takes none.
+    assert "under every start method --isolate forks their processes" in line(finished)
+    assert not (trial.path / ".pytest_cache/v/procpar/start-method").exists()
+
+
+def test_what_fails_in_any_process_that_a_fresh_worker_forks_for_marked_tests(trial: Suite) -> None:
+    trial.tests(
+        HANDLE
+        + """
+    @pytest.mark.isolated
+    def test_marked(): HANDLE.use()
+    def test_handle(): HANDLE.use()
+    """
+    )
+    remembered = {"method": "spawn", "reason": "so", "day": "today"}
+    trial.file(".pytest_cache/v/procpar/start-method", json.dumps(remembered))
+    finished, report = tried(trial, "--recheck-budget=250")
+    assert finished.ret == pytest.ExitCode.OK, finished.out
+    finished.assert_summary(passed=2, rerun=2)
+    assert set(outcomes(report).values()) == {"passed"}
+    assert "under every start method the mark isolated forks their processes" in line(finished)
+    commands = {name(one["test"]): one["commands"] for one in report["findings"]}
+    assert [len(commands[test]) for test in ("test_marked", "test_handle")] == [1, 2]
+
+
+def test_of_what_fails_in_the_process_of_a_single_test_spawn_helps_what_it_can(trial: Suite) -> None:
+    trial.file(
+        "conftest.py",
+        """
+        import subprocess
+        IDENT = subprocess.run("echo $PYTEST_XDIST_WORKER", shell=True, capture_output=True, text=True).stdout
+        """,
+    )
+    trial.tests("""
+    import conftest
+    def test_ident(worker_id): assert conftest.IDENT.strip() == worker_id
+    """)
+    finished, report = tried(trial, "--isolate")
+    counts_as(finished, report, passed=1)
+    assert "the next run takes start method spawn" in line(finished)
+
+
+def test_a_test_that_every_worker_runs(trial: Suite) -> None:
+    trial.tests(
+        HANDLE
+        + """
+    def test_handle(): HANDLE.use()
+    def test_wrong(): assert 0
+    """
+    )
+    finished, report = tried(trial, "--dist=each")
+    finished.assert_summary(passed=2, failed=2, rerun=2)
+    assert [kind for kind, _ in told(report["findings"]).values()] == ["fork-dependent"]
+
+
 def test_it_changes_no_file_of_the_project(trial: Suite) -> None:
     trial.tests(
         HANDLE

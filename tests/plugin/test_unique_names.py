@@ -10,12 +10,12 @@ from tests.conftest import Suite
 from tests.plugin.test_start_methods import is_unusual, said_method
 
 #: What makes a name, as an expression of these modules; and the call.
-IMPORTS = "import os, random, secrets, socket, string, tempfile, uuid"
+IMPORTS = "import hashlib, os, random, secrets, socket, string, tempfile, uuid"
 SOURCES = {
     "tempfile.mkdtemp()": "tempfile.mkdtemp()",
     "tempfile.NamedTemporaryFile()": "tempfile.NamedTemporaryFile(delete=False).name",
     "uuid.uuid4()": "f'it-{uuid.uuid4().hex}'",
-    "os.getpid()": "f'db_{os.getpid()}'",
+    "os.getpid()": "'db_' + hashlib.md5(b'%d' % os.getpid()).hexdigest()",
     "secrets.token_hex()": "'s_' + secrets.token_hex(4)",
     "random.choices()": "''.join(random.choices(string.ascii_lowercase, k=12))",
     "socket.bind() to port 0": "f'http://127.0.0.1:{free_port()}/'",
@@ -150,14 +150,17 @@ HARMLESS = {
     "a log": "import logging\nlogging.warning('%s', 'x')",
     "a process": "import subprocess, sys\nsubprocess.run([sys.executable, '-S', '-c', ''], check=True)",
     "IPv6": "import socket\nwith socket.socket() as s: s.bind(('127.0.0.1', 0))",
-    "a library": "from library import make\nNAME = make()",
+    "a library": "from library import Client\nCLIENT = Client()",
     "seeded numbers": "import random\nrandom.seed(7)\nPORT = random.randint(10000, 60000)",
 }
 
 
 @pytest.mark.parametrize("file", ["conftest.py", "test_it.py"])
 def test_what_makes_no_name_takes_fork(suite: Suite, file: str) -> None:
-    suite.file("env/lib/site-packages/library.py", "import uuid\ndef make(): return uuid.uuid4().hex")
+    suite.file(
+        "env/lib/site-packages/library.py",
+        "import uuid\nclass Client:\n    def __init__(self): self.id = uuid.uuid4().hex",
+    )
     for number, code in enumerate(HARMLESS.values()):
         suite.file(f"harmless_{number}.py", code)
     imports = "\n".join(f"import harmless_{number}" for number in range(len(HARMLESS)))
@@ -190,6 +193,14 @@ def test_tests_whose_ids_hold_what_was_made_are_collected_once(suite: Suite, val
     finished = suite.run("-n2")
     finished.assert_summary(passed=3)
     assert said_method(finished) is None
+
+
+@pytest.mark.parametrize("restarts", ["0", "1"])
+def test_a_name_is_shared_with_nobody_if_no_second_process_runs_tests(suite: Suite, restarts: str) -> None:
+    suite.tests("import uuid\nNAME = uuid.uuid4().hex\ndef test(): pass")
+    finished = suite.run("-n1", "--recheck=none", f"--max-worker-restart={restarts}")
+    finished.assert_summary(passed=1)
+    assert (said_method(finished) is None) == (restarts == "0")
 
 
 @pytest.mark.parametrize("vouched", ["names", "test_it.py"])

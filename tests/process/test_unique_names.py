@@ -120,6 +120,48 @@ NAMES = {
         "os.getpid()",
     ),
     "pid, a port": ("import os\nPORT = 20000 + os.getpid() % 20000", "os.getpid()"),
+    "pid, hashed": (
+        "import hashlib, os\nDB = 'db_' + hashlib.md5(str(os.getpid()).encode()).hexdigest()",
+        "os.getpid()",
+    ),
+    "pid, hashed with more": (
+        "import hashlib, os, socket\ndef run_id():\n    h = hashlib.sha1()\n"
+        "    h.update(f'{socket.gethostname()}:{os.getpid()}'.encode())\n    return h.hexdigest()[:8]\n"
+        "class App:\n    def __init__(self): self.queue = 'q-' + run_id()\napp = App()",
+        "os.getpid()",
+    ),
+    "pid, hashed in a variable": (
+        "import os\nH = hash((os.getpid(), 'x'))\nif H:\n    DB = f'db{H}'",
+        "os.getpid()",
+    ),
+    "pid, in other digits": ("import os\nQ = hex(os.getpid() + 4096)", "os.getpid()"),
+    "pid, in few other digits": ("import os\nq = f'qz{os.getpid():x}'", "os.getpid()"),
+    "pid, the end": ("import os\nDB = f'db{1000 + os.getpid() % 1000}'", "os.getpid()"),
+    "pid, hashed, the environment": (
+        "import os, zlib\nos.environ['PROCPAR_TRIED'] = f'q{zlib.crc32(b\"x%d\" % os.getpid()):08d}'",
+        "os.getpid()",
+    ),
+    "pid, hashed, a global": (
+        "import hashlib, os\nDB = None\ndef setup():\n    global DB\n"
+        "    DB = hashlib.md5(str(os.getpid()).encode()).hexdigest()\nsetup()",
+        "os.getpid()",
+    ),
+    "uuid4, in base 64": (
+        "import base64, uuid\nB = base64.b32encode(uuid.uuid4().bytes)[:12].decode()",
+        "uuid.uuid4()",
+    ),
+    "uuid4, a uuid of it": (
+        "import uuid\nN = uuid.uuid5(uuid.NAMESPACE_DNS, uuid.uuid4().hex)",
+        "uuid.uuid4()",
+    ),
+    "urandom, hashed": (
+        "import hashlib, os\nNAME = hashlib.sha256(os.urandom(16)).hexdigest()[:10]",
+        "os.urandom()",
+    ),
+    "randint, hashed": (
+        "import hashlib, random\nNAME = hashlib.md5(b'%d' % random.randint(1, 10**9)).hexdigest()",
+        "random.randint()",
+    ),
     "token_hex": ("import secrets\nSCHEMA = f's_{secrets.token_hex(4)}'", "secrets.token_hex()"),
     "token_hex, by name": ("from secrets import token_hex\ns = token_hex(2)", "secrets.token_hex()"),
     "token_urlsafe": ("import secrets\nBUCKET = secrets.token_urlsafe(8)", "secrets.token_urlsafe()"),
@@ -217,6 +259,23 @@ NO_NAMES = {
     "a pid beside a port": "import os\nassert os.getpid() > 0\nPORT = 8080\nPORTS = {'a_port': 80_81}",
     "a port from the environment": (
         "import os\nassert os.getpid() > 0\nPORT = int(os.environ['PROCPAR_GIVEN'])"
+    ),
+    "a hash of data": (
+        "import hashlib, os, random\nDATA = os.urandom(999)\nNAME = hashlib.md5(DATA).hexdigest()\n"
+        "key = os.urandom(16)\nSIGNATURE = hashlib.sha1(key).hexdigest()\n"
+        "rows = [random.randint(1, 9) for _ in range(999)]\nTABLE = hashlib.md5(bytes(rows)).hexdigest()"
+    ),
+    "a text of the code": (
+        "import os\nMAIN = os.getpid()\ndef role():\n"
+        "    return 'main-3f2a9c1b' if os.getpid() == MAIN else 'c'\nROLE = role()"
+    ),
+    "a text that is the same in all": (
+        "import os\nEXE = os.readlink(f'/proc/{os.getpid()}/exe')\nHOME = os.environ['PROCPAR_GIVEN']\n"
+        "WHERE = (os.getpid(), HOME)[1]"
+    ),
+    "a hash of something else": (
+        "import hashlib, os\nassert os.getpid()\nPID = os.getpid()\n"
+        "COMMIT = hashlib.md5(b'x').hexdigest()\ndef f(commit=COMMIT): return PID, commit"
     ),
     "a log record": "import logging\nlogging.getLogger('x').warning('y')\nN = 'x'",
     "a process": "import subprocess, sys\nsubprocess.run([sys.executable, '-S', '-c', ''], check=True)",
@@ -328,23 +387,55 @@ def test_data_and_what_is_gone_is_no_name(project: Project, what: str) -> None:
 # --- whose call it is ---
 
 
-@pytest.mark.parametrize(
-    "folder", ["lib/python3.13/site-packages/x", "venv/lib/dist-packages/y", "../elsewhere", "_pytest"]
-)
-def test_calls_of_libraries_do_not_count(
-    project: Project, folder: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+LIBRARY = """
+import os, random, secrets, tempfile, uuid
+def make(): return uuid.uuid4().hex, tempfile.mkdtemp()
+class Client:
+    def __init__(self): self.id, self.folder = make()
+def draw(): return random.randint(10**6, 10**9), os.getpid(), secrets.token_hex(8)
+N = make()
+"""
+
+
+def make_library(project: Project, folder: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     library = project.root / folder / "library.py"
     library.parent.mkdir(parents=True)
-    library.write_text(
-        "import os, tempfile, uuid\ndef make(): return uuid.uuid4().hex, tempfile.mkdtemp()\nN = make()\n"
-    )
+    library.write_text(LIBRARY)
+    monkeypatch.syspath_prepend(library.parent)
+    project.modules.append("library")
+    return library
+
+
+#: What a project does with a library, and how many names it has by it.
+USES = {
+    "NAME, FOLDER = library.make()": 2,
+    "name = library.make()[0]": 1,
+    "class App:\n    def __init__(self): self.run = library.make()[1]\napp = App()": 1,
+    "client = library.Client()": 0,
+    "library.make()": 0,
+    "BUCKET = 'b-%d-%d-%s' % library.draw()": 0,
+    "": 0,
+}
+
+
+@pytest.mark.parametrize("folder", ["lib/python3.13/site-packages/x", "venv/lib/dist-packages/y"])
+@pytest.mark.parametrize("use", USES)
+def test_what_libraries_make_counts_if_the_project_asks_for_it_and_holds_it(
+    project: Project, folder: str, use: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_library(project, folder, monkeypatch)
+    reasons = project.reasons(f"import library\n{use}")
+    assert len(reasons) == USES[use]
+    assert all(reason.endswith(" makes a name of its own: library.make()") for reason in reasons)
+
+
+@pytest.mark.parametrize("folder", ["../elsewhere", "_pytest"])
+def test_calls_of_others_do_not_count(project: Project, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = make_library(project, folder, monkeypatch)
     if folder == "_pytest":
         library.with_name("__init__.py").touch()
         library.write_text(library.read_text() + "__name__ = '_pytest.x'\n")
         library.write_text("__name__ = '_pytest.x'\n" + library.read_text())
-    monkeypatch.syspath_prepend(library.parent)
-    project.modules.append("library")
     assert project.reasons("import library\nNAME, FOLDER = library.make()") == []
 
 
@@ -383,6 +474,38 @@ def test_a_helper_makes_a_name_that_its_caller_holds(project: Project) -> None:
     project.load("import uuid\ndef unique(word): return f'{word}_{uuid.uuid4().hex[:8]}'", "helper.py")
     reasons = project.reasons("from tried_helper import unique\nNAME = unique('db')", "tests/conftest.py")
     assert reasons == ["helper.py:2 makes a name of its own: uuid.uuid4()"]
+
+
+def test_a_helper_makes_a_name_for_each_that_asks(project: Project) -> None:
+    project.load("import uuid\ndef make(): return uuid.uuid4().hex", "helper.py")
+    names = project.names()
+    names.begin()
+    project.load("import tried_helper\ntried_helper.make()", "first.py")
+    project.load("import tried_helper\nNAME = tried_helper.make()", "second.py")
+    names.end()
+    assert list(names.findings()) == ["helper.py:2 makes a name of its own: uuid.uuid4()"]
+
+
+@pytest.mark.parametrize("code", ["FOLDER = {folder}", "db = str({folder} / 'db')", "{folder}.rmdir()"])
+def test_a_folder_of_pytests_is_found(
+    project: Project, code: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "given", cast("ModuleType", SimpleNamespace(factory=tmp_path_factory)))
+    reasons = project.reasons("import given\n" + code.format(folder="given.factory.mktemp('x')"))
+    found = "settings.py:2 makes a name of its own: tmp_path_factory.mktemp()"
+    assert reasons == ([] if "rmdir" in code else [found])
+
+
+def test_ids_count_that_hold_what_was_worked_out(project: Project) -> None:
+    names = project.names()
+    names.begin()
+    module = project.load(
+        "import hashlib, uuid\nIDS = [hashlib.md5(uuid.uuid4().bytes).hexdigest() for _ in range(3)]"
+    )
+    names.end()
+    assert len(list(names.findings())) == 1
+    project.ids = [f"test_it.py::test[{module.IDS[1]}]"]
+    assert list(names.findings()) == []
 
 
 def test_a_name_that_is_put_into_another_module_is_found(project: Project) -> None:

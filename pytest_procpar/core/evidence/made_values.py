@@ -49,7 +49,8 @@ class MadeValue:
         """Whether a text holds the value or a telling part of it."""
         if self.is_wholly_in(text):
             return True
-        if not self._ends and not self._words and not self._drawn:
+        # A search for each part is much faster than to look at each word, of which most texts hold none.
+        if not self._drawn and not any(part in text for part in (*self._ends, *self._words)):
             return False
         return any(self._is_word(word) for word in _words(text))
 
@@ -73,10 +74,14 @@ def uuid_value(digits: str, *, is_random: bool = True) -> MadeValue:
     """
     dashed = "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
     sides = list(_sides(digits, both=is_random))
+    data = bytes.fromhex(digits)
+    coded = (base64.b64encode(data), base64.urlsafe_b64encode(data), base64.b32encode(data))
+    exact = tuple(text.decode()[:_SURE] for text in coded)
     whole = [part for part in sides if len(part) >= _SURE] + [dashed[:_SURE], str(int(digits, 16))]
     ends = [part for part in sides if _LIKELY <= len(part) < _SURE]
     words = [part for part in sides if len(part) < _LIKELY]
-    return MadeValue(_in_both_cases(whole), _in_both_cases(ends), _in_both_cases(words))
+    whole += [exact[-1]]
+    return MadeValue((*_in_both_cases(whole), *exact), _in_both_cases(ends), _in_both_cases(words))
 
 
 def bytes_value(data: bytes) -> MadeValue:

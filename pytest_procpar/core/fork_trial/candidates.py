@@ -46,15 +46,20 @@ def groups_of(
     run: RunRecord,
     processes: int,
     roots: Iterable[Root] = (),
+    *,
+    spawned: bool = False,
 ) -> Plan:
     """What there is to try.
 
-    Tests that fail alone are tried in one process, but for those that end it.
+    Tests that fail alone are tried in one process, but for those that end it. Those that had processes of
+    their own are tried in one process first, then as they were.
 
     :param confirmed: what came of a finding's commands in fresh interpreters, the most telling first.
     :param others: failed tests that the re-check has not looked into.
     :param processes: how many may run at the same time.
     :param roots: what has failed in the same way. If one of these fails anyway, so do the others.
+    :param spawned: whether only single tests' processes were forked, and not the workers: then what a worker
+        shares with others is not the fork's doing.
     """
     contended: set[TestIndex] = set()
     known = {finding.test for finding in findings if _fails_anyway(confirmed.get(finding, ()))}
@@ -64,12 +69,12 @@ def groups_of(
             alike.update(root.tests)
         if root.contention:  # of two processes that want one port one fails, however they were started
             contended.update(root.tests)
-    alone: list[TestIndex] = [test for test in others if not run.is_apart(test)]
+    alone: list[TestIndex] = list(others)
     after: list[_Tests] = []
     beside: list[TestIndex] = []
     for finding in findings:
         test = finding.test
-        if not run.word(test).bad or run.is_apart(test) or _fails_anyway(confirmed.get(finding, ())):
+        if not run.word(test).bad or _fails_anyway(confirmed.get(finding, ())):
             continue
         match finding.kind:
             case Kind.PARALLEL_ONLY | Kind.FLAKY if test in contended:
@@ -96,13 +101,17 @@ def groups_of(
                 beside.append(test)
             case _:
                 pass
-    together = tuple(sorted(test for test in alone if run.word(test) is Outcome.FAILED))
-    single = [(test,) for test in alone if run.word(test) is not Outcome.FAILED]
+    failing = sorted(test for test in alone if run.word(test) is Outcome.FAILED)
+    own = [test for test in failing if run.is_alone(test)]
+    shared = [test for test in failing if test not in own]
+    single = [(test,) for test in alone if run.word(test) is not Outcome.FAILED or (test in own and own[1:])]
     orders = [order for order in (*single, *after) if order]
-    groups = [Group((together,), together)] if together else []
+    groups = [Group((tuple(some),), tuple(some)) for some in (shared, own) if some]
     groups += [Group((order,), order[-1:]) for order in orders]
     parallel = [
-        Group((((*run.before(test), test)), *run.company(test))[:processes], (test,)) for test in beside
+        Group((((*run.before(test), test)), *run.company(test))[:processes], (test,))
+        for test in beside
+        if not spawned
     ]
     return Plan(tuple(groups[:_MOST]), tuple(group for group in parallel[:_MOST] if len(group.sequences) > 1))
 

@@ -53,9 +53,12 @@ class RunRecord:
 
     def __init__(self, tests_a_process: int | None, root: str = "", here: str = "") -> None:
         self._folders = root, here
+        self._tests_a_process = tests_a_process
         self._history = History(tests_a_process)
         self.ids: list[str] = []
         self._apart: frozenset[int] = frozenset()
+        #: If every worker runs each test: which run of one has failed first, of those after the first one's.
+        self._first_bad: dict[TestIndex, TestIndex] = {}
         #: What did not end as passed.
         self._words: dict[TestIndex, Outcome] = {}
         #: In which manner a test has failed first.
@@ -82,10 +85,16 @@ class RunRecord:
             if self.ends_its_process(test):
                 self._companions = None
             self._words[test] = Outcome.FAILED
+            self._note_bad(test)
             self._manners.setdefault(test, manner_of(data) or ("", "", 0))
             self._note_failure(self._kind(test), data)
         elif outcome == "skipped" and "wasxfail" not in data:
             self._words.setdefault(test, Outcome.SKIPPED)
+
+    def _note_bad(self, test: TestIndex) -> None:
+        kind = self._kind(test)
+        if kind != test:
+            self._first_bad.setdefault(kind, test)
 
     def _note_failure(self, test: TestIndex, data: dict[str, Any]) -> None:
         from pytest_procpar.core.inquiry.roots import failure_of  # only red runs need it
@@ -111,6 +120,7 @@ class RunRecord:
         """A test has ended its process, or was ended, after so many seconds; `starved`: of memory."""
         self._words[test] = word
         self._companions = None
+        self._note_bad(test)
         if starved:
             self._starved.append(self._kind(test))
         self._history.began(worker, test, now - seconds, apart=self.is_apart(self._kind(test)))
@@ -124,7 +134,7 @@ class RunRecord:
         return sum(word.bad for word in self._words.values())
 
     def failed(self) -> list[Seen]:
-        """What has failed, crashed or hung, in the order in which that was heard.
+        """What has failed, crashed or hung, as it was heard; of several runs of a test one.
 
         Without what was killed because memory ran out: it would be again, and might take others with it.
         """
@@ -136,7 +146,7 @@ class RunRecord:
                 self.beside(test),
             )
             for test, word in self._words.items()
-            if word.bad and self._kind(test) not in self._starved
+            if word.bad and self._kind(test) not in self._starved and test == self._telling(self._kind(test))
         ]
 
     def starved(self) -> tuple[TestIndex, ...]:
@@ -148,8 +158,24 @@ class RunRecord:
         return [TestIndex(i) for i in range(len(self.ids))]
 
     def word(self, test: TestIndex) -> Outcome:
-        """How a test ended."""
-        return self._words.get(test, Outcome.PASSED)
+        """How a test ended; if every worker runs each test, badly if it did in one of them."""
+        return self._words.get(self._telling(test), Outcome.PASSED)
+
+    def _telling(self, test: TestIndex) -> TestIndex:
+        """Of the runs of a test the one that tells most: the first worker's, if that has failed."""
+        if self._first_bad and not self._words.get(test, Outcome.PASSED).bad:
+            return self._first_bad.get(test, test)
+        return test
+
+    def alike(self, test: TestIndex) -> tuple[TestIndex, ...]:
+        """All runs of a failed test that ended as it did: several, if every worker runs each test."""
+        first = self._telling(test)
+        end = self._words.get(first), self._manners.get(first)
+        return tuple(
+            one
+            for one, word in self._words.items()
+            if self._kind(one) == self._kind(test) and (word, self._manners.get(one)) == end
+        )
 
     def has_ended(self, test: TestIndex) -> bool:
         """Whether a test has run, and come to an end."""
@@ -157,7 +183,7 @@ class RunRecord:
 
     def manner(self, test: TestIndex) -> Manner | None:
         """In which manner a test has failed; None if it has not."""
-        return self._manners.get(test) if self.word(test) is Outcome.FAILED else None
+        return self._manners.get(self._telling(test)) if self.word(test) is Outcome.FAILED else None
 
     def failure(self, test: TestIndex) -> Failure | None:
         """What a report tells of how a test has failed; None if there is none."""
@@ -165,13 +191,13 @@ class RunRecord:
 
     def company(self, test: TestIndex) -> tuple[tuple[TestIndex, ...], ...]:
         """What each of the other workers had begun when a test ended, without what ended its process."""
-        sides = self._history.company(test)
+        sides = self._history.company(self._telling(test))
         alive = [tuple(other for other in side if not self.ends_its_process(other)) for side in sides]
         return tuple(self._kinds(side) for side in alive if side)
 
     def before(self, test: TestIndex) -> tuple[TestIndex, ...]:
         """What the same process had run before a test, in order."""
-        return self._kinds(self._history.before(test))
+        return self._kinds(self._history.before(self._telling(test)))
 
     def ends_its_process(self, test: TestIndex) -> bool:
         """Whether a test has crashed or hung."""
@@ -180,6 +206,19 @@ class RunRecord:
     def is_apart(self, test: TestIndex) -> bool:
         """Whether a test has a mark by which it runs in a process of its own, wherever it runs."""
         return test in self._apart
+
+    def is_alone(self, test: TestIndex) -> bool:
+        """Whether a test has shared its process with none: by a mark, or since every test has its own."""
+        return self.is_apart(test) or self._tests_a_process == 1
+
+    @property
+    def forks_anyway(self) -> bool:
+        """Whether tests run in forked processes under every start method, since workers fork these.
+
+        If a mark gives one test a process of its own, the others run in another one, too, and do not change
+        the one from which it is forked.
+        """
+        return bool(self._apart) or self._tests_a_process is not None
 
     def companions(self) -> list[TestIndex]:
         """The tests that may share a process with others: neither apart from them nor ending it."""
@@ -203,7 +242,7 @@ class RunRecord:
 
     def seconds(self, test: TestIndex) -> float:
         """How long a test took; 0 if it hung."""
-        return 0.0 if self.word(test) is Outcome.HUNG else self._history.duration(test)
+        return 0.0 if self.word(test) is Outcome.HUNG else self._history.duration(self._telling(test))
 
     def first(self) -> float | None:
         """When the first test began; None if none did."""
@@ -215,7 +254,7 @@ class RunRecord:
 
     def limit(self, test: TestIndex) -> float:
         """How long a test may take that has hung, in seconds; 0 for others."""
-        return self._history.duration(test) if self.word(test) is Outcome.HUNG else 0.0
+        return self._history.duration(self._telling(test)) if self.word(test) is Outcome.HUNG else 0.0
 
     def beside(self, test: TestIndex) -> tuple[tuple[TestIndex, ...], ...]:
         """What ran beside a test, without what would keep the others from being run again and again."""

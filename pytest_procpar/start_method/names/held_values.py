@@ -27,13 +27,14 @@ _CONTAINERS = (list, tuple, set, frozenset, deque)
 
 
 def held_values(
-    spaces: Iterable[Mapping[str, Any]], is_own: Any = lambda module: True
+    spaces: Iterable[Mapping[str, Any]], is_own: Any = lambda module: True, *, libraries: bool = True
 ) -> Iterator[tuple[str, str | int]]:
     """All texts and numbers that these namespaces hold, a name each; a uuid as its 32 digits.
 
     A uuid or number in a container is data, not a name, and is not among them.
 
     :param is_own: whether a module, by its name, belongs to the project: only its classes are looked into.
+    :param libraries: whether to look into objects whose classes belong to libraries.
     """
     seen: set[int] = set()
     #: A name, an object, its distance, and whether it is held by name (not in a container).
@@ -51,7 +52,7 @@ def held_values(
                 seen.add(id(thing))
                 queue.extend(
                     (inner or name, part, depth + 1, by_name)
-                    for inner, part, by_name in _parts(thing, is_own)
+                    for inner, part, by_name in _parts(thing, is_own, libraries=libraries)
                 )
         if value is not None:
             yield name, value
@@ -81,7 +82,7 @@ def _named(space: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
             yield key, value
 
 
-def _parts(thing: Any, is_own: Any) -> Iterator[tuple[str, Any, bool]]:
+def _parts(thing: Any, is_own: Any, *, libraries: bool) -> Iterator[tuple[str, Any, bool]]:
     """What an object holds: a name if there is one, the part, and whether it is held by that name."""
     kind = type(thing)
     if issubclass(kind, ModuleType):
@@ -103,7 +104,7 @@ def _parts(thing: Any, is_own: Any) -> Iterator[tuple[str, Any, bool]]:
             yield from ((key, value, True) for key, value in _named(vars(thing)))
     elif kind is functools._lru_cache_wrapper:
         yield from _parts_of_cache(thing, is_own)
-    elif _is_looked_into(kind):
+    elif _is_looked_into(kind) and (libraries or is_own(kind.__module__) or kind.__module__ == "tempfile"):
         yield from ((key, value, True) for key, value in _attributes(thing))
 
 
@@ -111,8 +112,10 @@ def _parts_of_function(function: FunctionType, is_own: Any) -> Iterator[tuple[st
     """Defaults, and what it encloses."""
     if not is_own(function.__module__):
         return
-    for value in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
-        yield "", value, True
+    defaults, code = function.__defaults__ or (), function.__code__
+    names = code.co_varnames[code.co_argcount - len(defaults) : code.co_argcount]
+    for name, value in (*zip(names, defaults, strict=False), *(function.__kwdefaults__ or {}).items()):
+        yield name, value, True
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=False):
         with suppress(ValueError):  # it may be empty yet
             yield name, cell.cell_contents, True

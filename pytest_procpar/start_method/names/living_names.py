@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from pytest_procpar.core.evidence.derived_names import assigned_names, made_words
 from pytest_procpar.core.evidence.made_values import (
     MadeValue,
     bytes_value,
@@ -41,6 +42,17 @@ _ONLY_NAMES = ("tempfile.mktemp()", "tempfile._get_candidate_names()")
 _PORT_NAME = re.compile(r"(?i:(^|_)ports?(_|$|\d))|[a-z]Port$")
 _PORTS = range(1024, 65536)
 
+#: What holds data that were made by chance, rather than a name.
+_DATA = re.compile(
+    r"sha\d|md5|hash|digest|checksum|hmac|signature|etag|crc|(en|de)coded|expect|payload|body|content|data|seed",
+    re.IGNORECASE,
+)
+#: More random bytes are data.
+_LONGEST_BYTES = 64
+
+#: A text's last word, which may end with other digits of a number: not of one that has two of them.
+_ENDING, _LEAST_NUMBER = re.compile(r"[0-9A-Za-z]+$"), 0x100
+
 #: How many of the items are looked at: what is set on one is set on all, or on the first ones.
 _ITEMS = 3
 
@@ -54,14 +66,30 @@ def living(
     """The calls that have made what lives on."""
     environ = list(before.environ_since().items())
     added = list(_added(config, before, project))
+    held: dict[tuple[int, ...], list[tuple[str, str | int]]] = {}
+    others: list[tuple[Site, list[tuple[str, str | int]]]] = []
     for site in sites:
-        if any(made.path is not None and os.path.lexists(made.path) for made in site.made):
+        is_there = any(made.path is not None and os.path.lexists(made.path) for made in site.made)
+        if is_there and not site.is_by_library:
             yield site
             continue
-        held = [*environ, *held_values([*site.spaces, *added], project.has_module)]
-        holders = [(name, value) for name, value in held if _may_hold(name, site)]
-        if _is_in_text(site, holders, project) or _is_port(site, holders) or _works_out_port(site, before):
+        around = (site.is_by_library, *sorted(map(id, site.spaces)))
+        if around not in held:
+            spaces = [*site.spaces, *added]
+            held[around] = list(held_values(spaces, project.has_module, libraries=not site.is_by_library))
+        own = held[around]
+        holders = [(name, value) for name, value in [*environ, *own] if is_there or _may_hold(name, site)]
+        if (
+            _is_in_text(site, holders, project)
+            or _is_port(site, holders)
+            or _works_out_port(site, own, before)
+        ):
+            others.clear()
             yield site
+        else:
+            others.append((site, holders))
+    looks = _Looks(project)
+    yield from (site for site, holders in others if _is_derived(site, holders, before, looks))
 
 
 def is_credential(name: str) -> bool:
@@ -72,7 +100,10 @@ def is_credential(name: str) -> bool:
 def are_in_ids(sites: Iterable[Site], nodeids: Iterable[str]) -> bool:
     """Whether what was made, be it alive or not, is in ids of tests."""
     text = "\n".join(nodeid.partition("[")[2] for nodeid in nodeids)
+    sites = list(sites)
     values = [value for site in sites for value in _values(site)]
+    if any(word in text for site in sites for word in site.derived):
+        return True
     return any(v.is_wholly_in(text) for v in values if v.number is None or v.number >= _LEAST_IN_IDS)
 
 
@@ -91,6 +122,8 @@ def _value(made: Made) -> MadeValue:
             return bytes_value(data)
         case "file", str() as name:
             return text_value(name)
+        case "folder", str() as folder:
+            return MadeValue((folder,))
         case "pid", int() as pid:
             return number_value(pid, least=2)
         case _, value:
@@ -123,18 +156,72 @@ def _is_port(site: Site, holders: Iterable[tuple[str, str | int]]) -> bool:
     return site.kind == "port" and bool(numbers & {value.number for value in _values(site)})
 
 
-def _works_out_port(site: Site, before: Before) -> bool:
-    """Whether a module that took part has a port that stands neither in the code nor in the environment."""
-    if site.kind not in ("pid", "random", "bytes"):
+def _works_out_port(site: Site, held: Iterable[tuple[str, str | int]], before: Before) -> bool:
+    """Whether a module that took part has a port that stands neither in the code nor in the environment.
+
+    :param held: what all that took part hold, libraries included.
+    """
+    if site.kind not in ("pid", "random", "bytes") or not any(_is_named_port(*one) for one in held):
         return False
     modules = {space.get("__name__") for space in site.spaces}
     numbers = {
         str(value)
         for name, value in held_values(site.spaces, modules.__contains__)
-        if isinstance(value, int) and value in _PORTS and _PORT_NAME.search(name)
+        if _is_named_port(name, value)
     }
     given = f"{' '.join(before.environ.values())} {_source(site).replace('_', '')}"
     return any(re.search(rf"(?<![\d.]){number}(?![\d.])", given) is None for number in numbers)
+
+
+def _is_named_port(name: str, value: str | int) -> bool:
+    return isinstance(value, int) and value in _PORTS and _PORT_NAME.search(name) is not None
+
+
+def _is_derived(site: Site, holders: Iterable[tuple[str, str | int]], before: Before, looks: _Looks) -> bool:
+    """Whether a text was worked out of what was made, such as a hash, by the statements that took part."""
+    if site.kind not in ("pid", "uuid", "bytes", "random") or (site.kind == "bytes" and _is_long(site)):
+        return False
+    numbers = [made.value for made in site.made if type(made.value) is int and made.value >= _LEAST_NUMBER]
+    digits = tuple(f"{number:{base}}" for number in numbers for base in "xo")
+    words: dict[str, set[str]] = {}
+    for name, value in holders:
+        if isinstance(value, str) and (site.kind == "pid" or not _DATA.search(name)):
+            found = [*looks.words(value), *(_ENDING.findall(value) if value.endswith(digits) else ())]
+            if found:
+                words.setdefault(name, set()).update(found)
+    if not words:  # so no source is looked into
+        return False
+    given = f"{' '.join(before.environ.values())} {_source(site)} {os.uname().nodename}"
+    words = {name: {word for word in found if word not in given} for name, found in words.items()}
+    for file, lines in site.lines.items():
+        for name in looks.names(file, lines) & words.keys():
+            site.derived |= words[name]
+    return bool(site.derived)
+
+
+class _Looks:
+    """What texts look like, and what sources assign: looked into once."""
+
+    def __init__(self, project: ProjectFiles) -> None:
+        self._project = project
+        self._words: dict[str, list[str]] = {}
+
+    def words(self, text: str) -> list[str]:
+        """The words that look as if they were worked out."""
+        known = self._words.get(text)
+        if known is None:
+            found = made_words(text)
+            known = made_words(self._project.without_root(text)) if found else found
+            self._words[text] = known
+        return known
+
+    def names(self, file: str, lines: Iterable[int]) -> frozenset[str]:
+        """The names of what gets what is made in these lines."""
+        return assigned_names("".join(linecache.getlines(file)), lines)
+
+
+def _is_long(site: Site) -> bool:
+    return all(isinstance(made.value, bytes) and len(made.value) > _LONGEST_BYTES for made in site.made)
 
 
 def _source(site: Site) -> str:

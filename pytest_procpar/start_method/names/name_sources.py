@@ -20,6 +20,8 @@ from contextlib import suppress
 from types import CodeType, FrameType
 from typing import Any
 
+import pytest
+
 from pytest_procpar.start_method.names.diverting import Builtin, code_that_calls, copy_of
 
 __all__ = ["SourceKind", "Made", "NameSources"]
@@ -67,6 +69,7 @@ UUID = SourceKind("uuid", "uuid")
 BYTES = SourceKind("bytes", "os", "random", "secrets", "multiprocessing.shared_memory")
 RANDOM = SourceKind("random", "random", "secrets")
 PID = SourceKind("pid", "os")
+FOLDER = SourceKind("folder")
 PORT = SourceKind("port", "socket", "socketserver", "http.server", "xmlrpc.server")
 
 #: Takes a value, and the frame that made or asked for it.
@@ -110,6 +113,7 @@ class NameSources:
         self._watch_random()
         self._watch_pid()
         self._watch_ports()
+        self._watch_folders()
         self._references = [sys.getrefcount(new) for *_, new in self._replaced]
 
     def release(self) -> None:
@@ -290,6 +294,19 @@ class NameSources:
         self._replace(
             socket.socket, "bind", functools.update_wrapper(bind, original, ("__name__", "__doc__"))
         )
+
+    def _watch_folders(self) -> None:
+        """Those of pytest: a hook that asks for one gets it in the folder of all workers."""
+        original = pytest.TempPathFactory.mktemp
+
+        @functools.wraps(original)
+        def mktemp(factory: pytest.TempPathFactory, *args: Any, **kwargs: Any) -> Any:
+            path = original(factory, *args, **kwargs)
+            if self._is_on:
+                self._note(Made(FOLDER, "tmp_path_factory.mktemp()", str(path)), sys._getframe(1))
+            return path
+
+        self._replace(pytest.TempPathFactory, "mktemp", mktemp)
 
 
 class _Candidates:

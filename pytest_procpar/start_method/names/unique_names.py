@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from pytest_procpar.core.evidence.installed import is_installed
 from pytest_procpar.start_method.names.dated_names import DatedNames
 from pytest_procpar.start_method.names.name_sources import Made, NameSources, SourceKind
 from pytest_procpar.start_method.project.files import ProjectFiles
@@ -35,32 +36,70 @@ _PACKAGES_BETWEEN = frozenset(
         "portpicker",
         "port_for",
         "shortuuid",
+        "nanoid",
+        "ulid",
+        "cuid2",
+        "ksuid",
         "pytest_procpar",
     }
 )
 _TEST_TOOLS = frozenset({"_pytest", "pytest", "pluggy"})
 
+#: What libraries make for the project's files. Their random bytes and numbers are credentials and data, and
+#: process ids they ask for to see whether they were forked.
+_OF_LIBRARIES = frozenset({"file", "uuid", "port"})
+#: How many calls of libraries are looked into.
+_MOST_OF_LIBRARIES = 2_000
+
 
 class Site:
     """A call in one of the project's files, and what it has made.
 
-    :param spaces: the namespaces of the project's modules that took part.
+    :param frame: what called, and ``call`` what it has called.
+    :param is_own: whether a file is one of the project's.
+    :param is_by_library: whether a library has made it for the project.
     """
 
-    def __init__(self, made: Made, frame: FrameType, call: str, spaces: list[Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        made: Made,
+        frame: FrameType,
+        call: str,
+        is_own: Callable[[str], bool],
+        *,
+        is_by_library: bool = False,
+    ) -> None:
         self.kind = made.kind.name
         self.call = call
         self.file = frame.f_code.co_filename
         self.line = frame.f_lineno
-        self.spaces = spaces
+        self._is_own = is_own
+        self.is_by_library = is_by_library
+        self._spaces: dict[int, Mapping[str, Any]] = {}
+        #: Which lines of which of the project's files took part.
+        self.lines: dict[str, set[int]] = {}
         self.made: list[Made] = []
         #: Whether so much was made that it is data.
         self.is_data = False
         #: Characters that were drawn one by one.
         self.characters = ""
+        #: Words of texts that were worked out of it.
+        self.derived: set[str] = set()
 
-    def add(self, made: Made) -> None:
-        """Something more was made here."""
+    @property
+    def spaces(self) -> list[Mapping[str, Any]]:
+        """The namespaces of the project's modules that took part."""
+        return list(self._spaces.values())
+
+    def add(self, made: Made, frame: FrameType | None) -> None:
+        """Something more was made here, for all who have called this frame."""
+        if len(self.made) < _MOST_OF_ONE and len(self.characters) <= 1:
+            while frame is not None:
+                file = frame.f_code.co_filename
+                if self._is_own(file):
+                    self._spaces[id(frame.f_globals)] = frame.f_globals
+                    self.lines.setdefault(file, set()).add(frame.f_lineno)
+                frame = frame.f_back
         if type(made.value) is str and made.path is None and len(made.value) == 1:
             self.is_data = self.is_data or len(self.characters) >= _MOST_CHARACTERS
             if not self.is_data:
@@ -116,6 +155,7 @@ class UniqueNames:
         #: None stands for one that is vouched for.
         self._sites: dict[Any, Site | None] = {}
         self._left = _MOST
+        self._left_of_libraries = _MOST_OF_LIBRARIES
 
     def begin(self) -> None:
         """Note what is made from here on."""
@@ -126,6 +166,7 @@ class UniqueNames:
             self._dated.begin(self._before)
             self._sites.clear()
             self._left = _MOST
+            self._left_of_libraries = _MOST_OF_LIBRARIES
             self._sources.watch()
 
     def end(self) -> None:
@@ -160,29 +201,43 @@ class UniqueNames:
         while frame is not None and _is_between(frame, made.kind):
             call = _call(frame, made.kind) or call
             frame = frame.f_back
-        if (
-            frame is None
-            or package_of(frame) in _TEST_TOOLS
-            or not self._project.has(frame.f_code.co_filename)
-        ):
+        if frame is None or package_of(frame) in _TEST_TOOLS:
             return
+        is_by_library = not self._project.has(frame.f_code.co_filename)
+        if is_by_library:
+            if made.kind.name not in _OF_LIBRARIES or not is_installed(frame.f_code.co_filename):
+                return
+            if self._left_of_libraries <= 0:
+                return
+            self._left_of_libraries -= 1
+            frame, call = self._asked_for(frame)
+            if frame is None:
+                return
         self._left -= 1
         key = frame.f_code, frame.f_lineno, made.kind, call
         if key not in self._sites:
             is_safe = self._is_vouched(frame.f_code.co_filename)
-            self._sites[key] = None if is_safe else Site(made, frame, call, self._spaces(frame))
+            self._sites[key] = (
+                None if is_safe else Site(made, frame, call, self._project.has, is_by_library=is_by_library)
+            )
         site = self._sites[key]
         if site is not None:
-            site.add(made)
+            site.add(made, frame)
 
-    def _spaces(self, frame: FrameType | None) -> list[Mapping[str, Any]]:
-        """The namespaces of the project's modules that take part in a call."""
-        spaces: dict[int, Mapping[str, Any]] = {}
-        while frame is not None:
-            if self._project.has(frame.f_code.co_filename):
-                spaces[id(frame.f_globals)] = frame.f_globals
-            frame = frame.f_back
-        return list(spaces.values())
+    def _asked_for(self, frame: FrameType) -> tuple[FrameType | None, str]:
+        """The project's frame for which a library's is at work, and what that has called.
+
+        A library that makes something while it is imported makes it for itself, and pytest's plugins do.
+        """
+        called, caller = frame, frame.f_back
+        while caller is not None and not self._project.has(caller.f_code.co_filename):
+            if package_of(caller) in _TEST_TOOLS or caller.f_code.co_filename.startswith("<frozen importlib"):
+                return None, ""
+            called, caller = caller, caller.f_back
+        name = called.f_code.co_name
+        if name == "__init__":
+            name = type(called.f_locals.get("self")).__name__
+        return caller, f"{module_of(called)}.{name}()"
 
 
 def _is_between(frame: FrameType, kind: SourceKind) -> bool:

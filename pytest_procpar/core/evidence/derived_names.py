@@ -1,0 +1,129 @@
+"""Which names a source file gives to what is worked out of a value, and whether a text looks worked out.
+
+A hash of a process's id holds nothing of the id. But the statement in which the id was asked for assigns it,
+or gives it to a variable from which another statement makes a name. That and the text's looks together tell:
+what is the same in every process most often stands in the code, or in the environment, or is made of words.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from typing import TypeAlias
+
+__all__ = ["assigned_names", "made_words"]
+
+_WORD = re.compile(r"[0-9A-Za-z]+")
+#: What none of the words looks made without.
+_LIKELY = re.compile(r"\d[0-9A-Za-z]{2}|[0-9A-Za-z]{2}\d|[A-Z][0-9a-z]+[A-Z]")
+_NUMBER = re.compile(r"\d{3}")
+_HEX = re.compile(r"[0-9a-f]{4,}|[0-9A-F]{4,}")
+#: Longer texts, and those of several lines, are contents.
+_LONGEST = 256
+#: From this length on a word is none that somebody has written if its kind of characters changes so often.
+_LEAST, _CHANGES = 8, 3
+
+#: A scope (the line of its function; `_EVERYWHERE` in the file), and a name: of an attribute with a dot.
+_Variable: TypeAlias = tuple[int, str]
+_EVERYWHERE = 0
+
+
+def made_words(text: str) -> list[str]:
+    """The words of a text that look as if they were worked out, and not written."""
+    if len(text) > _LONGEST or "\n" in text or not _LIKELY.search(text):
+        return []
+    return [word for word in _WORD.findall(text) if _looks_made(word)]
+
+
+def _looks_made(word: str) -> bool:
+    if word.isalpha() and (len(word) < _LEAST or word.islower() or word.isupper()):
+        return False
+    if _NUMBER.search(word) or any(not part.isalpha() for part in _HEX.findall(word)):
+        return True
+    if len(word) < _LEAST:
+        return False
+    kinds = [(part.isdigit(), part.isupper()) for part in word]
+    changes = sum(before != after for before, after in pairwise(kinds))
+    return changes >= _CHANGES
+
+
+def assigned_names(source: str, lines: Iterable[int]) -> frozenset[str]:
+    """The names of what gets a value that is made in these lines, or one that is worked out of it.
+
+    Variables, attributes, keys, parameters, and functions that return it. Empty if the source has errors.
+    """
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError):
+        return frozenset()
+    statements = list(_statements(tree))
+    wanted = set(lines)
+    told = [one for one in statements if wanted.intersection(one.lines)]
+    known: set[_Variable] = set()
+    while told:
+        known = known.union(*(one.gets for one in told))
+        told = [one for one in statements if known.intersection(one.asks) and one.gets - known]
+    told = [one for one in statements if wanted.intersection(one.lines) or known.intersection(one.asks)]
+    labels = frozenset().union(*(one.labels for one in told))
+    return labels | {name.removeprefix(".") for _, name in known}
+
+
+class _Statement:
+    """Lines, which variables get something of which others, and what else is given a name there."""
+
+    __slots__ = ("asks", "gets", "labels", "lines")
+
+    def __init__(self, node: ast.AST, lines: range, scope: int, shared: frozenset[str] = frozenset()) -> None:
+        self.lines = lines
+        self.gets: set[_Variable] = set()
+        self.asks: set[_Variable] = set()
+        self.labels: set[str] = set()
+        for part in ast.walk(node):
+            match part:
+                case ast.Name(id=name, ctx=ast.Load()):
+                    self.asks |= {(scope, name), (_EVERYWHERE, name)}
+                case ast.Name(id=name):
+                    self.gets.add((_EVERYWHERE if name in shared else scope, name))
+                case ast.Attribute(attr=name, ctx=ast.Load()):
+                    self.asks.add((_EVERYWHERE, f".{name}"))
+                case ast.Attribute(attr=name):
+                    self.gets.add((_EVERYWHERE, f".{name}"))
+                case ast.keyword(arg=str() as name):
+                    self.labels.add(name)
+                case ast.Subscript(slice=ast.Constant(value=str() as name), ctx=ast.Store()):
+                    self.labels.add(name)
+                case ast.Dict(keys=keys):
+                    self.labels.update(filter(None, map(_text, keys)))
+                case ast.Call(args=[ast.Constant(value=str() as name), *_]) if name.isidentifier():
+                    self.labels.add(name)
+                case _:
+                    pass
+
+
+def _statements(
+    node: ast.AST, scope: int = _EVERYWHERE, function: str = "", shared: frozenset[str] = frozenset()
+) -> Iterator[_Statement]:
+    """The statements that hold no others, and the headers of functions, with their defaults."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            lines = range(child.lineno, max(child.lineno, child.body[0].lineno - 1) + 1)
+            header = _Statement(child.args, lines, scope)
+            every = (*child.args.posonlyargs, *child.args.args, *child.args.kwonlyargs)
+            header.labels |= {arg.arg for arg in every}
+            yield header
+            own = (part.names for part in ast.walk(child) if isinstance(part, ast.Global))
+            yield from _statements(child, child.lineno, child.name, frozenset().union(*own))
+        elif isinstance(child, ast.stmt) and not hasattr(child, "body"):
+            lines = range(child.lineno, (child.end_lineno or child.lineno) + 1)
+            statement = _Statement(child, lines, scope, shared)
+            if isinstance(child, ast.Return):
+                statement.gets |= {(_EVERYWHERE, function), (_EVERYWHERE, f".{function}")}
+            yield statement
+        else:
+            yield from _statements(child, scope, function, shared)
+
+
+def _text(node: ast.expr | None) -> str:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
