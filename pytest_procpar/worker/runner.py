@@ -6,6 +6,7 @@ It decides nothing but what pytest makes a runner decide: what stays set up betw
 from __future__ import annotations
 
 import struct
+import sys
 import warnings
 from contextlib import suppress
 from typing import Any, NoReturn, cast
@@ -64,6 +65,8 @@ class ItemRunner:
         self._link = link
         self._short_form = core_handles_reports(session.config)
         self._statuses = Statuses(session.config)
+        #: What tests write to past capture. Theirs may be another in its place.
+        self._stdout = sys.__stdout__
         #: The plain passes of the running test, as long as it has nothing else to report.
         self._passes: list[pytest.TestReport] | None = []
         self._current = TestIndex(-1)
@@ -245,6 +248,7 @@ class ItemRunner:
         self._flush()
         self._slot.enter(Stage.LATE_TEARDOWN, self._current)
         report = late_teardown(self._latest, keep)
+        self._let_out()
         self._slot.enter(Stage.BETWEEN, self._current)
         if report is not None:
             self._report(report)
@@ -296,9 +300,21 @@ class ItemRunner:
 
     # --- what is said ---
 
+    def _let_out(self) -> None:
+        """Write out what went to the real stdout, which is not captured between two phases.
+
+        Plain pytest does so with each letter that it prints there. What stays in the buffer gets into the
+        output that a later test captures.
+        """
+        try:
+            self._stdout.flush()  # type: ignore[union-attr]
+        except Exception:  # a test has closed it, or nobody reads it
+            return
+
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Relay a report: at once, unless it is a plain pass."""
+        self._let_out()
         if not self._statuses.told:
             settle_subtests(self._config, report)
         passes = self._passes

@@ -232,6 +232,31 @@ def test_without_capture_what_tests_print_is_live(suite: Suite) -> None:
     assert [f"seen {i}" in finished.out for i in range(4)] == [True] * 4
 
 
+def test_a_buffer_of_the_real_stdout_is_not_what_a_later_test_captures(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    suite.tests("""
+        import sys
+
+        import pytest
+
+        @pytest.fixture
+        def loud():
+            sys.__stdout__.write("set up ")
+            yield
+            sys.__stdout__.write("torn down ")
+
+        def test_writes_past_capture(loud):
+            sys.__stdout__.write("called ")
+
+        def test_captures_nothing_of_another(capfd):
+            sys.__stdout__.flush()
+            assert capfd.readouterr().out == ""
+    """)
+    suite.run("-n1").assert_summary(passed=2)
+
+
 def test_durations_are_shown(suite: Suite) -> None:
     suite.trivial(5)
     finished = suite.run("-n2", "--durations=3", "-vv")

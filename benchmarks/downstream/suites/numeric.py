@@ -99,4 +99,38 @@ NUMERIC = (
             "pandas.tests.util",
         ),
     ),
+    Suite(
+        "numba",
+        "0.68.1",
+        ("numpy==2.4.6", "cffi==2.1.1"),
+        installed=True,
+        args=(
+            "--pyargs",
+            "numba.tests.npyufunc.test_parallel_low_work",
+            "numba.tests.test_compiler_lock",
+            "numba.tests.test_gil",
+            "numba.tests.test_typeof",
+            "numba.tests.test_types",
+        ),
+    ),
+    Suite(
+        "narwhals",
+        "2.29.0",
+        (
+            "hypothesis==6.170.17",
+            "numpy==2.4.6",
+            "pandas==3.1.1",
+            "polars==2.1.0",
+            "pytest-env==1.8.5",
+            "pyarrow==25.0.1",
+        ),
+        args=(
+            "--constructors=pandas,polars[eager],polars[lazy]",
+            "tests/frame",
+            "tests/from_dict_test.py",
+            "tests/read_scan_test.py",
+            "tests/serde_test.py",
+        ),
+        notes="With Polars 2.1.0, whose sdist holds no tests.",
+    ),
 )
