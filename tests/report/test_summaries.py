@@ -306,7 +306,8 @@ def test_what_is_said_of_tests_that_depend_on_others() -> None:
         recheck(
             insight(
                 3, Kind.VICTIM, 1, tallies=tallies, message="AssertionError: 2 != 1", changes=changes,
-                cleaners=(TestIndex(2),), confirmations=(ran(1, 3), ran(3, word=Outcome.PASSED, expected=False)),
+                cleaners=(TestIndex(2),),
+                confirmations=(ran(1, 3), ran(3, word=Outcome.PASSED, expected=False)),
                 suggestion=Suggestion("--- a/conftest.py\n+++ b/conftest.py\n+x\n"),
             ),
             insight(
@@ -374,7 +375,9 @@ def test_what_is_said_of_tests_that_depend_on_chance_company_or_the_fork() -> No
             ),
             insight(5, Kind.FORK_DEPENDENT, confirmations=(ran(5, word=Outcome.PASSED, expected=False),)),
             insight(6, Kind.PLAIN, confirmations=(ran(6, word=Outcome.PASSED),)),
-            insight(7, Kind.VICTIM, 1, confirmations=(ran(1, 7), ran(7, word=Outcome.FAILED, expected=False))),
+            insight(
+                7, Kind.VICTIM, 1, confirmations=(ran(1, 7), ran(7, word=Outcome.FAILED, expected=False))
+            ),
             roots=(Root((TestIndex(3), TestIndex(4)), "on port 8001", "OSError: in use", contention=True),),
         ),
         """
