@@ -393,8 +393,8 @@ def test_what_is_said_of_tests_that_depend_on_chance_company_or_the_fork() -> No
         PARALLEL ONLY t::3
             OSError: in use
             fails only while other tests run beside it
-            one process at a time can have it: let each test take a free one, or use one xdist_group, with
-          | --dist=loadgroup
+            one process at a time can have port 8001: let each test take a free one, or use one
+          | xdist_group, with --dist=loadgroup
             has not failed in 5 runs, but may: pytest t::3 t::4
             fails (1 of 3 runs): pytest t::4 t::3
         FORK DEPENDENT t::5
