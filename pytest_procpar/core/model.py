@@ -1,4 +1,4 @@
-"""The words of a run: tests, workers, and how tests are to be dealt out."""
+"""The vocabulary of a run: tests, workers, and how tests are dealt out."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ __all__ = [
     "worker_name",
 ]  # fmt: skip
 
-#: A test's place in the collected order. It is a test's identity for the whole run: two tests may
-#: share a nodeid, they never share an index. Under ``--dist each`` every copy has its own.
+#: A test's place in the collected order. This is the test's identity for the whole run: two tests may share
+#: a nodeid, but never an index. Under ``--dist each`` every copy of a test has its own index.
 TestIndex = NewType("TestIndex", int)
 
 #: The number in ``gw3``. A replacement for a dead worker gets a number of its own.
@@ -21,7 +21,7 @@ WorkerId = NewType("WorkerId", int)
 
 
 def worker_name(worker: WorkerId) -> str:
-    """The name people and plugins know a worker by, as under pytest-xdist: ``gw0``, ``gw1``."""
+    """The name by which people and plugins know a worker, as under pytest-xdist: ``gw0``, ``gw1``."""
     return f"gw{worker}"
 
 
@@ -47,26 +47,26 @@ class StartMethod(str, Enum):
 
     #: Forked from one process that has collected the suite.
     FORK = "fork"
-    #: Forked from one process that has not configured anything; each collects for itself.
+    #: Forked from one process that has configured nothing; each collects for itself.
     FORK_EARLY = "fork-early"
     #: Fresh interpreters; each collects for itself.
     SPAWN = "spawn"
 
     @property
     def collects_once(self) -> bool:
-        """Whether workers come with the suite collected."""
+        """Whether workers start with the suite already collected."""
         return self is StartMethod.FORK
 
 
 @record
 class RunOptions:
-    """What the user asked for, as far as the core has to know.
+    """What the user asked for, to the extent that the core needs it.
 
-    ``max_chunk`` bounds how many tests one hand-out from the shared pool takes (None: no bound).
-    ``max_restarts`` bounds how many dead workers are replaced (None: no bound but the guard
-    against workers that die before they run anything). ``hang_timeout`` bounds how long a test may run, in
-    seconds (0: no bound). ``pinned`` gives every worker tests of its own, which it runs in collected order
-    and nobody else does: a test's key is then its worker's number, and a worker's tests are neighbours.
+    ``max_chunk`` limits how many tests one batch from the backlog has (None: no limit).
+    ``max_restarts`` limits how many dead workers are replaced (None: no limit, apart from the guard against
+    workers that die before they run anything). ``hang_timeout`` limits how long a test may run, in seconds
+    (0: no limit). ``pinned`` gives each worker its own tests, which it runs in collected order and no other
+    worker runs. A test's key is then the number of its worker, and a worker's tests are neighbours.
     """
 
     workers: int
@@ -78,9 +78,9 @@ class RunOptions:
     pinned: bool = False
 
     def workers_for(self, tests: int) -> int:
-        """How many workers are started for a suite: no more than there are tests, but one at least.
+        """How many workers to start for a suite: at most one per test, and at least one.
 
-        Unless each worker has tests of its own: it may then have none.
+        Where each worker has its own tests, all are started, even those that have none.
         """
         if self.dist is Dist.EACH or self.pinned:
             return self.workers
@@ -88,17 +88,17 @@ class RunOptions:
 
 
 def assert_never(value: NoReturn) -> NoReturn:
-    """Make the type checker prove that a match is complete (`typing.assert_never` of Python 3.11)."""
+    """Make the type checker prove that a match is complete (like `typing.assert_never` of Python 3.11)."""
     raise AssertionError(f"unhandled: {value!r}")
 
 
 @record
 class WorkerOptions:
-    """What the processes that collect and run tests have to know.
+    """What the processes that collect and run tests need to know.
 
-    ``isolate`` gives every test a process of its own, ``isolating_marks`` are the marks by which single ones
-    get one, and ``max_tests_per_worker`` is after how many tests a process is renewed (None: never).
-    ``fork_safe`` is what the project says is safe.
+    ``isolate`` gives every test a process of its own. ``isolating_marks`` are the marks that give one to
+    single tests. ``max_tests_per_worker`` is the number of tests after which a process is renewed (None:
+    never). ``fork_safe`` lists what the project vouches for.
     """
 
     dist: Dist

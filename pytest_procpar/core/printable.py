@@ -1,6 +1,6 @@
-"""Escapes text from files, names of files and other processes, so that it does nothing to a terminal.
+"""Escapes text from files, file names and other processes, so that it cannot act on a terminal.
 
-For the lines that we add: what pytest writes is as under plain pytest.
+Only for the lines that we add: what pytest writes stays as under plain pytest.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ def _escaped(match: re.Match[str]) -> str:
 
 
 def printable(text: str) -> str:
-    """The text, with Python's escapes for what would act on a terminal; newlines and tabs stay."""
+    """The text with Python's escapes for whatever would act on a terminal; newlines and tabs stay."""
     return _in_text(_escaped, text)
 
 
 def printable_line(text: str) -> str:
-    """The same with newlines and tabs escaped, too."""
+    """The text, escaped as by `printable`, with newlines and tabs escaped too."""
     return _in_line.sub(_escaped, text)
 
 
 def listed(names: Sequence[str], most: int) -> str:
-    """The first of some names, so many at the most, and how many more there are."""
+    """The first `most` names, and how many more there are."""
     text = ", ".join(names[:most])
     return f"{text} and {len(names) - most} more" if len(names) > most else text
 
 
 def shell_command(words: Iterable[str]) -> str:
-    """A command to be printed and pasted, quoted for the shell; control characters as in bash and zsh."""
+    """A command to print and paste, quoted for the shell; control characters as in bash and zsh."""
     return " ".join(_ansi_quoted(word) if _in_line.search(word) else shlex.quote(word) for word in words)
 
 
@@ -51,7 +51,7 @@ def _ansi_quoted(word: str) -> str:
 
 
 def _as_bytes(match: re.Match[str]) -> str:
-    """The bytes that the character stands for in a file's name."""
+    """The bytes that the character stands for in a file name, as escapes."""
     character = match[0]
     errors = "surrogateescape" if "\udc80" <= character <= "\udcff" else "surrogatepass"
     return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", errors))

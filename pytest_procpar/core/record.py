@@ -1,10 +1,10 @@
-"""Frozen records: what `dataclasses.dataclass(frozen=True, slots=True)` makes, made in a sixth of the time.
+"""Frozen records, like `dataclasses.dataclass(frozen=True, slots=True)`, but made in a sixth of the time.
 
-Some forty classes of the core are records, and every run imports them before it forks anything. A dataclass
-of that kind takes 0.3 ms to make (measured on CPython 3.11 and 3.13: 12 ms for all, where a run of one
-test may cost 60), since each method is compiled and the class built twice. Here one method is compiled, and
-the class built once. Type checkers take a record for a frozen dataclass: it is they who keep it from being
-changed.
+About forty classes of the core are records, and every run imports them before it forks anything. A dataclass
+of that kind takes 0.3 ms to make (measured on CPython 3.11 and 3.13: 12 ms for all of them, while a whole run
+of one test may take 60 ms), because each method is compiled and the class is built twice. Here one method is
+compiled, and the class is built once. Type checkers treat a record as a frozen dataclass, and only they keep
+it from being changed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 else:
 
     def dataclass_transform(**_options: object) -> object:
-        """Nothing at run time: Python has it from 3.11 on."""
+        """Do nothing at run time: Python has this function from 3.11 on."""
         return lambda decorator: decorator
 
 
@@ -31,7 +31,7 @@ def fields(kind: type) -> tuple[str, ...]:
 
 
 def changed(old: _T, **values: object) -> _T:
-    """A record like `old`, but for these fields."""
+    """A copy of the record `old` with these fields replaced."""
     kind = type(old)
     known = {name: getattr(old, name) for name in fields(kind)}
     return kind(**{**known, **values})
@@ -60,7 +60,7 @@ def _values(self: object) -> tuple[object, ...]:
 def record(cls: type[_T]) -> type[_T]:
     """Make a record of a class that only annotates its fields, and gives some of them a default.
 
-    Equal are records of the same class with equal fields; they are hashable if their fields are.
+    Records are equal if they have the same class and equal fields, and hashable if their fields are.
     """
     body = dict(cls.__dict__)
     names = tuple(body.get("__annotations__") or cls.__annotations__)

@@ -1,4 +1,4 @@
-"""What `Vigil` has the controller do: a closed union, as the effects of a run are (see `events`)."""
+"""What `Vigil` has the controller do: a closed union, like the effects of a run (see `events`)."""
 
 from __future__ import annotations
 
@@ -26,45 +26,48 @@ __all__ = [
 
 @record
 class WakeRun:
-    """`Run.deadline` is reached: tell the run (`events.Tick`)."""
+    """Tell the run that `Run.deadline` was reached (`events.Tick`)."""
 
 
 @record
 class LookForDeadlocks:
-    """Look for workers that will never go on (see `core.deadlock`): answered by `look_again`."""
+    """Look for workers that will never go on (see `core.run.deadlock`): answered by `look_again`."""
 
 
 @record
 class LookIntoInboxes:
-    """Find out which of these workers do nothing while their inboxes are empty: answered by `found_empty`."""
+    """Find the workers among these that do nothing while their inboxes are empty.
+
+    `Vigil.found_empty` takes the answer.
+    """
 
     workers: tuple[WorkerId, ...]
 
 
 @record
 class DumpStacks:
-    """Have a worker write down its stacks."""
+    """Have a worker write its stacks."""
 
     worker: WorkerId
 
 
 @record
 class Say:
-    """Show this line, however quiet the run is to be."""
+    """Show this line, even in a quiet run."""
 
     text: str
 
 
 @record
 class ShowRunning:
-    """Show what is running: with the stacks, if somebody ``asked``; else with a hint at why nothing ends."""
+    """Show what is running: with the stacks if somebody ``asked``, else with a hint at why nothing ends."""
 
     asked: bool
 
 
 @record
 class KillLost:
-    """Kill a worker with all that it has started, say so and why: nothing can be done with it any more."""
+    """Kill a lost worker and all that it has started, and say so and why."""
 
     worker: WorkerId
     why: str
@@ -77,19 +80,19 @@ class PingWorker:
 
 @record
 class GiveUpServer:
-    """End the fork server, and the run with it, for this reason."""
+    """End the fork server and, with it, the run, for this reason."""
 
     why: str
 
 
 @record
 class FinishCollecting:
-    """There will be no run: let the workers that have collected finish, and interrupt those that collect."""
+    """There will be no run: let workers that have collected finish, and interrupt the others."""
 
 
 @record
 class GiveUpCollecting:
-    """Wait no longer for workers that were to end before the run began."""
+    """Stop waiting for workers that should have ended because there will be no run."""
 
 
 @record

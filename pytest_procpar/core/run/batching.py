@@ -1,8 +1,8 @@
 """Which tests go together, in which order, and how many at a time.
 
-Every ``--dist`` mode is one algorithm with three parameters: a grouping key (tests with the same key
-stay in one worker), an order of the groups, and the size of a batch taken from the shared pool. What a
-batch size gets wrong, taking back from the busiest worker puts right (`share_to_steal`).
+Every ``--dist`` mode is one algorithm with three parameters: a grouping key (tests with the same key stay in
+one worker), an order of the groups, and the size of the batches that workers take from the backlog. Where a
+batch was too large, taking tests back from the busiest worker corrects it (`share_to_steal`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Unit = tuple[TestIndex, ...]
 
 
 def split_into_lanes(count: int, keys: Sequence[str] | None, options: RunOptions) -> list[range]:
-    """The indices of the tests of each lane: of all, of each worker's copy, or of each worker's own."""
+    """The indices of each partition's tests: all tests, each worker's copy, or each worker's own tests."""
     if options.dist is Dist.EACH:
         return [range(i * count, (i + 1) * count) for i in range(options.workers)]
     if not options.pinned:
@@ -35,9 +35,9 @@ def split_into_lanes(count: int, keys: Sequence[str] | None, options: RunOptions
 def group_tests(count: int, keys: Sequence[str] | None, options: RunOptions) -> list[Unit]:
     """The units of a suite of `count` tests, in the order in which they are dealt out.
 
-    Units stand in the order of their first test. Under the grouping modes the largest come first
-    unless ``--no-loadscope-reorder`` was given: a large unit that starts late ends late. Where tests are
-    pinned, a key names a lane and no unit.
+    Units are ordered by their first test. Under the grouping modes the largest come first, unless
+    ``--no-loadscope-reorder`` was given: a large unit that starts late ends late. Where tests are pinned, a
+    key names a partition, not a unit.
     """
     if keys is None or options.pinned:
         return [(TestIndex(i),) for i in range(count)]
@@ -51,7 +51,7 @@ def group_tests(count: int, keys: Sequence[str] | None, options: RunOptions) -> 
 
 
 class Backlog:
-    """The tests that are promised to nobody, in the order in which they are dealt out."""
+    """The units that are assigned to no worker, in the order in which they are dealt out."""
 
     __slots__ = ("_few", "_options", "_size", "_units")
 
@@ -65,7 +65,7 @@ class Backlog:
         return self._size
 
     def put_back(self, units: Sequence[Unit]) -> None:
-        """Return units to the front: they were dealt out before what is here."""
+        """Return units to the front: they were dealt out before those that are here."""
         self._units.extendleft(reversed(units))
         self._size += sum(map(len, units))
 
@@ -74,18 +74,18 @@ class Backlog:
         return self._take(self._size)
 
     def first_batch(self, waiting: int, workers: int) -> list[Unit]:
-        """The first batch for one of `workers`, of which so many have none yet."""
+        """The first batch for one of `workers`, while `waiting` of them, this one included, have none yet."""
         is_even = self._few or self._options.dist is Dist.WORKSTEAL
         return self.take_batch(waiting if is_even else workers)
 
     def take_batch(self, shares: int) -> list[Unit]:
         """The next batch for one of `shares` workers; empty when nothing is left.
 
-        ``load`` deals ever smaller batches of neighbours (guided self-scheduling, Polychronopoulos
-        and Kuck 1987), so that fixtures are shared and the ends meet; where there are fewer than two tests
-        for each, it deals even shares, so that neighbours stay together. ``worksteal`` deals an even share
-        at once; the grouping modes deal one group; ``each`` deals a worker all of its copy, and a worker
-        that has tests of its own gets all of them.
+        ``load`` deals ever smaller batches of neighbours (guided self-scheduling, Polychronopoulos and
+        Kuck 1987), so that neighbours share fixtures and workers end at about the same time. With fewer than
+        two tests per worker it deals even shares, so that neighbours stay together. ``worksteal`` deals an
+        even share at once. The grouping modes deal one group. ``each`` deals a worker its whole copy, and a
+        worker with pinned tests gets all of them.
         """
         if self._options.dist is Dist.EACH or self._options.pinned:
             return self.take_all()
@@ -98,7 +98,7 @@ class Backlog:
         return self._take(min(max(1, self._size // parts), limit))
 
     def _take(self, tests: int) -> list[Unit]:
-        """Whole units from the front until they hold `tests` tests."""
+        """Take whole units from the front until they hold `tests` tests."""
         taken: list[Unit] = []
         while tests > 0 and self._units:
             unit = self._units.popleft()
@@ -109,10 +109,10 @@ class Backlog:
 
 
 def share_to_steal(units: int, *, thief_idle: bool, victim_free: bool) -> int:
-    """How many of a worker's `units`, none of which has begun, a worker without tests takes: the later ones.
+    """How many of a busy worker's `units`, none of them begun, an unoccupied worker takes from the end.
 
-    Half of them. Who is free first gets the odd one: an idle thief, unless the victim is between two
-    tests (`victim_free`) and will begin it at once. Two free workers would else pass a last unit to and
-    fro, faster than either could begin it.
+    It takes half of them. The odd one goes to the worker that is free first: the thief if it is idle, unless
+    the victim is between two tests (`victim_free`) and will begin it at once. Otherwise two free workers
+    would pass the last unit to and fro, faster than either could begin it.
     """
     return (units + (thief_idle and not victim_free)) // 2

@@ -1,6 +1,6 @@
-"""One suite out of several collections: where every worker collects for itself, they must agree.
+"""Makes one suite of several collections: where each worker collects for itself, all must agree.
 
-Pure: what the workers have said goes in, what that comes to comes out.
+Pure: takes what the workers said, and returns what follows from it.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from pytest_procpar.core.printable import printable_line
 
 __all__ = ["CollectedSuites", "Merged", "difference"]
 
-#: No more lines of a difference than this are shown.
+#: At most this many lines of a difference are shown.
 _LINES = 200
 
 
 class CollectedSuites:
-    """Who collects, who has, and what."""
+    """Which workers collect, which have collected, and what."""
 
     def __init__(self, workers: Iterable[WorkerId]) -> None:
         self._ids: dict[WorkerId, Sequence[str] | None] = dict.fromkeys(workers)
@@ -49,11 +49,11 @@ class CollectedSuites:
 
     @property
     def complete(self) -> bool:
-        """Whether all that are left have collected."""
+        """Whether all live workers have collected."""
         return bool(self._ids) and not self.collecting
 
     def disagreement(self) -> str | None:
-        """How the first collection that differs from the first worker's does so; None if all are equal."""
+        """How the first differing collection differs from the first worker's; None if all are equal."""
         first, *others = self._ids.items()
         for worker, ids in others:
             if ids != first[1]:
@@ -62,7 +62,7 @@ class CollectedSuites:
 
 
 def difference(one: WorkerId, ids: Sequence[str], other: WorkerId, other_ids: Sequence[str]) -> str:
-    """What to tell of two workers that have collected different tests."""
+    """The message about two workers that have collected different tests."""
     names = worker_name(one), worker_name(other)
     lines = list(unified_diff(ids, other_ids, *names, lineterm="", n=1))
     if len(lines) > _LINES:
@@ -78,18 +78,18 @@ def difference(one: WorkerId, ids: Sequence[str], other: WorkerId, other_ids: Se
 
 
 class Merged:
-    """What several sources say of the same thing, so that each is heard once, however often one says it."""
+    """Merges what several sources say, so that the same thing is heard once, not once per source."""
 
     def __init__(self) -> None:
         self._said: dict[Hashable, Counter[Hashable]] = {}
         self._heard: Counter[Hashable] = Counter()
 
     def forget_sources(self) -> None:
-        """All sources begin anew, under whatever names: what they say again is no news."""
+        """Let all sources begin again, under whatever names; what they say again is not new."""
         self._said.clear()
 
     def is_new(self, source: Hashable, what: Hashable) -> bool:
-        """Note that `source` says `what`; whether nobody has said it as often before."""
+        """Note that `source` says `what`; return True if no source has said it as often before."""
         said = self._said.setdefault(source, Counter())
         said[what] += 1
         if said[what] <= self._heard[what]:

@@ -1,7 +1,8 @@
 """What the core tells a plugin's scheduler, and what the scheduler answers: data only.
 
-The core never calls the scheduler. It returns a `Consult` with one piece of news, and whoever can call the
-scheduler tells it, and answers by a `Decided`. Tests go by their places in the collected order.
+The core never calls the scheduler. It returns a `Consult` with one piece of news. The caller, who can call
+the scheduler, passes the news on and answers with a `Decided`. Tests are named by their places in the
+collected order.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ __all__ = [
     "WorkerUp",
 ]  # fmt: skip
 
-#: What a worker may be wanted for.
+#: What a scheduler may want from a worker.
 Want: TypeAlias = Literal["run", "run all", "steal", "shut down"]
 
 
 @record
 class SchedulerOrder:
-    """What a scheduler wants of a worker."""
+    """What a scheduler wants from a worker."""
 
     worker: WorkerId
     what: Want
@@ -31,21 +32,21 @@ class SchedulerOrder:
 
 @record
 class WorkerUp:
-    """A worker is ready, and has collected the suite. A scheduler that waits for no more of them begins."""
+    """A worker is ready and has collected the suite. The scheduler begins after the last one it awaits."""
 
     worker: WorkerId
 
 
 @record
 class WorkerGone:
-    """A worker that it was told of is dead."""
+    """A worker that the scheduler knows is dead."""
 
     worker: WorkerId
 
 
 @record
 class Completed:
-    """A test has ended, after so many seconds; or it has crashed before, and is not to run again."""
+    """A test has ended after ``seconds``, or crashed earlier and is not to run again."""
 
     worker: WorkerId
     test: int
@@ -54,7 +55,7 @@ class Completed:
 
 @record
 class GivenBack:
-    """The answer to "steal": all tests that were wanted, or none."""
+    """The answer to "steal": all the tests that were wanted, or none."""
 
     worker: WorkerId
     tests: tuple[int, ...]
@@ -62,12 +63,12 @@ class GivenBack:
 
 @record
 class AllIdle:
-    """All workers wait, though tests are left: it is asked to go on handing out tests."""
+    """All workers wait although tests are left: the scheduler is asked to go on handing out tests."""
 
 
 @record
 class CaughtUp:
-    """What it wanted is carried out. If it has nothing left to hand out, it shuts its workers down."""
+    """All orders are carried out. A scheduler with nothing left to hand out now shuts its workers down."""
 
 
 News: TypeAlias = WorkerUp | WorkerGone | Completed | GivenBack | AllIdle | CaughtUp

@@ -1,8 +1,8 @@
-"""Which workers will never go on, and when that is certain enough to do something about it.
+"""Decides which workers will never go on, and when that is certain enough to act on it.
 
-A forked process has the locks of its parent as they were, and none of its threads: what a thread would have
-released stays locked. Whoever looks at the workers says what speaks for that; here it is weighed against
-time. Pure: looks go in, workers come out.
+A forked process has its parent's locks as they were and none of its threads, so a lock that one of those
+threads would have released stays locked. The caller looks at the workers and says what points to a deadlock;
+this module weighs that against time. Pure: it takes looks, and returns workers.
 """
 
 from __future__ import annotations
@@ -20,33 +20,33 @@ __all__ = ["LOOK_SECONDS", "Deadlocks", "Evidence", "Frame", "WorkerLook", "fram
 #: How often the workers are looked at, in seconds.
 LOOK_SECONDS = 1.0
 
-#: How long a worker stands that is proven to be deadlocked before that is believed: so many times the longest
-#: test, within these bounds, in seconds. The proof needs no time: this is for what is not seen from outside,
-#: a timer that will break off a wait.
+#: How long a worker with a proven deadlock must have stood still before it is given up: PROVEN_TIMES as long
+#: as the longest test took, but between these two bounds, in seconds. The proof itself needs no time. The
+#: wait is for what cannot be seen from outside, such as a timer that will break off a wait.
 PROVEN_TIMES = 3.0
 PROVEN_LEAST = 5.0
 PROVEN_MOST = 60.0
 
-#: The same for one that only seems to be. All must, and no test may have ended anywhere meanwhile.
+#: The same for workers that only seem deadlocked. All must, and no test may have ended anywhere meanwhile.
 LIKELY_TIMES = 20.0
 LIKELY_LEAST = 120.0
 
 
 class Evidence(IntEnum):
-    """What speaks for a deadlock."""
+    """How strongly a look points to a deadlock."""
 
     NONE = 0
-    #: All threads wait for locks for a limited time, again and again: they may look for something in between.
+    #: All threads wait for locks with a time limit, again and again: they may do something in between.
     DOUBTFUL = 1
-    #: All threads wait for locks, as far as can be seen; or a signal may end that.
+    #: All threads wait for locks, as far as we can see; or a signal may end the wait.
     LIKELY = 2
-    #: All threads wait, without a limit in time, for memory that nobody else can change.
+    #: All threads wait, without a time limit, for memory that no other process can change.
     PROVEN = 3
 
 
 @record
 class WorkerLook:
-    """How a worker was found. As long as ``mark`` stays the same, nothing has moved in it."""
+    """What a look at a worker showed. While ``mark`` stays the same, nothing in the worker has moved."""
 
     worker: WorkerId
     evidence: Evidence
@@ -54,14 +54,14 @@ class WorkerLook:
 
 
 class Frame(NamedTuple):
-    """A line of a stack."""
+    """One line of a stack."""
 
     file: str
     line: int
     function: str
 
     def within(self, folders: Iterable[str]) -> str:
-        """The line in words, its file as seen from the first of these folders that it is in."""
+        """The frame in words, with its file relative to the first of these folders that contains it."""
         inside = (self.file[len(folder) + 1 :] for folder in folders if self.file.startswith(f"{folder}/"))
         return f"{next(inside, self.file)}:{self.line} in {self.function}"
 
@@ -70,9 +70,9 @@ _FRAME = re.compile(r'  File "(.+)", line (\d+) in (.+)')
 
 
 def frames_of(stacks: str) -> list[Frame]:
-    """The stack of the main thread, the innermost frame first, out of what faulthandler writes of all.
+    """The main thread's stack, innermost frame first, from what faulthandler writes of all threads.
 
-    It writes the main thread last; and first, again, if that is the one which was running.
+    faulthandler writes the main thread last; if that was the running one, it also writes it first.
     """
     frames: list[Frame] = []
     for line in stacks.splitlines():
@@ -85,13 +85,13 @@ def frames_of(stacks: str) -> list[Frame]:
 
 
 class Deadlocks:
-    """Remembers since when workers have stood still. Times are in seconds of the caller's clock."""
+    """Remembers since when each worker has stood still. Times are in seconds of the caller's clock."""
 
     def __init__(self) -> None:
         self._stood: dict[WorkerId, tuple[WorkerLook, float]] = {}
 
     def looked(self, looks: Iterable[WorkerLook], now: float) -> None:
-        """All workers that run tests, or are to, have been looked at; those that are missing are gone."""
+        """Take looks at all workers that run tests or are about to; workers without a look are gone."""
         stood = {}
         for look in looks:
             known = self._stood.get(look.worker)
@@ -100,7 +100,7 @@ class Deadlocks:
         self._stood = stood
 
     def evidence(self, worker: WorkerId) -> Evidence:
-        """What the latest look at a worker has shown."""
+        """What the latest look at a worker showed."""
         return self._stood[worker][0].evidence if worker in self._stood else Evidence.NONE
 
     def seconds(self, worker: WorkerId, now: float) -> float:
@@ -108,7 +108,7 @@ class Deadlocks:
         return now - self._stood[worker][1] if worker in self._stood else 0.0
 
     def proven(self, now: float) -> list[WorkerId]:
-        """The workers that have been found in the same proven deadlock at least twice."""
+        """The workers that two looks or more found in the same proven deadlock."""
         return [
             worker
             for worker, (look, since) in self._stood.items()
@@ -116,11 +116,11 @@ class Deadlocks:
         ]
 
     def hopeless(self, now: float, *, longest: float, silent_since: float) -> list[WorkerId]:
-        """The workers to be given up by now.
+        """The workers to give up by now.
 
-        :param longest: how long the longest test so far took, in seconds, or what else tells how long
+        :param longest: how long the longest test so far took, in seconds, or another measure of how long
             something may take here.
-        :param silent_since: when a test has ended last, anywhere.
+        :param silent_since: when the latest test ended, on any worker.
         """
         patience = min(max(PROVEN_LEAST, PROVEN_TIMES * longest), PROVEN_MOST)
         proven = {

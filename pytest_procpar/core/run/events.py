@@ -1,8 +1,7 @@
-"""What happens to a run (events, nouns in the past) and what is to be done about it (effects).
+"""What happens to a run (events, named in the past tense) and what to do about it (effects).
 
-Two closed unions. `Run.handle` takes the first and returns the second; a new member
-is one class here and one ``case`` where it is matched, and the type checker names the case that was
-forgotten.
+Two closed unions. `Run.handle` takes the first and returns the second. To add a member, write one class here
+and one ``case`` where the union is matched; the type checker names the case that you forgot.
 """
 
 from __future__ import annotations
@@ -48,8 +47,8 @@ __all__ = [
 ]
 
 
-#: What follows a worker's last known test: nothing for it now, though tests that have not begun exist
-#: elsewhere and may come ("hold"), or nothing at all, no test that has not begun is left ("last").
+#: What follows the last test that a worker knows of. "hold": nothing now, but unbegun tests exist elsewhere
+#: and may come. "last": nothing more, as no unbegun test is left.
 Outlook: TypeAlias = Literal["hold", "last"]
 
 
@@ -60,9 +59,10 @@ Outlook: TypeAlias = Literal["hold", "last"]
 class SuiteCollected:
     """The tests are known.
 
-    ``keys`` holds one grouping key a test, or None where each is alone; ``limits`` the place of every test
-    that has a time limit of its own, and that limit, in seconds. ``started`` workers have collected them
-    and wait: these are spawned however few the tests, and a replacement may take as long as a collection.
+    ``keys`` holds one grouping key per test, or is None where each test is alone. ``limits`` holds the place
+    of each test with a time limit of its own, and that limit in seconds. ``started`` is how many workers have
+    collected the suite and wait: all of them are spawned, however few the tests, and a replacement may take
+    as long as a collection.
     """
 
     count: int
@@ -80,7 +80,7 @@ class WorkerReady:
 
 @record
 class ItemBegan:
-    """A worker is about to run a test; from here on it cannot be taken back."""
+    """A worker is about to run a test; from now on the test cannot be taken back."""
 
     worker: WorkerId
     test: TestIndex
@@ -96,10 +96,10 @@ class ItemFinished:
 
 @record
 class Revoked:
-    """The answer to `Revoke`: these tests had not begun and will not.
+    """The answer to `Revoke`: these tests had not begun, and this worker will not begin them.
 
-    Those that were handed out and are missing here have been claimed: their `ItemBegan` is on its way, or the
-    worker's death. What stood behind the tests (see `Outlook`) is taken back with them.
+    Tests that were handed out and are missing here have been claimed: their `ItemBegan`, or the worker's
+    death, is on its way. The `Outlook` that stood behind the tests is taken back with them.
     """
 
     worker: WorkerId
@@ -115,7 +115,7 @@ class Died:
 
 @record
 class Refused:
-    """The system grants a worker no process, or not what that needs: it begins no test."""
+    """The system refuses a worker its process, or something that it needs: the worker will begin no test."""
 
     worker: WorkerId
     reason: str
@@ -125,8 +125,8 @@ class Refused:
 class ItemPutBack:
     """A plugin wants a test that was settled as crashed to run again (`pytest_handlecrashitem`).
 
-    Without effect once the run is stopped. The worker that may have to be started for it counts as a restart;
-    where none may be started, the test is `NotRun`.
+    This has no effect once the run is stopped. If a worker has to be started for the test, it counts as a
+    restart; if none may be started, the test is `NotRun`.
     """
 
     test: TestIndex
@@ -136,8 +136,8 @@ class ItemPutBack:
 class Decided:
     """The answer to `Consult`: what a plugin's scheduler wants, in this order.
 
-    ``dealing`` says that it hands out tests now that the worker is up that it was told of; ``finished`` that
-    it has nothing left to hand out.
+    ``dealing`` says that the scheduler hands out tests now that it knows of this worker; ``finished`` says
+    that it has nothing left to hand out.
     """
 
     orders: tuple[SchedulerOrder, ...] = ()
@@ -152,17 +152,17 @@ class Tick:
 
 @record
 class Stop:
-    """No further test may begin; with ``interrupt`` the running ones are interrupted too."""
+    """No further test may begin; with ``interrupt`` the running ones are interrupted, too."""
 
     interrupt: bool = False
 
 
 @record
 class Stuck:
-    """A worker will never go on, since it was forked: it is to be killed, and others do what it had to do.
+    """A worker will never go on, because it was forked: kill it, and let others do its work.
 
-    Its death is no crash, and its test runs again, unless it is ``told``: what has been reported of it cannot
-    be taken back. From now on a worker may take as long as a collection to come up.
+    Its death is no crash. Its test runs again unless ``told`` is set: then the test has already been
+    reported, which cannot be taken back. From now on a worker may take as long as a collection to come up.
     """
 
     worker: WorkerId
@@ -190,7 +190,7 @@ Event: TypeAlias = (
 
 @record
 class Spawn:
-    """Fork a worker. ``replaces`` is the dead worker whose place it takes."""
+    """Start a worker. ``replaces`` is the dead worker whose place it takes."""
 
     worker: WorkerId
     replaces: WorkerId | None = None
@@ -200,8 +200,8 @@ class Spawn:
 class Assign:
     """Hand out tests to a worker, in this order.
 
-    ``then`` says what follows the last of them; None says nothing yet: more is on its way, or it
-    will be said as soon as the last one begins. Tests may follow after "last" too, if others crash.
+    ``then`` says what follows the last of them. None says nothing yet: either more tests are on their way, or
+    the answer comes as soon as the last one begins. Tests may follow even after "last", if others crash.
     """
 
     worker: WorkerId
@@ -211,17 +211,17 @@ class Assign:
 
 @record
 class Revoke:
-    """Take back what was handed out to a worker and has not begun; answered by `Revoked`."""
+    """Take back the tests that a worker was given and has not begun; answered by `Revoked`."""
 
     worker: WorkerId
 
 
 @record
 class Consult:
-    """Tell a plugin's scheduler this news, or none, and ask what it wants: also what it has said meanwhile.
+    """Tell a plugin's scheduler this news, if any, and ask what it wants, and what it has wanted meanwhile.
 
-    It comes alone, and is answered by `Decided` before anything else happens: the scheduler is told of things
-    before their other effects are seen, as under pytest-xdist.
+    It comes alone, and `Decided` answers it before anything else happens: as under pytest-xdist, the
+    scheduler hears of things before their other effects show.
     """
 
     news: News | None = None
@@ -236,16 +236,16 @@ class Interrupt:
 
 @record
 class Kill:
-    """Kill a worker that did not come up in time, or does not end, and all that it has started."""
+    """Kill a worker that did not come up in time or does not end, and all that it has started."""
 
     worker: WorkerId
 
 
 @record
 class Dump:
-    """Have a worker write down its stacks: ``test``, or the end of its session (None), has taken too long.
+    """Have a worker write its stacks: ``test``, or the end of its session (None), has taken too long.
 
-    Nothing that it says of the test from here on counts. ``limit`` is in seconds.
+    Nothing that the worker says of the test from now on counts. ``limit`` is in seconds.
     """
 
     worker: WorkerId
@@ -255,7 +255,7 @@ class Dump:
 
 @record
 class Terminate:
-    """Ask a worker, and all that it has started, to end."""
+    """Ask a worker and all that it has started to end (SIGTERM)."""
 
     worker: WorkerId
 
@@ -269,7 +269,7 @@ class Finish:
 
 @record
 class Crashed:
-    """Report a test whose process died while it ran; it is settled, unless a `ItemPutBack` reopens it."""
+    """Report a test whose process died while it ran. It is settled, unless an `ItemPutBack` reopens it."""
 
     worker: WorkerId
     test: TestIndex
@@ -285,7 +285,7 @@ class Hung:
 
 @record
 class NotRun:
-    """These tests are settled without having been run, for this reason."""
+    """These tests are settled without having run, for this reason."""
 
     tests: tuple[TestIndex, ...]
     reason: str
@@ -293,9 +293,9 @@ class NotRun:
 
 @record
 class GiveUp:
-    """No worker is replaced any more. The same reason is given once.
+    """No worker is replaced any more. Each reason is given once.
 
-    The other workers go on. Tests that none is left to run are settled by the `NotRun` that follows.
+    The other workers go on. A `NotRun` follows for the tests that no worker is left to run.
     """
 
     reason: str
@@ -303,7 +303,7 @@ class GiveUp:
 
 @record
 class Fewer:
-    """The run goes on with so many workers, for this reason."""
+    """The run goes on with only ``workers`` workers, for this reason."""
 
     workers: int
     reason: str

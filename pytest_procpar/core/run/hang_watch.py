@@ -1,7 +1,7 @@
-"""Which worker has taken too long, and what is to be done to it: its stacks, SIGTERM, SIGKILL, in this order.
+"""Which worker has taken too long, and what to do to it: dump its stacks, then SIGTERM, then SIGKILL.
 
-A worker is watched while it runs a test, and while it finishes its session. The steps are nextest's: what is
-dumped is dumped first, since SIGTERM may end the process; SIGKILL comes after a grace.
+A worker is watched while it runs a test, and while it finishes its session. The steps are nextest's. The dump
+comes first, since SIGTERM may end the process; SIGKILL comes after a grace period.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pytest_procpar.core.run.events import Dump, Effect, Kill, Terminate
 
 __all__ = ["DUMP_SECONDS", "TERM_SECONDS", "HangWatch"]
 
-#: How long a worker has for writing its stacks, and how long it may live after SIGTERM, in seconds.
+#: How long a worker has to write its stacks, and how long it may live after SIGTERM, in seconds.
 DUMP_SECONDS = 0.3
 TERM_SECONDS = 2.0
 
@@ -37,10 +37,10 @@ class _Watch:
 
 
 class HangWatch:
-    """Watches workers. Times are in seconds of the caller's clock; a limit of 0 is none.
+    """Watches workers. Times are in seconds of the caller's clock; a limit of 0 means no limit.
 
     :param limit: how long a test, or the end of a session, may take.
-    :param limits: the limits of tests that have one of their own.
+    :param limits: the limits of tests that have their own, by the test's place in the collected order.
     """
 
     def __init__(self, limit: float, limits: Mapping[int, float] | None = None) -> None:
@@ -51,7 +51,7 @@ class HangWatch:
         self.awake = limit > 0 or any(limit > 0 for limit in self._limits.values())
 
     def watch(self, worker: WorkerId, test: TestIndex | None, place: int | None, now: float) -> None:
-        """A worker begins a test, whose place in the collected order is `place`, or its end (None)."""
+        """Watch a worker that begins the test at `place` in the collected order, or its end (None)."""
         limit = self._limit if place is None else self._limits.get(place, self._limit)
         if limit > 0:
             self._watches[worker] = _Watch(test, limit, now)
@@ -59,16 +59,16 @@ class HangWatch:
             self._watches.pop(worker, None)
 
     def forget(self, worker: WorkerId) -> None:
-        """A worker has ended what it was watched for, or is gone."""
+        """Stop watching a worker: it has finished what it was watched for, or is gone."""
         self._watches.pop(worker, None)
 
     def deadline(self) -> float | None:
-        """When `due` has something to say."""
+        """When to call `due` next; None: never."""
         open_ = [w.due for w in self._watches.values() if w.stage is not _Stage.KILLED]
         return min(open_) if open_ else None
 
     def due(self, now: float) -> list[Effect]:
-        """What is to be done by now."""
+        """The effects that are due by now."""
         effects: list[Effect] = []
         for worker, watch in self._watches.items():
             if now < watch.due:

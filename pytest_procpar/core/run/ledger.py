@@ -1,12 +1,12 @@
-"""Where every test of a lane is: pending, assigned, running or settled.
+"""Where every test of a partition is: pending, assigned, running or settled.
 
-The rules, of which every other promise is made:
+The rules on which all other promises rest:
 
 - a test moves pending -> assigned -> running -> settled; only an assigned one can be taken back;
 - a test is settled exactly once, unless a plugin reopens it after a crash;
-- a test begins on the worker it is assigned to, and nowhere else.
+- a test begins on the worker that it is assigned to, and nowhere else.
 
-Breaking one raises `LedgerError` and changes nothing.
+Breaking a rule raises `LedgerError` and changes nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["Ledger", "LedgerError", "ItemState"]
 
 
 class LedgerError(Exception):
-    """A test was about to move in a way no test can."""
+    """A test was about to make a move that the rules forbid."""
 
 
 class ItemState(IntEnum):
@@ -54,7 +54,7 @@ class Ledger:
         return ItemState(self._state[test - self._first])
 
     def owner(self, test: TestIndex) -> WorkerId | None:
-        """The worker a test is assigned to or runs on."""
+        """The worker that a test is assigned to or runs on."""
         return self._owner[test - self._first]
 
     def unsettled_tests(self) -> Iterator[TestIndex]:
@@ -62,7 +62,7 @@ class Ledger:
         return (TestIndex(self._first + i) for i, at in enumerate(self._state) if at != ItemState.SETTLED)
 
     def assign(self, test: TestIndex, worker: WorkerId) -> None:
-        """Promise a pending test to a worker."""
+        """Assign a pending test to a worker."""
         self._move(test, ItemState.PENDING, ItemState.ASSIGNED)
         self._owner[test - self._first] = worker
 
@@ -72,7 +72,7 @@ class Ledger:
         self._owner[test - self._first] = None
 
     def begin(self, test: TestIndex, worker: WorkerId) -> None:
-        """Note that the worker a test is assigned to runs it."""
+        """Note that a test runs on the worker that it is assigned to."""
         owner = self._owner[test - self._first]
         if owner != worker:
             raise LedgerError(f"test {test} begins on gw{worker}, but is with {owner}")
@@ -98,7 +98,7 @@ class Ledger:
         self.unsettled += 1
 
     def grow(self, count: int) -> None:
-        """Have room for `count` more tests, which are settled until they are reopened."""
+        """Make room for `count` more tests, which count as settled until they are reopened."""
         self._state.extend(bytes([ItemState.SETTLED]) * count)
         self._owner.extend([None] * count)
 

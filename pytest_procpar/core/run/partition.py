@@ -1,7 +1,7 @@
-"""A lane: a set of tests and the workers that share them, whoever decides which of them gets which.
+"""A partition: a set of tests and the workers that share them, however they are dealt out.
 
-A run has one; under ``--dist each`` every worker has a lane of its own, with a copy of all tests. Whether
-workers are started, replaced or let go is not its business.
+A run has one. Under ``--dist each``, and where tests are pinned, every worker has one of its own. A partition
+does not decide whether workers are started, replaced or let go.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ __all__ = ["Partition"]
 
 
 class Partition(ABC):
-    """What all lanes have in common: the ledger, the workers, and what both must agree on.
+    """What all partitions have in common: the ledger, the workers, and what the two must agree on.
 
-    Effects are appended to `out`, which belongs to the caller. With fewer tests than `in_hand` a worker is
-    sent more, if there are more.
+    Effects are appended to `out`, which belongs to the caller. A worker with fewer than `in_hand` tests is
+    sent more, if there are any.
     """
 
     __slots__ = ("_in_hand", "_out", "_stopped", "_workers", "ledger")
@@ -34,23 +34,23 @@ class Partition(ABC):
 
     @property
     def served(self) -> bool:
-        """Whether the lane has a worker that runs tests, or will."""
+        """Whether the partition has a worker that runs tests or will run some."""
         return any(worker.phase is not Phase.FINISHING for worker in self._workers.values())
 
     @property
     def busy(self) -> bool:
-        """Whether a test runs, or is still to run on the worker it is assigned to."""
+        """Whether a test runs, or still has to run on the worker that it is assigned to."""
         return any(worker.busy for worker in self._workers.values())
 
     # --- workers come and go ---
 
     def join(self, worker: WorkerState) -> None:
-        """Let a worker that is coming up have a part in the lane."""
+        """Add a worker that is coming up."""
         self._workers[worker.id] = worker
 
     @abstractmethod
     def reserve(self, worker: WorkerState, waiting: int, workers: int) -> None:
-        """Assign a worker that is coming up, one of `waiting` of all `workers`, its first batch."""
+        """Assign a first batch to a worker that is coming up, one of `waiting` of all `workers`."""
 
     @abstractmethod
     def ready(self, worker: WorkerState, now: float) -> None:
@@ -62,9 +62,9 @@ class Partition(ABC):
 
     @abstractmethod
     def leave(self, worker: WorkerState) -> TestIndex | None:
-        """Take the tests of a dead worker back; the one it died of, which is thereby settled, if any.
+        """Take back the tests of a dead worker; return the test that it died of, which settles that test.
 
-        An excused worker died of none: the one that it ran is taken back, too.
+        Returns None if no test ran. An excused worker died of no test: its running test is taken back, too.
         """
 
     # --- tests begin and end ---
@@ -73,14 +73,14 @@ class Partition(ABC):
     def began(self, worker: WorkerState, test: TestIndex, now: float) -> None:
         """Note that a test runs.
 
-        :raises LedgerError: if it is not that worker's turn for that test; nothing has changed.
+        :raises LedgerError: if it is not that worker's turn to run that test; nothing has changed then.
         """
 
     @abstractmethod
     def finished(self, worker: WorkerState, test: TestIndex, now: float) -> None:
         """Note that a test has ended.
 
-        :raises LedgerError: if the worker does not run it; nothing has changed.
+        :raises LedgerError: if the worker does not run that test; nothing has changed then.
         """
 
     @abstractmethod
@@ -88,7 +88,7 @@ class Partition(ABC):
         """A worker gave these tests back."""
 
     def reopen(self, test: TestIndex) -> bool:
-        """Make a settled test one that is to run; False if it is not settled, and will run anyway."""
+        """Let a settled test run again; False if it is not settled, and so will run anyway."""
         if self.ledger.state(test) is not ItemState.SETTLED:
             return False
         self.ledger.reopen(test)
@@ -97,10 +97,10 @@ class Partition(ABC):
 
     @abstractmethod
     def abandon(self) -> tuple[TestIndex, ...]:
-        """Settle the tests nobody is left to run."""
+        """Settle the tests that no worker is left to run, and return them."""
 
     def stop(self) -> None:
-        """Hand nothing out from now on, and take back what has not begun."""
+        """Hand out nothing from now on, and take back what has not begun."""
         if self._stopped:
             return
         self._stopped = True
@@ -114,21 +114,21 @@ class Partition(ABC):
 
     @abstractmethod
     def feed_hungry(self, now: float) -> None:
-        """See to it that no worker without tests goes without, if there are some for it."""
+        """Feed each worker that has no tests, if there are any for it."""
 
     def deadline(self) -> float | None:
-        """When `feed_hungry` is due though nothing has happened, in seconds of the caller's clock."""
+        """When to call `feed_hungry` even if nothing happens, in seconds of the caller's clock."""
         return None
 
     # --- for those who decide ---
 
     @abstractmethod
     def _reopened(self, test: TestIndex) -> None:
-        """A test is to run that had been settled."""
+        """A settled test is to run again."""
 
     @abstractmethod
     def _empty(self, worker: WorkerState) -> None:
-        """Take back what a worker owns and has not been handed, and say that nothing will come."""
+        """Take back what a worker owns and was not handed, and tell it that nothing will come."""
 
     def _note_begun(self, worker: WorkerState, test: TestIndex) -> None:
         if not worker.begin(test):
@@ -147,9 +147,9 @@ class Partition(ABC):
         self._out.append(Revoke(worker.id))
 
     def _say(self, worker: WorkerState, outlook: Outlook) -> None:
-        """Tell a worker that has no tests left what to make of that, once.
+        """Tell a worker without tests what to expect, once.
 
-        There is no way back from "last": it has torn everything down by then.
+        Nothing follows "last": the worker has torn everything down by then.
         """
         if worker.told not in (outlook, "last"):
             worker.told = outlook

@@ -1,7 +1,7 @@
-"""How long to wait for a process that has been asked to end, and what to do then.
+"""How long to wait for a process that was asked to end, and what to do then.
 
-It gets time to end in order if it shows that it has noticed. If it does not, it is nudged, which breaks off
-the Python code or system call that it is in; if that does not help, it is ended.
+A process that shows that it has noticed gets time for an orderly end. One that does not is nudged, which
+breaks off the Python code or the system call that it is in. If that does not help, it is ended.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ __all__ = [
     "PatienceStep",
 ]  # fmt: skip
 
-#: How long the process may take to notice a signal, in seconds.
+#: How long the process may take to notice a signal, in seconds (as are all below).
 HEAR_SECONDS = 1.5
 #: How long tests and processes may take to end after that.
 LEAVE_SECONDS = 9.0
@@ -21,7 +21,7 @@ LEAVE_SECONDS = 9.0
 NUDGED_SECONDS = 5.0
 #: How long the rest may take: session end hooks, reports, the summary.
 REST_SECONDS = 8.0
-#: How long the process may take to end by itself when it is asked again.
+#: How long the process may take to end by itself once it is asked again.
 AT_ONCE_SECONDS = 0.5
 
 
@@ -36,25 +36,25 @@ class Patience:
     """The patience with one process. Times are in seconds of the caller's clock."""
 
     def __init__(self) -> None:
-        #: When something is due, and what.
+        #: When something is due; `_step` says what.
         self._due: float | None = None
         self._step = PatienceStep.NUDGE
         self._heard = self._nudged = self._left = False
-        #: Whether the end is bounded in time: not after a first interrupt.
+        #: Whether there is a time limit for the end. After a first interrupt there is none.
         self._bounded = False
         self._asked = 0
 
     def asked(self, now: float, *, interrupt: bool = False) -> None:
         """The process is asked to end, by an `interrupt` (Ctrl-C) or for good.
 
-        The end after a first interrupt is not bounded, since tests and fixtures may need their time: the user
-        may lose patience, and interrupt again.
+        The end after a first interrupt has no time limit, since tests and fixtures may need their time. A
+        user who loses patience can interrupt again.
         """
         self._asked += 1
         self._bounded = self._bounded or not interrupt
         if self._asked == 1:
             self._set(now + HEAR_SECONDS, PatienceStep.NUDGE)
-        elif self._asked == 2 and interrupt:  # it raises by itself what ends it
+        elif self._asked == 2 and interrupt:  # the process itself raises the exception that ends it
             self._nudged = True
             self._set(now + NUDGED_SECONDS, PatienceStep.END)
         else:
@@ -70,7 +70,7 @@ class Patience:
                 self._due = None
 
     def left(self, now: float) -> None:
-        """All tests and processes have ended; reports follow."""
+        """All tests and processes have ended; only reports follow."""
         if self._asked and not self._left:
             self._left = True
             if self._bounded:
@@ -79,11 +79,11 @@ class Patience:
                 self._due = None
 
     def deadline(self) -> float | None:
-        """When `due` has something to say."""
+        """When to call `due` next; None: never."""
         return self._due
 
     def due(self, now: float) -> PatienceStep | None:
-        """What is to be done now, once; None: nothing yet."""
+        """What to do now; each step is returned once. None: nothing yet."""
         if self._due is None or now < self._due:
             return None
         step, self._due = self._step, None

@@ -1,10 +1,11 @@
-"""Who gets which test, where a plugin's own scheduler decides it (`pytest_xdist_make_scheduler`).
+"""Who gets which test, where a plugin's own scheduler decides that (`pytest_xdist_make_scheduler`).
 
-The scheduler is told of workers and of tests that have ended, and says what it wants of workers. Nothing of
-that is a call: to tell it something is a `Consult`, and what it wants is in the `Decided` that answers. So a
-lane that has to decide something talks with it first, and goes on with every answer.
+The scheduler hears of workers and of tests that have ended, and says what it wants from workers. None of this
+is a call: a `Consult` tells it something, and the `Decided` that answers says what it wants. So a partition
+that has to decide something talks to the scheduler first, and goes on with every answer.
 
-Its mistakes cost no test its outcome: what it has lost is found when all workers are idle, and settled.
+The scheduler's mistakes cost no test its outcome: once all workers are idle, the tests that it lost are found
+and settled.
 """
 
 from __future__ import annotations
@@ -32,16 +33,17 @@ from pytest_procpar.core.run.worker_state import Phase, WorkerState
 
 __all__ = ["PluginScheduler"]
 
-#: A part of the talk with a scheduler.
+#: A part of the conversation with a scheduler.
 _Talk: TypeAlias = Generator[Consult, Decided, None]
 
 
 class PluginScheduler(Partition):
-    """A lane whose tests are dealt by a foreign scheduler.
+    """A partition whose tests a plugin's scheduler deals out.
 
-    A test that is sent once more after it has ended, or while it is elsewhere, runs once more: as another
-    copy of it, whose index is ``len(collection)`` higher. A test that has crashed does not, unless a plugin
-    has asked for that: pytest-xdist's grouping schedulers send all that a dead worker had, the culprit too.
+    A test that is sent again, after it has ended or while another worker has it, runs once more, as another
+    copy whose index is ``len(collection)`` higher. A crashed test does not, unless a plugin has asked for
+    that: pytest-xdist's grouping schedulers send again all that a dead worker had, also the test that
+    crashed.
 
     :param name: what kind of scheduler it is.
     """
@@ -50,34 +52,34 @@ class PluginScheduler(Partition):
         super().__init__(Ledger(count), out, in_hand)
         self._name = name
         self._count = count
-        #: What is to be asked now: the lane has decided when there is nothing more.
+        #: What to ask the scheduler now; None once the partition has decided.
         self.consult: Consult | None = None
         self._talk: _Talk | None = None
-        #: What the scheduler wants and is still to be carried out.
+        #: What the scheduler wants and has not got yet.
         self._orders: deque[SchedulerOrder] = deque()
-        #: What it is told first when it is asked next, and what once its orders are carried out.
+        #: What to tell it first when it is asked next, and what to tell it once its orders are carried out.
         self._news: News | None = None
         self._answers: deque[Completed | GivenBack] = deque()
-        #: The workers that the scheduler has been told of, and those that it has shut down.
+        #: The workers that the scheduler knows, and those that it has shut down.
         self._known: set[WorkerId] = set()
         self._shut: set[WorkerId] = set()
         #: Whether the scheduler has begun to hand out tests.
         self._scheduling = False
-        #: Whether `tests_finished` has been answered by shutting down the nodes.
+        #: Whether the scheduler, its `tests_finished` being true, has shut down its nodes.
         self._winding_up = False
         #: When the running tests began.
         self._begun: dict[WorkerId, float] = {}
-        #: What was asked back, in this order.
+        #: What the scheduler has asked back from each worker, in this order.
         self._steals: dict[WorkerId, deque[tuple[int, ...]]] = {}
         #: The workers that could not give back what was wanted, and have not been heard of since.
         self._refused: list[WorkerId] = []
-        #: The copies of each test that are pending, and how many it has.
+        #: The pending copies of each test, and how many copies each test has.
         self._open = [[TestIndex(i)] for i in range(count)]
         self._copies = [1] * count
         self._sent: set[int] = set()
         self._crashed: set[int] = set()
-        #: What runs without the scheduler's knowledge, which had lost it; and what it does not know to be
-        #: settled, and may send yet.
+        #: Copies that run without the scheduler's knowledge, because it had lost them; and places whose test
+        #: is settled without its knowledge, so that it may still send them.
         self._rescued: set[TestIndex] = set()
         self._unknown: set[int] = set()
 
@@ -87,19 +89,19 @@ class PluginScheduler(Partition):
         """Assign nothing: the scheduler will."""
 
     def ready(self, worker: WorkerState, now: float) -> None:
-        """Let the scheduler have a worker that has come up."""
+        """Tell the scheduler of a worker that has come up."""
         self.feed_hungry(now)
 
     def condemn(self, worker: WorkerState, now: float) -> None:
-        """Take back what a worker that is being ended has not begun: it waits for the worker's death."""
+        """Take back what a worker that is being ended has not begun, and keep it until the worker is dead."""
         if worker.in_hand and not worker.revoking:
             self._revoke(worker)
 
     def leave(self, worker: WorkerState) -> TestIndex | None:
-        """Take the tests of a dead worker back; the one it died of, which is thereby settled, if any.
+        """Take back the tests of a dead worker; return the test that it died of, which settles that test.
 
-        The scheduler takes the first test that it has sent there for the culprit, and may never send it
-        again, though the worker has died between two tests: that test is found among the lost ones.
+        The scheduler takes the first test that it sent to that worker for the crashed one, and may never send
+        it again, although the worker died between two tests. `_look_for_lost` finds such a test.
         """
         del self._workers[worker.id]
         self._begun.pop(worker.id, None)
@@ -145,7 +147,7 @@ class PluginScheduler(Partition):
         self.feed_hungry(now)
 
     def revoked(self, worker: WorkerState, tests: tuple[TestIndex, ...], now: float) -> None:
-        """Give the scheduler what it wanted back, if all of that had not begun, and the worker the rest."""
+        """Give back to the scheduler what it wanted, if none of that had begun; the worker keeps the rest."""
         if self._stopped:
             for unit in worker.shed(frozenset(tests)):
                 for test in unit:
@@ -157,10 +159,10 @@ class PluginScheduler(Partition):
         self.feed_hungry(now)
 
     def _give_back(self, worker: WorkerState) -> None:
-        """Answer what was asked back of a worker, all of whose tests that have not begun are here.
+        """Answer what was asked back from a worker, now that all its tests that have not begun are here.
 
-        A refusal waits until the worker is heard of again, as what it has begun by then is not known yet: the
-        scheduler would ask for the same again, and never stop.
+        A refusal waits until the worker is heard of again, since we do not know yet what it has begun by
+        then: the scheduler would ask for the same tests again, and never stop.
         """
         for wanted in self._steals.pop(worker.id, ()):
             found = self._take_from(worker, wanted)
@@ -170,7 +172,7 @@ class PluginScheduler(Partition):
                 self._refused.append(worker.id)
 
     def _take_from(self, worker: WorkerState, wanted: tuple[int, ...]) -> tuple[int, ...]:
-        """Take all these tests from a worker, or none if one is not to be had (as under pytest-xdist)."""
+        """Take all these tests from a worker, or none if one of them is not there (as under pytest-xdist)."""
         asked = set(wanted)
         found = [test for (test,) in worker.units if self._place(test) in asked]
         if len(found) != len(asked) or {self._place(test) for test in found} != asked:
@@ -186,7 +188,7 @@ class PluginScheduler(Partition):
         self._crashed.discard(self._place(test))
 
     def abandon(self) -> tuple[TestIndex, ...]:
-        """Settle the tests nobody is left to run."""
+        """Settle the tests that no worker is left to run, and return them."""
         left = tuple(self._pending())
         for test in left:
             self.ledger.drop(test)
@@ -202,7 +204,7 @@ class PluginScheduler(Partition):
     # --- tests find their workers ---
 
     def feed_hungry(self, now: float) -> None:
-        """Talk with the scheduler: then carry out what it wants, and see what it has lost."""
+        """Talk to the scheduler, then carry out what it wants and look for what it has lost."""
         if self._stopped:
             self._feed_all()
             return
@@ -210,11 +212,11 @@ class PluginScheduler(Partition):
         self._go_on(None)
 
     def decided(self, answer: Decided) -> None:
-        """Go on with what the scheduler has answered to `consult`."""
+        """Go on with the scheduler's answer to `consult`."""
         self._go_on(answer)
 
     def stop(self) -> None:
-        """Hand nothing out from now on, and take back what has not begun; the scheduler is asked no more."""
+        """Hand out nothing from now on, take back what has not begun, and ask the scheduler nothing more."""
         self._talk = self.consult = None
         super().stop()
 
@@ -231,7 +233,7 @@ class PluginScheduler(Partition):
             self._feed(worker)
 
     def _confer(self) -> _Talk:
-        """All that there is to talk about now, and what follows from that."""
+        """Say all that there is to say now, and do what follows from the answers."""
         for worker_id in set(self._refused):
             if worker_id not in self._workers or self._workers[worker_id].idle:
                 self._refuse(worker_id)
@@ -244,13 +246,13 @@ class PluginScheduler(Partition):
         self._feed_all()
 
     def _tell(self, news: News | None) -> Generator[Consult, Decided, Decided]:
-        """Tell the scheduler something; its orders are noted."""
+        """Tell the scheduler something, and note its orders."""
         answer = yield Consult(news)
         self._orders += answer.orders
         return answer
 
     def _introduce(self) -> _Talk:
-        """Tell the scheduler of the workers that have come up; of the first ones, in their order."""
+        """Tell the scheduler of the workers that have come up, of the first ones in their order."""
         for worker in self._workers.values():
             if worker.phase is Phase.STARTING and not self._scheduling:
                 return
@@ -261,9 +263,9 @@ class PluginScheduler(Partition):
             self._scheduling |= answer.dealing
 
     def _obey(self, *, only_pending: bool = False) -> _Talk:
-        """Carry out orders, and answer, until there are none.
+        """Carry out orders and answer the scheduler, until there are no orders left.
 
-        :param only_pending: run nothing once more: it is complete at once.
+        :param only_pending: run no test once more: such a test counts as complete at once.
         """
         while True:
             if self._orders:
@@ -293,7 +295,7 @@ class PluginScheduler(Partition):
         self._sent.add(place)
         pending = self._open[place]
         if worker is None or worker.phase is Phase.FINISHING:
-            return  # found to be lost if nobody else gets it
+            return  # `_look_for_lost` finds it if no other worker gets it
         if not pending and (only_pending or place in self._crashed or place in self._unknown):
             self._unknown.discard(place)
             self._answers.append(Completed(worker_id, place, 0.0))
@@ -301,7 +303,7 @@ class PluginScheduler(Partition):
         self._assign(worker, pending[0] if pending else self._another(place))
 
     def _another(self, place: int) -> TestIndex:
-        """One more copy of a test."""
+        """Make one more copy of a test."""
         copy = TestIndex(place + self._copies[place] * self._count)
         self._copies[place] += 1
         if copy not in self.ledger:
@@ -329,7 +331,7 @@ class PluginScheduler(Partition):
             self._give_back(worker)
 
     def _refuse(self, worker: WorkerId) -> None:
-        """Let the scheduler know that a worker could not give back what was wanted."""
+        """Tell the scheduler that a worker could not give back what was wanted."""
         self._answers.extend(GivenBack(worker, ()) for refused in self._refused if refused == worker)
         self._refused = [refused for refused in self._refused if refused != worker]
 
@@ -338,7 +340,7 @@ class PluginScheduler(Partition):
             yield from self._tell(answer)
 
     def _feed(self, worker: WorkerState) -> None:
-        """See to it that a worker knows what comes next."""
+        """Tell a worker what comes next: hand out tests, or say what follows the last one."""
         if worker.phase is not Phase.ACTIVE or worker.revoking:
             return
         last = worker.id in self._shut or self._stopped or not self.ledger.unbegun
@@ -352,17 +354,17 @@ class PluginScheduler(Partition):
     # --- what the scheduler has lost ---
 
     def _is_stuck(self) -> bool:
-        """Whether tests are left, and nothing will happen that could move the scheduler."""
+        """Whether tests are left although nothing will happen that could make the scheduler send them."""
         workers = self._workers.values()
         waiting = [worker for worker in workers if worker.idle and not worker.revoking]
         return bool(waiting) and len(waiting) == len(workers) and self.ledger.unsettled > 0
 
     def _look_for_lost(self) -> _Talk:
-        """Have tests run that the scheduler has forgotten, or say that they were not.
+        """Run the tests that the scheduler has forgotten, or report them as not run.
 
-        First it is asked again: pytest-xdist's grouping schedulers, having sent an empty group, need that.
-        What it had sent once and a death has made it lose runs in any worker. What it has never sent is what
-        it does not want to have run, or cannot.
+        First ask it again: pytest-xdist's grouping schedulers need that after they have sent an empty group.
+        A test that it sent once and lost because a worker died runs in any worker. A test that it never sent
+        is one that it does not want to run, or cannot.
         """
         for _ in range(self._count + 1 if self._scheduling else 0):
             answer = yield from self._tell(AllIdle())

@@ -1,12 +1,12 @@
-"""The run itself: one state machine that turns what happened into what is to be done.
+"""The run itself: one state machine that turns what happened into what to do.
 
-It knows neither processes nor pytest. `Run.handle` is given every event with the time at which it
-happened, and returns effects that the caller performs in order. An effect that needs an answer
-(`Spawn`, `Revoke`, `Finish`) gets it as a later event. Where a plugin's scheduler has to be asked, `Consult`
-comes alone: what else is to be done comes with the last answer.
+It knows neither processes nor pytest. `Run.handle` takes each event with the time at which it happened, and
+returns effects that the caller performs in order. The answer to an effect that needs one (`Spawn`, `Revoke`,
+`Finish`) is a later event. If a plugin's scheduler has to be asked, `Consult` comes alone, and the other
+effects come with the last answer.
 
-This module holds the workers' lives: start, deadline, replacement, end. Who runs which test is decided by
-`Scheduler`.
+This module holds the workers' lives: start, deadline, replacement, end. `Scheduler` decides who runs which
+test.
 """
 
 from __future__ import annotations
@@ -53,21 +53,21 @@ if TYPE_CHECKING:
 
 __all__ = ["Run"]
 
-#: A worker that has not reported for duty after this many seconds is killed and replaced.
+#: A worker that is not ready after this many seconds is killed and replaced.
 START_TIMEOUT = 60.0
 
 
 class Run:
     """The state of a run from the first collected test to the last worker's end.
 
-    :param in_hand: with fewer tests than this a worker is sent more, if there are more.
+    :param in_hand: a worker with fewer tests than this is sent more, if there are any.
     """
 
     def __init__(self, options: RunOptions, in_hand: int = IN_HAND) -> None:
         self._options = options
         self._in_hand = in_hand
         self._lanes: list[Partition] = []
-        #: What kind of scheduler a plugin has made, and the lane whose tests it deals.
+        #: What kind of scheduler a plugin has made, and the partition whose tests it deals out.
         self._scheduler: str | None = None
         self._foreign: PluginScheduler | None = None
         self._collected_tests = 0
@@ -79,24 +79,24 @@ class Run:
         self._stillborn = 0
         self._last_dead = WorkerId(0)
         self._given_up: str | None = None
-        #: Why there are fewer workers than wanted, until that is said.
+        #: Why there are fewer workers than wanted, until we have said so.
         self._refused: str | None = None
         self._stopping = False
         self._watchdog = HangWatch(options.hang_timeout)
-        #: Whether a worker has nothing to do before it reports for duty but to take its identity.
+        #: Whether a worker, before it is ready, only has to take its identity (and does not collect).
         self._quick_starts = True
-        #: Whether a worker has got stuck, and others are started in another way.
+        #: Whether a worker has got stuck, so that others are started in another way.
         self._stuck_once = False
-        #: Whether as many workers are started as were asked for, however few the tests.
+        #: Whether to start as many workers as were asked for, however few the tests.
         self._all_wanted = False
         self._out: list[Effect] = []
 
     def start_all(self) -> None:
-        """Start every worker that was asked for, though it may get no test."""
+        """Start every worker that was asked for, even if it may get no test."""
         self._all_wanted = True
 
     def deal_by(self, scheduler: str) -> None:
-        """Let a plugin's scheduler decide who runs what; to be said before the tests are known.
+        """Let a plugin's scheduler decide who runs what; call this before the tests are known.
 
         :param scheduler: what kind of scheduler it is.
         """
@@ -105,9 +105,9 @@ class Run:
     # --- what can be asked ---
 
     def workers_for(self, tests: int, started: int = 0) -> int:
-        """How many workers run a suite: a foreign scheduler gets all that it was promised.
+        """How many workers run a suite; a plugin's scheduler gets as many as it was promised.
 
-        :param started: how many have been started already: all of these are used.
+        :param started: how many have been started already; all of them are used.
         """
         options = self._options
         promised = self._all_wanted or (self._scheduler is not None and tests)
@@ -115,7 +115,7 @@ class Run:
 
     @property
     def over(self) -> bool:
-        """Whether nothing will happen any more: no worker is left, and none will come."""
+        """Whether nothing more will happen: no worker is left, and none will come."""
         return not self._workers and (bool(self._lanes) or self._stopping)
 
     @property
@@ -132,12 +132,12 @@ class Run:
         ]
 
     def hears(self, worker: WorkerId) -> bool:
-        """Whether what a worker says of its tests counts: not once it is being ended."""
+        """Whether what a worker says of its tests counts; it does not once the worker is being ended."""
         held = self._workers.get(worker)
         return held is not None and held.phase is not Phase.CONDEMNED
 
     def unsettled(self) -> Iterator[TestIndex]:
-        """The tests without an outcome, in collected order: none, unless the run was stopped."""
+        """The tests without an outcome, in collected order; there are none unless the run was stopped."""
         return (test for lane in self._lanes for test in lane.ledger.unsettled_tests())
 
     def running(self) -> dict[WorkerId, TestIndex]:
@@ -145,12 +145,12 @@ class Run:
         return {w.id: w.running for w in self._workers.values() if w.running is not None}
 
     def hungry(self) -> bool:
-        """Whether a worker is, or soon will be, waiting for a word, or all are finishing."""
+        """Whether a worker waits to be told something, or soon will; or whether all are finishing."""
         working = [w for w in self._workers.values() if w.phase is not Phase.FINISHING]
         return not working or any(w.in_hand < self._in_hand // 2 for w in working)
 
     def deadline(self) -> float | None:
-        """When a `Tick` is due, in seconds of the caller's clock; None if time does not matter."""
+        """When a `Tick` is due, in seconds of the caller's clock; None: never."""
         starting = [w.since for w in self._workers.values() if w.phase is Phase.STARTING]
         deadlines = [min(starting) + START_TIMEOUT] if starting and self._quick_starts else []
         dues = [self._watchdog.deadline(), *(lane.deadline() for lane in self._lanes)]
@@ -159,7 +159,7 @@ class Run:
     # --- what happens ---
 
     def handle(self, event: Event, now: float) -> list[Effect]:
-        """Take one event in; the effects to perform, in order.
+        """Take one event; return the effects to perform, in order.
 
         :param now: seconds on any clock that does not jump back.
         :raises LedgerError: if the event contradicts what happened before; nothing has changed then.
@@ -249,7 +249,7 @@ class Run:
     def _finished(self, worker_id: WorkerId, test: TestIndex, now: float) -> None:
         worker = self._worker(worker_id)
         if worker.phase is Phase.CONDEMNED:
-            return  # it was ended for not having finished
+            return  # the worker is being ended because this test had taken too long
         self._lanes[worker.lane].finished(worker, test, now)
         self._watchdog.forget(worker_id)
         if not worker.owned:
@@ -285,7 +285,7 @@ class Run:
     def _refuse(self, worker_id: WorkerId, reason: str, now: float) -> None:
         """The system grants no process for a worker: the others have to run its tests."""
         worker = self._worker(worker_id)
-        if worker.running is not None:  # it was being ended, and the end of its test has not been heard
+        if worker.running is not None:  # it was being ended, and the end of its test was not heard
             self._died(worker_id, now)
             return
         del self._workers[worker_id]
@@ -303,7 +303,7 @@ class Run:
 
     @property
     def _asks(self) -> bool:
-        """Whether a plugin's scheduler has been asked something."""
+        """Whether a plugin's scheduler was asked something and has not answered."""
         return self._foreign is not None and self._foreign.consult is not None
 
     def _decided(self, answer: Decided, now: float) -> None:
@@ -328,7 +328,7 @@ class Run:
         if self._stopping or not lane.reopen(test) or lane.served:
             lane.feed_hungry(now)
             return
-        # Its last worker died of that test, or was let go since there was nothing left to do.
+        # Its last worker died of that test, or was let go because there was nothing left to do.
         refusal = self._refusal()
         if refusal is not None:
             self._say_once(refusal)
@@ -338,7 +338,7 @@ class Run:
 
     def _stop(self, interrupt: bool, now: float) -> None:
         self._stopping = True
-        # What can be taken back goes before the interrupt: a worker whose test ends claims the next.
+        # Take back first, then interrupt: a worker whose test ends claims its next one.
         for lane in self._lanes:
             lane.stop()
         if interrupt:
@@ -394,9 +394,9 @@ class Run:
         return worker
 
     def _replace(self, dead: WorkerState, now: float) -> None:
-        """Fork a worker in the place of a dead one, or leave its tests to the others if that is not allowed.
+        """Start a worker in place of a dead one, or leave its tests to the others if that is not allowed.
 
-        That it is not allowed is said even if no tests are left, or others can run them.
+        If it is not allowed, we say so even if no tests are left or others can run them.
         """
         refusal = self._refusal()
         lane = self._lanes[dead.lane]
@@ -426,7 +426,7 @@ class Run:
             self._out.append(GiveUp(why))
 
     def _finish_when_done(self, now: float) -> None:
-        """Once no test runs or will run anywhere, and not before, let the workers finish."""
+        """Let the workers finish, but only once no test runs or will run anywhere."""
         if self._asks:
             return
         if any(lane.busy if self._stopping else lane.ledger.unsettled for lane in self._lanes):

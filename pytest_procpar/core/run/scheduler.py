@@ -1,4 +1,4 @@
-"""Who gets which test under our own ``--dist`` modes, and what a worker is told to expect."""
+"""Who gets which test under our own ``--dist`` modes, and what workers are told to expect."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from pytest_procpar.core.run.worker_state import Phase, WorkerState
 
 __all__ = ["HORIZON", "IN_HAND", "Scheduler"]
 
-#: A worker that has fewer tests in hand than this gets more, up to twice as many. What is in hand can be
-#: taken back at any time, so depth costs nothing; it must outlast the pauses in which the controller lets
+#: A worker with fewer tests in hand than this gets more, up to twice as many. Tests in hand can be taken back
+#: at any time, so a large number costs nothing. It must outlast the pauses in which the controller lets
 #: results pile up (some milliseconds of 0.1 ms tests).
 IN_HAND = 128
 
-#: A worker draws its next batch when what it owns will last less than this, in seconds; and nothing is taken
-#: from one that will have run all that it owns within this time: to ask for it takes as long as some short
-#: tests, and neighbours often count on each other.
+#: A worker draws its next batch when what it owns will last for less than this many seconds. And nothing is
+#: taken from a worker that will have run all that it owns within this time: asking for it takes as long as
+#: some short tests, and neighbouring tests often rely on each other.
 HORIZON = 0.02
 
 
 class Scheduler(Partition):
-    """Deals the tests of one lane out to its workers, from a pool."""
+    """Deals out one partition's tests to its workers, from a backlog."""
 
     __slots__ = ("_look_again", "_options", "_pool", "_rescued", "_saved")
 
@@ -40,26 +40,26 @@ class Scheduler(Partition):
         super().__init__(ledger, out, in_hand)
         self._pool = Backlog(units, options)
         self._options = options
-        #: When it will be seen whether something can be taken from a worker that may have been quick.
+        #: When to look again whether to take tests from a worker that seemed about to finish them quickly.
         self._look_again: float | None = None
-        #: What stuck workers had begun: for fresh ones, as long as there are any.
+        #: Units that stuck workers had begun. Fresh workers get them, as long as there are any.
         self._rescued: list[Unit] = []
         self._saved: set[TestIndex] = set()
 
     # --- workers come and go ---
 
     def reserve(self, worker: WorkerState, waiting: int, workers: int) -> None:
-        """Assign a worker that is coming up, one of `waiting` of all `workers`, its first batch."""
+        """Assign a first batch to a worker that is coming up, one of `waiting` of all `workers`."""
         self._own(worker, self._pool.first_batch(waiting, workers))
 
     def ready(self, worker: WorkerState, now: float) -> None:
-        """Open the game for a worker that has come up; those who wait may take from what it reserved."""
+        """Feed a worker that has come up; workers that wait may now take from what it reserved."""
         worker.latest = now
         self.feed_hungry(now)
         self._feed(worker, now)
 
     def condemn(self, worker: WorkerState, now: float) -> None:
-        """Take back, for the others, what a worker that is being ended has not begun."""
+        """Take back what a worker that is being ended has not begun, and give it to the others."""
         if worker.revoking:
             return
         if worker.in_hand:
@@ -69,7 +69,7 @@ class Scheduler(Partition):
             self.feed_hungry(now)
 
     def leave(self, worker: WorkerState) -> TestIndex | None:
-        """Take the tests of a dead worker back; the one it died of, which is thereby settled, if any.
+        """Take back the tests of a dead worker; return the test that it died of, which settles that test.
 
         What an excused worker ran goes back with the rest of its unit, which must not be split.
         """
@@ -90,7 +90,7 @@ class Scheduler(Partition):
     # --- tests begin and end ---
 
     def began(self, worker: WorkerState, test: TestIndex, now: float) -> None:
-        """Note that a test runs, and see to what the worker runs next."""
+        """Note that a test runs, and give its worker more if it needs more."""
         self._note_begun(worker, test)
         worker.latest = now
         self._feed(worker, now)
@@ -98,15 +98,16 @@ class Scheduler(Partition):
             self._tell_all()
 
     def finished(self, worker: WorkerState, test: TestIndex, now: float) -> None:
-        """Note that a test has ended, and see to a worker that has no other."""
+        """Note that a test has ended, and give its worker more if that was its last."""
         self._note_finished(worker, test)
         if not worker.owned:
             self._feed(worker, now)
 
     def revoked(self, worker: WorkerState, tests: tuple[TestIndex, ...], now: float) -> None:
-        """Deal out anew what a worker gave back."""
+        """Deal out again what a worker gave back."""
         if worker.phase is Phase.CONDEMNED:
-            # The rest of a group that it has begun waits for its death: it may still hold what they share.
+            # The rest of a group that the worker has begun waits for its death: until then the worker may
+            # hold what these tests share.
             worker.revoked(frozenset(tests))
             self._return(worker.disown(len(worker.units)))
             self.feed_hungry(now)
@@ -118,7 +119,7 @@ class Scheduler(Partition):
         again = worker.revoked(frozenset(tests))
         if again:
             self._out.append(Assign(worker.id, tuple(again)))
-        # The hungry first: it was for one of them that the tests were taken back.
+        # The hungry first: the tests were taken back for one of them.
         self.feed_hungry(now)
         self._feed(worker, now)
 
@@ -126,7 +127,7 @@ class Scheduler(Partition):
         self._pool.put_back([(test,)])
 
     def abandon(self) -> tuple[TestIndex, ...]:
-        """Settle the tests nobody is left to run."""
+        """Settle the tests that no worker is left to run, and return them."""
         left = tuple(test for unit in [*self._rescued, *self._pool.take_all()] for test in unit)
         self._rescued.clear()
         for test in left:
@@ -140,18 +141,18 @@ class Scheduler(Partition):
     # --- tests find their workers ---
 
     def feed_hungry(self, now: float) -> None:
-        """See to it that no worker without tests goes without, if there are some for it."""
+        """Feed each worker that has no tests, if there are any for it."""
         self._look_again = None
         for worker in self._workers.values():
             if not worker.owned:
                 self._feed(worker, now)
 
     def deadline(self) -> float | None:
-        """When a worker that waits may take what another one has had no time to run."""
+        """When a waiting worker may take what another one has had time enough to run."""
         return self._look_again
 
     def _feed(self, worker: WorkerState, now: float) -> None:
-        """See to it that a worker knows what comes next."""
+        """Tell a worker what comes next: hand out tests, or say what follows the last one."""
         if worker.phase is not Phase.ACTIVE or worker.revoking:
             return
         if not self._stopped:
@@ -170,7 +171,7 @@ class Scheduler(Partition):
         return worker.fresh or not any(other.fresh for other in self._workers.values())
 
     def _runs_low(self, worker: WorkerState, now: float) -> bool:
-        """Whether what a worker owns will end before the next batch can be with it."""
+        """Whether a worker will have run all that it owns before the next batch can reach it."""
         if not worker.owned or not worker.finished:
             return not worker.owned
         return worker.owned <= self._in_hand and worker.owned * worker.pace(now) <= HORIZON
@@ -182,10 +183,10 @@ class Scheduler(Partition):
         self._out.append(Assign(worker.id, tests, worker.told))
 
     def _steal_for(self, thief: WorkerState, now: float) -> None:
-        """Take units that have not begun from the worker that has the most of them.
+        """Take units that have not begun from the worker that has most of them.
 
-        A worker that is still coming up is left alone: the first batches are dealt in the workers' order. One
-        that may be through in no time is looked at again.
+        A worker that is still coming up is left alone: the first batches are dealt out in the order of the
+        workers. A worker that may finish its tests within `HORIZON` is looked at again later.
         """
         victim, share = thief, 0
         for worker in self._workers.values():
@@ -222,7 +223,7 @@ class Scheduler(Partition):
                 self.ledger.take_back(test)
 
     def _tell(self, worker: WorkerState) -> None:
-        """Tell a worker that has no tests left what to make of that."""
+        """Tell a worker that has no tests left what to expect."""
         if worker.owned or worker.revoking or worker.phase is not Phase.ACTIVE:
             return
         outlook: Outlook = "hold" if self.ledger.unbegun and not self._stopped else "last"

@@ -1,4 +1,4 @@
-"""One worker as the controller sees it: its phase and the tests it holds."""
+"""One worker as the controller sees it: its phase and the tests that it holds."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ __all__ = ["Phase", "WorkerState"]
 
 
 class Phase(Enum):
-    """The life of a worker; it only ever goes down this list."""
+    """The life of a worker; it only ever moves down this list."""
 
     STARTING = auto()
     ACTIVE = auto()
-    #: It is being ended: it runs a test that has taken too long, or will never go on.
+    #: It is being ended: its test has taken too long, or it will never go on.
     CONDEMNED = auto()
     FINISHING = auto()
 
 
 class WorkerState:
-    """The tests one worker holds, and what it has been told.
+    """The tests that one worker holds, and what it has been told.
 
-    A worker's future is, in this order: ``current`` (the rest of the unit it has begun; it stays
-    here), ``handed`` (units that are with the worker and have not begun) and ``units`` (assigned, not
+    A worker's future is, in this order: ``current`` (the rest of the unit that it has begun, which no other
+    worker gets), ``handed`` (units that the worker has and has not begun) and ``units`` (assigned, but not
     handed out). ``owned`` counts the tests in all three.
 
-    The worker itself is ahead of this view: its latest words may still be on their way.
+    The worker itself is ahead of this view: its latest messages may still be on their way.
     """
 
     __slots__ = (
@@ -43,11 +43,11 @@ class WorkerState:
         #: Whether it was started after a worker had got stuck, and so in another way.
         self.fresh = fresh
         self.phase = Phase.STARTING
-        #: When the present phase began, in seconds of the caller's clock.
+        #: When the current phase began, in seconds of the caller's clock.
         self.since = now
         #: When it last began a test, or came up.
         self.latest = now
-        #: Which of the run's lanes the worker draws from (under ``--dist each`` everyone has its own).
+        #: Which of the run's partitions the worker draws from (under ``--dist each`` each has its own).
         self.lane = lane
         self.current: deque[TestIndex] = deque()
         self.handed: deque[Unit] = deque()
@@ -55,16 +55,16 @@ class WorkerState:
         self.owned = 0
         #: How many tests are with the worker and have not begun.
         self.in_hand = 0
-        #: How many of the first of ``handed`` the worker is known to have begun, though it has not said
-        #: so yet: they were missing from its answer to a Revoke.
+        #: How many of the first units in ``handed`` the worker must have begun although it has not said so
+        #: yet: they were missing from its answer to a `Revoke`.
         self.claimed = 0
         self.running: TestIndex | None = None
         self.finished = 0
-        #: What the worker knows of the time after its last test: "hold", "last" or not yet.
+        #: What the worker knows about the time after its last test: "hold", "last" or nothing yet.
         self.told: Outlook | None = None
-        #: Whether it is killed for no fault of what it runs, which is to run again.
+        #: Whether it is killed through no fault of the test that it runs, which is to run again.
         self.excused = False
-        #: Whether the answer to a Revoke is outstanding.
+        #: Whether it has not answered a `Revoke` yet.
         self.revoking = False
 
     @property
@@ -74,7 +74,7 @@ class WorkerState:
 
     @property
     def idle(self) -> bool:
-        """Whether the worker waits with nothing to do and nothing on its way."""
+        """Whether the worker has nothing to do, and nothing is on its way to it."""
         return self.phase is Phase.ACTIVE and not self.busy
 
     @property
@@ -84,16 +84,17 @@ class WorkerState:
 
     @property
     def spare(self) -> int:
-        """How many units have not begun, as far as is known."""
+        """How many units it has not begun, as far as we know."""
         return len(self.handed) - self.claimed + len(self.units)
 
     def pace(self, now: float) -> float:
-        """Seconds a test takes on this worker, all told, by what it did so far; 0 if unknown."""
+        """How many seconds a test has taken on this worker so far, all included; 0 if unknown."""
         return (now - self.since) / self.finished if self.finished else 0.0
 
     def outlasts(self, seconds: float, now: float) -> bool:
-        """Whether what it owns will keep it busy for so long, by its pace or by the test that it runs."""
-        # As the deadline is reckoned: a difference of floats could stay below it when that is reached.
+        """Whether what it owns will keep it busy for `seconds`, judged by its pace or by the running test."""
+        # Computed in the same way as the deadline: a difference of floats could still be below `seconds`
+        # then.
         return now >= self.latest + seconds or self.pace(now) * self.owned >= seconds
 
     def own(self, units: Iterable[Unit]) -> None:
@@ -110,7 +111,7 @@ class WorkerState:
         return units
 
     def begin(self, test: TestIndex) -> bool:
-        """Note that a test begins; False, and nothing changed, if it is not the one whose turn it is."""
+        """Note that a test begins; False, with nothing changed, if it is not that test's turn."""
         if self.running is not None:
             return False
         current = self.current
@@ -130,7 +131,7 @@ class WorkerState:
         return True
 
     def hand_out(self, depth: int) -> list[TestIndex]:
-        """Move units to the worker until it has `depth` tests in hand; the tests that go out."""
+        """Move units to the worker until it has `depth` tests in hand; return the tests to send."""
         out: list[TestIndex] = []
         while self.units and self.in_hand < depth:
             unit = self.units.popleft()
@@ -140,7 +141,7 @@ class WorkerState:
         return out
 
     def revoked(self, tests: Collection[TestIndex]) -> list[TestIndex]:
-        """Take back handed-out tests; those of a unit that has begun, which have to go out again."""
+        """Take back handed-out tests; return those of begun units, which have to be sent again."""
         again = [test for test in self.current if test in tests]
         kept: list[Unit] = []
         freed: list[Unit] = []
@@ -161,7 +162,7 @@ class WorkerState:
         return again
 
     def shed(self, tests: Collection[TestIndex]) -> list[Unit]:
-        """Give up everything except what the worker has begun; it answered that it has not begun `tests`."""
+        """Give up all that the worker has not begun; it has answered that it has not begun `tests`."""
         again = self.revoked(tests)
         self.current = deque(test for test in self.current if test not in tests)
         self.handed = deque(tuple(test for test in unit if test not in tests) for unit in self.handed)
@@ -170,7 +171,7 @@ class WorkerState:
         return [*([tuple(again)] if again else []), *self.disown(len(self.units))]
 
     def surrender(self) -> list[Unit]:
-        """Give up all tests that have not begun, the rest of a begun unit as a unit of its own."""
+        """Give up all tests that have not begun; the rest of a begun unit becomes a unit of its own."""
         units = [tuple(self.current)] if self.current else []
         units += [*self.handed, *self.units]
         for queue in (self.current, self.handed, self.units):
