@@ -1,11 +1,11 @@
-"""The search for the tests that another one's outcome depends on.
+"""The search for the tests on which another test's outcome depends.
 
-A search is a generator: it yields a batch of probes, which may be run at the same time, and is sent their
-outcomes. So it can be tried on suites that exist only as a formula.
+A search is a generator: it yields a batch of probes, which may run at the same time, and is sent their
+results. So it can be tried on suites that exist only as a formula.
 
 The search for several tests that only act together goes back to delta debugging (Zeller and Hildebrandt,
-2002), but uses what that had not: that the state after any part of an order can be kept, so that a probe of
-"the first i tests" costs no more than the tests that come on top.
+2002). It also uses what delta debugging did not have: the state after any part of an order can be kept, so
+that a probe of "the first i tests" costs no more than the tests that it adds.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ __all__ = ["MOST", "CauseSearch", "OutOfTime", "Search", "put"]
 
 _T = TypeVar("_T")
 
-#: Yields probes, is sent the outcome of each, and returns a `_T` at the end.
+#: Yields probes, is sent the result of each, and returns a `_T` at the end.
 Search = Generator[list[Probe], list[ProbeResult], _T]
 
-#: A search that needs more tests than this together is given up.
+#: A search is given up if it needs more tests together than this.
 MOST = 8
 
 
@@ -32,7 +32,7 @@ class OutOfTime(Exception):
 
 
 def put(probe: Probe) -> Search[ProbeResult]:
-    """What comes of one probe.
+    """Run one probe and return its result.
 
     :raises OutOfTime: if there was no time for it.
     """
@@ -45,8 +45,8 @@ def put(probe: Probe) -> Search[ProbeResult]:
 class CauseSearch:
     """Looks for the tests of `order` that `victim` needs before it to end as it did after all of them.
 
-    :param order: the tests after which it showed.
-    :param bad: what showed: a failure (for a victim), or none (for a brittle test, which fails otherwise).
+    :param order: the tests after which the symptom showed.
+    :param bad: the symptom: a failure (of a victim), or a pass (of a brittle test, which fails otherwise).
     """
 
     def __init__(self, order: tuple[TestIndex, ...], victim: TestIndex, *, bad: bool) -> None:
@@ -55,7 +55,7 @@ class CauseSearch:
         self._bad = bad
         #: The tests that are known to be needed, in their order.
         self.need: tuple[TestIndex, ...] = ()
-        #: The next one is among the tests of `order` from `lowest` up to, and without, `highest`.
+        #: The next needed test is in ``order[lowest:highest]``.
         self.lowest = 0
         self.highest = len(order)
         #: Whether `need` is known to be enough.
@@ -64,20 +64,21 @@ class CauseSearch:
         self.lost = False
 
     def shows(self, word: Outcome) -> bool:
-        """Whether a test that ended so shows what is looked for."""
+        """Whether a test that ended in this way shows the symptom."""
         return word.bad if self._bad else word.good
 
     def candidates(self) -> tuple[TestIndex, ...]:
-        """The tests among which the next needed one is."""
+        """The tests that may be the next needed one."""
         return self._order[self.lowest : self.highest]
 
     def steps(self) -> Search[bool]:
-        """Search; whether a cause was found: `need`.
+        """Search; return whether a cause was found, which is then in `need`.
 
-        Relies on this only: that it shows after all of `order`, and does not for the test alone. False means
-        that it needs more than `MOST` tests (`need` has so many then), or that outcomes contradict each
-        other: the test, or one before it, does not always behave the same. A test that did not run since one
-        before it ended the process shows nothing: if there was such a probe (`lost`), nothing may contradict.
+        The search relies only on this: the symptom shows after all of `order`, and not when the test runs
+        alone. False means that more than `MOST` tests are needed (`need` has that many then), or that results
+        contradict each other: the test, or one before it, does not always behave the same. A test that did
+        not run because one before it ended the process shows nothing: after such a probe (see `lost`) there
+        need be no contradiction.
         """
         self.found = yield from self._collect()
         if self.found:
@@ -85,7 +86,7 @@ class CauseSearch:
         return self.found
 
     def try_cause(self, known: tuple[TestIndex, ...]) -> Search[bool]:
-        """Whether what was found for another test is the cause here too, or a part of it: `need`."""
+        """Whether the cause `known` of another test, or a part of it, is the cause here too: then `need`."""
         if not (yield from self.shows_after(known)):
             return False
         self.need = known
@@ -96,7 +97,7 @@ class CauseSearch:
     def _collect(self) -> Search[bool]:
         end = len(self._order)
         while end > 0 and len(self.need) < MOST:
-            # It shows after order[:high] and `need`, and not after order[:low] and `need`.
+            # The symptom shows after order[:high] and `need`, and not after order[:low] and `need`.
             low, high = 0, end
             while high - low > 1:
                 self.lowest, self.highest = low, high
@@ -113,18 +114,18 @@ class CauseSearch:
         return False
 
     def _minimize(self) -> Search[None]:
-        """Leave out whatever is not needed: what is left is 1-minimal."""
+        """Leave out whatever is not needed: what remains is 1-minimal."""
         at = 0
         while at < len(self.need) > 1:
             rest = self.need[:at] + self.need[at + 1 :]
             if (yield from self.shows_after(rest)):
-                # What was needed may be so no more: one before may have undone what the one left out did.
+                # Go back to the start: an earlier test may only have undone what the removed one did.
                 self.need, at = rest, 0
             else:
                 at += 1
 
     def shows_after(self, tests: tuple[TestIndex, ...]) -> Search[bool]:
-        """Whether it shows after these tests."""
+        """Whether the symptom shows after these tests."""
         probe = Probe((*tests, self._victim))
         outcome = yield from put(probe)
         word = outcome.of(probe)

@@ -1,6 +1,6 @@
-"""What a message says that could not be had since others had it: a port, a database, a file.
+"""What a message names as taken by another process: a port, a database, a file.
 
-One process at a time can have such a thing. So a failure by it is one of all tests that want it.
+Only one process at a time can have such a thing. So a failure caused by it concerns all tests that want it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 
 __all__ = ["PORT", "file_of", "is_contended"]
 
-#: What a message says of a port that others have.
+#: What a message says of a port that another process has.
 PORT = "ddress already in use"
 
 _PHRASES = (
@@ -30,16 +30,16 @@ _PHRASES = (
     r"\[Errno \d+\] Directory not empty",
 )
 _CONTENDED = re.compile("|".join(_PHRASES), re.IGNORECASE)
-#: What the system has said of a file, which may be told from the working directory.
+#: What the system says about a file, which may be relative to the working directory.
 _OF_FILE = re.compile(r"\[Errno \d+\] [^:\n]+: ['\"]([^'\"\n]+)['\"]")
 
 
 def is_contended(message: str) -> bool:
-    """Whether a message says that others had it."""
+    """Whether a message says that somebody else had something."""
     return _CONTENDED.search(message) is not None
 
 
 def file_of(message: str) -> str:
-    """The file that others had, by what the system has said of it; empty if that names none."""
+    """The file that somebody else had, as the system names it; empty if the message names none."""
     found = _OF_FILE.search(message) if is_contended(message) else None
     return found[1] if found else ""

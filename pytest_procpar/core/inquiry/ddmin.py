@@ -1,7 +1,7 @@
-"""Which of the things that changed made a test fail: the smallest set that, put back, lets it pass.
+"""Finds which of the things that changed made a test fail: the smallest set that, put back, lets it pass.
 
-Pure: the search asks, by yielding, whether the test passes with certain things put back, and is told. It does
-not know what the things are, nor how they are put back.
+Pure: the search asks, by yielding, whether the test passes with certain things put back, and is sent the
+answer. It knows neither what the things are nor how they are put back.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import TypeAlias
 
 __all__ = ["Blame", "find_blame"]
 
-#: Yields batches of sets, which may be tried side by side; is sent, for each, whether the test passed with
-#: exactly that set put back. Returns what is proven, or None.
+#: Yields batches of sets, which may be tried side by side. Is sent, for each set, whether the test passed
+#: with exactly that set put back. Returns what is proven, or None.
 Blame: TypeAlias = Generator[list[frozenset[int]], list[bool], frozenset[int] | None]
 
 
 class _Spent(Exception):
-    """No more may be tried."""
+    """No more sets may be tried."""
 
 
 class _Search:
@@ -29,9 +29,11 @@ class _Search:
     def ask(
         self, batch: Sequence[frozenset[int]]
     ) -> Generator[list[frozenset[int]], list[bool], frozenset[int] | None]:
-        """The first set of the batch that lets the test pass, if any does. Nothing is asked twice.
+        """The first set of the batch that lets the test pass, if any does. No set is tried twice.
 
-        If not all of them may be tried any more, as many as may are.
+        If not all of them may still be tried, the first ones are tried.
+
+        :raises _Spent: if none of those lets it pass.
         """
         new = [wanted for wanted in dict.fromkeys(batch) if wanted not in self._known]
         tried = new[: max(0, self.left)]
@@ -47,15 +49,16 @@ class _Search:
         return None
 
     def minimize(self, whole: frozenset[int]) -> Generator[list[frozenset[int]], list[bool], frozenset[int]]:
-        """A 1-minimal subset of a set that lets the test pass: it does not without any one member.
+        """A 1-minimal subset of a set that lets the test pass: without any one member, it does not.
 
-        Delta debugging (Zeller and Hildebrandt 2002). A subset found is one that was tried and passed.
+        Delta debugging (Zeller and Hildebrandt 2002). The subset was itself tried and let the test pass.
         """
         current, pieces = sorted(whole), 2
         while len(current) > 1:
             parts = _split(current, pieces)
             rests = [frozenset(current) - part for part in parts]
-            # Of two pieces, either's rest is the other; single members are known not to do from the start.
+            # Of two pieces, each is the other's rest. Single members are known from the start not to be
+            # enough.
             smaller = yield from self.ask(parts if pieces == 2 else [*parts, *rests])
             if smaller is not None:
                 pieces = 2 if smaller in parts else max(2, pieces - 1)
@@ -68,14 +71,16 @@ class _Search:
 
 
 def find_blame(count: int, *, probes: int, batch: int = 8) -> Blame:
-    """Search the smallest set of `count` things that lets the test pass when it is put back.
+    """Search for the smallest set of `count` things that lets the test pass when it is put back.
 
-    The likeliest things have the lowest numbers. Each is tried alone first, `batch` at a time; if none does
-    it, all together are; if they do, they are reduced until not one can be left out (1-minimal: there may be
-    a smaller set of others). At most `probes` sets are tried, `ValueError` if that is negative.
+    The likeliest things have the lowest numbers. Each is tried alone first, `batch` at a time. If none is
+    enough, all are tried together. If that is enough, they are reduced until not one can be left out
+    (1-minimal: there may be a smaller set of others). At most `probes` sets are tried.
 
-    Returns a set that was tried and let the test pass, and is 1-minimal; or None: no set does, or the
-    probes did not suffice to prove one.
+    Returns a 1-minimal set that was tried and let the test pass. Returns None if no set does, or if the
+    probes were too few to prove one.
+
+    :raises ValueError: if `probes` is negative.
     """
     if probes < 0:
         raise ValueError(f"there cannot be {probes} probes")
@@ -98,6 +103,6 @@ def _batches(count: int, size: int) -> Iterable[list[frozenset[int]]]:
 
 
 def _split(members: list[int], pieces: int) -> list[frozenset[int]]:
-    """Neighbours together, as evenly as can be."""
+    """Cut members into pieces of neighbours, as even as possible."""
     edges = [len(members) * i // pieces for i in range(pieces + 1)]
     return [frozenset(members[start:end]) for start, end in pairwise(edges)]

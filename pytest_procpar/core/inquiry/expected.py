@@ -1,4 +1,4 @@
-"""What a finding says should come out of tests in a fresh process: by that it stands or falls."""
+"""What a finding predicts for tests in a fresh process: the finding stands or falls by that."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Expected", "expected_of", "needing"]
 
 @record
 class Expected:
-    """What is to come out of tests in one process, the last of which is judged, with others `beside` it."""
+    """How the last of `tests`, run in one process with others `beside` it, should end: `bad`, or not."""
 
     finding: Finding
     tests: tuple[TestIndex, ...]
@@ -27,7 +27,7 @@ class Expected:
 
 
 def expected_of(finding: Finding) -> list[Expected]:
-    """What a finding says should come out, the most telling first."""
+    """What a finding predicts, the most telling prediction first."""
     test, cause = finding.test, finding.cause
     match finding.kind:
         case Kind.VICTIM | Kind.CONTAMINATED_CRASH if cause:
@@ -46,5 +46,5 @@ def expected_of(finding: Finding) -> list[Expected]:
 
 
 def needing(findings: Iterable[Finding]) -> int:
-    """How many of these have to be seen in a fresh process each before they are told."""
+    """How many of these findings must each be seen in a fresh process before they are reported."""
     return sum(finding.kind not in PLAINLY and bool(expected_of(finding)) for finding in findings)

@@ -1,7 +1,8 @@
-"""What fails alone: whether it fails after the tests that precede it, too, and what is said if it does.
+"""Whether a test that fails alone also fails after the tests that precede it, and what to say then.
 
-Most of what fails is a plain bug. So what is asked here is cheap: the tests of the same file before it, then
-all that precede it, as far as there is time. If it passes after some of them, that is worth a search.
+Most failing tests are plain bugs. So the questions here are cheap: does it fail after the tests of its file
+that precede it, and then after all that precede it, as far as time allows? If it passes after some, that is
+worth a search.
 """
 
 from __future__ import annotations
@@ -19,19 +20,19 @@ __all__ = ["CANNOT_BE_REACHED", "FailingAlone", "affordable", "on_its_own"]
 
 _Tests = tuple[TestIndex, ...]
 
-#: How many tests that end their process are left out of an order, to get to its end, a suspect.
+#: How many tests that end their process are left out of an order to reach a suspect at its end.
 _DETOURS = 8
 
 CANNOT_BE_REACHED = "it fails alone; what precedes it could not be run to its end"
 
 
 class FailingAlone:
-    """Knows what precedes a suspect, and tries it after that.
+    """Knows what precedes a suspect, and tries the suspect after that.
 
-    :param preceding: gives the tests before a test in the order of the collection, without those that end
-        their process.
-    :param file_of: gives something that tests of the same file have in common.
-    :param affordable: gives, of tests that are to run in this order, those for which there is time.
+    :param preceding: returns the tests before a test in collected order, without those that end their
+        process.
+    :param file_of: returns something that tests of the same file have in common.
+    :param affordable: returns, of tests that are to run in this order, those for which there is time.
     """
 
     def __init__(
@@ -43,17 +44,17 @@ class FailingAlone:
         self._preceding = preceding
         self._file_of = file_of
         self._affordable = affordable
-        #: Tests that have ended a process which was to get further.
+        #: Tests that have ended a process that still had tests to run.
         self._deadly: set[TestIndex] = set()
 
     def order(self, case: Case) -> _Tests:
-        """What a suspect may pass after."""
+        """The tests after which a suspect may pass."""
         seen = case.suspect.passed_after
         order = self._preceding(case.test) if seen is None else seen
         return tuple(test for test in order if test not in self._deadly)
 
     def look(self, cases: Sequence[Case]) -> Search[None]:
-        """Try each after others: those of its file, then all. What it passes after is `worth` a search."""
+        """Try each after the tests of its file, then after all. What it passes after becomes its `worth`."""
         for case in cases:
             near = self._of_the_same_file(case)
             if near:
@@ -69,13 +70,13 @@ class FailingAlone:
                 self.conclude(case)
 
     def conclude(self, case: Case) -> None:
-        """Say what is known of a suspect that has passed after nothing."""
+        """Settle a suspect that has passed after nothing, by what is known of it."""
         untried = set(self.order(case)) - case.failed_after
         if case.wavers:
             case.settle(Kind.FLAKY)
         elif untried and case.cut_off:
             case.settle(Kind.UNKNOWN, CANNOT_BE_REACHED)
-        elif case.suspect.word.good:  # it has passed in the run
+        elif case.suspect.word.good:  # it passed in the run
             if not untried:
                 case.settle(Kind.FLAKY)
         elif untried:
@@ -84,17 +85,17 @@ class FailingAlone:
             case.settle(Kind.PLAIN)
 
     def standing(self, case: Case) -> Finding:
-        """What is known of a suspect by now: if it has failed alone, that."""
+        """What is known of a suspect so far; if it has failed alone, that."""
         finding, seen = case.finding(), case.counted(ALONE)
         is_open = not case.settled and case.search is None and case.worth is None
         may_fail_alone = is_open and seen and all(seen) and case.suspect.word.bad
-        # Asked at each step of a search: what takes as long as there are tests comes last.
+        # This is asked at each step of a search, so the part whose cost grows with the suite comes last.
         if may_fail_alone and (untried := set(self.order(case)) - case.failed_after):
             return changed(finding, kind=Kind.FAILS_ALONE, note=_left_out(untried))
         return finding
 
     def _worth_a_try(self, cases: Sequence[Case]) -> set[TestIndex]:
-        """What suspects are tried after: all that precede them, or some of what they did not fail after."""
+        """The tests to try suspects after: all that precede them, or some of those they did not fail after."""
         every = {test for case in cases for test in self.order(case)}
         kept = set(self._affordable(tuple(sorted(every))))
         if kept != every:
@@ -103,7 +104,7 @@ class FailingAlone:
         return kept
 
     def _in_time(self, steps: Search[object]) -> Search[None]:
-        """Go as far as there is time."""
+        """Go as far as time allows."""
         try:
             yield from steps
         except OutOfTime:
@@ -118,12 +119,12 @@ class FailingAlone:
         return word
 
     def _try_after_all(self, case: Case, kept: set[TestIndex]) -> Search[None]:
-        """Try a suspect after all that precede it, or most of them; what ends the process is left out."""
+        """Try a suspect after all that precede it, or most of them; leave out what ends the process."""
         for _ in range(1 + _DETOURS):
             order = self.order(case)
             if order and order == case.suspect.failed_after and case.suspect.word.bad:
                 case.count(AFTER, case.suspect.word)  # the run itself has tried that
-                yield from ask(case, ALONE, (), number=2)  # and whether it always fails
+                yield from ask(case, ALONE, (), number=2)  # and here whether it always fails
                 return
             part = tuple(test for test in order if test in kept)
             if order and not part:
@@ -143,7 +144,7 @@ class FailingAlone:
 
 
 def on_its_own(suspect: Suspect, preceding: _Tests) -> Finding:
-    """What is known of a suspect that has failed alone once: see `FailingAlone` for what precedes it."""
+    """What is known of a suspect that has failed alone once; `FailingAlone` deals with what precedes it."""
     untried = set(preceding) - set(suspect.failed_after or ())
     kind = Kind.FAILS_ALONE if untried else Kind.PLAIN
     note = _left_out(untried) if untried else ""
@@ -155,9 +156,9 @@ def _left_out(untried: set[TestIndex]) -> str:
 
 
 def affordable(tests: _Tests, seconds: Callable[[TestIndex], float], budget: float) -> _Tests:
-    """Of tests, those that take no more than `budget` seconds together: the slowest are left out.
+    """Those of the tests that take at most `budget` seconds together: the slowest are left out.
 
-    :param seconds: how long a test takes.
+    :param seconds: returns how long a test takes.
     """
     left = max(0.0, budget)
     kept = set()

@@ -1,4 +1,4 @@
-"""What is asked about a test, and what is found: the words in which both are said.
+"""The vocabulary of the re-check: what is asked about a test, and what is found.
 
 Nothing here knows how it is found out.
 """
@@ -26,26 +26,26 @@ __all__ = [
     "Tally",
 ]
 
-#: How the note on a suspect begins that was not run again, and the whole note if there was no time for it.
+#: How the note begins on a suspect that was not run again, and the whole note if there was no time for it.
 MISSED = "it was not re-checked: "
 OUT_OF_TIME = "the time was over"
 NOT_RECHECKED = f"{MISSED}{OUT_OF_TIME}"
-#: Of a suspect for which there was no time alone.
+#: The note on a suspect for which there was no time alone.
 FAILED_AGAIN = "it failed again in a fresh process that ran others of its root, too"
-#: How the note ends on a suspect that has passed the run, and whatever it was put to since by itself.
+#: How the note ends on a suspect that passed in the run, and in all that it was tried with since.
 NOTHING_KNOWN = "nothing is known against it"
 
 
 class Kind(str, Enum):
-    """What is known of a test. The words are those of the literature (iDFlakies and iFixFlakies, 2019)."""
+    """What is known of a test, in the words of the literature (iDFlakies and iFixFlakies, 2019)."""
 
     #: Passes alone, fails after its polluters.
     VICTIM = "victim"
-    #: The same, but it crashes.
+    #: Passes alone, crashes after its polluters.
     CONTAMINATED_CRASH = "contaminated-crash"
     #: Fails alone, passes after its state-setters.
     BRITTLE = "brittle"
-    #: Passes, and fails when it is run a second time in the same process: a non-idempotent outcome.
+    #: Passes, but fails when it runs a second time in the same process: a non-idempotent outcome.
     NIO = "nio"
     #: Fails only while others run beside it.
     PARALLEL_ONLY = "parallel-only"
@@ -53,32 +53,32 @@ class Kind(str, Enum):
     FLAKY = "flaky"
     #: Fails in processes that were forked from the one that has loaded the suite, and in no other.
     FORK_DEPENDENT = "fork-dependent"
-    #: Fails on its own while a file is there that tests have left, and passes without it.
+    #: Fails on its own while a file that tests have left is there, and passes without it.
     FILE_DEPENDENT = "file-dependent"
     #: Fails alone and in company: nothing but a failure.
     PLAIN = "plain"
-    #: Fails alone. There are tests before it after which it was not tried: see the note.
+    #: Fails alone. It was not tried after some of the tests before it: see the note.
     FAILS_ALONE = "fails-alone"
-    #: It is not known (yet): see the note.
+    #: Nothing is known (yet): see the note.
     UNKNOWN = "unknown"
 
 
-#: The kinds of what fails alone, and depends on nothing that shows.
+#: The kinds of tests that fail alone, and depend on nothing that shows.
 PLAINLY = (Kind.PLAIN, Kind.FAILS_ALONE)
 
 
 @record
 class Suspect:
-    """A test that has failed somewhere, or may.
+    """A test that has failed somewhere, or may fail.
 
-    ``word`` is how it ended in the run. ``failed_after`` and ``passed_after`` are what one process had run
-    before it when it failed, or passed: nothing (an empty tuple) if it was the first; None if that has not
-    been seen. ``beside`` ran at the same time.
+    ``word`` is how it ended in the run. ``failed_after`` and ``passed_after`` are what a process had run
+    before it when it failed, or passed: nothing (an empty tuple) if it came first; None if that was never
+    seen. ``beside`` ran at the same time.
 
-    Suspects with the same ``root`` (see `roots`) have failed in the same way. They are ``alike`` if what has
-    failed is the same fixture: if one fails alone, all do. They are in ``contention`` if they could not have
-    something that one process at a time can have, such as a port. What it has failed after is ``kept`` if
-    probes have just run it: then a probe of any beginning of it takes little.
+    Suspects with the same ``root`` (see `roots`) have failed in the same way. They are ``alike`` if the same
+    fixture has failed: if one fails alone, all do. They are in ``contention`` if they could not get something
+    that only one process at a time can have, such as a port. ``kept`` says that probes have just run
+    ``failed_after``, so that a probe of any beginning of it takes little time.
     """
 
     test: TestIndex
@@ -103,12 +103,12 @@ class Tally:
 
 @record
 class Finding:
-    """What an inquiry has come to about one test.
+    """What an inquiry has found out about one test.
 
-    ``cause`` are its polluters or state-setters, in their order; of an NIO, the test itself. ``note`` says
-    what is missing, if anything. ``message`` is the first line of the failure. ``sides`` ran at the same
-    time, where that is what it fails by: a sequence a process. ``files`` are what it fails by, if that is
-    what tests have left there.
+    ``cause`` are its polluters or state-setters, in their order; for an NIO, the test itself. ``note`` says
+    what is missing, if anything. ``message`` is the first line of the failure. ``sides`` is what ran at the
+    same time, one sequence per process, if the test fails because of that. ``files`` are the files that tests
+    have left, if it fails because of them.
     """
 
     test: TestIndex
@@ -122,13 +122,13 @@ class Finding:
 
     @property
     def fails_since(self) -> bool:
-        """Whether the test has passed the run, and never since: what has changed is in no process."""
+        """Whether the test passed in the run and never since: what has changed is outside all processes."""
         failures = bool(self.tallies) and all(tally.bad == tally.total for tally in self.tallies)
         return self.kind is Kind.FLAKY and failures
 
     @property
     def beside(self) -> tuple[TestIndex, ...]:
-        """What ran at the same time."""
+        """The tests that ran at the same time."""
         return tuple(dict.fromkeys(test for side in self.sides for test in side))
 
 
@@ -147,8 +147,8 @@ class Case:
         self.search: CauseSearch | None = None
         #: The test that ended the process of the last probe before the suspect could run.
         self.ended_by: TestIndex | None = None
-        #: What fails alone: the tests after which it has failed, the order after which it has passed (and the
-        #: conditions that this is counted under), and whether it could not be reached after others.
+        #: For what fails alone: the tests after which it has failed; the order after which it has passed (and
+        #: the conditions that this is counted under); and whether it could not be reached after others.
         self.failed_after = set(suspect.failed_after or ()) if suspect.word.bad else set()
         self.worth: tuple[tuple[TestIndex, ...], str] | None = None
         self.cut_off = False
@@ -157,7 +157,7 @@ class Case:
         self._tallies: dict[str, list[bool]] = {}
 
     def count(self, under: str, word: Outcome) -> None:
-        """Add one run of the test to the tally of these conditions; a run that was lost is none."""
+        """Add one run of the test to the tally of these conditions; a run that was lost does not count."""
         if word is not Outcome.LOST:
             self._tallies.setdefault(under, []).append(word.bad)
 
@@ -167,18 +167,18 @@ class Case:
 
     @property
     def wavers(self) -> bool:
-        """Whether it has been seen to pass and to fail under the same conditions."""
+        """Whether it has both passed and failed under the same conditions."""
         return any(0 < sum(bad) < len(bad) for bad in self._tallies.values())
 
     def settle(self, kind: Kind, note: str = "") -> None:
-        """This is the answer."""
+        """Make this the answer."""
         self.kind = kind
         self.note = note
         self.settled = True
 
     @property
     def role(self) -> str:
-        """What the tests are called that its outcome depends on."""
+        """The name for the tests that its outcome depends on."""
         return "state-setter" if self.alone.bad else "polluter"
 
     def finding(self) -> Finding:

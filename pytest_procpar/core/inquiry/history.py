@@ -8,13 +8,13 @@ from pytest_procpar.core.model import TestIndex, WorkerId
 
 __all__ = ["History"]
 
-#: Of the tests of a worker that overlapped a test no more than these are told: those that took longest, since
-#: with them it has most likely met.
+#: Of one worker's tests that overlapped a test, at most this many are named: those that took longest, since
+#: the test most likely met those.
 _BESIDE = 50
 
 
 class _Run:
-    """One run of a test: as long as it has not ended, it overlaps whatever comes."""
+    """One run of a test. Until it has ended, it overlaps whatever comes."""
 
     __slots__ = ("apart", "begin", "end", "test")
 
@@ -28,7 +28,7 @@ class _Run:
 class History:
     """The order of the tests on every worker, with times in seconds of the caller's clock.
 
-    :param tests_a_process: after how many tests a worker runs on in a fresh process; None: never.
+    :param tests_a_process: after how many tests a worker goes on in a fresh process; None: never.
     """
 
     def __init__(self, tests_a_process: int | None = None) -> None:
@@ -37,7 +37,7 @@ class History:
         self._last: dict[TestIndex, tuple[WorkerId, int]] = {}
 
     def began(self, worker: WorkerId, test: TestIndex, now: float, *, apart: bool = False) -> None:
-        """A test begins, `apart` if in a process of its own; if it ran before, this is what counts."""
+        """A test begins, `apart` if in a process of its own. If it ran before, this run counts."""
         runs = self._runs.setdefault(worker, [])
         self._last[test] = (worker, len(runs))
         runs.append(_Run(test, now, apart=apart))
@@ -52,7 +52,7 @@ class History:
         return self._runs[worker][place]
 
     def has_ended(self, test: TestIndex) -> bool:
-        """Whether a test has run, and come to an end."""
+        """Whether a test has run to an end."""
         return test in self._last and self._run(test).end != inf
 
     def duration(self, test: TestIndex) -> float:
@@ -67,7 +67,7 @@ class History:
         return min((runs[0].begin for runs in self._runs.values() if runs), default=None)
 
     def longest(self) -> float:
-        """How long the longest test took that has ended, in seconds; 0 if there is none."""
+        """How long the longest of the ended tests took, in seconds; 0 if there is none."""
         took = (run.end - run.begin for runs in self._runs.values() for run in runs if run.end != inf)
         return max(took, default=0.0)
 
@@ -81,7 +81,7 @@ class History:
         return tuple(shared[first:])
 
     def beside(self, test: TestIndex) -> tuple[tuple[TestIndex, ...], ...]:
-        """The tests that ran at the same time elsewhere: a sequence a worker, as far as there were any."""
+        """The tests that ran at the same time on other workers, one sequence per worker that had any."""
         if test not in self._last:
             return ()
         own, _ = self._last[test]

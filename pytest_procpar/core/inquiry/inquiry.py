@@ -1,15 +1,15 @@
 """What is wrong with a test: whether it depends on others, on company, or on nothing that shows.
 
-An inquiry is a search (see `core.search`) over all suspects of a run. It can be ended between any two of its
-steps; what it knows by then is in its findings.
+An inquiry is a search (see `core.inquiry.cause_search`) over all suspects of a run. It can be ended between
+any two of its steps; its findings say what it knows by then.
 
-Only probes of different tests share a batch, since batches may run at once, and a test that uses a port or a
-file fails beside a second run of itself. A failure in a batch is therefore believed only when the test has
-failed again with nothing beside it.
+Only probes of different tests share a batch: the probes of a batch may run at once, and a test that uses a
+port or a file fails beside a second run of itself. A failure in a batch is therefore believed only once the
+test has failed again with nothing beside it.
 
-Cheap probes come first, for all: each suspect alone, and what fails then after the tests that precede it. Of
-suspects with the same root one is looked into, if the others do the same alone. What has hung comes last,
-since each of its probes may take as long again.
+Cheap probes come first, for all suspects: each suspect alone, and then those that fail alone after the tests
+that precede them. Of suspects with the same root only one is looked into, if the others end like it when they
+run alone. Suspects that hung come last, since each of their probes may take that long again.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = ["Finding", "Inquiry", "Kind", "Suspect", "Tally"]
 
 _Tests = tuple[TestIndex, ...]
 
-#: From this many tests on parts of an order are tried before the whole, several at once, so many times.
+#: From this many tests on, parts of an order are tried before the whole: several at once, in this many waves.
 _WORTH_PARTING = 32
 _WAVES = 4
 _IN_A_CROWD = f"it failed beside other probes only: {NOTHING_KNOWN}"
@@ -47,12 +47,12 @@ _IN_A_CROWD = f"it failed beside other probes only: {NOTHING_KNOWN}"
 class Inquiry:
     """Looks into suspects, the likely answers first.
 
-    :param preceding: gives the tests before a test in the order of the collection, without those that end
-        their process.
-    :param file_of: gives something that tests of the same file have in common.
+    :param preceding: returns the tests before a test in collected order, without those that end their
+        process.
+    :param file_of: returns something that tests of the same file have in common.
     :param lanes: how many probes run at the same time.
-    :param affordable: gives, of tests that are to run in this order, those for which there is time.
-    :param thorough: so many suspects, the first ones, are looked into by themselves, whatever their roots.
+    :param affordable: returns, of tests that are to run in this order, those for which there is time.
+    :param thorough: how many suspects, from the first on, to look into by themselves, whatever their roots.
     """
 
     def __init__(
@@ -74,11 +74,11 @@ class Inquiry:
         self.searching = False
 
     def findings(self) -> list[Finding]:
-        """What is known by now, a finding a suspect."""
+        """What is known by now, one finding per suspect."""
         return [self._alone.standing(case) for case in self._cases]
 
     def steps(self) -> Search[None]:
-        """Look into all suspects, one thing after another, as far as there is time."""
+        """Look into all suspects, one after another, as far as time allows."""
         for hung in (False, True):
             cases = [case for case in self._cases if (case.suspect.word is Outcome.HUNG) == hung]
             leaders = [case for case in cases if self._leaders.of(case) is case]
@@ -103,7 +103,7 @@ class Inquiry:
         yield from self._alone.look(failing)
 
     def _meet(self, cases: Sequence[Case]) -> Search[None]:
-        """Try what is in contention beside others, and all that want the same one after the other."""
+        """Try suspects in contention beside others, and those that want the same thing in turn."""
         for case in cases:
             if case.suspect.contention and case.alone.good:
                 yield from self._in_time(case, meet)
@@ -112,7 +112,7 @@ class Inquiry:
                 yield from take_turns(together)
 
     def _look_into(self, cases: Sequence[Case]) -> Search[None]:
-        """Look into suspects that were tried alone, and what fails then after others."""
+        """Look into suspects that were tried alone, and into those that fail then after others."""
         passing = [case for case in cases if not case.settled and case.alone.good]
         for case in sorted(passing, key=lambda case: len(case.suspect.failed_after or ())):
             yield from self._in_time(case, self._look_for_polluters)
@@ -124,7 +124,7 @@ class Inquiry:
             if not case.settled and case.alone.bad and case.search is None:
                 self._alone.conclude(case)
         for case in cases:
-            # Of several that want the same thing it is known what they meet: each other.
+            # Of several that want the same thing we know what they meet: each other.
             in_turn = case.suspect.contention and len(self._leaders.followers(case)) > 1
             if case.kind is Kind.PARALLEL_ONLY and not in_turn:
                 yield from self._in_time(case, narrow, settled=True)
@@ -132,7 +132,7 @@ class Inquiry:
     def _in_time(
         self, case: Case, look: Callable[[Case], Search[None]], *, settled: bool = False
     ) -> Search[None]:
-        """Go on with a suspect, unless it is `settled`, as far as there is time."""
+        """Look into a suspect as far as time allows: one that is open or, with `settled`, one that is not."""
         if case.settled == settled:
             try:
                 yield from look(case)
@@ -187,7 +187,7 @@ class Inquiry:
     def _promising(self, case: Case, order: _Tests) -> Search[list[_Tests]]:
         """Parts of an order after which the suspect is likely to fail, and the whole.
 
-        What ran last is tried first: most often the way to a polluter is not long.
+        What ran last is tried first: most often a polluter ran shortly before.
         """
         if not order:
             return []
@@ -209,9 +209,9 @@ class Inquiry:
     def _shows_always(
         self, case: Case, order: _Tests, under: str, *, bad: bool, first: int = 1
     ) -> Search[bool]:
-        """Whether the suspect fails (or, if not `bad`, passes) after these tests, however often.
+        """Whether the suspect always fails (or, if not `bad`, always passes) after these tests.
 
-        :param first: the number of the first of the runs; those before were made.
+        :param first: the number of the first run; the runs before it were made already.
         """
         for i in range(first, 1 + REPEATS):
             word = yield from ask(case, under, order, number=i)
@@ -220,7 +220,7 @@ class Inquiry:
         return True
 
     def _find_cause(self, case: Case, order: _Tests, *, bad: bool) -> Search[None]:
-        """Search for the cause in `order`, after which it shows; try it on the others then."""
+        """Search for the cause in `order`, after which the symptom shows; then try it on other suspects."""
         search = case.search = CauseSearch(order, case.test, bad=bad)
         if (yield from search.steps()):
             if (yield from self._confirm(case, search, bad=bad)):
@@ -233,7 +233,7 @@ class Inquiry:
             case.settle(Kind.FLAKY, "the search for what it depends on was stopped: outcomes contradict")
 
     def _confirm(self, case: Case, search: CauseSearch, *, bad: bool) -> Search[bool]:
-        """Believe a cause if it works every time, and the test without it behaves otherwise every time."""
+        """Believe a cause if it works every time, and the test ends differently every time without it."""
         words = []
         for i in range(3, 3 + REPEATS):
             word = yield from ask(case, f"after its {case.role}", search.need, number=i, fresh=True)
@@ -279,7 +279,7 @@ class Inquiry:
     # --- passes alone, and in company ---
 
     def _repeat(self, case: Case) -> Search[None]:
-        """What shows neither alone nor in company may show beside others, or at times."""
+        """Try beside others, and often, a suspect that fails neither alone nor in company."""
         order = case.suspect.failed_after or ()
         if case.suspect.contention:
             yield from meet(case)
@@ -287,7 +287,7 @@ class Inquiry:
                 return
         parallel_only = yield from look_beside(case, order)
         after = case.counted(AFTER)
-        if after and all(after) and not any(case.counted(ALONE)):  # it was not reached at the first attempt
+        if after and all(after) and not any(case.counted(ALONE)):  # the first attempt had not reached it
             yield from self._find_cause(case, order, bad=True)
             return
         if parallel_only:
@@ -302,7 +302,7 @@ class Inquiry:
     # --- fails alone ---
 
     def _look_for_setter(self, case: Case) -> Search[None]:
-        """Search for what it passes after, if it has passed after anything, and does so again."""
+        """Search for what it passes after, if it has passed after anything and does so again."""
         if case.worth is None:
             return
         order, under = case.worth
@@ -316,10 +316,10 @@ class Inquiry:
 
 
 def _parts(order: _Tests, most: int) -> list[_Tests]:
-    """Parts of an order, as many as `most` at the most, the last one first.
+    """Parts of an order, at most `most` of them, the last one first.
 
-    Where they begin are multiples of a power of two: so parts of a longer order begin alike, and what was run
-    for one suspect is of use to the next.
+    Each begins at a multiple of a power of two, so that parts of a longer order begin alike, and what was run
+    for one suspect is useful for the next.
     """
     size = 1
     while size * most < len(order):

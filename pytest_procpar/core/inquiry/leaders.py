@@ -1,4 +1,4 @@
-"""Of suspects that have failed in the same way one is looked into: it leads, and the others may follow."""
+"""Of suspects that have failed in the same way, only one is looked into: it leads, and others may follow."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ __all__ = ["Leaders"]
 class Leaders:
     """Knows which suspect leads those of each root: the first one.
 
-    :param single: so many suspects, the first ones, lead only themselves, unless the same fixture has failed,
-        or what they wanted at the same time.
+    :param single: how many suspects, from the first on, lead only themselves, unless the same fixture has
+        failed, or they wanted the same thing at the same time.
     """
 
     def __init__(self, cases: Sequence[Case], single: int) -> None:
@@ -27,33 +27,33 @@ class Leaders:
                 self._of_root.setdefault(case.suspect.root, case)
 
     def of(self, case: Case) -> Case:
-        """The leader of a suspect, which may be itself."""
+        """The leader of a suspect, which may be the suspect itself."""
         root = case.suspect.root
         single = case in self._single and not (case.suspect.alike or case.suspect.contention)
         return case if root is None or single else self._of_root[root]
 
     def followers(self, leader: Case) -> list[Case]:
-        """Those that a suspect leads, and it."""
+        """The suspects that this one leads, itself included."""
         return [case for case in self._cases if self.of(case) is leader]
 
     def know(self, case: Case) -> bool:
-        """Whether it is known how a suspect ends alone, though it was not tried: as its leader does."""
+        """Whether we know how an untried suspect ends alone: as its leader does."""
         leader = self.of(case)
         if case.suspect.contention:
             return leader.alone.good and not any(case.counted(IN_TURN))
         return case.suspect.alike and leader.alone.bad
 
     def settle(self, case: Case) -> bool:
-        """Whether what is found out about its leader holds for a suspect: then it is settled."""
+        """Settle a suspect if what was found about its leader holds for it; return whether it is settled."""
         leader = self.of(case)
         word = leader.alone if self.know(case) else case.alone
         if leader.kind in PLAINLY and word.bad:
             case.settle(leader.kind, leader.note)
         elif leader.kind is Kind.PARALLEL_ONLY and word.good and not any(case.counted(IN_TURN)):
-            case.beside = ()  # it was not run beside others itself
+            case.beside = ()  # it was not itself run beside others
             case.settle(leader.kind)
         return case.settled
 
     def leave_open(self, case: Case) -> bool:
-        """Whether a suspect that was not tried alone is to be: more than a plain bug may be behind it."""
+        """Whether to try a suspect alone after all: more than a plain bug may be behind its failure."""
         return case.alone is Outcome.LOST and self.of(case).kind not in PLAINLY

@@ -1,7 +1,6 @@
-"""Whether a test that fails on its own does so by a file that tests have left: it passes without it.
+"""Whether a test that fails on its own fails because of a file that tests have left: it passes without it.
 
-Pure: the search yields what is to be tried, and is sent how that ended. It does not know how a file is set
-aside.
+Pure: the search yields what to try, and is sent how that ended. It does not know how a file is set aside.
 """
 
 from __future__ import annotations
@@ -16,13 +15,13 @@ from pytest_procpar.core.record import changed, record
 
 __all__ = ["FileAttempt", "Left", "FileUse", "by_nodeid", "candidates", "find_left", "told"]
 
-#: So many files are tried one by one, and so many tests that may have left one.
+#: How many files are tried one by one, and how many tests that may have left one.
 _MOST_FILES, _MOST_USERS = 4, 3
 
 
 @record
 class FileUse:
-    """While a test ran, its process has opened a file; `writes` says that it may have changed it."""
+    """A process has opened a file while a test ran in it; `writes` says that it may have changed the file."""
 
     path: str
     test: TestIndex
@@ -31,7 +30,7 @@ class FileUse:
 
 @record
 class FileAttempt:
-    """Run these tests in a fresh process while these files are not there. The last one is judged."""
+    """Run these tests in a fresh process while these files are not there. The last test is judged."""
 
     tests: tuple[TestIndex, ...]
     without: tuple[str, ...] = ()
@@ -39,21 +38,21 @@ class FileAttempt:
 
 @record
 class Left:
-    """The files by which a test fails, and the test that leaves them so; None if that is not known."""
+    """The files because of which a test fails, and the test that leaves them so; None if it is not known."""
 
     files: tuple[str, ...]
     by: TestIndex | None = None
 
 
-#: Sent how the judged test ended; None if that could not be found out, which ends the search.
+#: Is sent how the judged test ended; None if that could not be found out, which ends the search.
 Tries: TypeAlias = Generator[FileAttempt, "Outcome | None", "Left | None"]
 
 
 def candidates(finding: Finding, uses: Iterable[FileUse]) -> tuple[str, ...]:
-    """The files by which a test may fail: it uses them, and tests write them.
+    """The files because of which a test may fail: it uses them, and tests write them.
 
-    What has passed the run and fails since may as well only ask whether a file is there, which nobody sees:
-    then it may be any that others have left.
+    A test that passed in the run and fails since may only ask whether a file is there, which we do not see.
+    For such a test it may be any file that others have left.
     """
     if finding.kind not in PLAINLY and not finding.fails_since:
         return ()
@@ -66,10 +65,10 @@ def candidates(finding: Finding, uses: Iterable[FileUse]) -> tuple[str, ...]:
 
 
 def find_left(test: TestIndex, files: Sequence[str], uses: Iterable[FileUse]) -> Tries:
-    """Find out by which of these files a test fails, if by any, and who leaves them so.
+    """Find out because of which of these files a test fails, if any, and which test leaves them so.
 
-    Believed is what it passes without twice, and fails with in between. It is known to have failed with them
-    in a fresh process.
+    A file is believed if the test passes without it twice, and fails with it in between. The test is known to
+    have failed with all of them in a fresh process.
     """
     together = tuple(files)
     if not (yield from _passes(test, together)):
@@ -96,7 +95,7 @@ def _passes(test: TestIndex, without: tuple[str, ...]) -> Generator[FileAttempt,
 
 
 def told(finding: Finding, left: Left) -> Finding:
-    """What is told of a test in place of that it just fails."""
+    """The finding to report instead of a plain failure."""
     return changed(
         finding,
         kind=Kind.FILE_DEPENDENT,
@@ -108,7 +107,7 @@ def told(finding: Finding, left: Left) -> Finding:
 
 
 def by_nodeid(ids: Sequence[str]) -> Mapping[str, TestIndex]:
-    """The tests that only one has the nodeid of, by that."""
+    """The tests by nodeid, without those that share theirs."""
     places: dict[str, list[int]] = {}
     for place, nodeid in enumerate(ids):
         places.setdefault(nodeid, []).append(place)

@@ -1,7 +1,7 @@
-"""Whether a test fails by what runs beside it, and by which of that.
+"""Whether a test fails because of what runs beside it, and because of which part of that.
 
-What runs at the same time may meet or not: that a test passes beside others once says little, and that it
-fails says much, if it never does so without.
+Tests that run at the same time may or may not meet. So it says little that a test passes beside others once;
+that it fails beside them says much, if it never fails without them.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ __all__ = ["look_beside", "meet", "narrow", "take_turns"]
 
 _Sides = tuple[tuple[TestIndex, ...], ...]
 
-#: A test is parallel-only if it failed so often beside others, and never in this many times as many runs
-#: without: if the others did not matter, that would happen by chance in less than one case of a hundred.
+#: A test is parallel-only if it failed this often beside others, and never in `_CONTROLS` times as many runs
+#: without them: if the others did not matter, that would happen by chance in less than one case in a hundred.
 _FAILURES, _CONTROLS = 3, 4
 
 
 def meet(case: Case) -> Search[None]:
-    """Run what is in contention beside others. Its message says what it fails by: once is enough."""
+    """Run a suspect in contention beside others. Its message says why it fails, so once is enough."""
     case.note = "the time was over before it was tried beside other tests"
     yield from _ask_beside(case, BESIDE, case.suspect.beside, enough=1)
     if any(case.counted(BESIDE)) and not failed_elsewhere(case):
@@ -42,9 +42,9 @@ def meet(case: Case) -> Search[None]:
 
 
 def take_turns(cases: Sequence[Case]) -> Search[None]:
-    """Run those that want the same thing one after the other in one process, as far as there is time.
+    """Run those that want the same thing one after the other in one process, as far as time allows.
 
-    What passes there fails by nothing else, and one group of them is what helps.
+    What passes there fails for no other reason, and running them as one group helps.
     """
     probe = Probe(tuple(sorted(case.test for case in cases)))
     (outcome,) = yield [probe]
@@ -55,7 +55,7 @@ def take_turns(cases: Sequence[Case]) -> Search[None]:
 
 
 def look_beside(case: Case, order: tuple[TestIndex, ...]) -> Search[bool]:
-    """Run a suspect beside others, and without them; whether it is parallel-only.
+    """Run a suspect beside others and without them; return whether it is parallel-only.
 
     :param order: what its worker had run before it: that is tried, too.
     """
@@ -74,7 +74,7 @@ def look_beside(case: Case, order: tuple[TestIndex, ...]) -> Search[bool]:
 
 
 def narrow(case: Case) -> Search[None]:
-    """Find out by which of what ran beside it a parallel-only test fails; what is known stays known."""
+    """Find out which of the tests beside it make a parallel-only test fail; what is known stays known."""
     search = _PartnerSearch(case)
     if len(search.candidates()) < 2:
         return
@@ -90,7 +90,7 @@ def narrow(case: Case) -> Search[None]:
 
 
 def _ask_beside(case: Case, under: str, sides: _Sides, enough: int = _FAILURES) -> Search[None]:
-    """Run a suspect beside others until it has failed often enough, or does not seem to."""
+    """Run a suspect beside others until it has failed often enough, or does not seem to fail."""
     for i in range(2 * ROUNDS if sides else 0):
         failed = sum(case.counted(under))
         if failed >= enough or (i >= ROUNDS and not failed):
@@ -99,7 +99,7 @@ def _ask_beside(case: Case, under: str, sides: _Sides, enough: int = _FAILURES) 
 
 
 class _PartnerSearch(CauseSearch):
-    """The search for a cause, where "after" is "beside": it shows if it does so once in several runs.
+    """The search for a cause with "beside" for "after": one failure in several runs is enough to show it.
 
     The fewer tests run beside a suspect, again and again, the more often it meets each of them.
     """
@@ -112,7 +112,7 @@ class _PartnerSearch(CauseSearch):
         super().__init__(tuple(others), case.test, bad=True)
 
     def sides(self, tests: tuple[TestIndex, ...]) -> _Sides:
-        """These tests, each where it ran."""
+        """These tests, each in the sequence where it ran."""
         chosen = [tuple(test for test in side if test in tests) for side in self._case.suspect.beside]
         return tuple(side for side in chosen if side)
 

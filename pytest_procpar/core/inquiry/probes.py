@@ -1,4 +1,4 @@
-"""A question about tests, put to a throw-away process, and the answer.
+"""A question about tests that is put to a throw-away process, and the answer.
 
 Outcomes are what tests do in processes forked from the collected suite; nothing here knows how that is done.
 """
@@ -12,7 +12,7 @@ from pytest_procpar.core.record import record
 
 __all__ = ["Confirmation", "ProbeResult", "Probe", "Outcome"]
 
-#: Multiples of the golden ratio, less their whole parts, are spread evenly however many there are.
+#: Multiples of the golden ratio, modulo 1, are spread evenly, however many there are.
 _STRIDE = (5**0.5 - 1) / 2
 
 
@@ -24,17 +24,17 @@ class Outcome(str, Enum):
     FAILED = "failed"
     CRASHED = "crashed"
     HUNG = "hung"
-    #: It did not run: the process had come to its end before.
+    #: It did not run: the process had ended before.
     LOST = "lost"
 
     @property
     def bad(self) -> bool:
-        """Whether that is a failure."""
+        """Whether it is a failure."""
         return self in (Outcome.FAILED, Outcome.CRASHED, Outcome.HUNG)
 
     @property
     def good(self) -> bool:
-        """Whether it is none; a test that did not run is neither good nor bad."""
+        """Whether the test ran and did not fail; a test that did not run is neither good nor bad."""
         return self in (Outcome.PASSED, Outcome.SKIPPED)
 
 
@@ -43,7 +43,7 @@ class Probe:
     """Run these tests in this order, in a process forked from the collected suite. The last one is judged.
 
     ``beside`` are sequences that run again and again in other processes meanwhile. ``round`` tells
-    repetitions apart. A ``fresh`` one shares no part of its run with another.
+    repetitions apart. A ``fresh`` probe shares no part of its run with another.
     """
 
     tests: tuple[TestIndex, ...]
@@ -52,9 +52,9 @@ class Probe:
     fresh: bool = False
 
     def sides(self, count: int) -> list[tuple[TestIndex, ...]]:
-        """What runs beside it in no more than so many processes: what is too much comes after the others.
+        """What runs beside it in at most `count` processes; further sequences are appended to the first ones.
 
-        Each round begins elsewhere, or a long test at the beginning would keep the others from being met.
+        Each round begins at another test, since a long test at the beginning would hide the others.
         """
         sides = list(self.beside[:count])
         for at, more in enumerate(self.beside[count:] if count else ()):
@@ -67,7 +67,7 @@ class Probe:
 class ProbeResult:
     """How each test of a probe ended, as far as they ran, and the first line of the last one's failure.
 
-    One that was not begun, or not brought to its end, since there was no time for it is not `in_time`.
+    ``in_time`` is False if there was no time to begin the probe or to finish it.
     """
 
     words: tuple[Outcome, ...]
@@ -83,10 +83,10 @@ class ProbeResult:
 class Confirmation:
     """A command that runs tests, and what came of it in a fresh process.
 
-    ``word`` is how the judged test ended, None if that could not be found out; ``expected`` whether a failure
-    was expected. One that lets tests run at the same time depends `by_chance` on who is faster: of so many
-    `runs` the last one is told, which is the first that came as expected, if any did. ``reason`` says what
-    has kept it from being found out, if anything has but the time.
+    ``word`` is how the judged test ended, None if that could not be found out; ``expected_bad`` says whether
+    a failure was expected. If the command runs tests at the same time, the result depends ``by_chance`` on
+    which is faster: then ``word`` is that of the last of ``runs`` runs, which is the first one that ended as
+    expected, if any did. ``reason`` says what, other than time, kept us from finding out.
     """
 
     command: str
@@ -98,5 +98,5 @@ class Confirmation:
 
     @property
     def holds(self) -> bool:
-        """Whether it came as expected."""
+        """Whether it ended as expected."""
         return self.word is not None and (self.word.bad if self.expected_bad else self.word.good)

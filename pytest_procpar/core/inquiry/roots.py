@@ -1,9 +1,10 @@
 """Tests that have failed in the same way: what they have in common is their root, as far as reports tell.
 
-Pure, and a guess: it is made of what pytest has reported, before anything is tried. Failures have the same
-root if they were raised by the same line with the same kind of message; if they are errors of the same
-fixture; if their messages name the same port, file or database that could not be had; or if an exception says
-the same in so many words, wherever it was raised. An assertion says little: of those only the line counts.
+Pure, and a guess: it is made from what pytest has reported, before anything is tried. Failures have the same
+root in any of these cases: the same line has raised them, with the same kind of message; they are errors of
+the same fixture; their messages name the same port, file or database that could not be had; an exception
+other than an assertion says the same at some length, wherever it was raised. An assertion's message says
+little, so for assertions only the line counts.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ __all__ = ["Failure", "Root", "failure_of", "message_of", "normalised", "resourc
 
 #: How much of a message counts, in characters.
 _MOST = 500
-#: A message of so many words may tell what is wrong wherever it is raised.
+#: A message with at least this many words may tell what is wrong wherever it is raised.
 _TELLING = 2
 
 _ASSERTIONS = ("AssertionError", "Failed", "IndexError", "StopIteration")
@@ -46,11 +47,11 @@ _Place: TypeAlias = tuple[str, int]
 
 @record
 class Failure:
-    """How a test has failed, by its report: the phase, the exception's type, and its message's first line.
+    """How a test has failed, by its report: the phase, the exception's type and its message's first line.
 
-    ``place`` is the file and line where it was raised, the file from the rootdir if it is below that.
-    ``fixture`` is the function that has failed if it was no test. ``resource`` is what could not be had, in
-    words: "port 8080".
+    ``place`` is the file and line where it was raised; the file is relative to the rootdir if it is below
+    that. ``fixture`` is the function that has failed if it was not a test. ``resource`` is what could not be
+    had, in words: "port 8080".
     """
 
     test: TestIndex
@@ -66,8 +67,8 @@ class Failure:
 class Root:
     """Tests that have failed in the same way: where, in words ("in the fixture `db`"), and with what message.
 
-    They are ``alike`` if the same fixture has failed, and in ``contention`` if they wanted what one
-    process at a time can have: the same port, database or file.
+    They are ``alike`` if the same fixture has failed, and in ``contention`` if they wanted something that
+    only one process at a time can have: the same port, database or file.
     """
 
     tests: tuple[TestIndex, ...]
@@ -78,13 +79,14 @@ class Root:
 
 
 def failure_of(test: TestIndex, data: Mapping[str, Any], root: str = "", here: str = "") -> Failure:
-    """What a report of a failed phase tells, as pytest serializes it; what it lacks is empty.
+    """What the report of a failed phase tells, as pytest serializes it; what it lacks is empty.
 
-    Where pytest leaves out what was raised where, ``procpar_raised`` has it: see `compat.raised`. The file
-    that could not be had is in ``procpar_held``: see `process.contended`.
+    Where pytest leaves out what was raised where, ``procpar_raised`` has it: see
+    `compat.pytest_reports.raised`. ``procpar_held`` has the file that could not be had: see
+    `system.contended`.
 
-    :param root: the rootdir; paths are told from there.
-    :param here: the folder that paths are told from by pytest, if they are not absolute.
+    :param root: the rootdir; paths below it are made relative to it.
+    :param here: the folder that pytest's relative paths start from.
     """
     phase, longrepr = str(data.get("when") or ""), data.get("longrepr")
     told = longrepr if isinstance(longrepr, dict) else {}
@@ -112,7 +114,7 @@ def failure_of(test: TestIndex, data: Mapping[str, Any], root: str = "", here: s
 
 
 def message_of(data: Mapping[str, Any]) -> str:
-    """What a report of a failed phase, as pytest serializes it, says of what was raised: its beginning."""
+    """What was raised, as the report of a failed phase says it, as pytest serializes it: its beginning."""
     longrepr = data.get("longrepr")
     told = longrepr if isinstance(longrepr, dict) else {}
     return str(_crash(told).get("message") or ("" if told else _marked(longrepr))).strip()[:_MOST]
@@ -124,7 +126,7 @@ def _crash(told: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _from(root: str, here: str, path: str) -> str:
-    """A path from `root`, if it is below that."""
+    """A path relative to `root`, if it is below that."""
     if not root or not path:
         return path
     whole, above = normpath(join(here, path)), join(root, "")
@@ -132,7 +134,7 @@ def _from(root: str, here: str, path: str) -> str:
 
 
 def _marked(longrepr: object) -> str:
-    """What is wrong, of a report that is mere text: the lines that pytest marks, or else all."""
+    """What is wrong, from a report that is mere text: the lines that pytest marks, or else all lines."""
     text = str(longrepr or "")
     marked = [line[1:].strip() for line in text.splitlines() if line.startswith("E ")]
     return "\n".join(marked) or text
@@ -167,9 +169,9 @@ def _function(entry: Mapping[str, Any]) -> str:
 
 
 def resource_of(kind: str, message: str, source: str = "") -> str:
-    """The port, database or file that an exception of the system's names, in words; empty if it names none.
+    """The port, database or file that a system exception names, in words; empty if it names none.
 
-    :param source: the line that has raised it, which may name what the message does not.
+    :param source: the line that raised it, which may name what the message does not.
     """
     if PORT in message or "onnection refused" in message:
         for text in (message, source):
@@ -186,7 +188,7 @@ def resource_of(kind: str, message: str, source: str = "") -> str:
 def normalised(message: str, *, quotes: bool = True) -> str:
     """A message without what differs from test to test: numbers, addresses, ids, temporary paths.
 
-    :param quotes: leave out what is quoted, too.
+    :param quotes: leave out quoted text, too.
     """
     for pattern, instead in _VARYING:
         message = pattern.sub(instead, message)
@@ -194,14 +196,14 @@ def normalised(message: str, *, quotes: bool = True) -> str:
 
 
 def _keys(failure: Failure) -> Iterator[Hashable]:
-    """What failures of one root have in common: any of these."""
+    """What failures of one root have in common: any one of these keys."""
     phase, kind = failure.phase, failure.type
     if failure.fixture:
         yield "fixture", phase, failure.fixture, kind
         return  # another fixture's errors are another root, wherever both were raised
     if failure.resource and is_contended(failure.message):
         yield "resource", failure.resource
-        return  # and so is what could not be had: another port says the same in so many words
+        return  # and so is another resource: the message for another port has the same words
     if failure.place[0]:
         yield "place", phase, kind, failure.place, normalised(failure.message)
     if failure.resource:
@@ -212,7 +214,7 @@ def _keys(failure: Failure) -> Iterator[Hashable]:
 
 
 def roots_of(failures: Iterable[Failure]) -> tuple[Root, ...]:
-    """The roots, in the order of their first failures; each failure has one."""
+    """The roots, in the order of their first failures; each failure has one root."""
     groups: list[list[Failure]] = []
     known: dict[Hashable, list[Failure]] = {}
     for failure in failures:

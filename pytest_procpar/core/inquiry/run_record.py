@@ -1,7 +1,7 @@
-"""What a run leaves behind for those who ask afterwards why a test failed: outcomes, places and times.
+"""What a run leaves for those who ask afterwards why a test failed: outcomes, places and times.
 
-Taking note of a test costs next to nothing, since most runs are green and nobody asks. Under ``--dist each``
-there are several tests of a kind; what is told is told of the kind.
+Noting a test costs next to nothing, since most runs are green and nobody asks. Under ``--dist each`` every
+worker runs a copy of each test; answers are about the test, not about a copy.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Manner", "RunRecord", "Seen", "manner_of"]
 
-#: In which phase a test has failed, and in which line of which file, as far as that is known.
+#: The phase in which a test has failed, and the file and line, as far as they are known.
 Manner: TypeAlias = tuple[str, str, int]
 
 
 def manner_of(data: Mapping[str, Any]) -> Manner | None:
-    """How a test has failed, by a report as pytest serializes it; None if it is of no failure."""
+    """How a test has failed, by a report as pytest serializes it; None if the report is not of a failure."""
     if data.get("outcome") != "failed":
         return None
     longrepr = data.get("longrepr")
@@ -47,8 +47,9 @@ class Seen:
 class RunRecord:
     """The record of one run. Times are in seconds of the machine's monotonic clock.
 
-    :param tests_a_process: after how many tests a worker runs on in a fresh process; None: never.
-    :param root: the rootdir, and ``here`` the folder that pytest was started in.
+    :param tests_a_process: after how many tests a worker goes on in a fresh process; None: never.
+    :param root: the rootdir.
+    :param here: the folder that pytest was started in.
     """
 
     def __init__(self, tests_a_process: int | None, root: str = "", here: str = "") -> None:
@@ -57,17 +58,17 @@ class RunRecord:
         self._history = History(tests_a_process)
         self.ids: list[str] = []
         self._apart: frozenset[int] = frozenset()
-        #: If every worker runs each test: which run of one has failed first, of those after the first one's.
+        #: If every worker runs each test: by test, the copy that failed first, apart from the first copy.
         self._first_bad: dict[TestIndex, TestIndex] = {}
-        #: What did not end as passed.
+        #: The outcomes of tests that did not end as passed.
         self._words: dict[TestIndex, Outcome] = {}
-        #: In which manner a test has failed first.
+        #: How a test first failed.
         self._manners: dict[TestIndex, Manner] = {}
         #: What the first report of a failure tells.
         self._failures: dict[TestIndex, Failure] = {}
-        #: What the kernel seems to have killed because memory ran out.
+        #: The tests that the kernel seems to have killed because memory ran out.
         self._starved: list[TestIndex] = []
-        #: See `companions`; None: to be found out.
+        #: See `companions`; None: still to be worked out.
         self._companions: tuple[TestIndex, ...] | None = None
 
     # --- what happens ---
@@ -79,7 +80,7 @@ class RunRecord:
         self._companions = None
 
     def reported(self, test: TestIndex, data: dict[str, Any]) -> None:
-        """A worker has sent a report that is more than a plain pass, as pytest serializes it."""
+        """A worker has sent a report of more than a plain pass, as pytest serializes it."""
         outcome = data.get("outcome")
         if outcome == "failed":
             if self.ends_its_process(test):
@@ -103,7 +104,7 @@ class RunRecord:
             self._failures[test] = failure_of(test, data, *self._folders)
 
     def finished(self, worker: WorkerId, test: TestIndex, began: float, ended: float) -> None:
-        """A worker has run a test, between these two moments."""
+        """A worker has run a test between these two moments."""
         self._history.began(worker, test, began, apart=self.is_apart(self._kind(test)))
         self._history.ended(test, ended)
 
@@ -117,7 +118,7 @@ class RunRecord:
         *,
         starved: bool = False,
     ) -> None:
-        """A test has ended its process, or was ended, after so many seconds; `starved`: of memory."""
+        """A test has ended its process, or was ended, after `seconds`; `starved`: because memory ran out."""
         self._words[test] = word
         self._companions = None
         self._note_bad(test)
@@ -134,9 +135,9 @@ class RunRecord:
         return sum(word.bad for word in self._words.values())
 
     def failed(self) -> list[Seen]:
-        """What has failed, crashed or hung, as it was heard; of several runs of a test one.
+        """The tests that failed, crashed or hung, in the order in which we heard of them, each of them once.
 
-        Without what was killed because memory ran out: it would be again, and might take others with it.
+        Leaves out what was killed because memory ran out: that would happen again, and might hit others, too.
         """
         return [
             Seen(
@@ -150,7 +151,7 @@ class RunRecord:
         ]
 
     def starved(self) -> tuple[TestIndex, ...]:
-        """What the kernel seems to have killed because memory ran out."""
+        """The tests that the kernel seems to have killed because memory ran out."""
         return tuple(dict.fromkeys(self._starved))
 
     def tests(self) -> list[TestIndex]:
@@ -158,17 +159,17 @@ class RunRecord:
         return [TestIndex(i) for i in range(len(self.ids))]
 
     def word(self, test: TestIndex) -> Outcome:
-        """How a test ended; if every worker runs each test, badly if it did in one of them."""
+        """How a test ended; if every worker runs each test, badly if it did so in one of them."""
         return self._words.get(self._telling(test), Outcome.PASSED)
 
     def _telling(self, test: TestIndex) -> TestIndex:
-        """Of the runs of a test the one that tells most: the first worker's, if that has failed."""
+        """The copy of a test that tells most: the first worker's if it failed, else the first that failed."""
         if self._first_bad and not self._words.get(test, Outcome.PASSED).bad:
             return self._first_bad.get(test, test)
         return test
 
     def alike(self, test: TestIndex) -> tuple[TestIndex, ...]:
-        """All runs of a failed test that ended as it did: several, if every worker runs each test."""
+        """All copies of a failed test that ended as it did: several, if every worker runs each test."""
         first = self._telling(test)
         end = self._words.get(first), self._manners.get(first)
         return tuple(
@@ -178,11 +179,11 @@ class RunRecord:
         )
 
     def has_ended(self, test: TestIndex) -> bool:
-        """Whether a test has run, and come to an end."""
+        """Whether a test has run to an end."""
         return self._history.has_ended(test)
 
     def manner(self, test: TestIndex) -> Manner | None:
-        """In which manner a test has failed; None if it has not."""
+        """How a test has failed; None if it has not."""
         return self._manners.get(self._telling(test)) if self.word(test) is Outcome.FAILED else None
 
     def failure(self, test: TestIndex) -> Failure | None:
@@ -204,19 +205,19 @@ class RunRecord:
         return self.word(test) in (Outcome.CRASHED, Outcome.HUNG)
 
     def is_apart(self, test: TestIndex) -> bool:
-        """Whether a test has a mark by which it runs in a process of its own, wherever it runs."""
+        """Whether a mark gives a test a process of its own, wherever it runs."""
         return test in self._apart
 
     def is_alone(self, test: TestIndex) -> bool:
-        """Whether a test has shared its process with none: by a mark, or since every test has its own."""
+        """Whether a test shared its process with no other: by a mark, or because every test has its own."""
         return self.is_apart(test) or self._tests_a_process == 1
 
     @property
     def forks_anyway(self) -> bool:
-        """Whether tests run in forked processes under every start method, since workers fork these.
+        """Whether tests run in forked processes under every start method, because workers fork for them.
 
-        If a mark gives one test a process of its own, the others run in another one, too, and do not change
-        the one from which it is forked.
+        If a mark gives one test a process of its own, the others run in another process, too, so that they do
+        not change the one from which it is forked.
         """
         return bool(self._apart) or self._tests_a_process is not None
 
@@ -225,14 +226,14 @@ class RunRecord:
         return list(self._known_companions())
 
     def _known_companions(self) -> tuple[TestIndex, ...]:
-        if self._companions is None:  # a search asks for them at each step, of each suspect
+        if self._companions is None:  # kept, since a search asks at each step, for each suspect
             self._companions = tuple(
                 test for test in self.tests() if not self.is_apart(test) and not self.ends_its_process(test)
             )
         return self._companions
 
     def preceding(self, test: TestIndex) -> tuple[TestIndex, ...]:
-        """What may precede a test in its process, in the order of the collection."""
+        """The tests that may precede a test in its process, in collected order."""
         companions = self._known_companions()
         return () if self.is_apart(test) else companions[: bisect_left(companions, test)]
 
@@ -241,7 +242,7 @@ class RunRecord:
         return self.ids[test].split("::", 1)[0]
 
     def seconds(self, test: TestIndex) -> float:
-        """How long a test took; 0 if it hung."""
+        """How long a test took, in seconds; 0 if it hung."""
         return 0.0 if self.word(test) is Outcome.HUNG else self._history.duration(self._telling(test))
 
     def first(self) -> float | None:
@@ -253,7 +254,7 @@ class RunRecord:
         return self._history.longest()
 
     def limit(self, test: TestIndex) -> float:
-        """How long a test may take that has hung, in seconds; 0 for others."""
+        """How long a test that hung was given, in seconds; 0 for others."""
         return self._history.duration(self._telling(test)) if self.word(test) is Outcome.HUNG else 0.0
 
     def beside(self, test: TestIndex) -> tuple[tuple[TestIndex, ...], ...]:

@@ -1,4 +1,4 @@
-"""How a question about a test is put, and how its answer is taken down."""
+"""How a question about a test is asked, and how its answer is noted."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = [
     "REPEATS", "ROUNDS", "ask", "ask_often", "failed_elsewhere", "note",
 ]  # fmt: skip
 
-#: How often a cause is tried before it is believed, and the test without it too.
+#: How often a cause is tried before it is believed, and the test without it, too.
 REPEATS = 3
-#: How often a test that passes alone and in company is run beside others, and again without.
+#: How often a test that passes alone and in company is run beside others, and again without them.
 ROUNDS = 5
 
 ALONE = "alone"
@@ -38,13 +38,13 @@ def ask(
     beside: tuple[tuple[TestIndex, ...], ...] = (),
     fresh: bool = False,
 ) -> Search[Outcome]:
-    """How the suspect ends after these tests, with nothing else running but what is asked for."""
+    """How the suspect ends after these tests, with nothing running beside it but what `beside` says."""
     probe = Probe((*tests, case.test), beside, number, fresh)
     return note(case, under, probe, (yield from put(probe)))
 
 
 def note(case: Case, under: str, probe: Probe, outcome: ProbeResult) -> Outcome:
-    """Take down how the suspect ended; under no conditions (an empty `under`), it is not counted."""
+    """Note how the suspect ended; without conditions (an empty `under`), it is not counted."""
     word = outcome.of(probe)
     case.ended_by = None
     if word is Outcome.LOST and 0 < len(outcome.words) < len(probe.tests):

@@ -1,8 +1,8 @@
 """What the processes of a run say to each other.
 
-Closed unions, one a direction. A message travels as a tuple, its kind first, in the body of a frame
-(`procpar.core.protocol.wire`); only `ToWorker` has a form of its own, records of a fixed size, because a
-record that has not been read can be taken back by whoever holds both ends of the stream.
+Closed unions, one per direction. A message travels as a tuple, its kind first, in the body of a frame
+(`pytest_procpar.core.protocol.wire`). Only records, from the controller to a worker, have a form of their
+own, of a fixed size: whoever holds both ends of the stream can take back a record that has not been read.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Location: TypeAlias = tuple[str, "int | None", str]
 #: (start, stop, duration) of setup, call and teardown, in seconds (start and stop since the epoch).
 Phases: TypeAlias = tuple[tuple[float, float, float], ...]
 
-#: The short form of three plain passes: the item's keywords, and the phases.
+#: The short form of three plain passes: the item's keywords and the phases.
 PassedPhases: TypeAlias = tuple[tuple[str, ...], Phases]
 
 
@@ -68,8 +68,8 @@ class Reported:
 class Finished:
     """A test has run to its end. ``passes`` stands for the three reports of a plain pass.
 
-    ``began`` and ``ended`` say when, in seconds of the machine's monotonic clock: what pytest has noted is of
-    a clock that tests set.
+    ``began`` and ``ended`` are in seconds of the machine's monotonic clock; the times that pytest notes come
+    from a clock that tests can set.
     """
 
     test: TestIndex
@@ -87,18 +87,18 @@ class Done:
 
 @record
 class Starved:
-    """The worker has no process for the next test, for this reason, and ends."""
+    """The worker gets no process for its next test, for this reason, and ends."""
 
     reason: str
 
 
 @record
 class JunitRecord:
-    """Something for the junit xml file that no report carries.
+    """Something for the JUnit XML file that no report carries.
 
-    ``nodeid`` says whose test case it belongs to, None that it is a property of the whole suite. ``fixture``
-    is the fixture of wider scope that has noted it: each process sets up one of its own, some several times.
-    ``nth`` is how often this instance has noted the same.
+    ``nodeid`` names the test whose test case it belongs to; None: it is a property of the whole suite.
+    ``fixture`` is the fixture of wider scope that recorded it: each process sets up its own, some of them
+    several times. ``nth`` is how often this instance has recorded the same thing.
     """
 
     kind: Literal["attribute", "property"]
@@ -114,7 +114,7 @@ class JunitRecord:
 
 @record
 class CollectReported:
-    """A collection report that is of interest to the controller."""
+    """A collection report that the controller needs."""
 
     data: dict[str, Any]
 
@@ -123,7 +123,7 @@ class CollectReported:
 class Collected:
     """The suite is collected.
 
-    ``keys`` are the grouping keys of the ``--dist`` mode, one a test, or None. ``lines`` is what plugins
+    ``keys`` are the grouping keys of the ``--dist`` mode, one per test, or None. ``lines`` is what plugins
     want printed after the collection. ``limits`` are the time limits of tests that have their own, by index,
     in seconds; ``apart`` are the tests that a mark gives a process of their own.
     """
@@ -146,9 +146,9 @@ class Forked:
 
 @record
 class Reaped:
-    """A worker's process is gone, with this wait status (see `os.waitstatus_to_exitcode`).
+    """A worker's process has ended with this wait status (see `os.waitstatus_to_exitcode`).
 
-    Or there never was one, for this ``reason``. ``peak_memory`` is the most that it had in memory at once, in
+    With a ``reason`` there never was a process. ``peak_memory`` is the most memory that it used at once, in
     bytes.
     """
 
@@ -160,12 +160,12 @@ class Reaped:
 
 @record
 class Pong:
-    """The fork server is there: the answer to `Ping`."""
+    """The answer to `Ping`: the fork server is there."""
 
 
 @record
 class Unsafe:
-    """Workers must not be forked from this collected suite, for this reason: nothing was run."""
+    """Workers must not be forked from this collected suite, for this reason; nothing was run."""
 
     reason: str
 
@@ -175,16 +175,16 @@ class Unsafe:
 
 @record
 class Warned:
-    """A warning was recorded. ``data`` is made and read by `procpar.compat.pytest_private.warnings`."""
+    """A warning was recorded. `pytest_procpar.compat.pytest_private.warnings` makes and reads ``data``."""
 
     data: dict[str, Any]
 
 
 @record
 class Halted:
-    """The process ran into something that ends the run: pytest.exit, Ctrl-C, shouldstop, a wrong argument.
+    """Something in the process ends the run: pytest.exit, Ctrl-C, shouldstop, a wrong argument.
 
-    ``place`` is the file and line (from 1) of an interrupt.
+    ``place`` is the file and line (from 1) at which an interrupt came.
     """
 
     kind: Literal["exit", "keyboard", "shouldfail", "shouldstop", "usage"]
@@ -195,10 +195,10 @@ class Halted:
 
 @record
 class Logged:
-    """A record for the live log. ``when`` is the phase in the words of pytest's logging plugin.
+    """A record for the live log. ``when`` is the phase, as pytest's logging plugin names it.
 
-    ``nodeid`` is that of the running test, if one runs. ``data`` is made and read by
-    `procpar.compat.pytest_private.logs`.
+    ``nodeid`` is that of the running test, if there is one. `pytest_procpar.compat.pytest_private.logs` makes
+    and reads ``data``.
     """
 
     nodeid: str | None
@@ -213,7 +213,7 @@ class Broke:
     text: str
 
 
-#: A worker that has collected the suite itself says what otherwise the fork server says.
+#: A worker that has collected the suite itself also says what the fork server would say otherwise.
 FromWorker: TypeAlias = (
     Ready
     | Began
@@ -239,12 +239,12 @@ FromServer: TypeAlias = (
 
 @record
 class Recipe:
-    """How a fresh interpreter becomes a worker: what one that is forked finds in its memory.
+    """What a fresh interpreter needs to become a worker; a forked one finds all this in its memory.
 
     ``flags`` are the interpreter's own options, ``path`` and ``argv`` its `sys.path` and `sys.argv`. It reads
-    the command line ``args`` in ``folder``; what a probe changes below ``roots`` meanwhile is put back. With
-    ``coverage`` it takes part in what is measured. ``replay`` is a `replayfile.Replay`: the file is not read
-    again, since that may be a pipe.
+    the command line ``args`` in ``folder``. Whatever a probe changes below ``roots`` is put back afterwards.
+    With ``coverage`` it takes part in the measurement. ``replay`` is a `replay.file.Replay`: the file is not
+    read again, since it may be a pipe.
     """
 
     flags: list[str]
@@ -272,10 +272,10 @@ class Setup:
 
 @record
 class Fork:
-    """Start a worker: fork it or, for a server of fresh interpreters, spawn it.
+    """Start a worker: fork it, or spawn it if the server starts fresh interpreters.
 
-    Five descriptors come along: its end of the stream, and what its black box consists of. ``slot`` is its
-    place on the board.
+    Five descriptors come along: the worker's end of the stream, and the parts of its black box. ``slot`` is
+    its place on the board.
     """
 
     worker: WorkerId
@@ -285,7 +285,7 @@ class Fork:
 
 @record
 class Signal:
-    """Send a signal to a worker, or with ``group`` to its process group."""
+    """Send a signal to a worker or, with ``group``, to its process group."""
 
     worker: WorkerId
     signum: int
@@ -294,25 +294,25 @@ class Signal:
 
 @record
 class Ping:
-    """Say whether you are there."""
+    """Answer with `Pong`."""
 
 
 @record
 class Suspend:
-    """Stop every worker and what it has started, and yourself; when continued, continue them."""
+    """Stop every worker and all that it has started, then yourself; when continued, continue them."""
 
 
 @record
 class Quit:
-    """No worker will be wanted any more: let go of what configure has started, and exit."""
+    """No more workers are wanted: let go of what configure has started, and exit."""
 
 
 @record
 class StartRoot:
-    """Fork the root of a tree of throw-away processes (see `Branch`); one descriptor comes along, its stream.
+    """Fork the root of a checkpoint tree (see `ProbeProcess`); one descriptor comes along, its stream.
 
-    ``basetemp`` is the folder for its temporary files, ``kept`` that for copies of the files that it changes,
-    ``suite`` the fingerprint of what it must have collected (see `fingerprint`), if it collects itself.
+    ``basetemp`` is the folder for its temporary files, and ``kept`` that for copies of the files that it
+    changes. ``suite`` is the fingerprint of what it must have collected (see `fingerprint`), if it collects.
     """
 
     worker: WorkerId
@@ -330,17 +330,17 @@ ToServer: TypeAlias = Setup | Fork | StartRoot | Signal | Ping | Suspend | Quit
 
 @record
 class ForkChild:
-    """Fork a child from where you stand; one descriptor comes along, its stream."""
+    """Fork a child from this process; one descriptor comes along, the child's stream."""
 
 
-#: Which fixtures stay alive after tests: those that this test needs, those of the session, or (None) what was
-#: alive when the process was forked.
+#: Which fixtures stay alive after tests: those that this test needs, those of the session, or (None) those
+#: that were alive when the process was forked.
 Until: TypeAlias = "TestIndex | Literal['session'] | None"
 
 
 @record
 class Perform:
-    """Run these tests in this order, and tear down what need not be kept alive ``then``."""
+    """Run these tests in this order, then tear down what need not be kept alive for ``then``."""
 
     tests: tuple[TestIndex, ...]
     then: Until
@@ -348,19 +348,19 @@ class Perform:
 
 @record
 class WaitChild:
-    """Wait for the end of this child of yours."""
+    """Wait for the end of this child."""
 
     pid: int
 
 
 @record
 class Watch:
-    """Remember the state that tests share, as it is now."""
+    """Remember the state that tests share as it is now."""
 
 
 @record
 class Compare:
-    """Say what has changed since, with or without what was imported: answered by `Changed`."""
+    """Say what has changed since `Watch`, with or without what was imported: answered by `Changed`."""
 
     imports: bool = True
 
@@ -387,7 +387,7 @@ class ProbeReady:
 
 @record
 class Performed:
-    """A test has ended with this word (see `core.probes`); the first line of its failure."""
+    """A test has ended as ``word`` says (an `Outcome`); ``message`` is the first line of its failure."""
 
     test: TestIndex
     word: str
@@ -396,21 +396,21 @@ class Performed:
 
 @record
 class Rested:
-    """All tests that were ordered have been run; `holding` says whether there are fixtures to tear down."""
+    """All tests that were asked for have run; ``holding`` says whether there are fixtures to tear down."""
 
     holding: bool
 
 
 @record
 class ProbeExited:
-    """A child has ended, with this wait status: the answer to `WaitChild`."""
+    """The answer to `WaitChild`: the child has ended with this wait status."""
 
     pid: int
     status: int
 
 
-#: A slot of the state that tests share: name, before, after, whether it can be put back, and way and module
-#: (see `remedies.Slot`).
+#: A slot of the state that tests share: name, value before, value after, whether it can be put back, and way
+#: and module (see `remedies.Slot`).
 ChangedSlot: TypeAlias = tuple[str, str, str, bool, str, str]
 
 
@@ -433,7 +433,7 @@ _KINDS: tuple[type, ...] = (
 
 
 def fingerprint(ids: Iterable[str]) -> int:
-    """A number that tells a collected suite from another one: the same in every process."""
+    """A number that tells one collected suite from another; it is the same in every process."""
     return zlib.crc32("\n".join(ids).encode(errors="replace"))
 
 
@@ -447,7 +447,7 @@ def _reader(kind: type) -> Any:
 
 
 def _plain(value: Any) -> object:
-    """The builtin value that a field of a setup travels as."""
+    """The builtin value that stands for a field of a `Setup` on the way."""
     if isinstance(value, (Recipe, WorkerOptions)):
         return tuple(_plain(getattr(value, name)) for name in fields(type(value)))
     return value.value if isinstance(value, Dist) else value
@@ -472,18 +472,18 @@ _WRITERS[Setup] = (_KINDS.index(Setup), _setup_values)
 _MAKERS: list[Any] = [_make_setup if kind is Setup else kind for kind in _KINDS]
 
 
-#: Everything that is said in frames.
+#: Everything that travels in frames.
 Message: TypeAlias = FromWorker | FromServer | FromBranch | ToServer | ToBranch
 
 
 def encode(message: Message) -> tuple[object, ...]:
-    """The tuple a message travels as."""
+    """The tuple as which a message travels."""
     number, fields_of = _WRITERS[type(message)]
     return (number, *fields_of(message))
 
 
 def decode(body: object) -> Message:
-    """The message a tuple stands for.
+    """The message that a tuple stands for.
 
     :raises WireError: if it stands for none.
     """
@@ -492,7 +492,7 @@ def decode(body: object) -> Message:
         if number < 0:
             raise ValueError(f"its kind is {number}")
         return cast("Message", _MAKERS[number](*values))
-    except (TypeError, ValueError, IndexError, RecursionError) as error:  # the last: of a deep value's repr
+    except (TypeError, ValueError, IndexError, RecursionError) as error:  # the last: from a deep value's repr
         raise WireError(f"not a message: {error}") from None
 
 
@@ -527,12 +527,12 @@ def record_of(number: int) -> Record:
 
 
 def pack_record(record: Record, place: int) -> bytes:
-    """The bytes of one record, with its place among all that go into an inbox."""
+    """The bytes of one record and its place among all that go into an inbox."""
     return _RECORD.pack(_CHECK, record_number(record), place)
 
 
 def unpack_record(data: bytes) -> tuple[Record, int]:
-    """The record in `data`, which holds one, and its place.
+    """The one record in `data`, and its place.
 
     :raises WireError: if the bytes are not a record.
     """
@@ -543,7 +543,7 @@ def unpack_record(data: bytes) -> tuple[Record, int]:
 
 
 def unpack_records(data: bytes) -> Iterator[Record]:
-    """The records in `data`, which holds whole ones.
+    """The records in `data`, which holds only whole ones.
 
     :raises WireError: if the bytes are not records.
     """

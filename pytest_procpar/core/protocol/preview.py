@@ -1,8 +1,8 @@
-"""What is in a worker's inbox, to be looked at without claiming it: memory that two processes share.
+"""Shows what is in a worker's inbox without claiming it, in memory that two processes share.
 
-A pipe gives a record to who reads it, and to nobody else: so one of two claims it or takes it back. But one
-cannot look into a pipe. So what goes there is noted here before. Each word has one writer and is written at
-once, and places are only counted up, so nothing has to be locked.
+A pipe gives a record to the process that reads it, and to no other, so one of the two claims it or takes it
+back. But nobody can look into a pipe. So whatever goes in is noted here first. Each word has one writer and
+is written in one step, and places only count up, so nothing needs a lock.
 """
 
 from __future__ import annotations
@@ -15,25 +15,26 @@ __all__ = ["PREVIEW_BYTES", "Preview"]
 
 #: How many records are remembered: twice as many as any system keeps in a pipe.
 _CELLS = 1 << 13
-#: The first words: up to which place the records have been taken back and claimed, and which place is next.
+#: The first words: the place up to which records were taken back, that up to which they were claimed, and the
+#: next place.
 _TAKEN_BACK, _CLAIMED, _NEXT = range(3)
 _HEAD = 8
 _MASK = (1 << 32) - 1
 
-#: How much memory it takes.
+#: How much memory a preview takes, in bytes.
 PREVIEW_BYTES = 8 * (_HEAD + _CELLS)
 
 
 class Preview:
     """Notes of the records that have gone into an inbox, by their places in it.
 
-    :param words: the memory, as unsigned words of 64 bits; zeros at first.
+    :param words: the memory, as unsigned 64-bit words, zero at first.
     """
 
     def __init__(self, words: memoryview[int]) -> None:
         self._words = words
 
-    # --- for who fills the inbox ---
+    # --- for the process that fills the inbox ---
 
     @property
     def next_place(self) -> int:
@@ -41,26 +42,26 @@ class Preview:
         return self._words[_NEXT]
 
     def show(self, records: Sequence[Record]) -> None:
-        """Note what is about to go into the inbox. Repeating it changes nothing."""
+        """Note what is about to go into the inbox. Repeating this changes nothing."""
         for place, record in enumerate(records, self._words[_NEXT]):
             cell = (place + 1 & _MASK) << 32 | record_number(record) & _MASK
             self._words[_HEAD + place % _CELLS] = cell
 
     def sent(self, count: int) -> None:
-        """So many of those that were shown have gone into the inbox."""
+        """The first `count` of the shown records have gone into the inbox."""
         self._words[_NEXT] += count
 
     def taken_back(self, shown: int = 0) -> None:
-        """The inbox is empty. So many were shown that never went in."""
+        """The inbox is empty, and the last `shown` records never went in."""
         begin = self._words[_NEXT]
         for place in range(begin, begin + shown):
             self._words[_HEAD + place % _CELLS] = 0
         self._words[_TAKEN_BACK] = begin
 
-    # --- for who empties it ---
+    # --- for the process that empties it ---
 
     def claimed(self, place: int) -> None:
-        """The record of this place has been claimed."""
+        """The record at this place has been claimed."""
         self._words[_CLAIMED] = place + 1
 
     def look(self) -> Record | None:

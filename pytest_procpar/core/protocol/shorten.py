@@ -1,7 +1,7 @@
-"""Shortens values that are too long to be carried from one process to another.
+"""Shortens values that are too long to travel from one process to another.
 
-Pure. Of a text that is too long the beginning and the end are kept, with a note between them of what is
-missing. Bytes and containers, which cannot be cut without meaning something else, are replaced by a note, and
+Pure. Of a text that is too long, the beginning and the end stay, with a note between them that says how much
+is missing. Bytes and containers cannot be cut without a change of meaning: a note replaces them, and they
 count as lost.
 """
 
@@ -17,7 +17,7 @@ _CONTAINERS = (list, tuple, set, frozenset, dict)
 class Measure:
     """How long texts may be, in characters, and in dicts also bytes and containers; None: no limit.
 
-    Containers outside of dicts are parts of our own messages, and stay as they are.
+    Containers outside dicts are parts of our own messages, and stay as they are.
     """
 
     __slots__ = ("blob", "entries", "text")
@@ -40,7 +40,7 @@ def measures(plenty: int) -> Iterator[Measure]:
 
 
 def cut(text: str, longest: int) -> str:
-    """The beginning and the end of a text that is too long, and how much is missing between them."""
+    """A text, or, if it is too long, its beginning and end and how much is missing between them."""
     if len(text) <= longest:
         return text
     half = longest // 2
@@ -49,9 +49,9 @@ def cut(text: str, longest: int) -> str:
 
 
 def shortened(value: object, measure: Measure, lost: list[str]) -> object:
-    """The value, with nothing in it longer than `measure` allows. What was replaced is noted in `lost`.
+    """The value with nothing in it longer than `measure` allows; `lost` gets a note of what was replaced.
 
-    :param value: of exact builtins, without cycles.
+    :param value: made of exact builtins, without cycles.
     """
     return _Shortening(measure, lost).of(value, within_dict=False)
 
@@ -60,7 +60,7 @@ class _Shortening:
     def __init__(self, measure: Measure, lost: list[str]) -> None:
         self._measure = measure
         self._lost = lost
-        #: The copies of containers by their id, and by whether they were in a dict: some are met often.
+        #: The copies of containers, by id and by whether a dict held them: some occur often.
         self._known: dict[tuple[int, bool], object] = {}
 
     def of(self, value: object, *, within_dict: bool) -> object:

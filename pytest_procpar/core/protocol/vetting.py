@@ -1,12 +1,13 @@
-"""Rejects bodies that would cost their reader more than is in proportion to their length.
+"""Rejects bodies that would cost their reader out of proportion to their length.
 
-The unpickler calls and imports nothing (see `core.wire`), but a few bytes can make it allocate gigabytes (a
-body chooses the numbers of its memo slots, and the length of a bytearray, for which room is made before it
-is read), overflow the C stack or run for years (to hash a tuple is to walk through it, to any depth and as
-often as a part is reached). Our encoder writes nothing like that, so such a body is not one of ours.
+The unpickler calls and imports nothing (see `core.protocol.wire`). But a few bytes can make it allocate
+gigabytes, as a body chooses the numbers of its memo slots, and the length of a bytearray, for which memory is
+allocated before it is read. They can also overflow the C stack or make it run for years, as hashing a tuple
+walks through it, to any depth and once for each way to a part. Our encoder writes nothing like that, so such
+a body is not ours.
 
-Most bodies cannot contain it, as the bytes in them show. The others are walked through, which takes a tenth
-of a microsecond for each of their values.
+Most bodies cannot contain it, which the bytes in them show. The others are walked through, which takes a
+tenth of a microsecond for each of their values.
 """
 
 from __future__ import annotations
@@ -15,19 +16,19 @@ from collections.abc import Iterator
 
 __all__ = ["has_excess"]
 
-#: How deep a hashed value may be nested, and how many values it may have, each counted as often as it is
-#: reached.
+#: How deep a hashed value may be nested, and how many values it may have, each counted once for each time
+#: that hashing reaches it.
 _DEEPEST = 2_000
 _LARGEST = 1_000_000
 
 _BYTEARRAY = 0x96
 _TUPLES = b"\x85\x86\x87t\x91"
 _HASHES = b"su\x90\x91"
-#: With no more tuples than this no value can be too large.
+#: With no more tuples than this, no value can be too large.
 _FEW = 16
 
-#: The length of each operation's argument, in bytes; if the argument begins with its own length, that of the
-#: length, negated.
+#: The length of each operation's argument in bytes; or, if the argument begins with its own length, the size
+#: of that length, negated.
 _SIZES = {0x80: 1, 0x95: 8, ord("K"): 1, ord("M"): 2, ord("J"): 4, ord("G"): 8, ord("h"): 1, ord("j"): 4}
 _SIZES |= {
     0x8C: -1,
@@ -49,7 +50,7 @@ _FOREIGN = frozenset(range(256)) - _SIZES.keys() - _REFUSED - frozenset(b"N\x88\
 
 
 def has_excess(body: bytes) -> bool:
-    """Whether reading a body could cost more than is in proportion to it. Never so for the encoder's."""
+    """Whether reading a body could cost out of proportion to its length; never true of our encoder's."""
     named = b"r" in body or b"p" in body or _BYTEARRAY in body
     if not named and not (_has_many_tuples(body) and _hashes(body)):
         return False
@@ -73,7 +74,7 @@ def _hashes(ops: bytes) -> bool:
 
 
 def _operations(body: bytes) -> Iterator[tuple[int, int]]:
-    """The operations of a body, each with its argument if it is a number, or else with the length of that."""
+    """The operations of a body, each with its argument if that is a number, else with its length."""
     at, end = 0, len(body)
     while at < end:
         op = body[at]
@@ -99,7 +100,7 @@ def _around(parts: list[_Extent]) -> _Extent:
 
 
 def _hashes_too_much(operations: list[tuple[int, int]]) -> bool:
-    """Follow what the reader would build, with extents in the place of values."""
+    """Follow what the reader would build, with extents in place of values."""
     stack: list[_Extent] = []
     memo: list[_Extent] = []
     try:
@@ -107,13 +108,13 @@ def _hashes_too_much(operations: list[tuple[int, int]]) -> bool:
             keys = _follow(op, argument, stack, memo)
             if any(depth > _DEEPEST or size > _LARGEST for depth, size in keys):
                 return True
-    except IndexError:  # a damaged one: the reader stops there, too
+    except IndexError:  # a damaged body: the reader stops there, too
         pass
     return False
 
 
 def _follow(op: int, argument: int, stack: list[_Extent], memo: list[_Extent]) -> list[_Extent]:
-    """Do one operation; the extents of the values that it hashes."""
+    """Do one operation; return the extents of the values that it hashes."""
     if op in b"\x85\x86\x87":
         count = op - 0x84
         parts = [stack.pop() for _ in range(count)]

@@ -1,7 +1,7 @@
 """Frames and bodies on a byte stream between two of our processes.
 
-A frame is a fixed header (mark, length, checksum of the body) and a body. Anything that breaks the header
-or the checksum means that somebody else wrote to the descriptor: the stream is dead from there on.
+A frame is a fixed header (mark, length, checksum of the body) and a body. If the header or the checksum is
+wrong, somebody else has written to the descriptor, and the stream is dead from there on.
 
 A body carries exact builtin values (None, bool, int, float, str, bytes, bytearray, tuple, list, dict,
 set, frozenset) and gives back the same types. Loading a body can neither import nor call anything.
@@ -23,16 +23,16 @@ from pytest_procpar.core.protocol.vetting import has_excess
 __all__ = ["Decoder", "Encoder", "WireError", "loads"]
 
 _HEADER = struct.Struct("<HII")
-#: A frame longer than this is taken for garbage. A report's size is bounded by what a test prints.
+#: A frame longer than this is taken for garbage, in bytes. What a test prints limits the size of a report.
 MAX_BODY = 1 << 30
-#: A text with more characters than this is shortened, if its body has more bytes than this.
+#: A text with more characters than this is shortened if its body has more bytes than this.
 _PLENTY = 1 << 26
-#: Values nested deeper than this are not copied, but go as their repr.
+#: Values nested deeper than this are not copied; their repr travels instead.
 _DEEPEST = 100
 
 
 def _mark(length: int) -> int:
-    """What a frame of that length begins with.
+    """The mark at the beginning of a frame of that length.
 
     It vouches for the length: a receiver that believed a wrong one would wait for bytes that never come.
     """
@@ -63,7 +63,7 @@ class _Sink:
 
 class _Pickler(pickle.Pickler):
     def reducer_override(self, obj: object) -> NoReturn:
-        # Called for whatever the pickler has no exact builtin type for.
+        # Called for every object that the pickler does not know as an exact builtin.
         raise _Foreign(obj)
 
 
@@ -78,11 +78,11 @@ class _Unpickler(pickle.Unpickler):
 class Encoder:
     """Turns values into frames.
 
-    ``lost`` collects a description of every value that could not be carried and went as its repr;
-    whoever owns the encoder reports and clears it.
+    ``lost`` collects a description of each value that could not travel and was replaced by its repr; the
+    owner of the encoder reports and clears it.
 
-    :param plenty: if a body has more bytes than this, texts in it that are longer than this are shortened,
-        and say so (see `core.shorten`).
+    :param plenty: in a body with more bytes than this, texts longer than this are shortened, and say so (see
+        `core.protocol.shorten`).
     :param most: how long a body may be at all, in bytes.
     """
 
@@ -99,7 +99,7 @@ class Encoder:
     def frame(self, value: object) -> bytes:
         """One frame that holds `value`. Values that tests have made never make it fail: see ``lost``.
 
-        :raises WireError: if our own part, such as nodeids, is more than can be carried.
+        :raises WireError: if our own part, such as nodeids, is too large to travel.
         """
         body = self._body(value)
         return _HEADER.pack(_mark(len(body)), len(body), zlib.crc32(body)) + body
@@ -119,7 +119,7 @@ class Encoder:
             return self._shortened(_repr(value, self.lost))
 
     def _shortened(self, value: object) -> bytes:
-        """The body of a value of exact builtins, shortened until it can be carried."""
+        """The body of a value of exact builtins, shortened until it is small enough to travel."""
         for measure in measures(self._plenty):
             lost: list[str] = []
             short = shortened(value, measure, lost)
@@ -145,7 +145,7 @@ class Encoder:
 
 
 class _Copy:
-    """Makes a copy of a value in exact builtins: subclasses lose their class, the rest goes as its repr.
+    """Copies a value into exact builtins: subclasses lose their class, and other values become their repr.
 
     It asks for types by `type`, not by ``isinstance``, which believes a mock's ``__class__``.
     """
@@ -153,10 +153,10 @@ class _Copy:
     def __init__(self, lost: list[str]) -> None:
         self._lost = lost
         self._depth = 0
-        #: The key, in the innermost dict, of the value that is being copied, as it is shown in `lost`.
+        #: The key of the value that is being copied, in the innermost dict, as `lost` shows it.
         self._place = ""
-        #: The copies of the containers that were met, by their id, and the repr of those being copied.
-        #: What is met twice is copied once: a tree with links to the parents has no end of paths.
+        #: The copies of the containers met so far, by id; `_Cycle` for those that are still being copied.
+        #: Each is copied once: a tree whose nodes link to their parents has endlessly many paths.
         self._known: dict[int, object] = {}
 
     def of(self, value: object) -> object:
@@ -182,7 +182,7 @@ class _Copy:
         return _repr(value, self._lost, self._place) if copy is _Cycle else copy
 
     def _fill(self, value: object) -> object:
-        # The base classes' own iterators: a subclass's may give anything.
+        # The base classes' own iterators: a subclass's may yield anything.
         if isinstance(value, dict):
             return {self._hashable(k): self._entry(k, v) for k, v in list(dict.items(value))}
         if isinstance(value, list):
@@ -213,7 +213,7 @@ class _Copy:
 
 
 class _Cycle:
-    """Stands for the copy of a container that is not complete."""
+    """Stands for the copy of a container that is not complete yet."""
 
 
 def _exact(value: object) -> object:
@@ -231,7 +231,7 @@ def _exact(value: object) -> object:
 
 
 def _repr(value: object, lost: list[str], place: str = "") -> str:
-    """What goes in the place of a value that cannot be carried, which is noted in `lost`."""
+    """What replaces a value that cannot travel; `lost` gets a note of it."""
     name = _type_name(value)
     lost.append(f"a value of type {name}{place}")
     try:
@@ -243,7 +243,7 @@ def _repr(value: object, lost: list[str], place: str = "") -> str:
 
 
 def _type_name(value: object) -> str:
-    # By `type`'s own repr: a metaclass may give any answer to __name__, or none.
+    # By `type`'s own repr: a metaclass may return anything as __name__, or nothing.
     return type.__repr__(type(value))[len("<class '") : -len("'>")]
 
 
@@ -265,7 +265,7 @@ def loads(body: bytes) -> object:
 class Decoder:
     """Cuts a stream of bytes, however it arrives, into the bodies of its frames.
 
-    Dead after an error: every later call raises again.
+    Dead after an error: every later call raises the error again.
     """
 
     __slots__ = ("_broken", "_buffer")
@@ -276,14 +276,14 @@ class Decoder:
 
     @property
     def inside_frame(self) -> bool:
-        """Whether a frame has begun that has not ended: at end of file, a torn one."""
+        """Whether a frame has begun and not ended: at end of file, that is a torn one."""
         return bool(self._buffer)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """The bodies that `data` completes, in order.
 
         :raises WireError: at the first byte that cannot be ours; complete frames before it have been
-            yielded.
+            yielded by then.
         """
         if self._broken is not None:
             raise WireError(self._broken)

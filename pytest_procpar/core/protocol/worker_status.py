@@ -1,4 +1,4 @@
-"""How far a worker has come, and how it came to its end."""
+"""What a worker is doing, and how it died."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Stage(IntEnum):
     LATE_TEARDOWN = 5
     #: The end of the session.
     ENDING = 6
-    #: Between two tests, in a process that has been forked for the next one.
+    #: Between two tests, in a process that was forked for the next one.
     PREPARING = 7
 
     @property
@@ -50,10 +50,10 @@ _WORDS = {
 
 @record
 class WorkerStatus:
-    """What a worker has last noted of itself.
+    """What a worker last noted about itself.
 
     ``since`` is when the stage began, in seconds of the monotonic clock. ``phases`` are those of a test that
-    is over and plainly passed, though its reports may still be on their way.
+    has ended as a plain pass, even if its reports are still on their way.
     """
 
     stage: Stage
@@ -67,9 +67,9 @@ class WorkerStatus:
 class Death:
     """What is known of a worker's end.
 
-    ``peak_memory`` is in bytes; ``out`` and ``err`` are what was captured of the running phase, ``stderr``
+    ``peak_memory`` is in bytes. ``out`` and ``err`` are what was captured of the running phase, ``stderr`` is
     the last that came on the real standard error. ``is_starved`` says that the kernel killed a process at
-    that time because memory ran out; its counters do not say which.
+    that time because memory ran out; its counters do not say which process.
     """
 
     cause: str
