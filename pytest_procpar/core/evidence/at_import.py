@@ -1,4 +1,4 @@
-"""What the source of a module, by itself, says of what it did when it was imported."""
+"""What the source of a module, by itself, says about what the module did when it was imported."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 __all__ = ["names_made", "reads"]
 
-#: Calls that make what is unique to a process, by their last name.
+#: Calls that make something unique to a process, by the last part of their name.
 _MAKERS = frozenset({
     "uuid1", "uuid4", "uuid6", "uuid7", "mkdtemp", "mkstemp", "mktemp", "NamedTemporaryFile",
     "TemporaryDirectory", "token_hex", "token_urlsafe", "token_bytes", "urandom", "getpid",
@@ -15,7 +15,7 @@ _MAKERS = frozenset({
 
 
 def reads(source: str, variable: str) -> int | None:
-    """The line, from 1, in which an environment variable was asked for; None if it was not."""
+    """The line, from 1, in which an environment variable was read; None if it was not."""
     for node in _run_at_import(source, variable):
         parts: list[ast.expr] = []
         if isinstance(node, ast.Call):
@@ -30,7 +30,7 @@ def reads(source: str, variable: str) -> int | None:
 
 
 def names_made(source: str) -> Iterator[tuple[int, str, str]]:
-    """Each assignment to a variable of the module of what is made of such a call: line, variable, call."""
+    """Each assignment of a value made by such a call to a variable of the module: line, variable, call."""
     for node in _run_at_import(source):
         if not isinstance(node, (ast.Assign, ast.AnnAssign)) or node.value is None:
             continue
@@ -52,7 +52,7 @@ def _last_name(func: ast.expr) -> str:
 
 
 def _run_at_import(source: str, *needed: str) -> Iterator[ast.AST]:
-    """What ran when the module was imported: not what is in functions, but for those that it calls itself."""
+    """What ran when the module was imported; of functions, only the bodies of those that the module calls."""
     if not all(word in source for word in needed):
         return
     try:

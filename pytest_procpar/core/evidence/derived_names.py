@@ -1,8 +1,9 @@
-"""Which names a source file gives to what is worked out of a value, and whether a text looks worked out.
+"""Which names a source file gives to values derived from a value, and whether a text looks derived.
 
-A hash of a process's id holds nothing of the id. But the statement in which the id was asked for assigns it,
-or gives it to a variable from which another statement makes a name. That and the text's looks together tell:
-what is the same in every process most often stands in the code, or in the environment, or is made of words.
+A hash of a process id contains nothing of the id. But the statement that asks for the id assigns the result,
+or puts it into a variable from which another statement makes a name. Together with the text's looks that is
+enough: what is the same in every process most often stands in the code or in the environment, or is made of
+words.
 """
 
 from __future__ import annotations
@@ -16,22 +17,22 @@ from typing import TypeAlias
 __all__ = ["assigned_names", "made_words"]
 
 _WORD = re.compile(r"[0-9A-Za-z]+")
-#: What none of the words looks made without.
+#: A pattern that every text with a derived word matches.
 _LIKELY = re.compile(r"\d[0-9A-Za-z]{2}|[0-9A-Za-z]{2}\d|[A-Z][0-9a-z]+[A-Z]")
 _NUMBER = re.compile(r"\d{3}")
 _HEX = re.compile(r"[0-9a-f]{4,}|[0-9A-F]{4,}")
-#: Longer texts, and those of several lines, are contents.
+#: Longer texts, and those of several lines, are contents, not names.
 _LONGEST = 256
-#: From this length on a word is none that somebody has written if its kind of characters changes so often.
+#: Nobody has written a word of at least this length in which the kind of character changes this often.
 _LEAST, _CHANGES = 8, 3
 
-#: A scope (the line of its function; `_EVERYWHERE` in the file), and a name: of an attribute with a dot.
+#: A scope (the line of its function; `_EVERYWHERE` in the file), and a name; that of an attribute has a dot.
 _Variable: TypeAlias = tuple[int, str]
 _EVERYWHERE = 0
 
 
 def made_words(text: str) -> list[str]:
-    """The words of a text that look as if they were worked out, and not written."""
+    """The words of a text that look as if they were computed, not written."""
     if len(text) > _LONGEST or "\n" in text or not _LIKELY.search(text):
         return []
     return [word for word in _WORD.findall(text) if _looks_made(word)]
@@ -50,9 +51,10 @@ def _looks_made(word: str) -> bool:
 
 
 def assigned_names(source: str, lines: Iterable[int]) -> frozenset[str]:
-    """The names of what gets a value that is made in these lines, or one that is worked out of it.
+    """The names of whatever gets a value that is made in these lines, or one that is derived from it.
 
-    Variables, attributes, keys, parameters, and functions that return it. Empty if the source has errors.
+    These are variables, attributes, keys, parameters, and functions that return it. Empty if the source has
+    errors.
     """
     try:
         tree = ast.parse(source)
@@ -71,7 +73,7 @@ def assigned_names(source: str, lines: Iterable[int]) -> frozenset[str]:
 
 
 class _Statement:
-    """Lines, which variables get something of which others, and what else is given a name there."""
+    """A statement's lines, the variables that it sets, those that it reads, and what else it names."""
 
     __slots__ = ("asks", "gets", "labels", "lines")
 
@@ -105,7 +107,7 @@ class _Statement:
 def _statements(
     node: ast.AST, scope: int = _EVERYWHERE, function: str = "", shared: frozenset[str] = frozenset()
 ) -> Iterator[_Statement]:
-    """The statements that hold no others, and the headers of functions, with their defaults."""
+    """The statements that contain no others, and the headers of functions, with their defaults."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
             lines = range(child.lineno, max(child.lineno, child.body[0].lineno - 1) + 1)

@@ -1,6 +1,6 @@
-"""Whether a text holds a value that was made by chance, or a part of it: a uuid, random bytes, a number.
+"""Whether a text holds a value that was made at random, or a part of it: a uuid, random bytes, a number.
 
-A part that is so short that it may stand there by accident does not count.
+A part does not count if it is so short that it may be there by accident.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ from collections.abc import Iterator
 
 __all__ = ["MadeValue", "bytes_value", "drawn_value", "number_value", "text_value", "uuid_value"]
 
-#: What is longer is data, not a name.
+#: Anything longer is data, not a name.
 _LONGEST_NAME = 64
-#: A part this long counts wherever it stands; a shorter one only at a word's end, or if it is a word.
+#: A part this long counts wherever it is; a shorter one only at the end of a word, or if it is a whole word.
 _SURE, _LIKELY, _SHORTEST = 8, 5, 4
 
 _WORD = re.compile(r"[0-9A-Za-z]+")
 
 
 class MadeValue:
-    """A value that was made, and the forms in which it may stand in a text.
+    """A value that was made, and the forms in which it may appear in a text.
 
-    :param whole: what counts wherever it stands.
+    :param whole: what counts wherever it is.
     :param ends: what counts at the end of a word.
-    :param words: what counts as a word.
-    :param number: counts as a number in decimal digits, and equals a holder's.
-    :param drawn: a row of characters, drawn one by one: a word that is a part of it counts.
+    :param words: what counts as a whole word.
+    :param number: counts as a number in decimal digits, and as the value of an object that holds it.
+    :param drawn: characters that were drawn one by one: a word counts if it is a part of them.
     """
 
     __slots__ = ("_drawn", "_ends", "_whole", "_words", "number")
@@ -49,7 +49,7 @@ class MadeValue:
         """Whether a text holds the value or a telling part of it."""
         if self.is_wholly_in(text):
             return True
-        # A search for each part is much faster than to look at each word, of which most texts hold none.
+        # To search for each part is much faster than to look at each word, and most texts hold none of them.
         if not self._drawn and not any(part in text for part in (*self._ends, *self._words)):
             return False
         return any(self._is_word(word) for word in _words(text))
@@ -67,10 +67,10 @@ class MadeValue:
 
 
 def uuid_value(digits: str, *, is_random: bool = True) -> MadeValue:
-    """A uuid.
+    """The value for a uuid.
 
     :param digits: its 32 hexadecimal digits.
-    :param is_random: whether its end is made by chance as well; else that tells the machine.
+    :param is_random: whether its end is random, too; otherwise the end identifies the machine.
     """
     dashed = "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
     sides = list(_sides(digits, both=is_random))
@@ -85,7 +85,7 @@ def uuid_value(digits: str, *, is_random: bool = True) -> MadeValue:
 
 
 def bytes_value(data: bytes) -> MadeValue:
-    """Random bytes, as text in one of the usual alphabets."""
+    """The value for random bytes, as text in one of the usual alphabets."""
     if not 2 <= len(data) <= _LONGEST_NAME:
         return MadeValue()
     digits = data.hex()
@@ -99,7 +99,7 @@ def bytes_value(data: bytes) -> MadeValue:
 
 
 def text_value(text: str) -> MadeValue:
-    """Characters that were drawn, perhaps several times one after the other."""
+    """The value for characters that were drawn, perhaps in several draws, one after the other."""
     if len(text) < _SHORTEST:
         return MadeValue()
     if len(text) > _LONGEST_NAME:
@@ -110,9 +110,9 @@ def text_value(text: str) -> MadeValue:
 
 
 def number_value(number: int, least: int = 100) -> MadeValue:
-    """A number that was drawn or belongs to this process.
+    """The value for a number that was drawn or belongs to this process.
 
-    :param least: smaller ones stand anywhere by accident.
+    :param least: smaller numbers may be anywhere by accident.
     """
     if number < least:
         return MadeValue()
@@ -126,7 +126,7 @@ def number_value(number: int, least: int = 100) -> MadeValue:
 
 
 def drawn_value(result: object) -> MadeValue:
-    """What a random generator has drawn: numbers and characters; words from a list are data."""
+    """The value for what a random generator has drawn: numbers and characters; words from a list are data."""
     match result:
         case bool():
             return MadeValue()
@@ -162,7 +162,7 @@ def _words(text: str) -> list[str]:
 
 
 def _has_number(text: str, number: int) -> bool:
-    """Whether a number stands in a text, not as a part of a longer one."""
+    """Whether a number is in a text, and not as a part of a longer one."""
     digits = str(number)
     at = text.find(digits)
     while at >= 0:

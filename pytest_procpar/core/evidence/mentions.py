@@ -1,6 +1,6 @@
-"""Whether a Python source looks up a name in something it holds, such as a copy of the environment.
+"""Whether a Python source looks up a name in something that it holds, such as a copy of the environment.
 
-Not in the environment itself, and not to remove or to replace what it finds there.
+Lookups in the environment itself do not count, nor those that remove or replace what they find.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 
 __all__ = ["looked_up"]
 
-#: What is watched itself: whoever reads from these is noticed when that happens.
+#: Objects that are watched themselves: a read from one of these is noticed when it happens.
 _WATCHED = frozenset({"environ", "environb", "workerinput"})
 #: Functions that read from the environment itself, or that take a name only to set or remove it.
 _OTHERS = frozenset({
@@ -22,16 +22,16 @@ _OTHERS = frozenset({
 
 
 def looked_up(source: str, names: Collection[str]) -> str | None:
-    """The name, in lower case, that a source looks up; None if there is none of `names` or it is no Python.
+    """The name, in lower case, that a source looks up; None if it looks up none of `names` or is not Python.
 
-    Names are compared without regard to case, since settings may be read so.
+    Case does not matter, since settings may be read without regard to case.
     """
     wanted = {name.lower() for name in names}
     text = source.lower()
     if not any(name in text for name in wanted):
         return None
     try:
-        with warnings.catch_warnings():  # whoever imports it is told
+        with warnings.catch_warnings():  # they show when the source is imported
             warnings.simplefilter("ignore")
             tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -49,7 +49,7 @@ def looked_up(source: str, names: Collection[str]) -> str | None:
 
 
 def _names(node: ast.AST, inside: re.Pattern[str]) -> Iterator[str]:
-    """What a node may look up, not counting the nodes below it."""
+    """What a node may look up, without the nodes below it."""
     match node:
         case ast.Subscript(value=value, slice=key, ctx=ast.Load()) if not _is_watched(value):
             yield _text(key)
@@ -78,7 +78,7 @@ def _arguments(call: ast.Call) -> Iterator[str]:
 
 
 def _text(value: ast.expr) -> str:
-    """A literal text or bytes; empty if it is none."""
+    """A literal text, or literal bytes as text; empty if it is neither."""
     match value:
         case ast.Constant(value=str(text)):
             return text

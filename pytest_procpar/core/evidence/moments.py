@@ -1,4 +1,4 @@
-"""Whether a text holds a moment of the time, finer than a second, as names do that are to be unique."""
+"""Whether a text holds a moment in time, finer than a second, as names do that are meant to be unique."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ __all__ = ["holds_moment"]
 _SINCE_EPOCH = re.compile(r"(?<!\d)(\d{10})[._-]?(\d{3,9})(?!\d)")
 #: Nanoseconds since the epoch in hexadecimal digits.
 _HEXADECIMAL = re.compile(r"(?<![0-9a-z])[0-9a-f]{15,16}(?![0-9a-z])", re.IGNORECASE)
-#: What ``%Y%m%d%H%M%S%f`` makes, with what may stand in file names between the parts.
+#: What ``%Y%m%d%H%M%S%f`` makes, with separators that may be in file names between the parts.
 _DATE = re.compile(
     r"(?<!\d)(\d{4})[-_.]?(\d\d)[-_.]?(\d\d)[-_.T]?(\d\d)[-_.]?(\d\d)[-_.]?(\d\d)[-_.]?(\d{3,6})(?!\d)"
 )
-#: A number that tells when something was, not what it is called.
+#: A text that is only a number: it tells when something was, not what it is called.
 _NUMBER = re.compile(r"\d+\.\d+")
-#: How much earlier a moment may be written down than it was, in seconds: fractions are rounded.
+#: How much earlier than it was a moment may be written down, in seconds: fractions are rounded.
 _ROUNDED = 0.001
 
 
 def holds_moment(text: str, since: float, until: float) -> bool:
-    """Whether a text holds a moment between these two, in seconds since the epoch; not if it is that alone.
+    """Whether a text holds a moment between these two, in seconds since the epoch, and is not only a number.
 
-    What is written as for people, with colons or blanks, is no name.
+    A time written for people, with colons or blanks, is not a name.
     """
     if _NUMBER.fullmatch(text):
         return False
@@ -39,7 +39,7 @@ def _moments(text: str) -> Iterator[float]:
     for digits in _HEXADECIMAL.findall(text):
         yield int(digits, 16) / 1e9
     for *parts, fraction in _DATE.findall(text):
-        with suppress(ValueError, OverflowError, OSError):  # there is no such day, or time
+        with suppress(ValueError, OverflowError, OSError):  # there is no such day or time
             year, month, day, hour, minute, second = map(int, parts)
             moment = datetime(year, month, day, hour, minute, second, int(fraction.ljust(6, "0")))
             yield moment.timestamp()

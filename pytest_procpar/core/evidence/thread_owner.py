@@ -1,8 +1,8 @@
-"""Which library a native thread belongs to, told from its stack.
+"""Which library a native thread belongs to, as its stack shows.
 
 A thread's stack begins (at its highest addresses) with glibc's record of the thread, which holds the function
-that it was started with, then the frames of whoever started it. So the library nearest to the base is the
-one that made the thread, other than those through which all threads are made, such as libc.
+that the thread was started with. Then come the frames of the code that started it. So the library nearest to
+the base is the one that made the thread, apart from libraries that start all threads, such as libc.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 __all__ = ["Mapping", "MemoryMap", "is_return_address", "owner", "parse_maps"]
 
-#: Through what any library starts a thread: the beginnings of file names.
+#: Libraries through which any library starts a thread: the beginnings of their file names.
 _BETWEEN = (
     "ld-",
     "libc-",
@@ -39,14 +39,14 @@ _BETWEEN = (
 _WORD = struct.calcsize("P")
 _LETTER = "Q" if _WORD == 8 else "I"
 
-#: glibc's record of a thread: its size has been between 2,240 and 2,432 bytes since 2.17 (x86-64).
+#: The size of glibc's record of a thread in words. It has been 2,240 to 2,432 bytes since 2.17 (x86-64).
 _RECORD_WORDS = 304
 
 
 class Mapping(NamedTuple):
     """A line of ``/proc/self/maps``: a range of addresses, and the file behind it ("" if none).
 
-    It is private to a process unless what it writes there is seen by others that have it mapped.
+    It is private to a process unless other processes that have it mapped see what is written there.
     """
 
     start: int
@@ -57,7 +57,7 @@ class Mapping(NamedTuple):
 
 
 def parse_maps(text: str) -> list[Mapping]:
-    """The mappings of a process, by address (proc_pid_maps(5)). Lines that are none are left out."""
+    """The mappings of a process, sorted by address (proc_pid_maps(5)); other lines are left out."""
     mappings = []
     for line in text.splitlines():
         words = line.split(None, 5)
@@ -70,9 +70,9 @@ def parse_maps(text: str) -> list[Mapping]:
 
 
 class MemoryMap:
-    """What is mapped where.
+    """What is mapped at which address.
 
-    :param bits: of how many bits an address is: ARM64 signs return addresses in those above.
+    :param bits: how many bits an address has: ARM64 signs return addresses in the bits above.
     """
 
     def __init__(self, mappings: Sequence[Mapping], bits: int = 64) -> None:
@@ -85,7 +85,7 @@ class MemoryMap:
         return address & self._mask
 
     def tails(self, size: int) -> Iterator[tuple[int, int]]:
-        """The ends of what may be a stack: address and size, in bytes, of each."""
+        """The ends of what may be stacks: address and size, in bytes, of each."""
         for mapping in self._mappings:
             if not mapping.path and not mapping.is_executable and mapping.end - mapping.start >= size:
                 yield mapping.end - size, size
@@ -98,12 +98,12 @@ class MemoryMap:
         return self._mappings[index]
 
     def files(self, pattern: str) -> list[str]:
-        """The files that are mapped and whose names fit a pattern of the shell's."""
+        """The mapped files whose names match a shell pattern."""
         paths = dict.fromkeys(mapping.path for mapping in self._mappings)
         return [path for path in paths if fnmatch.fnmatchcase(path.rpartition("/")[2], pattern)]
 
     def code(self, address: int) -> str | None:
-        """The file whose code is at an address."""
+        """The file whose code is at an address; None if there is none."""
         mapping = self.at(self.plain(address))
         return mapping.path if mapping is not None and mapping.is_executable and mapping.path else None
 
@@ -111,12 +111,12 @@ class MemoryMap:
 def owner(
     stack: bytes, address: int, tid: int | None, memory: MemoryMap, is_return: Callable[[int], bool]
 ) -> str | None:
-    """The file of the library that a thread belongs to; None: it cannot be told.
+    """The file of the library that a thread belongs to; None if that cannot be told.
 
     :param stack: the thread's stack, from some place near its top down to its base or beyond.
-    :param address: where in memory that is.
-    :param tid: the kernel's number of the thread, if it is not sure that the stack is its own.
-    :param is_return: whether an address in code may be where a call returns to.
+    :param address: where in memory `stack` begins.
+    :param tid: the kernel's id of the thread, if it is not certain that the stack is that thread's.
+    :param is_return: whether a call may return to this address in code.
     """
     if tid is not None and struct.pack("=I", tid) not in stack:
         return None
@@ -153,10 +153,11 @@ def _is_between(path: str) -> bool:
 
 
 def is_return_address(before: bytes, machine: str) -> bool:
-    """Whether the eight bytes of code before an address may end in a call: else it is a mere pointer.
+    """Whether the eight bytes of code before an address may end in a call; otherwise it is a mere pointer.
 
-    :param machine: the processor, as `platform.machine` calls it. Of others than x86-64 and ARM64 (Intel's
-        Software Developer's Manual, CALL; Arm's Architecture Reference Manual, BL and BLR) all is believed.
+    :param machine: the processor, as `platform.machine` names it. On processors other than x86-64 and ARM64
+        (Intel's Software Developer's Manual, CALL; Arm's Architecture Reference Manual, BL and BLR) any
+        address is accepted.
     """
     if machine == "x86_64":
         indirect = any(before[-n] == 0xFF and before[1 - n] & 0x38 == 0x10 for n in (2, 3, 4, 6, 7))

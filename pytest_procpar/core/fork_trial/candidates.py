@@ -1,7 +1,7 @@
-"""Which failures may be the fork's doing, as far as a re-check has not told already, and how they are tried.
+"""Which failures may be the fork's doing, if a re-check has not answered that already, and how to try them.
 
-A test that has failed in a fresh interpreter, too, is none; neither is one that passes and fails in forked
-processes under the same conditions.
+A test that has failed in a fresh interpreter, too, is not a candidate. Neither is one that passes and fails
+in forked processes under the same conditions.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ __all__ = ["Plan", "followers_of", "groups_of"]
 
 _Tests: TypeAlias = tuple[TestIndex, ...]
 
-#: What takes longer than this is slow, in seconds.
+#: A test that takes longer than this is slow, in seconds.
 _LONG = 2.0
 
-#: No more orders of tests than this are tried.
+#: At most this many orders of tests are tried.
 _MOST = 20
 
 
 @record
 class Plan:
-    """What is tried first, and for what may also fail by what ran beside it, what is tried then."""
+    """What to try first, and what to try then for tests that may also fail by what runs beside them."""
 
     groups: tuple[Group, ...]
     beside: tuple[Group, ...]
@@ -49,17 +49,17 @@ def groups_of(
     *,
     spawned: bool = False,
 ) -> Plan:
-    """What there is to try.
+    """The groups of tests to try.
 
-    Tests that fail alone are tried in one process, but for those that end it. Those that had processes of
-    their own are tried in one process first, then as they were.
+    Tests that fail alone are tried in one process, apart from those that end it. Those that had processes of
+    their own are tried in one process first, then each in its own.
 
     :param confirmed: what came of a finding's commands in fresh interpreters, the most telling first.
     :param others: failed tests that the re-check has not looked into.
     :param processes: how many may run at the same time.
-    :param roots: what has failed in the same way. If one of these fails anyway, so do the others.
-    :param spawned: whether only single tests' processes were forked, and not the workers: then what a worker
-        shares with others is not the fork's doing.
+    :param roots: tests that have failed in the same way. If one of a root fails anyway, so do the others.
+    :param spawned: whether only the processes of single tests were forked, and not the workers: then what a
+        worker shares with others is not the fork's doing.
     """
     contended: set[TestIndex] = set()
     known = {finding.test for finding in findings if _fails_anyway(confirmed.get(finding, ()))}
@@ -67,7 +67,7 @@ def groups_of(
     for root in roots:
         if known.intersection(root.tests):
             alike.update(root.tests)
-        if root.contention:  # of two processes that want one port one fails, however they were started
+        if root.contention:  # of two processes that want one port, one fails, however they were started
             contended.update(root.tests)
     alone: list[TestIndex] = list(others)
     after: list[_Tests] = []
@@ -86,7 +86,7 @@ def groups_of(
             case Kind.PLAIN | Kind.FAILS_ALONE | Kind.BRITTLE:
                 alone.append(test)
             case Kind.UNKNOWN if finding.note == NOT_RECHECKED and _is_slow(test, run):
-                pass  # what there was no time to run once cannot be run ten times
+                pass  # there was no time to run it once, so there is none to run it ten times
             case Kind.VICTIM | Kind.CONTAMINATED_CRASH:
                 after.append((*finding.cause, test))
             case Kind.PARALLEL_ONLY:
@@ -117,7 +117,7 @@ def groups_of(
 
 
 def followers_of(roots: Iterable[Root], findings: Sequence[Finding]) -> list[Finding]:
-    """What there was no time for, though another one of the same root just fails."""
+    """Findings for which there was no time, while another test of the same root just fails."""
     plain = {finding.test for finding in findings if finding.kind in PLAINLY}
     alike = {test for root in roots if plain.intersection(root.tests) for test in root.tests}
     return [one for one in findings if one.note == NOT_RECHECKED and one.test in alike]
@@ -130,12 +130,12 @@ def _fails_anyway(confirmations: Sequence[Confirmation]) -> bool:
 
 
 def _is_slow(test: TestIndex, run: RunRecord) -> bool:
-    """Whether what just fails may take long: itself, or by a fixture that the first test has set up."""
+    """Whether a test that just fails may be slow: itself, or through a fixture that the first test set up."""
     return run.word(test) is Outcome.FAILED and run.longest() > _LONG
 
 
 def _always_bad(finding: Finding, under: str) -> bool | None:
-    """Whether the test has failed each time under these conditions; None if it was never run under them."""
+    """Whether the test failed each time under these conditions; None if it was never run under them."""
     counts = [tally for tally in finding.tallies if tally.under == under]
     return counts[0].bad == counts[0].total if counts else None
 

@@ -1,13 +1,13 @@
 """Whether a failure is the fork's doing: the same tests after a fork, and where nothing was forked.
 
-A try is a fresh interpreter that collects the suite and runs some tests; either itself, or in a process that
-it forks for this, as a worker is. Nothing else is different, so nothing else can be what matters. The fork is
-to blame for a test that fails in every forked try and in none of the others.
+A try is a fresh interpreter that collects the suite and runs some tests, either itself, or in a process that
+it forks for this in the way in which a worker is forked. Nothing else differs, so nothing else can be the
+cause. The fork is to blame for a test that fails in every forked try and in none of the others.
 
-That happens by chance, too. A test that fails with probability p wherever it runs fails in all of k forked
-tries and in none of k others with probability (p (1 - p))^k, which is 4^-k at the most (at p = 1/2).
+That also happens by chance. A test that fails with probability p wherever it runs fails in all of k forked
+tries and in none of k others with probability (p (1 - p))^k, which is at most 4^-k (at p = 1/2).
 
-Pure: does not know how a try is made.
+Pure: this module does not know how a try is made.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pytest_procpar.core.record import record
 
 __all__ = ["RISK", "Group", "Tried", "Try", "Verdict", "by_chance", "order_of_tries", "tries", "try_group"]
 
-#: How often a test may be blamed on the fork that fails at random, at whatever rate.
+#: How often the fork may be blamed for a test that fails at random, at whatever rate.
 RISK = 0.001
 
 
@@ -35,13 +35,13 @@ class Verdict(str, Enum):
     NOT_THE_FORK = "not the fork"
     #: It does not always fail in a forked process, or not in the way in which it did in the run.
     NOT_SEEN_AGAIN = "not seen again"
-    #: It could not be found out.
+    #: No answer could be found.
     OPEN = "open"
 
 
 @record
 class Group:
-    """What is tried: the tests of each process; they begin together. Of the first one's some are judged."""
+    """What to try: the tests of each process; all begin together, and some tests of the first are judged."""
 
     sequences: tuple[tuple[TestIndex, ...], ...]
     judged: tuple[TestIndex, ...]
@@ -56,7 +56,7 @@ class Try:
 
 @record
 class Tried:
-    """What has come of the tries of one test: how many times it failed, and of how many."""
+    """What came of the tries of one test: how many times it failed, and out of how many."""
 
     verdict: Verdict
     forked_bad: int = 0
@@ -65,17 +65,17 @@ class Tried:
     fresh: int = 0
 
 
-#: How each judged test ended, as far as it ran. LOST is what fails in another way than in the run.
+#: How each judged test ended, as far as it ran. LOST stands for a failure of another kind than in the run.
 Words: TypeAlias = Mapping[TestIndex, Outcome]
 
 
 def by_chance(p: float, k: int) -> float:
-    """How likely it is that a test is blamed on the fork that fails with probability `p` wherever it runs."""
+    """The probability that the fork is blamed for a test that fails with probability `p` wherever it runs."""
     return float((p * (1 - p)) ** k)
 
 
 def tries(risk: float = RISK) -> int:
-    """The least number of tries of each kind by which nothing is blamed by chance more often than `risk`.
+    """The least number of tries of each kind with which chance puts no blame more often than `risk`.
 
     :raises ValueError: if `risk` is not positive.
     """
@@ -90,9 +90,9 @@ def tries(risk: float = RISK) -> int:
 def order_of_tries(k: int) -> list[Try]:
     """`k` tries of each kind, the first one not forked.
 
-    In the order of the sequence of Thue and Morse, which has no overlaps: what fails every second time that
-    it runs, or in any other rhythm whose period is at most `k`, is not in step with it. Files and the like
-    that a test leaves behind make such rhythms.
+    They are in the order of the Thue-Morse sequence, which has no overlaps. So a test that fails every second
+    time that it runs, or in any other rhythm whose period is at most `k`, is not in step with it. Files and
+    other things that a test leaves behind make such rhythms.
     """
     made: list[Try] = []
     left = {False: k, True: k}
@@ -110,9 +110,9 @@ def order_of_tries(k: int) -> list[Try]:
 def try_group(group: Group, risk: float = RISK) -> Generator[Try, Words | None, dict[TestIndex, Tried]]:
     """Find out about every judged test of a group.
 
-    Yields what is to be tried next, and is sent how that ended; None if it could not be tried, which ends it.
-    A test is not looked at any further once it is known that the fork is not to blame: most often the first
-    try says so.
+    Yields what to try next, and is sent how that ended; None, if it could not be tried, ends the search. A
+    test is not looked at any further once the fork is known not to be to blame; most often the first try says
+    so.
     """
     counts = {test: {True: 0, False: 0} for test in group.judged}
     settled: dict[TestIndex, Tried] = {}

@@ -95,7 +95,7 @@ class FailingAlone:
         return finding
 
     def _worth_a_try(self, cases: Sequence[Case]) -> set[TestIndex]:
-        """The tests to try suspects after: all that precede them, or some of those they did not fail after."""
+        """The tests to try suspects after: all that precede them, or some that they did not fail after."""
         every = {test for case in cases for test in self.order(case)}
         kept = set(self._affordable(tuple(sorted(every))))
         if kept != every:

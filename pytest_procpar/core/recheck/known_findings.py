@@ -1,7 +1,7 @@
 """What is kept of findings from run to run: what is known of tests, since when, and what of it still holds.
 
-A test is known by its nodeid here, since indices change from run to run. Does not know where it is kept, nor
-what day it is.
+A test is identified by its nodeid here, since indices change from run to run. This module knows neither where
+the findings are kept nor what day it is.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ __all__ = ["KEPT", "KnownFinding", "Ran", "from_data", "is_refuted_by", "merged"
 KEPT = (
     Kind.VICTIM, Kind.CONTAMINATED_CRASH, Kind.BRITTLE, Kind.NIO, Kind.PARALLEL_ONLY, Kind.FLAKY
 )  # fmt: skip
-#: The kinds whose cause is not known, which one with a cause supersedes.
+#: The kinds without a known cause; a finding with a cause supersedes them.
 _CAUSELESS = (Kind.PARALLEL_ONLY, Kind.FLAKY)
-#: After so many runs in which the test has passed a finding is forgotten, and of so many the oldest are.
+#: A finding is forgotten after this many runs in which its test passed. At most this many findings are kept,
+#: the latest ones.
 _PATIENCE = 100
 _MOST = 500
-#: No text that is kept is longer, in characters.
+#: No text that is kept is longer than this, in characters.
 _LONGEST = 4000
 _VERSION = 1
 
@@ -35,8 +36,9 @@ _Key: TypeAlias = tuple[str, Kind, tuple[str, ...]]
 class KnownFinding:
     """A finding of earlier runs: the nodeids of the test and of its causes, and a command that has shown it.
 
-    ``first`` and ``last`` are the days on which it was found (ISO 8601), ``runs`` is in how many runs; in
-    ``quiet`` runs since then the test has run and nothing was found.
+    ``first`` and ``last`` are the days on which it was first and last found (ISO 8601), and ``runs`` is the
+    number of runs that found it. ``quiet`` is the number of runs since then in which the test passed and the
+    finding was not made again.
     """
 
     test: str
@@ -58,7 +60,7 @@ class KnownFinding:
 class Ran:
     """How a test ended in a run, and what its process had run before it (None: that is not known).
 
-    What was skipped is not in it.
+    Skipped tests are left out.
     """
 
     word: Outcome
@@ -71,7 +73,7 @@ class Ran:
 def merged(known: Sequence[KnownFinding], found: Iterable[KnownFinding]) -> tuple[KnownFinding, ...]:
     """What is known after a run that has found these, the latest last.
 
-    ``runs``, ``first`` and ``quiet`` of what was found are those of one that was found for the first time.
+    In `found`, ``runs``, ``first`` and ``quiet`` are those of a finding that is made for the first time.
     """
     after = {finding.key: finding for finding in known}
     for new in found:
@@ -92,10 +94,10 @@ def retained(
     is_gone: Callable[[str], bool],
     found: Iterable[KnownFinding] = (),
 ) -> tuple[KnownFinding, ...]:
-    """What is left of it after a run: without what no longer holds, or was not seen for long.
+    """What remains known after a run: without what no longer holds, or was not seen for long.
 
     :param ran: the tests that have run, by nodeid.
-    :param is_gone: whether a test is no part of the suite any more.
+    :param is_gone: whether a test is no longer part of the suite.
     :param found: what this run has found.
     """
     fresh = {finding.key for finding in found}
@@ -127,7 +129,7 @@ def is_refuted_by(finding: KnownFinding, ran: Ran) -> bool:
 
 
 def to_data(known: Iterable[KnownFinding]) -> dict[str, Any]:
-    """As plain data, for a file."""
+    """Findings as plain data, for a file."""
     return {"version": _VERSION, "findings": [_entry(finding) for finding in known]}
 
 
@@ -145,7 +147,7 @@ def _entry(finding: KnownFinding) -> dict[str, Any]:
 
 
 def from_data(data: object) -> tuple[KnownFinding, ...] | None:
-    """The other way round; None if it is no such data."""
+    """Findings from plain data, the inverse of `to_data`; None if the data are not that."""
     if not isinstance(data, dict) or data.get("version") != _VERSION:
         return None
     entries = data.get("findings")

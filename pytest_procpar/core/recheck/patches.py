@@ -1,6 +1,6 @@
-"""Lines put into a Python file: a block of statements, or decorators; and the unified diff that does it.
+"""Inserts lines into a Python file, a block of statements or decorators, and makes the unified diff for that.
 
-Pure. Line ends are those of the file; what is in it is not looked at beyond its statements.
+Pure. Line ends are those of the file; apart from its statements, its content is not looked at.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ __all__ = [
 
 _Definition: TypeAlias = "ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef"
 
-#: How many lines of the file are shown around what is new.
+#: How many lines of the file are shown around the new ones.
 _CONTEXT = 3
 _NO_NEWLINE = "\\ No newline at end of file\n"
 
 
 @record
 class Insertion:
-    """Lines that are new in a file, and after how many of its lines they stand. They end as its lines do."""
+    """New lines of a file, and after how many of its lines they go; they end like the file's own lines."""
 
     after: int
     lines: tuple[str, ...]
 
     def applied(self, source: str) -> str:
-        """The file as it is then."""
+        """The file with these lines inserted."""
         return applied(source, self)
 
 
 def applied(source: str, *insertions: Insertion) -> str:
-    """A file as it is with all of these."""
+    """A file with all these insertions."""
     lines, result, at = _lines_of(source), [], 0
     for insertion in sorted(insertions, key=_place):
         result += [*map(_ended, lines[at : insertion.after]), *insertion.lines]
@@ -50,10 +50,10 @@ def _place(insertion: Insertion) -> int:
 
 
 def insertion_into(source: str, block: str) -> Insertion | None:
-    """How a block of top-level statements is put into a file: below its imports, or else at its end.
+    """How to insert a block of top-level statements into a file: below its imports, or else at its end.
 
-    It is preceded by what imports pytest, if the file has not done so by then. None if the file is not Python
-    that can be told apart by lines.
+    ``import pytest`` goes before the block if the file has not imported pytest by then. None if the file is
+    not Python, or cannot be divided by lines.
     """
     body = _body_of(source)
     if body is None:
@@ -78,9 +78,9 @@ def insertion_into(source: str, block: str) -> Insertion | None:
 
 
 def decorations(source: str, names: Iterable[str], decorator: str) -> tuple[Insertion, ...] | None:
-    """How functions and classes get a decorator that begins with ``pytest``; None if not all are in the file.
+    """How to put a decorator that begins with ``pytest`` on functions and classes; None if one is not there.
 
-    :param names: their names, with those of the classes that they are in, separated by dots.
+    :param names: their names, each preceded by those of its classes, separated by dots.
     """
     body = _body_of(source)
     nodes = [None if body is None else _definition(body, name.split(".")) for name in names]
@@ -102,7 +102,7 @@ def decorations(source: str, names: Iterable[str], decorator: str) -> tuple[Inse
 
 
 def _import_into(source: str, body: list[ast.stmt]) -> Insertion:
-    """How pytest is imported below the other imports, or else above all but the docstring."""
+    """How to import pytest below the other imports, or else above everything but the docstring."""
     end, below = _end_of(source), _below_imports(body)
     after = below or _below_docstring(body)
     above = [end] if after and not below else []
@@ -116,7 +116,7 @@ def _end_of(source: str) -> str:
 
 
 def _definition(body: Iterable[ast.stmt], names: list[str]) -> _Definition | None:
-    """What is defined by these names, last: not what is defined twice, or in some case only."""
+    """What the last of these names defines; None if it is defined twice, or only under a condition."""
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
     found = [node for node in body if isinstance(node, kinds) and node.name == names[0]]
     if len(found) != 1:
@@ -134,7 +134,7 @@ def _below_docstring(body: list[ast.stmt]) -> int:
 
 
 def _body_of(source: str) -> list[ast.stmt] | None:
-    """The statements of a file; None if it is not Python that can be told apart by lines."""
+    """The statements of a file; None if it is not Python, or cannot be divided by lines."""
     if "\r" in source.replace("\r\n", "") or "\0" in source:
         return None
     try:
@@ -176,7 +176,7 @@ def _compiles(source: str) -> bool:
 
 
 def free_name(source: str, wanted: str, taken: Iterable[str] = ()) -> str:
-    """A name that the file does not use: `wanted`, or that with a number."""
+    """A name that the file does not use: `wanted`, or `wanted` with a number."""
     words = {*re.findall(r"\w+", source), *taken}
     name, number = wanted, 1
     while name in words:
@@ -188,11 +188,11 @@ def free_name(source: str, wanted: str, taken: Iterable[str] = ()) -> str:
 def unified_diff(path: str, source: str, *insertions: Insertion) -> str:
     """The diff that ``git apply`` and ``patch -p1`` take; empty if they could not read the path.
 
-    :param path: the file's, from the folder that they are run in, with slashes.
+    :param path: the file's path from the folder in which they are run, with slashes.
     """
     if re.search(r'[\x00-\x1f"\\\x7f]', path):
         return ""
-    tab = "\t" if " " in path else ""  # or what follows the space would not be taken for a part of the name
+    tab = "\t" if " " in path else ""  # otherwise they would end the name at the space
     shown, added = [f"--- a/{path}{tab}\n", f"+++ b/{path}{tab}\n"], 0
     for group in _groups(sorted(insertions, key=_place)):
         shown += _hunk(_lines_of(source), group, added)
@@ -201,7 +201,7 @@ def unified_diff(path: str, source: str, *insertions: Insertion) -> str:
 
 
 def _groups(insertions: Sequence[Insertion]) -> list[list[Insertion]]:
-    """Those that are so near to each other that one hunk shows them."""
+    """Insertions in groups, each so close together that one hunk shows them."""
     groups = [list(insertions[:1])]
     for one, other in pairwise(insertions):
         if other.after - one.after <= 2 * _CONTEXT:
@@ -212,7 +212,7 @@ def _groups(insertions: Sequence[Insertion]) -> list[list[Insertion]]:
 
 
 def _hunk(lines: list[str], insertions: Sequence[Insertion], added: int) -> list[str]:
-    """What shows these, after so many lines that were added above."""
+    """The hunk that shows these insertions, after `added` lines that were inserted above."""
     first = max(0, insertions[0].after - _CONTEXT)
     last = min(len(lines), insertions[-1].after + _CONTEXT)
     old = last - first
@@ -232,7 +232,7 @@ def _hunk(lines: list[str], insertions: Sequence[Insertion], added: int) -> list
 
 
 def _lines_of(source: str) -> list[str]:
-    """Lines as diffs have them: only a line feed ends one."""
+    """The lines of a file as diffs have them: only a line feed ends one."""
     lines = source.split("\n")
     return [f"{line}\n" for line in lines[:-1]] + ([lines[-1]] if lines[-1] else [])
 

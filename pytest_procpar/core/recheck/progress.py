@@ -1,4 +1,4 @@
-"""The line that shows what a re-check is doing: a pure function of that, of the time and of the width."""
+"""The line that shows what a re-check is doing: a pure function of its step, the time and the width."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from pytest_procpar.core.record import record
 
 __all__ = ["ProgressStep", "columns", "progress_line", "subject"]
 
-#: What stands in the place of the beginning of a name that is too long.
+#: What replaces the beginning of a name that is too long.
 _CUT = "..."
 
 
 @record
 class ProgressStep:
-    """What is being tried, and how far the re-check has come: so many of so many tests are settled.
+    """What is being tried, and how far the re-check has come: ``settled`` of ``total`` tests are settled.
 
-    ``until`` is when it ends at the latest, on a clock that gives seconds; infinity if that is not known.
+    ``until`` is when it ends at the latest, in seconds of the caller's clock; infinity if that is not known.
     """
 
     what: str
@@ -31,7 +31,7 @@ class ProgressStep:
 
 
 def subject(probes: Sequence[Probe], nodeid: Callable[[TestIndex], str]) -> str:
-    """Which test some probes are about, and after how many others it runs at the most."""
+    """The name of the test that some probes are about, and how many others run before it at most."""
     judged = list(dict.fromkeys(probe.tests[-1] for probe in probes))
     before = max((len(probe.tests) for probe in probes), default=1) - 1
     name = nodeid(judged[0]) if len(judged) == 1 else f"{len(judged)} tests"
@@ -43,7 +43,7 @@ def subject(probes: Sequence[Probe], nodeid: Callable[[TestIndex], str]) -> str:
 
 
 def progress_line(step: ProgressStep, now: float, width: int) -> str:
-    """The line, which takes `width` columns at the most."""
+    """The line, at most `width` columns wide."""
     parts = []
     if step.total:
         parts.append(f"{step.settled} of {step.total} settled")
@@ -66,7 +66,7 @@ def _columns_of(character: str) -> int:
 
 
 def _fitted(line: str, head: int, width: int) -> str:
-    """A line that is short enough: what is left out follows its first `head` characters, or is its end."""
+    """A line that is short enough: text after its first `head` characters is left out, or else its end."""
     if columns(line) <= width:
         return line
     start, rest = f"{line[:head]}{_CUT}", line[head:]

@@ -1,4 +1,4 @@
-"""What a run says of what was known before it: in one line a test, and only where that matters."""
+"""What a run says of what was known before it: one line per test, and only where that matters."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def recalled(
 ) -> list[str]:
     """The lines to show.
 
-    :param before: what was known before the run; `after`: what is known with what was `found` in it.
+    :param before: what was known before the run.
+    :param after: what is known with what was `found` in it.
     :param ran: the tests that have run, by nodeid.
     :param failed_before: the nodeids that failed in the run before.
     """
@@ -57,7 +58,7 @@ def recalled(
 
 
 def _latest(known: Sequence[KnownFinding]) -> list[KnownFinding]:
-    """Of each test what was found last."""
+    """For each test, what was found last."""
     return list({finding.test: finding for finding in known}.values())
 
 

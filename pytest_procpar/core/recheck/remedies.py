@@ -1,6 +1,6 @@
 """Fixtures that put state back after each test: what to write for which slot.
 
-Pure. What is written is a guess until it has been run: a name may not lead to the same place everywhere.
+Pure. What is written is a guess until it has run: a name may not lead to the same place everywhere.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from pytest_procpar.core.record import record
 
 __all__ = ["NEW", "SCOPES", "Slot", "fixture_for", "is_module_in", "module_of"]
 
-#: The scopes of such a fixture, the narrowest first: fixtures of a module may do the damage.
+#: The scopes of such a fixture, the narrowest first: a module's fixtures may do the damage.
 SCOPES = ("function", "module")
 
-#: What a slot is if it was not there before the tests ran.
+#: The beginning of a slot's `way` if the slot was not there before the tests ran.
 NEW = "new "
 
 _INDENT = "    "
@@ -29,8 +29,8 @@ class Slot:
     """State that is to be put back: what a user would type to see it, and what it is.
 
     ``way`` is what it is: "variable" (of the environment), "attribute", "class attribute", "item", "setting",
-    "cache", "generator" (of random numbers), "array", "ndarray", "order" (of keys), or the builtin
-    type of a container; with `NEW` before it, if it was not there. Empty: nothing is known to put it back.
+    "cache", "generator" (of random numbers), "array", "ndarray", "order" (of keys), or the builtin type of a
+    container. It begins with `NEW` if the slot was not there before. Empty: no way to put it back is known.
     ``module`` is the one in which the name begins.
     """
 
@@ -48,7 +48,7 @@ class _Step:
     after: tuple[str, ...]
 
 
-#: Settings of the process: how each is read, and how it is set.
+#: Settings of the process: the module to import, how to read the setting, and how to set it.
 _SETTINGS = {
     "os.getcwd()": ("os", "os.getcwd()", "os.chdir({})"),
     "random.getstate()": ("random", "random.getstate()", "random.setstate({})"),
@@ -100,7 +100,7 @@ _SETTINGS = {
 
 _SIGNAL = re.compile(r"signal\.getsignal\((SIG[A-Z0-9]+)\)").fullmatch
 
-#: How a container is copied, and how it gets its content back.
+#: How a container is copied, and how its content is put back.
 _CONTAINERS = {
     "dict": ("dict({})", ("{}.clear()", "{}.update({})")),
     "list": ("list({})", ("{}[:] = {}",)),
@@ -121,7 +121,7 @@ def fixture_for(
 
     :param own_module: the module that the fixture is in, whose names need no import.
     :param scope: one of `SCOPES`.
-    :param name: what it is to be called.
+    :param name: the name of the fixture.
     :param imported: the modules that its file has imported.
     """
     steps = [_step(slot, own_module, f"before_{at}" if at else "before") for at, slot in enumerate(slots)]
@@ -147,7 +147,7 @@ def _is_python(source: str) -> bool:
 
 
 def _step(slot: Slot, own_module: str, kept: str) -> _Step | None:
-    """What to do for one slot, with what it was kept in a variable of that name."""
+    """What to do for one slot, keeping its state in a variable named `kept`."""
     is_new, way = slot.way.startswith(NEW), slot.way.removeprefix(NEW)
     if slot.name in _SETTINGS:
         module, read, write = _SETTINGS[slot.name]
@@ -193,7 +193,7 @@ def _item(name: str, _: str, kept: str, is_new: bool) -> _Lines | None:
 
 
 def _key_of(name: str) -> str | None:
-    """The source of the key of a name that ends in one."""
+    """The source of the key, if a name ends in one."""
     tree = _expression(name)
     if not isinstance(tree, ast.Subscript) or not isinstance(tree.slice, ast.Constant):
         return None
@@ -213,7 +213,7 @@ def _attribute(name: str, scope: str, kept: str, is_new: bool, *, of_class: bool
         return (), (f"if {attribute!r} in vars({owner}):", f"{_INDENT}del {name}")
     if owner.startswith("logging.getLogger(") and attribute == "level":
         return (f"{kept} = {name}",), (f"{owner}.setLevel({kept})",)
-    # What a class gives away is not always what it has: a function for a staticmethod.
+    # An attribute of a class is not always what the class holds: for a staticmethod it is a function.
     value = f"vars({owner})[{attribute!r}]" if of_class else name
     return (f"{kept} = {value}",), (f"{name} = {kept}",)
 
@@ -264,13 +264,13 @@ def _expression(name: str) -> ast.expr | None:
 
 
 def is_module_in(module: str, file: str) -> bool:
-    """Whether a module, by its name, is what a file (with slashes) holds."""
+    """Whether a file (with slashes) holds a module, judged by the module's name."""
     parts = module.split(".")
     return file.removesuffix(".py").split("/")[-len(parts) :] == parts
 
 
 def module_of(name: str, is_module: Callable[[str], bool]) -> str:
-    """The longest beginning of a name that is a module's; empty if there is none."""
+    """The longest beginning of a name that names a module; empty if there is none."""
     parts = name.split(".")
     return next((m for m in _beginnings(parts) if is_module(m)), "")
 

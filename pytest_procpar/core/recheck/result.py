@@ -1,4 +1,4 @@
-"""What is told of a re-check: each finding with all that belongs to it."""
+"""What is reported of a re-check: each finding with all that belongs to it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 __all__ = ["ENDED_EARLY", "StateChange", "RecheckFinding", "RecheckResult", "Suggestion"]
 
-#: How the note of a re-check begins that did not come to its end.
+#: How the note begins on a re-check that did not reach its end.
 ENDED_EARLY = "the re-check has ended early:"
 
-#: The kinds that go with a command, which has to do what they say before they are told.
+#: The kinds that come with a command, which must do what they say before they are reported.
 _TRIED = (Kind.VICTIM, Kind.CONTAMINATED_CRASH, Kind.BRITTLE, Kind.NIO)
 
 
@@ -26,8 +26,8 @@ _TRIED = (Kind.VICTIM, Kind.CONTAMINATED_CRASH, Kind.BRITTLE, Kind.NIO)
 class StateChange:
     """State that a polluter has changed: a name, and short representations of before and after.
 
-    ``proven`` says that the other test passes once this one is put back, together with the other proven ones.
-    ``way`` and ``module`` tell what it is: see `remedies.Slot`.
+    ``proven`` says that the other test passes once this slot is put back, together with the other proven
+    ones. ``way`` and ``module`` tell what it is: see `remedies.Slot`.
     """
 
     slot: str
@@ -40,9 +40,9 @@ class StateChange:
 
 @record
 class Suggestion:
-    """What was tried, and helps: a fixture or marks, as a diff of files by their paths from the rootdir.
+    """What was tried and helps: a fixture or marks, as a diff of files with paths from the rootdir.
 
-    ``grouped`` says that it helps under ``--dist=loadgroup``, which lets tests of one group share a worker.
+    ``grouped`` says that it helps under ``--dist=loadgroup``, where tests of one group share a worker.
     """
 
     diff: str
@@ -53,8 +53,8 @@ class Suggestion:
 class RecheckFinding:
     """A finding, how its test ended in the run, and the commands that show it.
 
-    ``cleaners`` undo what its causes do, ``changes`` are how they do it: None if that was not asked for.
-    With ``suggestion`` the test passes.
+    ``cleaners`` undo what its causes do, and ``changes`` are how the causes do it; None if that was not asked
+    for. With ``suggestion`` applied the test passes.
     """
 
     finding: Finding
@@ -66,19 +66,19 @@ class RecheckFinding:
 
     @property
     def collection_dependent(self) -> bool:
-        """Whether a fresh process, which imports less, comes to another outcome."""
+        """Whether the test ends differently in a fresh process, which imports less."""
         certain = [tried for tried in self.confirmations if not tried.by_chance]
         return any(tried.word is not None and not tried.holds for tried in certain)
 
     @property
     def confirmed(self) -> bool:
-        """Whether its first command was tried, if the finding is of a kind that has one."""
+        """Whether its first command was tried, if findings of this kind have one."""
         tried = self.confirmations[:1]
         return self.finding.kind not in _TRIED or bool(tried and tried[0].word is not None)
 
     @property
     def flagged(self) -> bool:
-        """Whether the test is flagged: something is known of it, beyond that it fails."""
+        """Whether the test is flagged: more is known of it than that it fails."""
         kind = self.finding.kind
         if kind in PLAINLY:
             return self.collection_dependent
@@ -87,13 +87,13 @@ class RecheckFinding:
 
 @record
 class RecheckResult:
-    """All that a re-check has come to.
+    """All that a re-check has found.
 
     ``left_out`` are the failed tests that were not looked into, ``starved`` those that the kernel seems to
-    have killed because memory ran out. ``note`` says why the re-check ended early, if it did.
-    ``put_back`` are the files that were changed by what was run again and have been restored, ``altered``
-    those that could not be. ``roots`` are those of all failures. With a ``budget`` of so many seconds more
-    could be said; 0: nothing was left out for want of time. ``coverage`` says how much was tried to find what
+    have killed because memory ran out. ``note`` says why the re-check ended early, if it did. ``put_back``
+    are the files that tests changed when they ran again and that have been restored, ``altered`` those that
+    could not be. ``roots`` are those of all failures. With a ``budget`` of that many seconds more could be
+    said; 0: nothing was left out because time ran out. ``coverage`` says how much was tried to find what
     hides, if that was asked for.
     """
 
@@ -109,5 +109,5 @@ class RecheckResult:
 
     @property
     def flagged(self) -> list[RecheckFinding]:
-        """What is to be told of tests by name."""
+        """The findings that are reported with the test's name."""
         return [insight for insight in self.insights if insight.flagged]

@@ -1,4 +1,4 @@
-"""Findings of earlier runs, tried again: the test alone, and after its causes. Cheap: nothing is searched."""
+"""Tries findings of earlier runs again: the test alone, and after its causes. Cheap: there is no search."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pytest_procpar.core.record import record
 
 __all__ = ["Claim", "Retried", "claims_of", "retry"]
 
-#: What can be tried, and what its causes are called.
+#: The kinds that can be tried, and the names of their causes.
 _ROLES = {Kind.VICTIM: "polluter", Kind.CONTAMINATED_CRASH: "polluter", Kind.BRITTLE: "state-setter"}
 
 
 @record
 class Claim:
-    """What was found out of a test in earlier runs, in the indices of this one."""
+    """What earlier runs found out about a test, in the indices of this run."""
 
     test: TestIndex
     kind: Kind
@@ -30,7 +30,7 @@ class Claim:
 
 @record
 class Retried:
-    """What has come of a claim; ``holds`` is None if a process was lost before that was known."""
+    """What came of a claim; ``holds`` is None if a process was lost before that was known."""
 
     claim: Claim
     holds: bool | None
@@ -44,7 +44,7 @@ class Retried:
 
 
 def claims_of(known: Iterable[KnownFinding], ids: Sequence[str]) -> list[Claim]:
-    """What of it can be tried in a suite with these nodeids: all its tests are there, and each but once."""
+    """The findings that can be tried in a suite with these nodeids: each of their tests is there once."""
     places: dict[str, list[int]] = {}
     for place, nodeid in enumerate(ids):
         places.setdefault(nodeid, []).append(place)
@@ -60,7 +60,7 @@ def claims_of(known: Iterable[KnownFinding], ids: Sequence[str]) -> list[Claim]:
 
 
 def retry(claims: Iterable[Claim], heed: Callable[[Retried], None]) -> Search[None]:
-    """Try claims one after the other; `heed` is told what has come of each."""
+    """Try claims one after the other, and call `heed` with the result of each."""
     for claim in claims:
         heed((yield from _retry(claim)))
 
@@ -88,7 +88,7 @@ def _retry(claim: Claim) -> Search[Retried]:
 
 
 def _retry_twice(claim: Claim) -> Search[Retried]:
-    """Of a test that fails when it is run a second time."""
+    """Try again a test that fails when it is run a second time."""
     message = ""
     for number in range(REPEATS):
         outcomes: list[ProbeResult] = yield [Probe((claim.test, claim.test), round=number)]

@@ -1,7 +1,7 @@
-"""Which tests change the state that others share, as one pass over all tells: the likeliest polluters first.
+"""Which tests change the state that others share, as a single pass over all shows it: likely polluters first.
 
-Most tests change nothing but what all do: a counter, a cache. So what few tests change weighs more. That a
-test changes nothing that is seen does not mean that it harms nobody.
+Most tests change only what all of them change: a counter, a cache. So what few tests change counts for more.
+That no change of a test's is seen does not mean that the test harms no other.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["StateAfter", "changers"]
 
 @record
 class StateAfter:
-    """What is otherwise than before the pass, after a test: the names of slots, and what is in each now."""
+    """The slots that differ, after a test, from before the pass: their names, and what is in each now."""
 
     after: TestIndex
     slots: tuple[tuple[str, str], ...]
@@ -26,7 +26,7 @@ class StateAfter:
 def changers(states: Sequence[StateAfter]) -> list[TestIndex]:
     """The tests that have changed something, the most telling changes first.
 
-    :param states: the state after each test of a pass, in its order.
+    :param states: the state after each test of a pass, in the pass's order.
     """
     changed: dict[TestIndex, set[str]] = {}
     before: Mapping[str, str] = {}

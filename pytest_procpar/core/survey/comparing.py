@@ -1,4 +1,4 @@
-"""What orders show that neither the run nor what was looked into has shown."""
+"""What orders show that neither the run nor the inquiry has shown."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from pytest_procpar.core.survey.survey import Placed
 
 __all__ = ["merged", "new_suspects"]
 
-#: What may be found to depend on something yet.
+#: The kinds of findings on tests that may still be found to depend on something.
 _OPEN = (Kind.FLAKY, Kind.UNKNOWN)
 
 
 def new_suspects(placed: Iterable[Placed], run: RunRecord, known: Iterable[Finding]) -> list[Suspect]:
-    """What has failed though nothing explains it, and what has passed though it seemed to fail always.
+    """Tests that failed though nothing explains it, and tests that passed though they seemed to fail always.
 
-    Of several times the one counts that has fewer tests before it. That a test fails the second time in one
-    process explains nothing: here it ran once, so others have done what it does to itself.
+    Of several results for one test, the one with fewer tests before it counts. That a test fails when it runs
+    a second time in one process explains nothing: here it ran once, so others have done what it does to
+    itself.
 
     :param known: what is known of tests by now.
     """
@@ -47,9 +48,9 @@ def _is_new(result: Placed, known: Finding | None) -> bool:
 
 
 def merged(old: Iterable[Finding], new: Iterable[Finding]) -> list[Finding]:
-    """What is known after suspects were looked into; what was open is left out where there is an answer.
+    """What is known once suspects were looked into; open findings are left out where there is an answer.
 
-    So is what has failed beside other probes only: that is the re-check's doing.
+    So are tests that failed beside other probes only: that is the re-check's doing.
     """
     known = list(old)
     there = {finding.test for finding in known}

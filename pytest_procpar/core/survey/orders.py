@@ -1,6 +1,6 @@
-"""Orders in which a suite can be run, other than the collected one.
+"""Orders in which a suite can run, other than the collected one.
 
-Does not know where nodeids come from, nor draws a seed: who wants a random order without naming one has to.
+This module does not know where nodeids come from, and draws no seed: the caller draws one if none was named.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class SuiteOrder:
 
 
 def parse_order(text: str) -> SuiteOrder:
-    """The value of an option: ``reverse``, ``random`` or ``random:SEED``; any text is a seed.
+    """The order that an option's value names: ``reverse``, ``random`` or ``random:SEED`` (SEED is any text).
 
     :raises OrderError: for anything else.
     """
@@ -42,11 +42,10 @@ def parse_order(text: str) -> SuiteOrder:
 
 
 def shuffled(nodeids: Iterable[str], seed: int | str) -> list[int]:
-    """The places of these tests in a random order, the same for the same seed on every machine.
+    """The places of these tests in a random order; on every machine, the same seed gives the same order.
 
-    It is stable under selection: a subset keeps its relative order, so that a run of fewer tests is in an
-    order that the whole suite ran in. Of tests that share a nodeid, it has to be the later ones that are
-    left out.
+    It is stable under selection: a subset keeps its relative order, so that a run of fewer tests has an order
+    in which the whole suite ran. Where tests share a nodeid, this holds only if the later ones are left out.
     """
     earlier: Counter[str] = Counter()
     keys: list[tuple[bytes, int]] = []

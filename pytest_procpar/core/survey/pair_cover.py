@@ -1,10 +1,10 @@
-"""Orders that bring each test directly after each other one, and have others between it and each otherwise.
+"""Orders in which each test comes directly after each other one, and otherwise with others between the two.
 
-They are the rows of a Vatican square: for a prime p the k-th row is k, 2k, 3k, ... modulo p, and each
-ordered pair of the p - 1 numbers is in exactly one row side by side, in exactly one row with one number
-between, and so on. If p - 1 is more than there are tests, the others are left out. So each row brings new
-neighbours; and what is between two tests differs from row to row, as much as in random orders. A few dozen
-are enough that no third test is between two others each time, however many tests there are.
+They are the rows of a Vatican square. For a prime p, the k-th row is k, 2k, 3k, ... modulo p. Each ordered
+pair of the p - 1 numbers is side by side in exactly one row, has one number between in exactly one row, and
+so on. Numbers for which there are no tests are left out. So each row brings new neighbours, and what is
+between two tests differs from row to row as much as in random orders. However many tests there are, a few
+dozen rows are enough that no third test is between two others each time.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ __all__ = ["orders_by_file", "orders_by_test", "rows"]
 
 _Tests = tuple[TestIndex, ...]
 
-#: Multiples of the golden ratio, less their whole parts, are spread evenly however many there are.
+#: Multiples of the golden ratio, modulo 1, are spread evenly, however many there are.
 _STRIDE = (5**0.5 - 1) / 2
 
 
 def rows(count: int) -> Iterator[list[int]]:
     """Orders of the numbers below `count`, in which each ordered pair of them is side by side at least once.
 
-    There are `count` of them if the next number is a prime, else as many more as the next prime is larger.
+    Their number is one less than the smallest prime above `count`.
     """
     prime = _prime_above(count)
     for factor in sorted(range(1, prime), key=lambda factor: factor * _STRIDE % 1):
@@ -42,9 +42,9 @@ def _prime_above(number: int) -> int:
 
 
 def orders_by_test(tests: Sequence[TestIndex], names: Sequence[str], seed: str) -> Iterator[_Tests]:
-    """Orders in which each of these tests follows each other one directly, without regard to files.
+    """Orders in which each of these tests comes directly after each other one, without regard to files.
 
-    :param names: the name of each; with the same `seed` the same names give the same orders.
+    :param names: the name of each; with the same `seed`, the same names give the same orders.
     """
     drawn = [tests[place] for place in shuffled(names, seed)]
     for row in rows(len(drawn)):
@@ -57,10 +57,10 @@ def orders_by_file(
     file_of: Callable[[TestIndex], Hashable],
     seed: str,
 ) -> Iterator[_Tests]:
-    """Orders in which the tests of a file stay together, so that what they share is made once in each.
+    """Orders in which the tests of a file stay together, so that what they share is made only once per order.
 
-    Each file follows each other one directly, and each test each other one of its file, as far as there are
-    as many orders as that takes. Of a single file there are none.
+    Each file comes directly after each other one, and each test after each other one of its file, if there
+    are as many orders as that takes. For a single file there are no orders.
     """
     files: dict[Hashable, list[int]] = {}
     for place, test in enumerate(tests):

@@ -1,8 +1,8 @@
-"""Which ordered pairs of tests some orders have tried: what silence about them is worth.
+"""Which ordered pairs of tests some orders have tried: what it is worth that they have shown nothing.
 
-That one test is harmed by another shows only if it runs after that one, and nothing between undoes the
-harm. The collection order and its reverse have each ordered pair once, but most with so much between that
-they say little.
+A harm that one test does to another shows only if the second runs after the first, and nothing in between
+undoes the harm. The collected order and its reverse have each ordered pair once, but most pairs with so much
+between that they say little.
 """
 
 from __future__ import annotations
@@ -15,24 +15,25 @@ from pytest_procpar.core.record import record
 
 __all__ = ["Coverage", "Pairs"]
 
-#: So many pairs are followed closely; of more, so many are a sample: its error is about one in a hundred.
+#: This many pairs are followed closely. If there are more, this many are a sample, with an error of about 1
+#: in 100.
 _FOLLOWED = 2000
 
-#: Multiples of the golden ratio, less their whole parts, are spread evenly however many there are.
+#: Multiples of the golden ratio, modulo 1, are spread evenly, however many there are.
 _STRIDE = (5**0.5 - 1) / 2
 
 
 @record
 class Coverage:
-    """What some `orders` of so many `tests` have tried.
+    """What some `orders` of `tests` tests have tried.
 
     An ordered pair of tests is ``tried`` if the second has run after the first in one process, and no third
-    test was between them each time: whatever the first has left behind, no one test can have undone it
-    unseen. It is ``adjacent`` if nothing at all was between them once; then it is tried, too. Both are
-    parts of all pairs, from 0 to 1. If not all pairs were followed, the first is an ``estimate``, by a
-    sample. ``left_out`` tests took too long to be in all orders, ``not_alone`` ones to be run alone.
-    ``followed`` tests that change state were followed by all others in processes of their own, each right
-    after them.
+    test was between them each time: whatever the first left behind, no single test can have undone it unseen.
+    A pair is ``adjacent`` if at least once nothing at all was between them; then it is tried, too. Both are
+    fractions of all pairs, from 0 to 1. If not all pairs were followed, ``tried`` is an ``estimate`` from a
+    sample. ``left_out`` tests took too long to be in all orders, and ``not_alone`` tests took too long to run
+    alone. For ``followed`` tests that change state, all others ran right after them, each in a process of its
+    own.
     """
 
     tests: int
@@ -46,7 +47,7 @@ class Coverage:
 
     @property
     def complete(self) -> bool:
-        """Whether all pairs are tried, as closely as can be."""
+        """Whether all pairs are tried, as closely as possible."""
         return self.adjacent >= 1
 
 
@@ -59,7 +60,7 @@ class Pairs:
         self._all = count * (count - 1)
         self._is_adjacent = bytearray(count * count // 8 + 1)
         self._adjacent = 0
-        #: Of pairs that are not yet tried, what was between them each time, as a bit set; None: never yet.
+        #: For pairs that are not tried yet, what was between them each time, as a bit set; None: never seen.
         self._between: dict[tuple[int, int], int | None] = dict.fromkeys(_sample(count))
         self._followed = len(self._between)
 
@@ -102,11 +103,11 @@ class Pairs:
 
     @property
     def tried(self) -> float:
-        """Which part of all pairs is tried, as far as they are followed: see `Coverage`."""
+        """The fraction of all pairs that is tried, judged by those that are followed: see `Coverage`."""
         return 1 - len(self._between) / self._followed if self._followed else 1.0
 
     def coverage(self, orders: int, left_out: int = 0, followed: int = 0, not_alone: int = 0) -> Coverage:
-        """What so many orders have come to."""
+        """What `orders` orders have tried."""
         everything = self._all
         return Coverage(
             len(self._places),

@@ -1,4 +1,4 @@
-"""What hides among passes: every test tried alone, twice in a row, or all in another order."""
+"""What hides among passes: runs every test alone, twice in a row, or all in another order."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ __all__ = [
     "together",
 ]  # fmt: skip
 
-#: How many probes are asked for at once: a batch is answered as a whole.
+#: How many probes are yielded at once: a batch is answered as a whole.
 _BATCH = 64
 
 
 @record
 class Alone:
-    """How a test ended alone, and how it did when it was run again in the same process (if it was)."""
+    """How a test ended alone, and how it ended when it ran again in the same process (if it did)."""
 
     test: TestIndex
     first: Outcome
@@ -29,7 +29,7 @@ class Alone:
 
     @property
     def non_idempotent(self) -> bool:
-        """Whether it passed, and then failed: NIO."""
+        """Whether it passed and then failed: an NIO."""
         return self.first is Outcome.PASSED and self.second is not None and self.second.bad
 
 
@@ -39,7 +39,7 @@ class Placed:
 
     test: TestIndex
     word: Outcome
-    #: Shared with all others of the same process: to copy what was before each would take the square.
+    #: Shared by all results from one process: to copy what came before each test would take quadratic space.
     order: tuple[TestIndex, ...]
     place: int
     message: str = ""
@@ -51,7 +51,7 @@ class Placed:
 
 
 def survey_alone(tests: Sequence[TestIndex], rounds: Iterable[int] = (0,)) -> Search[list[Alone]]:
-    """Run every test alone, and once more in the same process; that so often."""
+    """Run every test alone, and once more in the same process; do that once for each round."""
     found = []
     for number in rounds:
         for at in range(0, len(tests), _BATCH):
@@ -65,7 +65,7 @@ def survey_alone(tests: Sequence[TestIndex], rounds: Iterable[int] = (0,)) -> Se
 
 
 def survey_after(cause: tuple[TestIndex, ...], tests: Sequence[TestIndex]) -> Search[list[Placed]]:
-    """Run every test after the same ones."""
+    """Run every test after the same `cause`."""
     found = []
     for at in range(0, len(tests), _BATCH):
         probes = [Probe((*cause, test)) for test in tests[at : at + _BATCH]]
@@ -79,7 +79,7 @@ def survey_after(cause: tuple[TestIndex, ...], tests: Sequence[TestIndex]) -> Se
 def survey_cleaners(
     cause: tuple[TestIndex, ...], victim: TestIndex, tests: Sequence[TestIndex]
 ) -> Search[list[TestIndex]]:
-    """The tests which, run between a cause and its victim, make that pass: each twice."""
+    """The tests that, run between a cause and its victim, make the victim pass, both times of two."""
     found = list(tests)
     for number in (0, 1):
         passed = []
@@ -93,15 +93,15 @@ def survey_cleaners(
 
 
 def survey_order(order: Sequence[TestIndex]) -> Search[list[Placed]]:
-    """Run tests in this order in one process; in a fresh one after a test that has ended the process."""
+    """Run tests in this order in one process, and go on in a fresh one after a test that ended it."""
     return (yield from survey_orders([order]))
 
 
 def survey_orders(orders: Iterable[Sequence[TestIndex]]) -> Search[list[Placed]]:
     """Run tests in each of these orders, several at once, each in one process.
 
-    After a test that has ended the process the rest is run in a fresh one. What there was no time for is left
-    out.
+    After a test that ended its process, the rest runs in a fresh one. Tests for which there was no time are
+    left out.
     """
     found = []
     rests = [tuple(order) for order in orders if order]
@@ -113,7 +113,7 @@ def survey_orders(orders: Iterable[Sequence[TestIndex]]) -> Search[list[Placed]]
             for at, word in enumerate(words):
                 message = outcome.message if at == len(words) - 1 else ""
                 found.append(Placed(rest[at], word, rest, at, message))
-            if words and len(words) < len(rest):  # else nothing can be run any more
+            if words and len(words) < len(rest):  # otherwise no more tests can be run
                 left.append(rest[len(words) :])
         rests = left
     return found

@@ -1,6 +1,6 @@
-"""Plugins that behave otherwise with workers, by the names of their packages, and what to do about each.
+"""Plugins that behave differently with workers, by the names of their packages, and what to do about each.
 
-Only what has been tried: see docs/compatibility.md.
+Only what was tried: see docs/compatibility.md.
 """
 
 from __future__ import annotations
@@ -33,6 +33,6 @@ _NOTES = {
 
 
 def plugin_notes(packages: Iterable[str]) -> list[tuple[str, str]]:
-    """Of these packages, those that need attention, and what there is to say."""
+    """Those of these packages that need attention, and what to say about each."""
     names = sorted({re.sub(r"[-_.]+", "-", name).lower() for name in packages})
     return [(name, _NOTES[name]) for name in names if name in _NOTES]

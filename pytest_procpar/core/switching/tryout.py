@@ -1,6 +1,6 @@
-"""What a suite's runs in different ways have come to, side by side, and what follows for whoever may switch.
+"""Compares a suite's runs in different ways, and says what that means for a user who may switch.
 
-Pure: how the runs are made, and how it is shown, is known elsewhere.
+Pure: making the runs and showing the result is done elsewhere.
 """
 
 from __future__ import annotations
@@ -27,16 +27,17 @@ __all__ = [
 
 _ABSENT = "not there"
 _GOOD = frozenset(("passed", "skipped", "xfailed", "xpassed"))
-#: The kinds that say that a test depends on others, on company, or on luck.
+#: The kinds which say that a test depends on others, on company, or on luck.
 _KINDS = tuple(kind.value for kind in Kind if kind not in (Kind.PLAIN, Kind.UNKNOWN))
 
 
 @record
 class RunFacts:
-    """What one run came to: exit status (None: it was ended), wall and processor time in seconds.
+    """The result of one run: exit status (None: it was ended), wall and processor time in seconds.
 
-    ``outcomes`` are those of each test by nodeid, sorted, since two tests may share one. ``trouble`` says why
-    there are none, if so; ``method`` is how its workers were started, and ``reason`` why, if not by a fork.
+    ``outcomes`` are the outcomes by nodeid, sorted, since two tests may share a nodeid. ``trouble`` says why
+    there are none, if so. ``method`` is how the run's workers were started, and ``reason`` why, if not by a
+    fork.
     """
 
     status: int | None
@@ -50,7 +51,7 @@ class RunFacts:
 
     @property
     def died(self) -> bool:
-        """Whether a signal has ended it: a test that crashes takes a run without workers with it."""
+        """Whether a signal has ended it: in a run without workers, a test that crashes ends the whole run."""
         return self.status is not None and self.status < 0
 
     @property
@@ -61,7 +62,7 @@ class RunFacts:
 
 @record
 class Difference:
-    """A test that ended otherwise in another run than in the plain one."""
+    """A test that ended differently in another run than in the plain one."""
 
     test: str
     plain: str
@@ -82,7 +83,7 @@ class Dependence:
 
 @record
 class Advice:
-    """What to do, and why: if it is that, to mark ``tests`` with ``mark``, or to set an ini ``option``."""
+    """What to do, and why; where it applies, which ``tests`` to mark or which ini ``option`` to set."""
 
     text: str
     tests: tuple[str, ...] = ()
@@ -91,7 +92,7 @@ class Advice:
 
 
 def differences(plain: RunFacts, other: RunFacts) -> list[Difference]:
-    """The tests that ended otherwise, in the order of the plain run; then those that it did not have."""
+    """The tests that ended differently, in the order of the plain run, then those that it did not have."""
     found = []
     for test in [*plain.outcomes, *(test for test in other.outcomes if test not in plain.outcomes)]:
         before, after = plain.outcomes.get(test, ()), other.outcomes.get(test, ())
@@ -115,12 +116,12 @@ def ungrouped(run: RunFacts, plain: RunFacts) -> RunFacts:
 
 
 def has_failures(run: RunFacts) -> bool:
-    """Whether a test fails, however."""
+    """Whether any test fails, in whatever way."""
     return not all(map(_GOOD.issuperset, run.outcomes.values()))
 
 
 def fails_only_in(one: RunFacts, other: RunFacts) -> bool:
-    """Whether a test fails in one run, however, and passes in the other."""
+    """Whether a test fails in one run, in whatever way, and passes in the other."""
     return any(
         not _GOOD.issuperset(outcomes) and _GOOD.issuperset(other.outcomes.get(test, ("",)))
         for test, outcomes in one.outcomes.items()
@@ -128,12 +129,12 @@ def fails_only_in(one: RunFacts, other: RunFacts) -> bool:
 
 
 def saved(plain: RunFacts, other: RunFacts) -> float:
-    """Which part of the plain run's time is saved: 0.5 for half of it, negative if it takes longer."""
+    """The part of the plain run's time that is saved: 0.5 for half, negative if the other takes longer."""
     return 1 - other.wall / plain.wall if plain.wall > 0 else 0.0
 
 
 def dependences(findings: Iterable[Mapping[str, Any]]) -> list[Dependence]:
-    """What the re-check has flagged, as it stands in a report."""
+    """What the re-check has flagged, from the findings of a report."""
     return [
         Dependence(
             test=finding["test"]["nodeid"],
@@ -151,7 +152,7 @@ def dependences(findings: Iterable[Mapping[str, Any]]) -> list[Dependence]:
 def advise(found: Sequence[Dependence], method: str, reason: str) -> list[Advice]:
     """What to mark, and what to pin.
 
-    :param method: how workers were started if not by a fork, and the `reason`.
+    :param method: how workers were started, if not by a fork, and the `reason`.
     """
     return [
         *_isolate_polluters(found), *_group_brittle(found), *_group_parallel(found), *_tell_others(found),
@@ -232,7 +233,7 @@ def _pin(found: Sequence[Dependence], method: str, reason: str) -> Iterable[Advi
 
 
 def _group(nodeid: str) -> str:
-    """A mark with a group that is called as the test."""
+    """A mark with a group that has the test's name."""
     name = nodeid.rsplit("::", 1)[-1].partition("[")[0]
     return f'xdist_group("{name}")'
 
