@@ -1,7 +1,7 @@
 """Parallel test execution for pytest on forked workers.
 
-PYTEST_DONT_REWRITE: a spawned worker has imported this package before pytest reads its configuration, which
-would be a warning, and an error where warnings are.
+PYTEST_DONT_REWRITE: a spawned worker imports this package before pytest reads its configuration. Without this
+line pytest would warn of that, which is an error where warnings are errors.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The pytest plugin: options, hooks and fixtures, and the moment at which a parallel run is started.
 
-Imported by every pytest run wherever this package is installed, so it imports next to nothing.
+Every pytest run imports this wherever the package is installed, so it imports next to nothing.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ __all__: list[str] = []
 
 
 class _AsTheyAre:
-    """Imports this package's modules without pytest's rewriting of assertions: these tell nobody anything.
+    """Imports this package's modules without pytest's assertion rewriting, which helps nobody here.
 
-    Rewritten modules have byte code of their own. Where none may be written (``PYTHONDONTWRITEBYTECODE``,
-    which is usual in containers; a folder that is read-only) every start would compile them all.
+    Rewritten modules have byte code of their own. Where that cannot be written, every start would compile all
+    of them: with ``PYTHONDONTWRITEBYTECODE``, which is usual in containers, or in a read-only folder.
     """
 
     @staticmethod
     def find_spec(
         name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Find a module of this package, as `importlib.abc.MetaPathFinder` has it; no other one."""
+        """Find a module of this package, as an `importlib.abc.MetaPathFinder` does, and no other module."""
         return PathFinder.find_spec(name, path) if name.startswith("pytest_procpar.") else None
 
 
@@ -37,7 +37,7 @@ sys.meta_path.insert(0, _AsTheyAre)
 
 
 def _xdist_is_loaded(pluginmanager: pytest.PytestPluginManager) -> bool:
-    """Whether pytest-xdist's own plugin is there, under whichever name it was loaded."""
+    """Whether pytest-xdist's own plugin is loaded, under whatever name."""
     module = sys.modules.get("xdist.plugin")
     return module is not None and pluginmanager.is_registered(module)
 
@@ -50,12 +50,15 @@ def _register_shim(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(xdist_hooks)
     if pluginmanager.register(shim, "xdist") is None:
         pluginmanager.register(shim, "procpar-xdist-shim")
-    # A conftest may ask for it by this name, and would have the options defined a second time.
+    # A conftest may ask for the plugin by this name, which would define the options a second time.
     pluginmanager.register(ModuleType("xdist.plugin"), "xdist.plugin")
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
-    """Add the options, unless pytest-xdist is there to add them: that is known only when all are loaded."""
+    """Add the options, except those that pytest-xdist adds if it is installed.
+
+    Whether it is loaded is known only once all plugins are.
+    """
     from pytest_procpar.config.options import add_own_options, add_shared_options
 
     add_own_options(parser)
@@ -70,7 +73,7 @@ def pytest_load_initial_conftests(
 ) -> Generator[None]:
     """Add the options late if pytest-xdist is installed but not loaded (``-p no:xdist``, no autoload).
 
-    A process that runs tests again becomes so here: nobody has read the options yet.
+    A process that runs tests again becomes inert here: nobody has read the options yet.
     """
     if not hasattr(early_config.known_args_namespace, "numprocesses"):
         from pytest_procpar.config.options import add_shared_options
@@ -124,7 +127,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """Start a parallel run if one is asked for; pytest then goes on, in the controller."""
+    """Start a parallel run if one is asked for; pytest then goes on in the controller."""
     from pytest_procpar.config.settings import read_distribution, read_extras, read_settings
     from pytest_procpar.role import role_of
 
@@ -174,7 +177,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marks known, parallel run or not, and start what was asked for beside running tests."""
+    """Declare the marks, in any run, and start what was asked for in addition to running tests."""
     from pytest_procpar.compat.pytest_private.cache import has_entry
     from pytest_procpar.config.settings import has_pytest_forked, read_extras
     from pytest_procpar.role import Role, role_of
@@ -230,11 +233,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
-    """Without workers: give marked tests a process of their own."""
+    """In a run without workers: give marked tests a process of their own."""
     from pytest_procpar.role import Role, role_of
 
     config = session.config
-    # Of a run that is left to pytest-xdist only its own plugin, under that name, tells that it has workers.
+    # If a run is left to pytest-xdist, only its own plugin, named dsession, shows that there are workers.
     is_plain = role_of(config) is Role.PLAIN and not config.pluginmanager.hasplugin("dsession")
     debugs = getattr(config.option, "usepdb", False) or getattr(config.option, "trace", False)
     if not hasattr(os, "fork") or debugs or config.option.collectonly:
@@ -275,7 +278,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_procpar_worker_forked(config: pytest.Config) -> None:
-    """Renew what plugins must not share, before others ask them; look for leaks, if that was asked for."""
+    """Renew what plugins must not share, before others ask them; look for leaks if that was asked for."""
     from pytest_procpar.compat.plugins.after_fork import adapt
     from pytest_procpar.config.settings import read_extras
 
@@ -288,13 +291,13 @@ def pytest_procpar_worker_forked(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """The processors this process may use: affinity and cgroup quota counted in."""
+    """How many processors this process may use, given its affinity and its cgroup quota."""
     from pytest_procpar.system.cpus import count_cpus
 
     def warn(message: str) -> None:
         try:
             config.issue_config_time_warning(pytest.PytestWarning(message), stacklevel=2)
-        except pytest.PytestWarning:  # by -W error
+        except pytest.PytestWarning:  # raised under -W error
             raise pytest.UsageError(message) from None
 
     return count_cpus(logical=config.option.numprocesses == "logical", environ=os.environ, warn=warn)

@@ -1,7 +1,7 @@
-"""What a process of a run is. Whoever makes it that says so once; whoever wants to know asks here.
+"""What a process of a run is. Whatever makes it that says so once; everything else asks here.
 
-The role stands in the config's stash, so a fork inherits that of its parent until it takes its own. Processes
-without a config (the server of fresh interpreters, the warden) have none. Knows nothing of what a role does.
+The role is in the config's stash, so a fork inherits its parent's role until it takes its own. Processes
+without a config (the spawn server, the warden) have none. This module does not know what a role does.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Role(Enum):
 
     #: Started by the user; runs its tests itself, or leaves them to pytest-xdist.
     PLAIN = "plain"
-    #: Started by the user; has workers of ours run the tests, and reports.
+    #: Started by the user; lets our workers run the tests, and reports.
     CONTROLLER = "controller"
     #: Workers are forked from it. Until then it has the identity of the first one.
     FORK_SERVER = "fork server"
@@ -31,14 +31,14 @@ class Role(Enum):
     ISOLATING_RUNNER = "isolating runner"
     #: Runs one test, or some, for an isolating runner, and ends.
     TEST_PROCESS = "test process"
-    #: In a tree of throw-away processes: runs tests for the re-check, from the collected suite on.
+    #: In a checkpoint tree: runs tests for the re-check, starting from the collected suite.
     PROBE = "probe"
-    #: Runs tests for the re-check as well, but was started with a command, as a user would start it.
+    #: Also runs tests for the re-check, but was started with a command, as a user would start it.
     FRESH_PROBE = "fresh probe"
 
     @property
     def is_main(self) -> bool:
-        """Whether the user has started it: it reports. All others have an identity among several."""
+        """Whether the user has started it, so that it reports. All others have an identity among several."""
         return self in (Role.PLAIN, Role.CONTROLLER)
 
     @property
@@ -53,8 +53,8 @@ _ROLE = pytest.StashKey[Role]()
 def role_of(config: pytest.Config) -> Role:
     """What this process is.
 
-    One that was told nothing is plain, or a worker of pytest-xdist's. Only ``workerinput`` tells that: it is
-    there before `pytest_cmdline_main`.
+    A process that has taken no role is plain, or a worker of pytest-xdist's. Only ``workerinput`` tells the
+    two apart; it is there before `pytest_cmdline_main`.
     """
     role = config.stash.get(_ROLE, None)
     if role is None:

@@ -1,4 +1,4 @@
-"""The command-line options and ini values: which there are, and what they say of themselves."""
+"""The command-line options and ini values: which there are, and what their help says."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _DIST_HELP = (
 
 
 def add_shared_options(parser: pytest.Parser) -> None:
-    """The options that pytest-xdist defines too: added only where it does not."""
+    """Add the options that pytest-xdist defines too; called only where it does not."""
     group = parser.getgroup("procpar", "parallel execution on forked workers (procpar)")
     add_short_option(
         group, "-n", "--numprocesses", dest="numprocesses", metavar="N", type=parse_numprocesses,
@@ -77,7 +77,7 @@ def add_shared_options(parser: pytest.Parser) -> None:
 
 
 def add_own_options(parser: pytest.Parser) -> None:
-    """The options and ini values that only we have."""
+    """Add the options and ini values that only we have."""
     group = parser.getgroup("procpar", "parallel execution on forked workers (procpar)")
     group.addoption(
         "--hang-timeout", dest="hang_timeout", metavar="SECONDS", type=parse_seconds, default=None,
@@ -159,7 +159,7 @@ def add_own_options(parser: pytest.Parser) -> None:
 
 
 def _add_recheck_options(parser: pytest.Parser) -> None:
-    """The options of what happens after the run to find out why tests have failed."""
+    """Add the options for what happens after the run to find out why tests have failed."""
     group = parser.getgroup("procpar", "parallel execution on forked workers (procpar)")
     group.addoption(
         "--recheck", choices=RECHECKS, default=None,
@@ -216,11 +216,11 @@ def _add_replay(group: pytest.OptionGroup) -> None:
     }  # fmt: skip
     if importlib.util.find_spec("pytest_replay") is None:
         group.addoption("--replay", "--procpar-replay", **about)
-    else:  # it has a --replay of its own, and pytest ends when an option is defined twice
+    else:  # pytest-replay has a --replay of its own, and pytest exits if an option is defined twice
         group.addoption("--procpar-replay", **about)
 
 
-#: Options that are common in parallel runs, by the beginning of their names, and the packages that define
+#: Options that are common in parallel runs, by the beginnings of their names, and the packages that define
 #: them.
 _OF_OTHERS = {
     "--reruns": "pytest-rerunfailures",
@@ -242,7 +242,7 @@ _OF_OTHERS = {
     "--px": "pytest-xdist",
     "--looponfail": "pytest-xdist",
 }
-#: Options of runners of other languages, or of plugins that are not needed, and what to take in their place.
+#: Options of runners of other languages, or of plugins that are not needed, and what to use instead.
 _OF_NOBODY = {
     "--shard": "no option of pytest or a plugin of this run: pytest-shard has --num-shards and --shard-id, "
     "pytest-split has --splits and --group",
@@ -255,7 +255,7 @@ _PREFIXES = (*_OF_OTHERS, *_OF_NOBODY)
 def explain_unknown(parser: pytest.Parser, args: list[str], namespace: Any) -> None:
     """Make pytest's error about unknown options say which package has them.
 
-    pytest lists the parser's extra information below the error. To be called when all plugins and initial
+    pytest lists the parser's extra information below the error. Call this once all plugins and initial
     conftests are loaded.
     """
     if not any(arg.startswith(_PREFIXES) for arg in args):

@@ -83,7 +83,10 @@ def _whole(text: str, least: int, allowed: str) -> int:
 
 
 def checked(name: str, value: object, least: int) -> int | None:
-    """A number that another plugin's option or hook may have given in another form."""
+    """A number that another plugin's option or hook may have given in another form; None stays None.
+
+    :raises pytest.UsageError: if it is not a whole number from `least` up.
+    """
     if value is None:
         return None
     try:
@@ -96,7 +99,7 @@ def checked(name: str, value: object, least: int) -> int | None:
 
 
 def is_remote(spec: str) -> bool:
-    """Whether a ``--tx`` value asks for more than workers as this process is one.
+    """Whether a ``--tx`` value asks for anything other than local workers like this process.
 
     :raises pytest.UsageError: if it is malformed.
     """
@@ -104,7 +107,10 @@ def is_remote(spec: str) -> bool:
 
 
 def local_workers(spec: str) -> int:
-    """How many workers a ``--tx`` value asks for: ``popen`` or ``N*popen``."""
+    """How many workers a ``--tx`` value asks for: ``popen`` or ``N*popen``.
+
+    :raises pytest.UsageError: if it is malformed, or asks for other than local workers.
+    """
     count, remote = _parse_tx(spec)
     if remote:
         raise pytest.UsageError(
@@ -115,7 +121,7 @@ def local_workers(spec: str) -> int:
 
 
 def _parse_tx(spec: str) -> tuple[int, bool]:
-    """How many workers a ``--tx`` value asks for, and whether for other ones than local ones."""
+    """How many workers a ``--tx`` value asks for, and whether it asks for other than local ones."""
     from pytest_procpar.config.tx_spec import parse_spec  # which a run without --tx need not import
 
     try:

@@ -22,19 +22,20 @@ __all__ = [
     "read_extras", "read_settings", "start_method", "wants_recheck",
 ]  # fmt: skip
 
-#: `sys.argv` and `sys.path` from before initial conftests have changed them.
+#: `sys.argv` and `sys.path` from before initial conftests changed them.
 INTERPRETER = pytest.StashKey[tuple[list[str], list[str]]]()
 
-#: What can be re-checked.
+#: The values of ``--recheck``.
 RECHECKS = ("failed", "known", "all", "deep", "none")
 
-#: More workers are taken for a slip: each is a process, and takes memory and descriptors of the controller.
+#: More workers than this are taken for a slip: each is a process, and takes memory and descriptors in the
+#: controller.
 _MOST_WORKERS = 10_000
 
-#: How workers can be asked to be started.
+#: The values of ``--start-method``.
 START_METHODS = ("auto", *(method.value for method in StartMethod))
 
-#: Options under which nothing is run in parallel because no test is run, or none to its end.
+#: Options under which nothing runs in parallel, because no test runs, or none runs to its end.
 NO_RUN = (
     "collectonly", "help", "version", "showfixtures", "show_fixtures_per_test", "markers", "cacheshow",
     "setupplan", "setuponly",
@@ -43,9 +44,9 @@ NO_RUN = (
 
 @record
 class RecheckOptions:
-    """What is to be run again after the run, and how long that may take.
+    """What to run again after the run, and how long that may take.
 
-    ``budget`` is in seconds; None: what the run took.
+    ``budget`` is in seconds; None: as long as the run took.
     """
 
     what: str = "failed"
@@ -53,18 +54,18 @@ class RecheckOptions:
     budget: float | None = None
     tests: int = 20
     explain: bool = False
-    #: Whether there is a report, which holds explanations that nobody has asked for, too.
+    #: Whether there is a report; it also holds explanations that were not asked for.
     reported: bool = False
     cleaners: bool = False
     strict: bool = False
 
     @property
     def surveys(self) -> bool:
-        """Whether every test is looked into, whether or not it has failed."""
+        """Whether to look into every test, even if it has not failed."""
         return self.what in ("all", "deep")
 
     def wanted(self, failures: int) -> bool:
-        """Whether there is anything to run again after so many failures."""
+        """Whether there is anything to run again after this many failures."""
         asked_for = self.surveys or self.what == "known" or self.order is not None
         return asked_for or (self.what == "failed" and failures > 0)
 
@@ -79,23 +80,23 @@ class Settings:
     max_chunk: int | None
     max_restarts: int | None
     testrunuid: str
-    #: How workers are started (None: the first method that is safe).
+    #: How workers are started (None: by the first method that is safe).
     start_method: StartMethod | None
     worker: WorkerOptions
-    #: Seconds that a test may run, and that may pass without a result before that is said; 0: no limit.
+    #: How many seconds a test may run, and how many may pass without a result before we say so; 0: no limit.
     hang_timeout: float
     quiet_seconds: float
     recheck: RecheckOptions
-    #: Whether every worker has tests of its own: those of its sequence (``--replay``).
+    #: Whether each worker has its own tests, those of its sequence (``--replay``).
     pinned: bool = False
 
     @property
     def tests_a_process(self) -> int | None:
-        """After how many tests a worker runs on in a fresh process; None: never."""
+        """After how many tests a worker goes on in a fresh process; None: never."""
         return 1 if self.worker.isolate else self.worker.max_tests_per_worker
 
     def run_options(self) -> RunOptions:
-        """The part the core has to know."""
+        """The part that the core needs."""
         return RunOptions(
             workers=self.workers,
             dist=self.dist,
@@ -109,19 +110,19 @@ class Settings:
 
 @record
 class Extras:
-    """What is asked for with workers or without, beside who runs the tests: files, in or out, and checks."""
+    """What can be asked for with or without workers, apart from who runs the tests: files and checks."""
 
     tries_suite: bool
     report: str | None
     patch: str | None
     replay: str | None
-    #: "report" or "fail"; None: leaks are not looked for.
+    #: "report" or "fail"; None: do not look for leaks.
     leaks: str | None
     shows_failures_at_once: bool
 
 
 def read_extras(config: pytest.Config) -> Extras:
-    """What is asked for as of now: until tests run, plugins and conftests may change it."""
+    """What is asked for at this moment: until tests run, plugins and conftests may change it."""
     option = config.option
     return Extras(
         tries_suite=bool(option.procpar_try or option.procpar_try_report),
@@ -135,16 +136,16 @@ def read_extras(config: pytest.Config) -> Extras:
 
 @record
 class Distribution:
-    """Who is to run the tests: what all options for that come to.
+    """Who is to run the tests, as all options together say.
 
-    ``workers`` is None if nobody has asked for any, and 0 if somebody has asked for none (``-n 0``).
+    ``workers`` is None if no option asks for workers, and 0 if one asks for none (``-n 0``).
     """
 
     workers: int | None
     dist: str
 
     def differs_from(self, config: pytest.Config) -> bool:
-        """Whether it is something else than the options that plugins read say."""
+        """Whether it differs from what the options say that plugins read."""
         return self.workers is not None or self.dist != config.option.dist
 
 
@@ -163,7 +164,7 @@ def read_distribution(config: pytest.Config) -> Distribution:
     replay = config.stash.get(REPLAY, None)
     if replay is not None:
         sequences = len(replay.sequences)
-        # One worker a sequence, however many were asked for; none if none were wanted, or for one sequence.
+        # One worker per sequence, however many were asked for; none if none were wanted, or for one sequence.
         if workers or (given is None and sequences > 1):
             workers, dist = sequences, Dist.LOAD.value
     elif not workers and given is None and wants_recheck(config):
@@ -176,7 +177,7 @@ def read_distribution(config: pytest.Config) -> Distribution:
 
 
 def read_settings(config: pytest.Config, distribution: Distribution) -> Settings | None:
-    """The settings of a parallel run; None if this run is not to be parallel.
+    """The settings of a parallel run; None if this run is not parallel.
 
     :raises pytest.UsageError: naming option and value.
     """
@@ -225,7 +226,7 @@ def read_settings(config: pytest.Config, distribution: Distribution) -> Settings
 
 
 def start_method(config: pytest.Config) -> StartMethod | None:
-    """How workers are to be started; None: by the first method that is safe.
+    """How to start workers; None: by the first method that is safe.
 
     :raises pytest.UsageError: naming option and value.
     """
@@ -240,15 +241,15 @@ def start_method(config: pytest.Config) -> StartMethod | None:
 
 
 def fork_safe(config: pytest.Config) -> tuple[str, ...]:
-    """What is safe to fork though it looks otherwise: as the project says, or since nobody shares it."""
+    """What is safe to fork though it looks otherwise: the project says so, or no other process shares it."""
     given = tuple(config.getini("procpar_fork_safe"))
     return (*given, "names") if _is_only_process(config) else given
 
 
 def _is_only_process(config: pytest.Config) -> bool:
-    """Whether no second process will run tests: another worker, one in place of the first, or a re-check's.
+    """Whether no second process will run tests: another worker, a replacement of the first, or a re-check's.
 
-    What the first one has left behind under its name, in a database for instance, would meet them.
+    A second process would meet what the first one left under its name, in a database for instance.
     """
     known = config.known_args_namespace
     what = known.recheck if known.recheck is not None else config.getini("procpar_recheck")
@@ -256,24 +257,24 @@ def _is_only_process(config: pytest.Config) -> bool:
 
 
 def isolating_marks() -> tuple[str, ...]:
-    """The marks that give a test a process of its own; ``forked`` is pytest-forked's if that is there."""
+    """The marks that give a test its own process; ``forked`` is left to pytest-forked where installed."""
     return ("isolated",) if has_pytest_forked() else ("isolated", "forked")
 
 
 def has_pytest_forked() -> bool:
-    """Whether pytest-forked is installed, so that its option and mark are its own."""
+    """Whether pytest-forked is installed; if so, its option and mark are left to it."""
     return importlib.util.find_spec("pytest_forked") is not None
 
 
 def isolating_option(config: pytest.Config) -> str | None:
-    """The option by which tests get new processes; None if there is none."""
+    """The option that gives tests new processes; None if there is none."""
     if config.option.isolate:
         return "--isolate"
     return "--max-tests-per-worker" if config.option.max_tests_per_worker else None
 
 
 def _workers(config: pytest.Config, given: int | None) -> int:
-    """How many workers the command line wants, in all its spellings; 0 for none.
+    """How many workers the command line asks for, in all its spellings; 0 for none.
 
     :param given: what ``-n`` says.
     """
@@ -294,16 +295,16 @@ def _workers(config: pytest.Config, given: int | None) -> int:
 
 
 def count_workers(config: pytest.Config) -> int | None:
-    """How many workers ``-n`` asks for, ``auto`` and ``logical`` included; None if it was not given.
+    """How many workers ``-n`` asks for, including ``auto`` and ``logical``; None if it was not given.
 
-    :raises pytest.UsageError: if a plugin gives something else than a number.
+    :raises pytest.UsageError: if a plugin gives something other than a number.
     """
     option = config.option
     wanted: object = option.numprocesses
     if wanted in ("auto", "logical"):
         wanted = 0
         if not getattr(option, "usepdb", False) and not getattr(option, "trace", False):
-            # Not by pytest-xdist's own answer, where it is installed: it knows no cgroup quota.
+            # Without pytest-xdist's own answer, where it is installed: that ignores the cgroup quota.
             wanted = config.pluginmanager.subset_hook_caller(
                 "pytest_xdist_auto_num_workers", [sys.modules.get("xdist.plugin")]
             )(config=config)
@@ -316,7 +317,7 @@ def _hang_timeout(config: pytest.Config) -> float:
 
 
 def wants_recheck(config: pytest.Config) -> bool:
-    """Whether an option asks for a re-check, which takes a fork server: then there is a worker at least."""
+    """Whether an option asks for a re-check; that needs a fork server, and so at least one worker."""
     option = config.option
     more = (option.recheck_order, option.recheck_explain, option.recheck_cleaners, option.recheck_strict)
     asked = any(more) or option.recheck_suggest is not None
@@ -348,7 +349,7 @@ def _recheck(config: pytest.Config) -> RecheckOptions:
 
 
 def _order(order: SuiteOrder | None) -> SuiteOrder | None:
-    """The order with a seed of its own, if it is a random one without."""
+    """The order, with a seed drawn for it if it is random and has none."""
     return SuiteOrder(random=True, seed=os.urandom(4).hex()) if order == SuiteOrder(random=True) else order
 
 

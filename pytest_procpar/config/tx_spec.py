@@ -1,4 +1,4 @@
-"""What execnet is asked for: the only module that imports it."""
+"""Asks execnet what a specification means: this is the only module that imports it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["parse_spec"]
 
 
 def parse_spec(text: str) -> tuple[int, dict[str, Any]]:
-    """An execnet specification such as ``4*popen//python=python3``: how many, and its parts.
+    """The number and the parts of an execnet specification such as ``4*popen//python=python3``.
 
     :raises ValueError: if it cannot be understood.
     """

@@ -1,7 +1,7 @@
-"""pytest-xdist, where it is loaded beside this plugin: which runs are left to it, and what is said of that.
+"""pytest-xdist, where it is loaded beside this plugin: which runs are left to it, and what to say about that.
 
-Its options, hooks, fixtures and name stay as they are. What ``-n`` asks for is run here; what it can and this
-plugin cannot, it does.
+Its options, hooks, fixtures and name stay as they are. What ``-n`` asks for runs here; what only pytest-xdist
+can do, it does.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from pytest_procpar.role import Role, role_of
 
 __all__ = ["EarlyCount", "check_name", "headline", "left_to_xdist", "needs_own_workers"]
 
-#: The major versions whose options and plugin objects are known.
+#: The major versions whose options and plugin objects we know.
 _KNOWN = ("3",)
 
-#: Options of pytest-xdist that only it can do, by the name of their values.
+#: Options that only pytest-xdist can carry out, by the names of their values.
 _THEIRS = {"looponfail": "--looponfail", "px": "--px", "rsyncdir": "--rsyncdir", "ramp": "--ramp"}
 
-#: Options of ours that need workers of ours.
+#: Options of ours that need our own workers.
 _OURS = {
     "isolate": "--isolate",
     "max_tests_per_worker": "--max-tests-per-worker",
@@ -34,8 +34,8 @@ _OURS = {
     "start_method": "--start-method",
 }
 
-#: Plugins that have something prepared for their workers only if a plugin is called xdist, and fail there for
-#: want of it; and the options without which they do not, if there are any.
+#: Plugins that prepare something for their workers only if a plugin is called xdist, and that fail in workers
+#: where that is missing; and the options without which they do not fail, if there are any.
 _FRAIL: dict[str, tuple[str, ...]] = {
     "randomly": (),
     "random_order": (),
@@ -48,9 +48,9 @@ _LEFT = pytest.StashKey["str | None"]()
 
 
 def left_to_xdist(config: pytest.Config) -> str | None:
-    """What a run needs that only pytest-xdist has, which is loaded; None if the run is ours.
+    """What a run needs that only the loaded pytest-xdist has; None if the run is ours.
 
-    To be asked before anybody has changed the options.
+    Ask this before anybody has changed the options.
     """
     if _LEFT not in config.stash:
         config.stash[_LEFT] = _why_left(config)
@@ -76,7 +76,7 @@ def _version() -> str:
 
 
 def needs_own_workers(config: pytest.Config) -> str | None:
-    """The option of ours that a run cannot have which is left to pytest-xdist; None if there is none."""
+    """The option of ours that a run left to pytest-xdist cannot have; None if there is none."""
     for name, flag in _OURS.items():
         if getattr(config.option, name, None):
             return flag
@@ -84,7 +84,7 @@ def needs_own_workers(config: pytest.Config) -> str | None:
 
 
 def headline(config: pytest.Config) -> str | None:
-    """What the header says where pytest-xdist is loaded; None where nothing is distributed."""
+    """What the header says where pytest-xdist is loaded; None if nothing is distributed."""
     name = config.pluginmanager.get_name(sys.modules["pytest_procpar.plugin"])
     xdist = f"pytest-xdist {_version()}"
     if role_of(config) is Role.CONTROLLER:
@@ -96,7 +96,7 @@ def headline(config: pytest.Config) -> str | None:
 
 
 def check_name(config: pytest.Config) -> None:
-    """See that plugins which fail in workers unless something is called xdist are not there, or it is.
+    """Refuse plugins that would fail in workers because no plugin is called xdist.
 
     :raises pytest.UsageError: naming the first one.
     """
@@ -113,14 +113,14 @@ def check_name(config: pytest.Config) -> None:
 
 
 class EarlyCount:
-    """A plugin that finds out what ``-n auto`` means before pytest-xdist does, whoever was loaded first.
+    """A plugin that works out what ``-n auto`` means before pytest-xdist does, in whatever order they load.
 
-    It knows no quota of control groups.
+    pytest-xdist does not know the quotas of control groups.
     """
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_cmdline_main(self, config: pytest.Config) -> Generator[None, object, object]:
-        """Put a number into the place of ``auto`` and ``logical``."""
+        """Replace ``auto`` and ``logical`` by a number."""
         if role_of(config).is_main and left_to_xdist(config) is None:
             tell_count(config, count_workers(config))
         return (yield)

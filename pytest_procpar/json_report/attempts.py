@@ -1,6 +1,6 @@
-"""What is kept of one go at a test: its phases, how it ended, and what was said.
+"""What is kept of one attempt to run a test: its phases, how it ended, and what was said.
 
-It is told of reports and keeps none of them. It does not know which test it belongs to.
+It reads reports and keeps none of them. It does not know which test it belongs to.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from pytest_procpar.json_report.file import plain
 
 __all__ = ["PHASES", "Attempt", "AttemptRecord", "PhaseRecord", "SubtestRecord", "text_of"]
 
-#: The phases that a report can be of, in their order.
+#: The phases that a report can be about, in their order.
 PHASES = ("setup", "call", "teardown")
-#: What a report is known by that was made for a test whose process died, here and in other plugins.
+#: The `when` of a report that was made for a test whose process died, here and in other plugins.
 _CRASH = "???"
-#: How the facts are named that our reports of a crash carry among the user's properties.
+#: The prefix of the facts that our crash reports carry among the user's properties.
 _OURS = "procpar_"
 
 
@@ -37,7 +37,7 @@ class _Failure(TypedDict, total=False):
 
 
 class SubtestRecord(_Failure):
-    """A subtest, in the order in which they ended."""
+    """A subtest. An attempt lists them in the order in which they ended."""
 
     description: str
     outcome: str
@@ -51,7 +51,7 @@ class _Notes(_Failure, total=False):
 
 
 class AttemptRecord(_Notes):
-    """One go at a test; what does not apply is absent."""
+    """One attempt to run a test; what does not apply is absent."""
 
     worker: str | None
     outcome: str
@@ -60,9 +60,9 @@ class AttemptRecord(_Notes):
 
 def text_of(longrepr: object) -> str:
     """A failure as plain text, without the line about the worker and without colours."""
-    if isinstance(longrepr, tuple) and len(longrepr) == 3:  # of a skip
+    if isinstance(longrepr, tuple) and len(longrepr) == 3:  # from a skip
         return f"{longrepr[0]}:{longrepr[1]}: {longrepr[2]}"
-    # pytest's way from a representation to text is a property of reports.
+    # pytest turns a representation into text only in a property of reports.
     bare: Any = pytest.CollectReport("", "failed", longrepr, None)  # type: ignore[arg-type]
     try:
         return str(bare.longreprtext)
@@ -71,7 +71,7 @@ def text_of(longrepr: object) -> str:
 
 
 def _seconds(value: Any) -> float:
-    """A time as it is written; 0 for what is no number: a plugin may have put anything there."""
+    """A time as it is written; 0 for anything but a number, since a plugin may have put anything there."""
     try:
         seconds = float(value)
     except (TypeError, ValueError, OverflowError):
@@ -86,7 +86,7 @@ def _first_line(text: object) -> str:
 
 
 def _message(report: pytest.TestReport) -> str:
-    """The reason of a skip or an expected failure; else what was raised."""
+    """The reason of a skip or of an expected failure, or else what was raised."""
     longrepr: Any = report.longrepr
     if not report.failed and hasattr(report, "wasxfail"):
         return _first_line(str(report.wasxfail).removeprefix("reason: "))
@@ -113,7 +113,7 @@ def _describe(report: pytest.TestReport) -> _Failure:
 
 
 def _word(report: pytest.TestReport) -> str:
-    """What pytest's terminal counts a report as, `passed` for phases too that it does not count."""
+    """The category in which pytest's terminal counts a report; `passed` also for phases it does not count."""
     match report.outcome:
         case "passed":
             return "xpassed" if hasattr(report, "wasxfail") else "passed"
@@ -121,7 +121,7 @@ def _word(report: pytest.TestReport) -> str:
             return "error" if report.when in ("setup", "teardown") else "failed"
         case "skipped":
             return "xfailed" if hasattr(report, "wasxfail") else "skipped"
-        case _:  # another plugin's: the outcome is yet to come
+        case _:  # from another plugin: the outcome is still to come
             return "rerun"  # type: ignore[unreachable]
 
 
@@ -136,7 +136,7 @@ def _subtest(report: Any) -> SubtestRecord:
 
 
 class Attempt:
-    """One go at a test."""
+    """One attempt to run a test."""
 
     __slots__ = ("_closed", "_notes", "_phases", "_set_up", "_torn_down", "_verdict", "_worker")
 
@@ -145,14 +145,14 @@ class Attempt:
         #: When, outcome, start, duration and word of each report.
         self._phases: list[tuple[str | None, str, float, float, str]] = []
         self._notes: _Notes | None = None
-        #: The word that nothing of this attempt can change any more.
+        #: A word that nothing more in this attempt can change.
         self._verdict: str | None = None
         self._set_up = self._torn_down = self._closed = False
 
-    # --- what is asked ---
+    # --- questions ---
 
     def takes(self, when: str | None, subtest: bool) -> bool:
-        """Whether a report is of this attempt, and not the first of another."""
+        """Whether a report belongs to this attempt, and does not begin another."""
         if self._closed:
             return when == "teardown" and self.rerun and not self._torn_down
         if when == "setup":
@@ -161,7 +161,7 @@ class Attempt:
 
     @property
     def rerun(self) -> bool:
-        """Whether it ended for another to follow."""
+        """Whether it ended so that another attempt could follow."""
         return any(phase[4] == "rerun" for phase in self._phases)
 
     @property
@@ -171,7 +171,7 @@ class Attempt:
 
     @property
     def began(self) -> bool:
-        """Whether the test has begun, and not only been given up."""
+        """Whether the test has begun, and was not only given up."""
         return self._verdict != "not-run"
 
     @property
@@ -193,7 +193,7 @@ class Attempt:
             return min(words)
         return "not-run" if self._torn_down else "unfinished"  # not-run: --setup-only
 
-    # --- what is told ---
+    # --- reports ---
 
     def add(self, report: pytest.TestReport) -> None:
         """Take in a report of a phase, or of a crash."""
@@ -204,7 +204,7 @@ class Attempt:
             self._closed = report.when == _CRASH or self.rerun
 
     def add_pass(self, when: str, start: float, duration: float) -> None:
-        """Take in what a report says of a phase that passed and left nothing behind."""
+        """Take in a phase that passed and left nothing behind, by what its report says."""
         self._add(when, "passed", start, duration, "passed")
 
     def _add(self, when: str | None, outcome: str, start: float, duration: float, word: str) -> None:
@@ -246,7 +246,7 @@ class Attempt:
                     leaks.append(str(value))
             elif name not in facts or "procpar_outcome" not in facts:
                 rest.append([name, value])
-        # A later phase's report has the properties of the earlier ones too; that of a crash has none of them.
+        # A later phase's report has the earlier ones' properties, too; a crash report has none of them.
         if rest:
             notes["properties"] = notes.get("properties", []) + rest if crash else rest
 
@@ -256,10 +256,10 @@ class Attempt:
         self._worker = self._worker or facts.get("worker")
         notes["death"] = facts
 
-    # --- what is written ---
+    # --- output ---
 
     def record(self) -> AttemptRecord:
-        """What is written of it."""
+        """The record to write."""
         record: AttemptRecord = {
             "worker": self._worker,
             "outcome": self.outcome,
@@ -277,7 +277,7 @@ class Attempt:
             known = records.get(when)
             if known is None:
                 records[when] = {"outcome": outcome, "start": _seconds(start), "duration": _seconds(duration)}
-            else:  # torn down late: what had been kept for a test that was taken back
+            else:  # a late teardown of what had been kept for a test that was taken back
                 known["duration"] = round(known["duration"] + _seconds(duration), 6)
                 if outcome != "passed":
                     known["outcome"] = outcome

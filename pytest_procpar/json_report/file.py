@@ -14,12 +14,12 @@ __all__ = ["plain", "to_bytes", "to_json"]
 
 #: How deep lists and dictionaries in a user's value may be nested.
 _DEEPEST = 20
-#: Integers with more bits may have more digits than Python shows, whatever limit is set for that.
+#: Integers with more bits than this may have more digits than Python shows, whatever limit is set for that.
 _WIDEST = 2000
 
 
 def plain(value: Any, depth: int = 0) -> Any:
-    """A copy that JSON has: what it does not have in it is shown as text."""
+    """A copy of a value that JSON can represent; the rest becomes text."""
     match value:
         case None | bool() | str():
             return value
@@ -49,12 +49,12 @@ def to_json(value: object) -> str:
     """A value as strict JSON on one line, whatever users have put into it."""
     try:
         return _encode(value)
-    except (ValueError, TypeError, RecursionError):  # NaN, a loop, keys that are no strings
+    except (ValueError, TypeError, RecursionError):  # NaN, a loop, keys that are not strings
         return _encode(plain(value))
 
 
 def to_bytes(text: str) -> bytes:
-    """A JSON text in UTF-8, which has no lone surrogates: of ``\\udcff`` its escape remains, as text."""
+    """A JSON text in UTF-8, which has no lone surrogates: the escape of ``\\udcff`` remains, as text."""
     try:
         return text.encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""Findings as plain data, for programs: what `pytest_procpar_findings` gives and the JSON report holds."""
+"""Findings as plain data, for programs: what `pytest_procpar_findings` passes and the JSON report holds."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class _Tried(TypedDict, total=False):
 
 
 class CommandRecord(_Tried):
-    """A command; how the test is expected to end, and how it did in a fresh process (null: not tried).
+    """A command, how the test should end, and how it ended in a fresh process (null: not tried).
 
-    Where that depends on who is faster, how often it was tried until it came as expected. The reason is there
-    if something has kept it from being tried.
+    ``runs`` is there if that depends on which process is faster: how often the command was tried until it
+    ended as expected. ``reason`` is there if something kept the command from being tried.
     """
 
     command: str
@@ -45,7 +45,7 @@ class CommandRecord(_Tried):
 
 
 class ChangeRecord(TypedDict):
-    """State that a polluter changes; whether putting it back is proven to make the test pass."""
+    """State that a polluter changes, and whether putting it back is proven to make the test pass."""
 
     slot: str
     before: str
@@ -54,10 +54,10 @@ class ChangeRecord(TypedDict):
 
 
 class RootRecord(TypedDict):
-    """What several tests have in common that have failed in the same way.
+    """What several tests that have failed in the same way have in common.
 
-    The first of them, how many there are, where they have failed in words (empty: not all at the same place),
-    and the message of the first.
+    It has the first of them, how many there are, where they failed in words (empty: not all at the same
+    place), and the message of the first.
     """
 
     first: TestName
@@ -79,8 +79,8 @@ class _More(TypedDict, total=False):
 class FindingRecord(_More):
     """A finding. What was not asked for is absent.
 
-    ``since`` is the day (ISO 8601) on which it was found first, ``runs`` in how many runs it was, this one
-    included; both are there if the project's cache keeps it.
+    ``since`` is the day (ISO 8601) on which it was first found, and ``runs`` is how many runs found it, this
+    one included; both are there if the project's cache keeps the finding.
     """
 
     kind: str
@@ -96,7 +96,7 @@ class FindingRecord(_More):
 
 
 def finding_records(result: RecheckResult, nodeid: Callable[[TestIndex], str]) -> list[FindingRecord]:
-    """The findings of a re-check; what is not flagged says of itself why."""
+    """The findings of a re-check; a finding that is not flagged says why."""
 
     def names(tests: Iterable[TestIndex]) -> list[TestName]:
         return [{"nodeid": nodeid(test), "index": test} for test in tests]

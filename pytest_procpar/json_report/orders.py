@@ -12,7 +12,7 @@ __all__ = ["OrdersRecord", "orders_line", "orders_record", "tell_report"]
 
 
 class OrdersRecord(TypedDict):
-    """So many `tests` were run in so many `orders`; the other parts are those of a `Coverage`."""
+    """`tests` tests were run in `orders` orders; the other parts are those of a `Coverage`."""
 
     tests: int
     orders: int
@@ -25,7 +25,7 @@ class OrdersRecord(TypedDict):
 
 
 def orders_record(coverage: Coverage) -> OrdersRecord:
-    """The same as plain data. Parts are rounded down: only what is complete is 1."""
+    """A `Coverage` as plain data. Fractions are rounded down: only what is complete is 1."""
     return {
         "tests": coverage.tests,
         "orders": coverage.orders,
@@ -39,7 +39,7 @@ def orders_record(coverage: Coverage) -> OrdersRecord:
 
 
 def orders_line(coverage: Coverage) -> str:
-    """How much was tried, in a line."""
+    """How much was tried, in one line."""
     orders = f"{coverage.orders} order{'' if coverage.orders == 1 else 's'}"
     adjacent = int(100 * coverage.adjacent)
     part = f"{int(100 * coverage.tried)} %"
@@ -62,7 +62,7 @@ def _slowest(tests: int) -> str:
 
 
 def tell_report(config: pytest.Config, coverage: Coverage) -> None:
-    """Let the report of the run have it, if there is one."""
+    """Add the coverage to the run's report, if there is one."""
     report = config.pluginmanager.getplugin("procpar-json-report")
     if report is not None:
         report.covered(orders_record(coverage))

@@ -1,7 +1,7 @@
 """Writes what became of every test into a JSON file, for programs (``--procpar-report``).
 
-Listens to pytest's public hooks, in the controller of a parallel run or in a plain one. The file's schema is
-explained in ``docs/report.md`` and given by ``docs/report.schema.json``.
+Listens to pytest's public hooks, in the controller of a parallel run or in a plain run. ``docs/report.md``
+explains the file, and ``docs/report.schema.json`` is its schema.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT", "OUTCOMES", "VERSION", "Head", "JsonReport", "check_path", "install"]
 
-#: What the file is, and which version of its schema it follows; a version says what is there at least.
+#: The file's format and the version of its schema; a version says what the file has at least.
 FORMAT, VERSION = "procpar-report", 1
 #: How a test can end.
 OUTCOMES = (
@@ -37,7 +37,7 @@ OUTCOMES = (
 
 
 class CollectErrorRecord(TypedDict):
-    """What could not be collected: a file, a class."""
+    """Something that could not be collected: a file, a class."""
 
     nodeid: str
     longrepr: str
@@ -48,7 +48,7 @@ class _More(TypedDict, total=False):
 
 
 class Head(_More):
-    """The file without its tests; ``orders`` only if that was asked for."""
+    """The file without its tests; ``orders`` is there only if it was asked for."""
 
     format: str
     version: int
@@ -73,7 +73,7 @@ class Head(_More):
 
 
 def _bind(clock: Callable[[], float]) -> Callable[[], float]:
-    """A clock that tests cannot patch: they do it in every module that has `time.time` among its names."""
+    """A clock that tests cannot patch: they patch every module that has `time.time` among its names."""
     return lambda: clock()
 
 
@@ -81,7 +81,7 @@ _now, _monotonic = _bind(time.time), _bind(time.monotonic)
 
 
 def check_path(value: str, option: str = "--procpar-report") -> Path:
-    """Where the file of an option goes; the folder for it is made.
+    """The path of the file that an option names; the folder for it is made.
 
     :raises pytest.UsageError: if no file can be written there.
     """
@@ -98,7 +98,7 @@ def check_path(value: str, option: str = "--procpar-report") -> Path:
 
 
 def install(config: pytest.Config, value: str) -> None:
-    """Have what this process's run comes to written to the file `value`; not for workers.
+    """Have the results of this process's run written to the file `value`; not for workers.
 
     :raises pytest.UsageError: if no file can be written there.
     """
@@ -113,9 +113,9 @@ class JsonReport:
         self._path = path
         self._log = RunLog()
         self._created, self._began = _now(), _monotonic()
-        #: Asked for now: it starts a program, and tests may leave behind what that does not survive.
+        #: Read now: that starts a program, which may not survive what tests leave behind.
         self._platform = platform.platform()
-        #: By `id`, the index of each collected item of a plain run.
+        #: The index of each collected item of a plain run, by the item's `id`.
         self._numbers: dict[int, int] = {}
         self._workers = 0
         self._workers_with_tests = 0
@@ -133,7 +133,7 @@ class JsonReport:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """A worker is going to be."""
+        """A worker is about to be made."""
         self._workers += 1
         self._run_id = str(node.workerinput["testrunuid"])
 
@@ -151,7 +151,7 @@ class JsonReport:
         self._log.collected([item.nodeid for item in session.items], None)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """A collector has failed, or something that is reported like that."""
+        """A collector has failed, or something that is reported in the same way."""
         if report.failed:
             text = text_of(report.longrepr)
             if type(report).__name__ == "WorkerDied" or report.nodeid.startswith("worker gw"):
@@ -187,7 +187,7 @@ class JsonReport:
         """Something broke."""
         self._errors.append(str(excrepr))
 
-    @pytest.hookimpl(optionalhook=True)  # a report can be had of runs without this plugin
+    @pytest.hookimpl(optionalhook=True)  # a report can be asked for in runs without this plugin
     def pytest_procpar_findings(self, findings: list[dict[str, Any]]) -> None:
         """The re-check is over."""
         self._findings = findings
@@ -203,8 +203,9 @@ class JsonReport:
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
-        """Write the file: when fixtures are torn down, before the terminal's summary, which may have to say
-        that it failed.
+        """Write the file after fixtures are torn down and before the terminal's summary.
+
+        The summary may have to say that writing failed.
         """
         try:
             return (yield)
@@ -232,12 +233,12 @@ class JsonReport:
             terminalreporter.write_sep("-", printable_line(f"generated report: {self._path}"))
 
     def pytest_unconfigure(self) -> None:
-        """Say what could not be said in a summary, since there was none."""
+        """Say that writing failed if there was no summary to say it in."""
         if self._failure is not None:
             sys.stderr.write(f"{self._failure}\n")
 
     def _to_bytes(self, session: pytest.Session) -> bytes:
-        """The file: a line for each of its parts, and for each test."""
+        """The file: one line for each of its parts, and one for each test."""
         counts = dict.fromkeys(OUTCOMES, 0)
         tests = []
         for outcome, text in self._log.written():

@@ -1,7 +1,7 @@
-"""Every test of a run with its attempts, filed as reports arrive, in whatever order that is.
+"""Every test of a run with its attempts, filed as reports arrive, in any order.
 
-A report of a parallel run says by its index which test it is of, one of a plain run is of the test that runs.
-Does not know what a report says, nor what becomes of the records.
+In a parallel run a report has the index of its test; in a plain run it belongs to the running test. This
+module does not know what a report says, nor what becomes of the records.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from pytest_procpar.json_report.file import to_json
 __all__ = ["RunLog", "SequenceRecord", "TestRecord"]
 
 
-#: What is written of a test that passed and left nothing behind. That is most tests of most runs, and written
-#: so they take a quarter of the time.
+#: What is written for a test that passed and left nothing behind. That is most tests of most runs, and with
+#: this they take a quarter of the time to write.
 _PLAIN = (
     '{"nodeid": %s, "index": %d, "outcome": "passed", "flags": [], '
     '"attempts": [{"worker": %s, "outcome": "passed", "phases": {'
@@ -46,12 +46,12 @@ class SequenceRecord(TypedDict):
     tests: list[int]
 
 
-#: The phase that comes next, by how many numbers there are of those before.
+#: The phase that comes next, by how many numbers there are for the earlier ones.
 _NEXT_PHASE = {0: "setup", 2: "call", 4: "teardown", 6: None}
 
 
 class _Entry:
-    """A test; under ``--dist each`` a test in one worker."""
+    """A test; under ``--dist each``, a test in one worker."""
 
     __slots__ = ("_attempts", "_passes", "_worker", "flags", "index", "nodeid")
 
@@ -59,15 +59,15 @@ class _Entry:
         self.index = index
         self.nodeid = nodeid
         self._worker = worker
-        #: Start and duration of each phase, as long as there is nothing else to be remembered.
+        #: Start and duration of each phase, as long as there is nothing else to remember.
         self._passes: tuple[float, ...] = ()
         #: In the order in which they began; empty as long as `_passes` says it all.
         self._attempts: list[Attempt] = []
-        #: What was found out about it after the run.
+        #: What was found out about the test after the run.
         self.flags: tuple[str, ...] = ()
 
     def add(self, report: pytest.TestReport, worker: str | None) -> bool:
-        """Take in a report; whether it is the first that is heard of a beginning of the test."""
+        """Take in a report; return whether it is the first one after the test began."""
         passes = self._passes
         if (
             report.outcome == "passed"
@@ -94,7 +94,7 @@ class _Entry:
         return attempt is not latest and attempt.began and (latest is None or not latest.rerun)
 
     def attempts(self) -> list[Attempt]:
-        """The attempts so far, to be added to."""
+        """The attempts so far; more can be added to this list."""
         if self._passes:
             attempt = Attempt(self._worker)
             for phase, start, duration in zip(PHASES, self._passes[::2], self._passes[1::2], strict=False):
@@ -105,19 +105,19 @@ class _Entry:
 
     @property
     def may_run(self) -> bool:
-        """Whether the test may have begun since the last report of it."""
+        """Whether the test may have begun since its last report."""
         return not self._passes and (not self._attempts or self._attempts[-1].died)
 
     @property
     def is_new(self) -> bool:
-        """Whether there has been no report of it."""
+        """Whether there has been no report of the test."""
         return not self._passes and not self._attempts
 
     def record(self) -> TestRecord:
-        """What is written of it."""
+        """The record to write."""
         attempts = [attempt.record() for attempt in self.attempts()]
         for attempt in attempts[:-1]:
-            # pytest-rerunfailures keeps to itself what failed, unless pytest-xdist is installed.
+            # pytest-rerunfailures does not report what failed, unless pytest-xdist is installed.
             if attempt["outcome"] == "unfinished" or (
                 attempt["outcome"] == "not-run" and "death" not in attempt
             ):
@@ -132,7 +132,7 @@ class _Entry:
         }
 
     def to_json(self) -> tuple[str, str]:
-        """The outcome, and what is written of it."""
+        """The outcome, and the text to write."""
         if not self.flags and len(self._passes) == 2 * len(PHASES) and _are_numbers(self._passes):
             return "passed", _PLAIN % (to_json(self.nodeid), self.index, to_json(self._worker), *self._passes)
         record = self.record()
@@ -140,15 +140,15 @@ class _Entry:
 
 
 def _are_numbers(values: tuple[float, ...]) -> bool:
-    """Whether they are what they should be: a plugin may have put anything in their place."""
+    """Whether they are the numbers that they should be: a plugin may have put anything there."""
     try:
         return isfinite(sum(values))
-    except (TypeError, OverflowError):  # complex ones, for instance
+    except (TypeError, OverflowError):  # complex numbers, for instance
         return False
 
 
 def _is_subtest(report: object) -> bool:
-    """Whether it is a subtest's: of pytest from version 9 on, or of pytest-subtests."""
+    """Whether it is a subtest's report, from pytest 9 or later, or from pytest-subtests."""
     return type(report).__name__.lower() == "subtestreport" and hasattr(report, "context")
 
 
@@ -167,10 +167,10 @@ class RunLog:
         self._copies: int | None = None
         #: By index; under ``--dist each`` by index and worker.
         self._entries: dict[int | tuple[int, str], _Entry] = {}
-        #: By nodeid, how many tests have begun of which no report has come.
+        #: How many tests have begun without any report so far, by nodeid.
         self._silent: defaultdict[str, int] = defaultdict(int)
         self._running: int | None = None
-        #: By worker, None standing for this process, which tests began there, in their order.
+        #: The tests that began in each process, in order, by worker; None stands for this process.
         self._begun: defaultdict[str | None, list[int]] = defaultdict(list)
         self._places: dict[str, list[int]] | None = None
 
@@ -184,7 +184,7 @@ class RunLog:
         self._places = None
 
     def running(self, index: int | None) -> None:
-        """In this process the test with that index runs, or one that was not collected."""
+        """The test with this index runs in this process; None: a test that was not collected."""
         self._running = index
         if index is not None:
             self._note_begun(None, index)
@@ -195,12 +195,12 @@ class RunLog:
 
     def add(self, report: pytest.TestReport) -> None:
         """A report has come."""
-        is_fresh = getattr(report, "procpar_fresh", False)  # of an interpreter that was no worker
+        is_fresh = getattr(report, "procpar_fresh", False)  # from an interpreter that was not a worker
         worker: str | None = None if is_fresh else getattr(report, "worker_id", None)
         index: int | None = getattr(report, "item_index", None)
         if index is None:
             index = self._index_of(report.nodeid)
-        # A copy that no worker could run is reported without one.
+        # A copy that no worker could run is reported without a worker.
         key = index if self._copies is None else (index, worker or f"nobody, {len(self._entries)}")
         entry = self._entries.get(key)
         if entry is None:
@@ -219,12 +219,12 @@ class RunLog:
 
     def _note_begun(self, worker: str | None, index: int) -> None:
         begun = self._begun[worker]
-        # One that begins again at once does so for a plugin, which will do it again.
+        # A test that begins again at once does so because of a plugin, which will do the same in a replay.
         if not begun or begun[-1] != index:
             begun.append(index)
 
     def sequences(self) -> list[SequenceRecord]:
-        """Which tests began in each process, in their order, the processes by their workers' numbers.
+        """The tests that began in each process, in order; processes are ordered by their workers' numbers.
 
         A worker's last test is missing if it was interrupted before anything was heard of it.
         """
@@ -232,7 +232,7 @@ class RunLog:
         return [{"worker": worker, "tests": tests} for worker, tests in by_number]
 
     def written(self) -> Iterator[tuple[str, str]]:
-        """Outcome and JSON of every test, in the order of their indices; nothing may be added after."""
+        """Outcome and JSON of every test, in the order of their indices; nothing may be added afterwards."""
         entries = sorted([*self._entries.values(), *self._missing()], key=lambda entry: entry.index)
         for nodeid in [nodeid for nodeid, count in self._silent.items() if count > 0]:
             candidates = [entry for entry in entries if entry.nodeid == nodeid and entry.may_run]
@@ -249,7 +249,7 @@ class RunLog:
                 yield _Entry(index, nodeid, None)
 
     def _index_of(self, nodeid: str) -> int:
-        """The index of the test that a report without one is of."""
+        """The index of the test that a report without an index belongs to."""
         if self._running is not None and self._ids[self._running] == nodeid:
             return self._running
         if self._places is None:

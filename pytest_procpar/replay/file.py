@@ -1,6 +1,7 @@
-"""The file that ``--replay`` reads: a report with its sequences, or a small file that somebody made.
+"""The file that ``--replay`` reads: a report with its sequences, or a small file that somebody wrote.
 
-Does not know items, workers or what is done with a sequence. The formats are explained in ``docs/report.md``.
+Knows nothing of items, of workers, or of what a sequence is used for. ``docs/report.md`` explains the
+formats.
 """
 
 from __future__ import annotations
@@ -17,26 +18,27 @@ from pytest_procpar.core.record import record
 
 __all__ = ["REPLAY", "REPLAY_FORMAT", "REPORT_FORMAT", "VERSION", "Mention", "Replay", "read_replay"]
 
-#: The formats that can be read, and which version of each.
+#: The formats that can be read, and the version of each.
 REPORT_FORMAT, REPLAY_FORMAT, VERSION = "procpar-report", "procpar-replay", 1
 
-#: A file to be read has no more bytes than this: the report of a hundred thousand tests has a fifth of it.
+#: A file with more bytes than this is not read: the report of a hundred thousand tests has a fifth of that.
 _LARGEST = 1 << 28
 
-#: A nodeid, and how many tests that share it come before the one that is meant. Where no more tests share it,
-#: it is counted on from the first of them again: so is a test named that runs several times.
+#: A nodeid, and how many tests with the same nodeid come before the one that is meant. If there are not as
+#: many, counting goes on from the first of them again: that is how a file names a test that runs several
+#: times.
 Mention: TypeAlias = tuple[str, int]
 
 
 @record
 class Replay:
-    """What is to be run: the tests of each process, in their order; no sequence is empty."""
+    """What to run: the tests of each process, in their order; no sequence is empty."""
 
     path: str
     sequences: list[list[Mention]]
 
 
-#: What this run is to replay, if anything.
+#: What this run replays, if anything.
 REPLAY = pytest.StashKey[Replay]()
 
 
@@ -61,7 +63,7 @@ def read_replay(value: str) -> Replay:
         reason = str(error)
     except OSError as error:
         reason = f"it cannot be read ({error.strerror or error})"
-    except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, JSON nested without an end
+    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, or JSON nested too deeply
         reason = f"it is no JSON, or damaged ({error})"
     else:
         return Replay(value, sequences)
@@ -98,7 +100,7 @@ def _list(value: Any, name: str) -> list[Any]:
 
 
 def _number(sequences: list[list[Any]]) -> list[list[Mention]]:
-    """The n-th mention of a nodeid in a file is of the n-th test that has it."""
+    """Number the mentions: the n-th mention of a nodeid in a file means the n-th test that has it."""
     earlier: Counter[str] = Counter()
     numbered: list[list[Mention]] = []
     for tests in sequences:
@@ -112,7 +114,7 @@ def _number(sequences: list[list[Any]]) -> list[list[Mention]]:
 
 
 def _resolve(sequences: list[list[Any]], tests: list[Any]) -> list[list[Mention]]:
-    """What a report's indices stand for."""
+    """The tests that a report's indices stand for."""
     nodeids: dict[int, str] = {}
     for test in tests:
         index, nodeid = (test.get("index"), test.get("nodeid")) if isinstance(test, dict) else (None, None)

@@ -1,6 +1,6 @@
-"""The replay files of the re-check, for commands in which the names of tests are not enough.
+"""The replay files of the re-check, for commands that need more than the names of tests.
 
-The format is that of `replayfile`, which reads it.
+`replay.file` defines the format, and reads it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _KEPT = 100
 
 
 class ReplayFiles:
-    """The files that printed commands name. They stay, and no run changes those of another one.
+    """The files that printed commands name. They stay, and no run changes those of another.
 
     They are in the folder that `folder` returns, if there is one and it can be written to, or else in a new
     temporary folder that only this user can read. Their names are made from their content.
@@ -34,7 +34,7 @@ class ReplayFiles:
         self._private: Path | None = None
 
     def write(self, name: str, content: bytes) -> Path:
-        """Write a file whose name begins with `name`; its path.
+        """Write a file whose name begins with `name`, and return its path.
 
         :raises OSError: if it can be written in neither folder.
         """
@@ -51,7 +51,7 @@ class ReplayFiles:
         return self._private / file
 
     def remove_private(self) -> None:
-        """Remove the temporary folder, if there is one: no command was printed."""
+        """Remove the temporary folder, if there is one: no command that names it was printed."""
         if self._private is not None:
             shutil.rmtree(self._private, ignore_errors=True)
             self._private = None
@@ -66,13 +66,13 @@ def _forget_older(folder: Path) -> None:
 
 
 def replay_of(sequences: Iterable[tuple[str | None, Sequence[str]]]) -> bytes:
-    """A replay file: for each process the name of its worker, if it had one, and its tests' nodeids."""
+    """A replay file: for each process, the name of its worker, if it had one, and its tests' nodeids."""
     listed = [{"worker": worker, "tests": list(tests)} for worker, tests in sequences]
     return _to_bytes({"format": REPLAY_FORMAT, "version": VERSION, "sequences": listed})
 
 
 def replay_by_index(ids: Sequence[str], sequences: Sequence[Sequence[int]]) -> bytes:
-    """A file to replay, with tests that share a nodeid told apart as a report does it.
+    """A replay file that tells tests with the same nodeid apart by index, as a report does.
 
     :param ids: the nodeids of all tests, by index.
     :param sequences: the indices of the tests of each process.

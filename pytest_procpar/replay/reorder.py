@@ -1,7 +1,7 @@
-"""Puts the tests of a replay in the place of those that were collected, in its order, whoever reorders them.
+"""Replaces the collected tests by those of a replay, in its order, even if other plugins reorder them.
 
 Acts where the suite is collected: in the fork server, or in the one process of a plain run. Does not know how
-tests come to their workers: it says which sequence each test is of.
+tests reach their workers: it says which sequence each test belongs to.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pytest_procpar.replay.file import REPLAY, Replay
 
 __all__ = ["install", "pinned_keys"]
 
-#: How many tests are named where all of them would be too many.
+#: How many tests are named where naming all would be too many.
 _NAMED = 5
 
 #: The key of each item's sequence.
@@ -25,9 +25,10 @@ _KEYS = pytest.StashKey[list[str]]()
 
 
 def install(config: pytest.Config, replay: Replay) -> None:
-    """Let this run, and whatever is forked from it, be a replay. For before `pytest_configure`.
+    """Make this run, and whatever is forked from it, a replay. Call this before `pytest_configure`.
 
-    What ``--lf`` would leave out it leaves out while files are collected, where nobody could get it back.
+    ``--lf`` leaves tests out while files are collected, where we could not get them back. So it is turned
+    off.
     """
     notes = _notes(config, len(replay.sequences))
     config.option.lf = False
@@ -41,7 +42,7 @@ def pinned_keys(config: pytest.Config) -> list[str] | None:
 
 
 def _notes(config: pytest.Config, sequences: int) -> list[str]:
-    """What of the command line a replay changes."""
+    """The lines that say which options of the command line a replay changes."""
     option = config.option
     notes = ["--lf does nothing here: the file says which tests run"] if getattr(option, "lf", False) else []
     asked, limit = option.numprocesses, option.maxprocesses
@@ -55,19 +56,19 @@ def _notes(config: pytest.Config, sequences: int) -> list[str]:
 
 
 class _Replayer:
-    """The plugin that acts once everybody else has changed the collection."""
+    """The plugin that acts once all others have changed the collection."""
 
     def __init__(self, config: pytest.Config, replay: Replay, notes: list[str]) -> None:
         self._config = config
         self._replay = replay
         self._notes = notes
-        #: What was collected; None until nobody can change it any more.
+        #: What was collected; None until nothing can change it any more.
         self._collected: list[pytest.Item] | None = None
-        #: The nodeids of the file that others have deselected, as often as they are named.
+        #: The nodeids of the file that others have deselected, as often as the file names them.
         self._left_out: list[str] = []
 
     def pytest_report_header(self) -> list[str]:
-        """Say what is replayed, and what of the command line that changes."""
+        """Say what is replayed, and what that changes of the command line."""
         sequences = self._replay.sequences
         tests = sum(map(len, sequences))
         head = f"{self._replay.path}: {_count(len(sequences), 'sequence')}, {_count(tests, 'test')}"
@@ -75,16 +76,16 @@ class _Replayer:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None]:
-        """Learn what there is, before anything is deselected."""
+        """Note which tests there are, before anything is deselected."""
         collected = [*items]
         yield
         self._collected = collected
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Replace the items, unless the collection did not come to its end.
+        """Replace the items, unless the collection did not reach its end.
 
-        In this hook, since a conftest that was found while files were collected has its wrappers around ours.
+        In this hook, since a conftest found while files are collected has its wrappers around ours.
 
         :raises pytest.UsageError: if tests of the file were not collected.
         """
@@ -93,7 +94,7 @@ class _Replayer:
         there, known = _by_nodeid(session.items), _by_nodeid(self._collected)
         mentioned = [nodeid for tests in self._replay.sequences for nodeid, _ in tests]
         missing = list(dict.fromkeys(n for n in mentioned if n not in there and n not in known))
-        # A file that cannot be collected is reported as ever, and ends the run or is gone without, as asked.
+        # A file that cannot be collected is reported as always, and ends the run or is left out, as asked.
         if missing and not session.testsfailed:
             raise pytest.UsageError(self._complaint(missing))
         self._left_out = [n for n in mentioned if n not in there and n in known]
@@ -125,7 +126,7 @@ class _Replayer:
         )
 
     def pytest_report_collectionfinish(self) -> list[str]:
-        """Say what is not replayed."""
+        """Say which tests are not replayed."""
         if not self._left_out:
             return []
         return [

@@ -1,8 +1,8 @@
-"""The reports of what no worker can report: a test that crashed, hung or was not run, a worker that died.
+"""Reports on what no worker can report itself: a test that crashed, hung or was not run, a worker that died.
 
-They look as plugins know a crash from pytest-xdist: ``when`` is ``"???"``, ``longrepr`` a string of one line.
-The rest of the story is in what `str` makes of that string, in sections, and in ``user_properties``, whose
-names begin with ``procpar_``.
+They look like the crash reports that plugins know from pytest-xdist: ``when`` is ``"???"``, and ``longrepr``
+is a string of one line. The rest is in what `str` makes of that string, in sections, and in
+``user_properties`` with names that begin with ``procpar_``.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ __all__ = ["CrashVerdict", "WorkerDied", "not_run", "reproduce", "shortened", "v
 
 _MIB = 1 << 20
 
-#: Where pytest's runner begins in a stack, the latest call first.
+#: The frame in a stack, the latest call first, at which pytest's runner begins.
 _RUNNER = re.compile(
     r'[/\\]_pytest[/\\]runner\.py", line \d+ in (pytest_runtest_|teardown_exact|setup|<lambda>|from_call)'
 )
 
 
 class CrashVerdict(str):
-    """One line, for summaries; `str` gives the whole text, for what shows a failure in full."""
+    """A single line, for summaries; `str` gives the whole text, for code that shows a failure in full."""
 
     whole: str
-    #: What junit xml and others take the line from.
+    #: JUnit XML and others take the line from here.
     reprcrash: object
 
     def __new__(cls, line: str, rest: str = "", path: str = "") -> CrashVerdict:
-        """A verdict of one line, the rest of the text, and the file that it is about."""
+        """Make a verdict of one line, the rest of the text, and the path of the file that it is about."""
         made = super().__new__(cls, line)
         made.reprcrash = crash_location(path, line)
         made.whole = f"{line}\n{rest}" if rest else line
@@ -64,7 +64,7 @@ def verdict(
 ) -> pytest.TestReport:
     """The report of a test whose process died while it ran.
 
-    :param limit: the seconds that it exceeded, for which it was ended; None if it died by itself.
+    :param limit: the time limit, in seconds, that it exceeded and was ended for; None if it died by itself.
     :param earlier: the sections of the reports of its earlier phases.
     """
     stage = death.worker_status.stage
@@ -112,7 +112,7 @@ def worker_died(worker: str, death: Death, latest: str | None, *, limit: float |
 
 
 def reproduce(config: pytest.Config, nodeid: str, limit: float | None = None) -> str:
-    """The command that runs a test alone, where the user stands."""
+    """The command that runs a test alone, from the folder that the user is in."""
     words = ["pytest", "-n", "1"]
     for option, name in (("-c", "inifilename"), ("--rootdir", "rootdir")):
         value = getattr(config.option, name, None)
@@ -131,7 +131,7 @@ def _report(nodeid: str, line: str, rest: str = "") -> pytest.TestReport:
         keywords={},
         outcome="failed",
         longrepr=CrashVerdict(line, rest, path),
-        when="???",  # type: ignore[arg-type]  # what plugins know a crash by
+        when="???",  # type: ignore[arg-type]  # by this, plugins recognize a crash
     )
 
 
@@ -167,7 +167,7 @@ def _details(death: Death) -> str:
 def shortened(stacks: str) -> str:
     """Stacks as faulthandler writes them, without the frames from which pytest calls a phase of a test.
 
-    They are the same in every stack, and there are some forty of them.
+    Those are the same in every stack, and there are about forty of them.
     """
     kept: list[str] = []
     cut = False

@@ -12,15 +12,15 @@ __all__ = ["CrashSummary"]
 
 
 class CrashSummary:
-    """Remembers what came to no ordinary end, and how to see it again."""
+    """Remembers what crashed, hung or did not run, and how to see it again."""
 
     def __init__(self) -> None:
         self._lines: list[str] = []
-        #: By nodeid, which of the lines are about a test.
+        #: Which of the lines are about a test, by nodeid.
         self._places: dict[str, list[int]] = {}
 
     def test(self, report: pytest.TestReport) -> None:
-        """A test that crashed, hung or was not run: one of `report.verdicts`."""
+        """Add a test that crashed, hung or was not run: a report from `report.crash_reports`."""
         facts = dict(report.user_properties)
         what = str(facts["procpar_outcome"]).replace("-", " ").upper()
         if what == "NOT RUN":
@@ -34,12 +34,12 @@ class CrashSummary:
         self._lines += [f"{what} {report.nodeid} - {how}", f"    alone: {facts['procpar_reproduce']}"]
 
     def forget(self, nodeid: str) -> None:
-        """A test has come to an ordinary end after all."""
+        """A test has ended in the ordinary way after all."""
         for place in self._places.pop(nodeid, ()):
             self._lines[place : place + 2] = ["", ""]
 
     def worker(self, report: pytest.CollectReport) -> None:
-        """A worker that died without a test to blame."""
+        """Add a worker that died without a test to blame."""
         self._lines.append(f"DIED {report.nodeid} - {report.longrepr:s}")
 
     def write(self, reporter: Any) -> None:

@@ -1,7 +1,7 @@
-"""Findings of the re-check that outlive their run: kept in the cache of pytest, and recalled by later runs.
+"""Findings of the re-check that outlive their run: kept in pytest's cache, and recalled by later runs.
 
-A plugin of the controller, or of a plain run, where it only recalls. A run before which nothing is known, and
-that finds nothing, has none of it. Does not know how anything is found out: see `recheck`.
+A plugin of the controller, or of a plain run, where it only recalls. It is not there in a run that finds
+nothing and before which nothing is known. It does not know how anything is found out: see `recheck`.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ from pytest_procpar.role import Role, role_of
 
 __all__ = ["KEY", "FindingsCache", "known_findings", "memory_of", "recall"]
 
-#: Where it is in the cache.
+#: The entry's name in the cache.
 KEY = "procpar/findings"
-#: A larger file is no such file, in bytes.
+#: A file with more bytes than this is not ours.
 _LARGEST = 8 << 20
 
 _MEMORY = pytest.StashKey["FindingsCache"]()
 
 
 def recall(config: pytest.Config) -> None:
-    """Let the run recall what is known of earlier ones, if anything is. To be called at configure.
+    """Let the run recall what is known from earlier ones, if anything is. Call this at configure.
 
-    :raises pytest.UsageError: if the file is damaged and the warning of that is an error (``-W error``).
+    :raises pytest.UsageError: if the file is damaged, and the warning about that is an error (``-W error``).
     """
     known = known_findings(config)
     if known:
@@ -56,7 +56,7 @@ def recall(config: pytest.Config) -> None:
 
 
 def known_findings(config: pytest.Config) -> tuple[KnownFinding, ...]:
-    """What the project's cache knows; a damaged file is set aside, and warned of."""
+    """What the project's cache knows; a damaged file is set aside with a warning."""
     memory = config.stash.get(_MEMORY, None)
     if memory is not None:
         return memory.known
@@ -65,7 +65,7 @@ def known_findings(config: pytest.Config) -> tuple[KnownFinding, ...]:
         return ()
     try:
         data = json.loads(files.read(path, _LARGEST))
-    except OSError:  # most often there is none
+    except OSError:  # most often there is no file
         return ()
     except (ValueError, RecursionError):
         data = None
@@ -76,7 +76,7 @@ def known_findings(config: pytest.Config) -> tuple[KnownFinding, ...]:
 
 
 def memory_of(config: pytest.Config) -> FindingsCache:
-    """The memory of this run, which is made if there is none."""
+    """The memory of this run, made now if there is none."""
     memory = config.stash.get(_MEMORY, None)
     return _install(config, ()) if memory is None else memory
 
@@ -106,7 +106,7 @@ class FindingsCache:
     # --- what this run finds ---
 
     def take(self, findings: Sequence[FindingRecord]) -> None:
-        """Keep what a re-check has found, and add to the records since when that is known."""
+        """Keep what a re-check has found, and add to the records since when it has been known."""
         if getattr(self._config, "cache", None) is None:
             return
         day = time.strftime("%Y-%m-%d")
@@ -126,7 +126,7 @@ class FindingsCache:
     # --- pytest's session ---
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
-        """Learn what failed in the last run; without workers of ours, listen to what tests do."""
+        """Note what failed in the last run; without workers of ours, listen to what tests do."""
         self._failed_before = failed_before(session.config)
         if role_of(session.config) is not Role.CONTROLLER:
             self._plain = PlainRecord()
@@ -159,7 +159,7 @@ class FindingsCache:
         return run_record
 
     def _gone(self, ids: Sequence[str]) -> Any:
-        """Says whether a test is no part of the suite any more."""
+        """A function that says whether a test is no longer part of the suite."""
         collected = frozenset(ids)
         is_whole = bool(ids) and self._collected_everything()
         root = self._config.rootpath
@@ -172,7 +172,7 @@ class FindingsCache:
         return is_gone
 
     def _collected_everything(self) -> bool:
-        """Whether nothing keeps a test of the suite from having been collected, as far as options tell."""
+        """Whether the whole suite was collected, as far as options tell."""
         config = self._config
         reporter = config.pluginmanager.getplugin("terminalreporter")
         narrow = (
@@ -194,7 +194,7 @@ class FindingsCache:
         try:
             path = place_in_cache(self._config, KEY)
             if path is not None and not known:
-                path.unlink(missing_ok=True)  # so that the next run need not look
+                path.unlink(missing_ok=True)  # so that the next run has nothing to read
             elif path is not None:
                 files.replace(path, json.dumps(to_data(known), indent=1).encode())
         except OSError as error:
@@ -222,7 +222,7 @@ def _known(finding: FindingRecord, kind: Kind, day: str) -> KnownFinding:
 
 
 def _ran(run_record: RunRecord, known: Iterable[KnownFinding]) -> dict[str, Ran]:
-    """How the tests of which something is known ended with workers, and what preceded them."""
+    """How the tests that something is known of ended with workers, and what preceded them."""
     wanted = {finding.test for finding in known}
     found = {}
     for place, nodeid in enumerate(run_record.ids):

@@ -16,12 +16,12 @@ __all__ = ["OPTION", "install"]
 
 OPTION = "--recheck-suggest"
 
-#: By what a patch is known that does nothing under other kinds of ``--dist``.
+#: How to recognize a patch that does nothing under other modes than ``--dist=loadgroup``.
 _GROUP = "@pytest.mark.xdist_group("
 
 
 def install(config: pytest.Config, value: str) -> None:
-    """Have what is suggested in this run written to the file `value`; not for workers.
+    """Have the suggestions of this run written to the file `value`; not for workers.
 
     :raises pytest.UsageError: if no file can be written there.
     """
@@ -37,7 +37,7 @@ class PatchFile:
         self._failure = ""
 
     def pytest_procpar_findings(self, findings: list[dict[str, Any]]) -> None:
-        """Take note of what is suggested; findings of the same cause have the same patch."""
+        """Note what is suggested; findings with the same cause have the same patch."""
         self._patches = list(dict.fromkeys(found["patch"] for found in findings if "patch" in found))
 
     @pytest.hookimpl(trylast=True)
@@ -64,6 +64,6 @@ class PatchFile:
             terminalreporter.write_sep("-", f"{OPTION}: no patch was found that helps")
 
     def pytest_unconfigure(self) -> None:
-        """Say what could not be said in a summary, since there was none."""
+        """Say that writing failed if there was no summary to say it in."""
         if self._failure:
             sys.stderr.write(f"{self._failure}\n")

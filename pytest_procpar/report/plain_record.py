@@ -1,4 +1,4 @@
-"""What the tests of a run without workers of ours did, as far as that matters for what is known of some."""
+"""What tests did in a run without workers of ours, as far as that matters for known findings."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pytest_procpar.core.recheck.known_findings import KnownFinding, Ran
 
 __all__ = ["PlainRecord"]
 
-#: Marks by which a test may run in a process of its own.
+#: Marks that may give a test a process of its own.
 _APART = ("isolated", "forked")
 
 
 class PlainRecord:
-    """A plugin that takes down how tests end, and in which order, in each process that reports."""
+    """A plugin that notes how tests end, and in which order, in each process that reports."""
 
     def __init__(self) -> None:
-        #: By test the process, a name of its worker if it had one, and how it ended.
+        #: By test: its process (the name of its worker if it had one) and its place in that process's order.
         self._places: dict[str, tuple[object, int]] = {}
         self._words: dict[str, Outcome] = {}
         self._orders: dict[object, list[str]] = {}
@@ -41,7 +41,7 @@ class PlainRecord:
             self._words[nodeid] = Outcome.SKIPPED
 
     def ran(self, known: Iterable[KnownFinding]) -> dict[str, Ran]:
-        """How the tests of which something is known ended, and what preceded them."""
+        """How the tests that something is known of ended, and what preceded them."""
         found = {}
         for finding in known:
             nodeid = finding.test

@@ -1,6 +1,6 @@
-"""Shows what a re-check is doing, on a terminal: in one line, which is written anew and leaves no trace.
+"""Shows on a terminal what a re-check is doing, in one line that is rewritten in place and leaves no trace.
 
-Where nobody looks at a terminal nothing is written but what stays.
+Where the output is not a terminal, only lines that stay are written.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ __all__ = ["Progress"]
 
 #: The least time between two updates, in seconds.
 _PAUSE = 0.25
-#: The verbosity from which on it is shown: not with -qq.
+#: The least verbosity at which it is shown: not with -qq.
 _LEAST = -1
-#: The environment variables by which pytest knows a CI server, where a line cannot be written anew.
+#: The environment variables by which pytest recognizes a CI server, where a line cannot be rewritten.
 _CI = ("CI", "BUILD_NUMBER")
 
 
 class Progress:
-    """Is told by the re-check what it does, and shows it.
+    """Shows what the re-check says that it is doing.
 
-    :param nodeid: gives a test's nodeid.
-    :param clock: gives seconds.
-    :param say: writes a line that stays, and lets it out.
+    :param nodeid: returns a test's nodeid.
+    :param clock: returns the time in seconds.
+    :param say: writes a line that stays, and flushes it.
     """
 
     def __init__(
@@ -57,21 +57,21 @@ class Progress:
         self._written = ""
         self._next = 0.0
 
-    # --- what it is told ---
+    # --- what the re-check says ---
 
     def begins(self, what: str, seconds: float | None) -> None:
-        """Say in a line that stays what begins, and for how many seconds at the most, if that is known."""
+        """Say in a line that stays what begins, and how many seconds it takes at most, if that is known."""
         limit = "" if seconds is None else f", for at most {ceil(seconds)} s"
         self.clear()
         self._say(f"\n{what}{limit} (Ctrl-C ends it)")
 
     def looks_into(self, total: int, findings: Callable[[], Iterable[Finding]]) -> None:
-        """So many tests are looked into from now on; `findings` gives what is known of them."""
+        """From now on `total` tests are looked into; `findings` returns what is known of them."""
         self._step = changed(self._step, total=total)
         self._findings = findings
 
     def probes(self, probes: Sequence[Probe], until: float) -> None:
-        """These probes are run, until that moment at the latest."""
+        """These probes run, until `until` at the latest."""
         if self._stream is not None:
             settled = sum(finding.kind is not Kind.UNKNOWN for finding in self._findings())
             what = subject(probes, self._nodeid)
@@ -79,7 +79,7 @@ class Progress:
             self.show()
 
     def tries(self, what: str, until: float) -> None:
-        """Something else is done, until that moment at the latest."""
+        """Something else is done, until `until` at the latest."""
         self._step = ProgressStep(what, until=until)
         self.show()
 
@@ -96,19 +96,19 @@ class Progress:
             self._write(line)
 
     def clear(self) -> None:
-        """Let something else be written: the line is gone until there is something new to show."""
+        """Clear the line, so that something else can be written; it stays away until there is news."""
         if self._written:
             self._write("")
             self._next = self._clock() + _PAUSE
 
     def _write(self, line: str) -> None:
-        """Write over what is there; in the end over all that may be, such as the terminal's own ``^C``."""
+        """Write over the old line; an empty line over all that may be there, such as a terminal's ``^C``."""
         rest = columns(self._written) - columns(line)
         over = " " * rest + "\b" * rest if line else f"{' ' * self._width}\r"
         assert self._stream is not None
         try:
             self._stream.write(f"\r{line}{over}")
             self._stream.flush()
-        except (OSError, UnicodeEncodeError):  # the terminal is gone, or has no such characters
+        except (OSError, UnicodeEncodeError):  # the terminal is gone, or lacks these characters
             self._stream = None
         self._written = line

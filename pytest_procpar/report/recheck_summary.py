@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = ["write_findings"]
 
-#: The kinds that show only at times: they are told by what they have in common.
+#: The kinds that show only at times: they are grouped by what they have in common.
 _BY_CHANCE = (Kind.PARALLEL_ONLY, Kind.FLAKY)
 
-#: More tests than this are counted, not listed, where listing them says little.
+#: If there are more tests than this, they are counted, not listed, where a list says little.
 _LISTED = 5
 
 #: How much is shown of a command that could not be run, in characters.
@@ -53,32 +53,32 @@ _MEANINGS = {
     Kind.FAILS_ALONE: "fails alone, after all tests are collected",
 }
 
-#: What lets tests share a worker.
+#: How to let tests share a worker.
 _ONE_GROUP = "use one xdist_group, with --dist=loadgroup"
 
-#: What was seen of a test with a patch.
+#: How a test ended with a patch.
 _HELPS = "it passes, after that and after all that ran before it"
 _GROUPED = "and --dist=loadgroup they share a process, in which it passes"
 
-#: What a test does that depends on nothing, by how it ended in the run; and what several do.
+#: What a test does that depends on nothing, by how it ended in the run; and what several such tests do.
 _PLAINLY = {
     Outcome.FAILED: ("fails on its own too", "fail on their own too"),
     Outcome.CRASHED: ("crashes on its own too", "crash on their own too"),
     Outcome.HUNG: ("hangs on its own too", "hang on their own too"),
 }
-#: The same of what there was no time for alone.
+#: The same for tests for which there was no time alone.
 _IN_COMPANY = (
     "fails again in a fresh process that ran others of its root, too",
     "fail again in a fresh process that ran others of their root, too",
 )
-#: Where this, and what was not run again, stands after those.
+#: The places of `_IN_COMPANY`, and of tests that were not run again, after those of `_PLAINLY`.
 _AGAIN, _MISSED = len(_PLAINLY), len(_PLAINLY) + 1
 
 
 def write_findings(result: RecheckResult, nodeid: Callable[[TestIndex], str], reporter: Any) -> None:
     """Write the section, if there is anything to say: a block for each root cause.
 
-    :param nodeid: gives a test's nodeid.
+    :param nodeid: returns a test's nodeid.
     :param reporter: pytest's terminal reporter.
     """
     section = _Section(nodeid, reporter._screen_width)
@@ -95,7 +95,7 @@ class _Section:
         self._width = width
 
     def blocks(self, result: RecheckResult) -> Iterable[str]:
-        """What is flagged: a block for what depends on the same, or has failed in the same way."""
+        """The flagged findings: a block for those that depend on the same, or failed in the same way."""
         common = {test: at for at, root in enumerate(result.roots) for test in root.tests}
         roots: dict[tuple[object, ...], list[RecheckFinding]] = {}
         for insight in result.flagged:
@@ -105,7 +105,7 @@ class _Section:
                 root = (_heading(insight), finding.cause)
             elif finding.kind is Kind.FILE_DEPENDENT:
                 root = (finding.kind, finding.files, finding.cause)
-            elif finding.kind is Kind.FORK_DEPENDENT:  # what was tried together has the same commands
+            elif finding.kind is Kind.FORK_DEPENDENT:  # tests that were tried together have the same commands
                 root = (finding.kind, finding.tallies, insight.confirmations)
             elif finding.kind in _BY_CHANCE and finding.test in common:
                 root = (finding.kind, common[finding.test])
@@ -148,7 +148,7 @@ class _Section:
                 yield f"    {note}"
 
     def _headings(self, insights: Sequence[RecheckFinding]) -> Iterable[str]:
-        """A line for each test, with its message; of many tests one for all."""
+        """A line for each test, with its message; if there are many tests, one line for all."""
         told = [(self._nodeid(insight.finding.test), insight) for insight in insights]
         if len(insights) > _LISTED:
             names = self._names([insight.finding.test for insight in insights])
@@ -203,7 +203,7 @@ class _Section:
             yield f"not re-checked, since there are more than --recheck-tests allows: {names}"
 
     def _simply(self, insights: Sequence[RecheckFinding], result: RecheckResult) -> Iterable[str]:
-        """What fails alone, or was not tried: a block for a root of several tests, a line for all others."""
+        """Tests that fail alone or were not tried: a block per root of several tests, lines for the rest."""
         shared = {test: root for root in result.roots if len(root.tests) > 1 for test in root.tests}
         groups: dict[Root | None, list[RecheckFinding]] = {}
         for insight in insights:
@@ -220,11 +220,11 @@ class _Section:
         yield from self._ways(single, result)
 
     def _ways(self, insights: Sequence[RecheckFinding], result: RecheckResult) -> Iterable[str]:
-        """A line for all that do the same."""
+        """One line for all tests that do the same."""
         ways: dict[tuple[int, Kind], list[RecheckFinding]] = {}
         for insight in insights:
             kind, note = insight.finding.kind, insight.finding.note
-            # Under --dist each it may be a copy of the test that has failed.
+            # Under --dist each it may be another copy of the test that failed.
             word = insight.word if insight.word.bad else Outcome.FAILED
             place = list(_PLAINLY).index(word)
             if note == FAILED_AGAIN:
@@ -242,7 +242,7 @@ class _Section:
             yield f"{way}: {self._names([insight.finding.test for insight in group])}"
 
     def _unconfirmed(self, insights: Sequence[RecheckFinding]) -> Iterable[str]:
-        """What just fails, and could not be confirmed in a fresh process."""
+        """Plain failures that could not be confirmed in a fresh process."""
         reasons: dict[str, list[TestIndex]] = {}
         for insight in insights:
             for tried in insight.confirmations:
@@ -256,7 +256,7 @@ class _Section:
 
 
 def _common(root: Root | None, count: int) -> Iterable[str]:
-    """What tests have in common that failed in the same way, and what to do about it."""
+    """What tests that failed in the same way have in common, and what to do about it."""
     if root is None:
         return
     if count > 1 and root.where:
@@ -272,7 +272,7 @@ def _common(root: Root | None, count: int) -> Iterable[str]:
 
 
 def _in_turn(insights: Sequence[RecheckFinding]) -> Iterable[str]:
-    """What has come of running them one after the other, as the tests of one group."""
+    """What came of running them one after the other, as the tests of one group."""
     seen = [tally for each in insights for tally in each.finding.tallies if tally.under == IN_TURN]
     if not seen:
         return
@@ -288,7 +288,7 @@ def _order_of_lines(way: tuple[tuple[int, Kind], object]) -> tuple[int, bool]:
 
 
 def _headline(result: RecheckResult) -> Iterable[str]:
-    """How many failures there are, and of how many roots, if that is not the same."""
+    """How many failures there are, and how many roots, if that is not the same number."""
     failures = len({test for root in result.roots for test in root.tests})
     if len(result.roots) < failures:
         roots = len(result.roots)
@@ -305,7 +305,7 @@ def _reason(missed: RecheckFinding, result: RecheckResult) -> str:
 
 
 def _untried(insights: Sequence[RecheckFinding], result: RecheckResult) -> str:
-    """What has been left out of what tells that tests depend on no other."""
+    """What was left out of the attempts to show that these tests depend on no other."""
     notes = {insight.finding.note for insight in insights}
     note = notes.pop() if len(notes) == 1 else "not tried after all tests before them"
     would = _that_would_do(result)
@@ -313,7 +313,7 @@ def _untried(insights: Sequence[RecheckFinding], result: RecheckResult) -> str:
 
 
 def _that_would_do(result: RecheckResult) -> str:
-    """The budget with which there is time for what there was none for, if that is known."""
+    """The budget with which there would be enough time, if it is known."""
     return f"--recheck-budget={result.budget} would" if result.budget else ""
 
 
@@ -362,7 +362,7 @@ def _suggestion(suggestion: Suggestion | None) -> Iterable[str]:
 
 
 def _short(command: str) -> str:
-    """A command, cut where it is too long to be read."""
+    """A command, cut if it is too long to read."""
     return command if len(command) <= _READABLE else f"{command[:_READABLE]}..."
 
 

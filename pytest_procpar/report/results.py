@@ -1,6 +1,6 @@
-"""Turns what workers report into pytest's reporting hooks in the controller.
+"""Turns what workers report into calls of pytest's reporting hooks in the controller.
 
-Knows nothing of processes or scheduling: it is given nodes, tests and data, and calls hooks.
+Knows nothing of processes or scheduling: it gets nodes, tests and data, and calls hooks.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Results"]
 
-#: What the last line counts a failure as that does not count, since the test has been run again: the word is
-#: that of pytest-rerunfailures.
+#: The category in which the last line counts a failure that does not count because the test ran again, as
+#: pytest-rerunfailures names it.
 _RERUN = "rerun"
 
 
 class _InternalErrorText:
-    """Another process's formatted internal error, in the place of pytest's representation object."""
+    """Another process's formatted internal error, in place of pytest's representation object."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -52,25 +52,25 @@ class Results:
 
     def __init__(self, config: pytest.Config, scheduling: OwnScheduling) -> None:
         self._config = config
-        #: Whom plugins may ask to run a crashed test again.
+        #: The object that lets plugins ask for a crashed test to run again.
         self.scheduling: OwnScheduling | ForeignScheduling = scheduling
         self._ids: list[str] = []
         self._locations: dict[TestIndex, Location] = {}
-        #: The sections of the latest report of every test that runs.
+        #: The sections of the latest report of each running test.
         self._sections: dict[TestIndex, list[tuple[str, str]]] = {}
-        #: The reports of every test that are failures.
+        #: The failure reports of each test.
         self._failed: dict[TestIndex, list[Any]] = {}
-        #: The running tests of which something has been reported that counts.
+        #: The running tests of which a report that counts has been shown.
         self._told: set[TestIndex] = set()
         self._casualties = CrashSummary()
         self._quiet = QuietPhases(config)
         self._junit = JunitNotes(config)
         self._live_log = LiveLog(config)
-        #: Whether every report has to be looked at as soon as it comes (``-x``, ``--maxfail``).
+        #: Whether to look at each report as soon as it comes (``-x``, ``--maxfail``).
         self.eager = bool(config.getoption("maxfail", 0))
 
     def collected(self, ids: list[str]) -> None:
-        """Learn the suite's nodeids, in the order of the tests' indices."""
+        """Note the suite's nodeids, in the order of the tests' indices."""
         self._ids = ids
 
     def nodeid(self, test: TestIndex) -> str:
@@ -78,7 +78,7 @@ class Results:
         return self._ids[test % len(self._ids)]
 
     def keywords(self, test: TestIndex) -> tuple[str, ...]:
-        """What a test's reports have as keywords, as far as its nodeid tells."""
+        """The keywords of a test's reports, as far as its nodeid tells."""
         return tuple(self.nodeid(test).split("::"))
 
     # --- tests ---
@@ -108,7 +108,7 @@ class Results:
             self._config.hook.pytest_runtest_logfinish(nodeid=nodeid, location=location)
 
     def reported(self, node: Node, test: TestIndex, data: dict[str, Any]) -> None:
-        """A report has come as it was made."""
+        """A report has come, in full."""
         report = report_from_data(self._config, data)
         if report.sections:
             self._sections[test] = report.sections
@@ -121,14 +121,14 @@ class Results:
         return test in self._told
 
     def abandoned(self, test: TestIndex) -> None:
-        """A running test will begin anew."""
+        """A running test will begin again."""
         location = self._locations.pop(test)
         self._sections.pop(test, None)
         if not self._quiet.ends:
             self._config.hook.pytest_runtest_logfinish(nodeid=self.nodeid(test), location=location)
 
     def crashed(self, node: Node, test: TestIndex, death: Death) -> bool:
-        """A test's process died; True if a plugin wants the test to run again."""
+        """A test's process died; return True if a plugin wants the test to run again."""
         report = self._verdict(node, test, death)
         item, hook = self.nodeid(test), self._config.hook
         wanted = self.scheduling.consult(
@@ -159,7 +159,7 @@ class Results:
         self._config.hook.pytest_collectreport(report=report)
 
     def summarize(self, reporter: Any) -> None:
-        """List what came to no ordinary end."""
+        """List what crashed, hung or did not run."""
         self._casualties.write(reporter)
 
     def _verdict(
@@ -175,7 +175,7 @@ class Results:
         return report
 
     def _show_casualty(self, report: pytest.TestReport, node: Node, test: TestIndex) -> None:
-        if report.failed:  # else a plugin has made something else of it
+        if report.failed:  # otherwise a plugin has turned it into something else
             self._casualties.test(report)
         self._show(report, node, test)
         add_junit_properties(self._config, report)
@@ -197,9 +197,9 @@ class Results:
         self._config.hook.pytest_runtest_logreport(report=report)
 
     def counts_instead(self, session: pytest.Session, test: TestIndex, data: list[dict[str, Any]]) -> None:
-        """Another result of a test that has failed is to count: these reports, as `report_to_data` made them.
+        """Count another result of a test that failed: these reports, as `report_to_data` made them.
 
-        The failure is counted apart, as a rerun.
+        The failure is counted separately, as a rerun.
         """
         from pytest_procpar.compat.pytest_reports.taking_back import take_back
 
@@ -226,11 +226,11 @@ class Results:
         self._config.hook.pytest_collectreport(report=report)
 
     def warned(self, data: dict[str, Any]) -> None:
-        """A warning was recorded elsewhere."""
+        """A warning was recorded in another process."""
         self._config.hook.pytest_warning_recorded.call_historic(kwargs=warning_from_data(data))
 
     def junit_noted(self, node: Node, message: JunitRecord) -> None:
-        """A worker has something for the junit xml file."""
+        """A worker has something for the JUnit XML file."""
         self._junit.add(message, node)
 
     def logged(self, node: Node | None, message: Logged) -> None:

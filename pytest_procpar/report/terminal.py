@@ -1,4 +1,4 @@
-"""What a parallel run writes to the terminal beside pytest's own lines."""
+"""What a parallel run writes to the terminal in addition to pytest's own lines."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _SCHEDULERS = {
 }
 
 
-#: A verbosity below all that is asked for: -q is -1, -qq is -2.
+#: A verbosity below every one that can be asked for: -q is -1, -qq is -2.
 QUIETEST = -1000
 
 
 class _Counted:
-    """A test that the terminal reporter counts as deselected, and prints with ``-vv``, or as not run."""
+    """A test that pytest's terminal reporter counts, as deselected (printed with ``-vv``) or as not run."""
 
     def __init__(self, nodeid: str) -> None:
         self.nodeid = nodeid
@@ -54,7 +54,7 @@ class Terminal:
             self._reporter.showfspath = False
 
     def count_not_run(self, nodeids: Iterable[str]) -> None:
-        """Let the last line count the tests that have come to no end, since a signal has ended the run."""
+        """Let the last line count the tests that did not end because a signal ended the run."""
         tests = [_Counted(nodeid) for nodeid in nodeids]
         if tests:
             count_as(self._config, "not run", tests)
@@ -65,7 +65,7 @@ class Terminal:
             self._reporter.write_line(printable(text))
 
     def notice(self, text: str) -> None:
-        """Write a line of its own, however quiet the run is to be."""
+        """Write a line of its own, even in a quiet run."""
         self.line(text, least=QUIETEST)
 
     def start_method(self, method: StartMethod, reason: str) -> None:
@@ -78,7 +78,7 @@ class Terminal:
     def collected(self, workers: int, tests: int, dist: Dist | str | None, lines: Iterable[str]) -> None:
         """Say how many workers run how many tests, and what plugins say of the collection.
 
-        :param dist: what decides who runs what: a mode, a plugin's scheduler by its name, or neither.
+        :param dist: what decides who runs what: a mode, a plugin's scheduler by its name, or None.
         """
         if self._reporter is None:
             return
@@ -88,7 +88,7 @@ class Terminal:
             plural = "" if workers == 1 else "s"
             self.line(f"created: {workers}/{workers} worker{plural}")
             self.line(f"{workers} worker{plural} [{tests} item{'' if tests == 1 else 's'}]")
-        for text in lines:  # as they are: under plain pytest they may have colours, too
+        for text in lines:  # unchanged: under plain pytest they may have colours, too
             self._reporter.write_line(text)
         self.line("")
         if dist is not None:
@@ -115,14 +115,14 @@ class Terminal:
         self._summary.append(text)
 
     def show_summary(self, status: int) -> None:
-        """Write all that pytest writes after a run."""
+        """Write everything that pytest writes after a run."""
         if self._reporter is not None and not self._config.option.no_summary:
             self._config.hook.pytest_terminal_summary(
                 terminalreporter=self._reporter, exitstatus=status, config=self._config
             )
 
     def summarize(self, results: Results, rechecked: RecheckResult) -> None:
-        """Write what was to be remembered, what came to no ordinary end, and what was found out."""
+        """Write the remembered lines, what crashed, hung or did not run, and what was found out."""
         if self._reporter is not None:
             results.summarize(self._reporter)
             write_findings(rechecked, results.nodeid, self._reporter)
