@@ -43,7 +43,7 @@ class Dist(str, Enum):
 
 
 class StartMethod(str, Enum):
-    """How workers come to be."""
+    """How workers are started."""
 
     #: Forked from one process that has collected the suite.
     FORK = "fork"

@@ -167,7 +167,7 @@ class JsonReport:
         self._log.running(self._numbers.get(id(item)))
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        """A test begins somewhere."""
+        """A test begins, in whatever process."""
         self._log.began(nodeid)
 
     @pytest.hookimpl(trylast=True)

@@ -1,6 +1,6 @@
 """The vocabulary of the re-check: what is asked about a test, and what is found.
 
-Nothing here knows how it is found out.
+Nothing here knows how anything is found out.
 """
 
 from __future__ import annotations
@@ -182,7 +182,7 @@ class Case:
         return "state-setter" if self.alone.bad else "polluter"
 
     def finding(self) -> Finding:
-        """What is known, in a form to be reported."""
+        """What is known, as a `Finding` to report."""
         tallies = tuple(Tally(under, sum(bad), len(bad)) for under, bad in self._tallies.items())
         note = self.note if self.settled or self.search is None else self._standing(self.search)
         sides = self.beside if self.kind is Kind.PARALLEL_ONLY else ()

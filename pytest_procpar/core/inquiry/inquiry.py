@@ -70,7 +70,7 @@ class Inquiry:
         self._lanes = lanes
         self._thorough = thorough > 0
         self._leaders = Leaders(self._cases, thorough)
-        #: Whether there is something to find: what is asked now may take the time of a search.
+        #: Whether there is something to find, so that probes may now take the time of a search.
         self.searching = False
 
     def findings(self) -> list[Finding]:

@@ -55,5 +55,5 @@ class Leaders:
         return case.settled
 
     def leave_open(self, case: Case) -> bool:
-        """Whether to try a suspect alone after all: more than a plain bug may be behind its failure."""
+        """Whether to try an untried suspect alone after all: its failure may be more than a plain bug."""
         return case.alone is Outcome.LOST and self.of(case).kind not in PLAINLY

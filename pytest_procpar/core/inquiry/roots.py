@@ -114,7 +114,7 @@ def failure_of(test: TestIndex, data: Mapping[str, Any], root: str = "", here: s
 
 
 def message_of(data: Mapping[str, Any]) -> str:
-    """What was raised, as the report of a failed phase says it, as pytest serializes it: its beginning."""
+    """The beginning of the message in the report of a failed phase, as pytest serializes it."""
     longrepr = data.get("longrepr")
     told = longrepr if isinstance(longrepr, dict) else {}
     return str(_crash(told).get("message") or ("" if told else _marked(longrepr))).strip()[:_MOST]

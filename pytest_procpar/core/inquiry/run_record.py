@@ -127,7 +127,7 @@ class RunRecord:
         self._history.began(worker, test, now - seconds, apart=self.is_apart(self._kind(test)))
         self._history.ended(test, now)
 
-    # --- what is asked ---
+    # --- questions ---
 
     @property
     def failures(self) -> int:
@@ -187,7 +187,7 @@ class RunRecord:
         return self._manners.get(self._telling(test)) if self.word(test) is Outcome.FAILED else None
 
     def failure(self, test: TestIndex) -> Failure | None:
-        """What a report tells of how a test has failed; None if there is none."""
+        """How a test has failed, as its first failure report tells; None if there is none."""
         return None if self.ends_its_process(test) else self._failures.get(test)
 
     def company(self, test: TestIndex) -> tuple[tuple[TestIndex, ...], ...]:
@@ -258,7 +258,7 @@ class RunRecord:
         return self._history.duration(self._telling(test)) if self.word(test) is Outcome.HUNG else 0.0
 
     def beside(self, test: TestIndex) -> tuple[tuple[TestIndex, ...], ...]:
-        """What ran beside a test, without what would keep the others from being run again and again."""
+        """What ran beside a test, without tests that end their process: the rest must run again and again."""
         sides = self._history.beside(test)
         alive = [tuple(other for other in side if not self.ends_its_process(other)) for side in sides]
         return tuple(self._kinds(side) for side in alive if side)

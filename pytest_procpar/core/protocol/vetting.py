@@ -50,7 +50,7 @@ _FOREIGN = frozenset(range(256)) - _SIZES.keys() - _REFUSED - frozenset(b"N\x88\
 
 
 def has_excess(body: bytes) -> bool:
-    """Whether reading a body could cost out of proportion to its length; never true of our encoder's."""
+    """Whether reading a body could cost out of proportion to its length; never so for our encoder's."""
     named = b"r" in body or b"p" in body or _BYTEARRAY in body
     if not named and not (_has_many_tuples(body) and _hashes(body)):
         return False

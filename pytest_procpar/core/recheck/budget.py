@@ -133,7 +133,7 @@ class Spending:
 
     @property
     def end_of_orders(self) -> float:
-        """By when orders must have run whose results are to be searched afterwards."""
+        """By when orders must have run, if their results are to be searched afterwards."""
         return self.end_of_search - _FOR_SEARCHES * self.budget
 
     @property

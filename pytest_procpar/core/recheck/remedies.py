@@ -26,7 +26,7 @@ _ABOUT = '"""Put back what tests of this file change, and others depend on."""'
 
 @record
 class Slot:
-    """State that is to be put back: what a user would type to see it, and what it is.
+    """State to put back: what a user would type to see it, and what it is.
 
     ``way`` is what it is: "variable" (of the environment), "attribute", "class attribute", "item", "setting",
     "cache", "generator" (of random numbers), "array", "ndarray", "order" (of keys), or the builtin type of a

@@ -129,7 +129,7 @@ class Deadlocks:
             if look.evidence is Evidence.PROVEN
         }
         if any(seconds >= patience for seconds in proven.values()):
-            return [worker for worker, seconds in proven.items() if seconds >= patience / 2]  # in one go
+            return [worker for worker, seconds in proven.items() if seconds >= patience / 2]  # all in one go
         patience = max(LIKELY_LEAST, LIKELY_TIMES * longest)
         everyone = bool(self._stood) and all(
             look.evidence is not Evidence.NONE and now >= max(since, silent_since) + patience

@@ -120,7 +120,7 @@ class Partition(ABC):
         """When to call `feed_hungry` even if nothing happens, in seconds of the caller's clock."""
         return None
 
-    # --- for those who decide ---
+    # --- for subclasses ---
 
     @abstractmethod
     def _reopened(self, test: TestIndex) -> None:

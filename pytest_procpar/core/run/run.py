@@ -102,7 +102,7 @@ class Run:
         """
         self._scheduler = scheduler
 
-    # --- what can be asked ---
+    # --- questions ---
 
     def workers_for(self, tests: int, started: int = 0) -> int:
         """How many workers run a suite; a plugin's scheduler gets as many as it was promised.

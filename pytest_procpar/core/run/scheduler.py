@@ -83,7 +83,7 @@ class Scheduler(Partition):
             self.ledger.reopen(running)
             self._rescued.append((running, *rest))
             self._saved.update((running, *rest))
-            units = units[bool(rest) :]
+            units = units[bool(rest) :]  # the first one is `rest`, if there is any
         self._pool.put_back(units)
         return None if worker.excused else running
 

@@ -98,7 +98,7 @@ class WorkerState:
         return now >= self.latest + seconds or self.pace(now) * self.owned >= seconds
 
     def own(self, units: Iterable[Unit]) -> None:
-        """Take over units, not yet handed out."""
+        """Take over units that are not handed out yet."""
         for unit in units:
             self.units.append(unit)
             self.owned += len(unit)
