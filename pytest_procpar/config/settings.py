@@ -28,8 +28,7 @@ INTERPRETER = pytest.StashKey[tuple[list[str], list[str]]]()
 #: The values of ``--recheck``.
 RECHECKS = ("failed", "known", "all", "deep", "none")
 
-#: More workers than this are taken for a slip: each is a process, and takes memory and descriptors in the
-#: controller.
+#: More workers than this are taken for a slip: each takes memory and descriptors of the controller.
 _MOST_WORKERS = 10_000
 
 #: The values of ``--start-method``.

@@ -506,8 +506,7 @@ Record: TypeAlias = "TestIndex | Outlook | Literal['finish']"
 
 _NAMES: dict[int, Outlook | Literal["finish"]] = {-1: "hold", -2: "last", -3: "finish"}
 _WORDS = {word: number for number, word in _NAMES.items()}
-#: The letters "proc" in ASCII.
-_CHECK = 0x70726F63
+_CHECK = 0x70726F63  # "proc" in ASCII
 
 
 def record_number(record: Record) -> int:

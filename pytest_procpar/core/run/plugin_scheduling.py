@@ -4,8 +4,7 @@ The scheduler hears of workers and of tests that have ended, and says what it wa
 is a call: a `Consult` tells it something, and the `Decided` that answers says what it wants. So a partition
 that has to decide something talks to the scheduler first, and goes on with every answer.
 
-The scheduler's mistakes cost no test its outcome: once all workers are idle, the tests that it lost are found
-and settled.
+The scheduler's mistakes cost no test its outcome: once all workers are idle, what it lost is settled.
 """
 
 from __future__ import annotations
@@ -42,8 +41,7 @@ class PluginScheduler(Partition):
 
     A test that is sent again, after it has ended or while another worker has it, runs once more, as another
     copy whose index is ``len(collection)`` higher. A crashed test does not, unless a plugin has asked for
-    that: pytest-xdist's grouping schedulers send again all that a dead worker had, also the test that
-    crashed.
+    that: pytest-xdist's grouping schedulers send again all that a dead worker had, the crashed one too.
 
     :param name: what kind of scheduler it is.
     """
