@@ -1,4 +1,4 @@
 """The controller's handle on the processes of a run: fork servers and, through them, workers.
 
-Enter at `cluster`. Carries out what it is told; says what happened; never decides.
+Start reading at `cluster`. This package carries out orders and reports what happened; it never decides.
 """

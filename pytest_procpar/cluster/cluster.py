@@ -39,27 +39,27 @@ __all__ = ["Cluster"]
 
 
 class _WorkerHandle:
-    """What the controller holds of a worker."""
+    """What the controller keeps of a worker."""
 
     def __init__(self, server: ServerProcess, port: WorkerPort, box: BlackBox, slot: BoardSlot) -> None:
-        #: The process that it is started from.
+        #: The process that starts it.
         self.server = server
         self.port = port
         self.box = box
         self.slot = slot
         self.pid: int | None = None
-        #: Whether nothing more is expected of it.
+        #: Whether nothing more is expected from it.
         self.lost = False
 
 
 class Cluster:
-    """The process that workers are started from, the workers, and the streams to them."""
+    """The process that starts workers, the workers, and the streams to them."""
 
     def __init__(self, config: pytest.Config, settings: Settings) -> None:
         self._owner = os.getpid()
         self._closed = False
         method, self.reason = choose_method(config, settings)
-        #: What to warn of, since this process is forked as it is.
+        #: A warning about threads, since this process is forked as it is.
         self.warning: str | None = None
         if settings.start_method not in (None, StartMethod.SPAWN):
             from pytest_procpar.start_method.thread_warning import thread_warning
@@ -68,10 +68,10 @@ class Cluster:
         shared = -1
         if method is StartMethod.SPAWN:
             shared = out_of_reach(in_memory())
-        elif settings.start_method is None:  # for `switch`; without it there is none
+        elif settings.start_method is None:  # for `switch`, which fails without it
             with suppress(OSError):
                 shared = out_of_reach(in_memory())
-        # Beside the workers that live, there may be some whose death has not been told yet.
+        # Besides the living workers, there may be some whose death has not been reported yet.
         self.board = Board(config.getoption("maxfail", 0) or 0, 2 * settings.workers + 16, shared)
         self._heap = SharedHeap(freeze=settings.worker.freeze_heap)
         self._servers = ServerGroup(config, settings, self.board, method)
@@ -83,7 +83,7 @@ class Cluster:
         self.refusals: dict[WorkerId, str] = {}
         #: How many workers the system has granted; None if all.
         self.room: int | None = None
-        # The module's current class: gevent's, in its place, lets greenlets of plugins run while we wait.
+        # Use the module's current class: gevent's replacement lets greenlets of plugins run while this waits.
         self._selector = selectors.DefaultSelector()
         self._servers.heard_by(self._selector)
 
@@ -95,7 +95,7 @@ class Cluster:
     # --- waiting ---
 
     def wait(self, seconds: float | None) -> list[WorkerId | None]:
-        """Wait until somebody has something to say: those workers, None standing for the fork server."""
+        """Wait until a process has something to say; return those workers, with None for the fork server."""
         for server in self._servers.every:
             self._watch(server.port, None)
         for worker, held in self._workers.items():
@@ -128,39 +128,39 @@ class Cluster:
                 self._selector.unregister(inbox)
 
     def listen_to(self, fd: int) -> None:
-        """Let `wait` also end when `fd` becomes readable (its owner reads it)."""
+        """Make `wait` also end when `fd` becomes readable (its owner reads it)."""
         self._selector.register(fd, selectors.EVENT_READ, None)
 
     # --- the fork server ---
 
     def from_server(self) -> tuple[list[FromServer], bool]:
-        """What the fork server has said, and whether it is still there.
+        """The messages of the fork server, and whether it is still there.
 
-        :raises WireError: if somebody else wrote to its stream.
+        :raises WireError: if something else wrote to its stream.
         """
         return self._servers.receive()
 
     def setup(
         self, inputs: list[dict[str, Any]], environ: dict[str, str], cwd: str, basetemp: str | None
     ) -> None:
-        """Give the fork server what it waits for."""
+        """Send the fork server what it waits for."""
         self._servers.set_up(inputs, environ, cwd, basetemp)
 
     def fall_back(self) -> None:
-        """The suite must not be run in forks of the fork server: end it, and use the one that has none."""
+        """End the fork server and use the standby: the suite must not run in forks of the former."""
         self._servers.fall_back()
 
     def switch(self) -> None:
-        """Start workers as fresh interpreters from now on. The others go on as they are.
+        """Start workers as fresh interpreters from now on. The existing ones go on as they are.
 
         :raises OSError: if no interpreter can be started, or there is no memory to share with it.
         """
         self._servers.switch()
 
     def give_up_former(self) -> list[WorkerId]:
-        """Kill the processes that workers were started from before `switch`; the workers that die with them.
+        """Kill the processes that started workers before `switch`; return the workers that die with them.
 
-        What these have said can still be read.
+        The messages of these workers can still be read.
         """
         former = self._servers.former
         workers = [worker for worker, held in self._workers.items() if held.server in former]
@@ -168,7 +168,7 @@ class Cluster:
         return workers
 
     def forked_workers(self) -> dict[WorkerId, int]:
-        """The workers that were forked and live, with their pids."""
+        """The living workers that were forked, with their pids."""
         former = self._servers.former
         return {
             worker: held.pid
@@ -181,11 +181,11 @@ class Cluster:
         return self._servers.forking()
 
     def has(self, worker: WorkerId) -> bool:
-        """Whether a worker has been started, and is not known to be dead."""
+        """Whether a worker has been started and is not known to be dead."""
         return worker in self._workers
 
     def spawn(self, worker: WorkerId, workerinput: dict[str, Any]) -> str | None:
-        """Have a worker started; why not, if this process has no descriptors for it."""
+        """Order a worker to be started; return why not, if this process has no descriptors for it."""
         try:
             box = BlackBox()
         except OSError as error:
@@ -216,9 +216,9 @@ class Cluster:
     def start_root(
         self, worker: WorkerId, workerinput: dict[str, Any], basetemp: str | None, kept: str
     ) -> Port:
-        """Have the root of a tree of throw-away processes started; the stream to it is the caller's.
+        """Order the root of a checkpoint tree to be started; the caller owns the stream to it.
 
-        :param kept: the folder for copies of files that they change, see `keeping`.
+        :param kept: the folder for copies of files that its processes change, see `system.kept_files`.
         """
         ours, theirs = socket_pair()
         own = self._ids is not None and not self.method.collects_once
@@ -230,7 +230,7 @@ class Cluster:
         return Port(ours)
 
     def fileno(self) -> int:
-        """The descriptor on which the fork server is heard."""
+        """The descriptor of the fork server's stream."""
         return self._servers.current.port.fileno()
 
     def interrupt_collection(self) -> None:
@@ -238,12 +238,12 @@ class Cluster:
         self._servers.interrupt_collection()
 
     def collected(self, ids: list[str]) -> None:
-        """The suite is known, and the server that has led to it is the one that will be used."""
+        """Note the collected suite; the server that has led to it is the one to use."""
         self._ids = ids
         self._servers.collected()
 
     def has_server(self) -> bool:
-        """Whether the fork server is still alive. Messages that have come from it are dropped."""
+        """Whether the fork server is still alive. Messages from it are dropped."""
         return self._servers.is_up()
 
     def server_note(self) -> str:
@@ -253,11 +253,11 @@ class Cluster:
     # --- workers ---
 
     def forked(self, worker: WorkerId, pid: int) -> None:
-        """Note a worker's process id, in case that the fork server dies before it."""
+        """Note a worker's process id, in case the fork server dies before it."""
         self._workers[worker].pid = pid
 
     def from_worker(self, worker: WorkerId) -> tuple[list[FromWorker], str | None]:
-        """What a worker has said; and, once, why nothing more can come: it need not be dead."""
+        """The messages of a worker; and, once, the reason why no more can come: it need not be dead."""
         held = self._workers.get(worker)
         if held is None:
             return [], None
@@ -271,7 +271,7 @@ class Cluster:
         return messages, reason  # type: ignore[return-value]
 
     def is_silent(self, worker: WorkerId) -> bool:
-        """Whether what a lost worker said was understood to the end: most likely it is dead."""
+        """Whether everything that a lost worker sent was understood: then it is most likely dead."""
         return self._workers[worker].port.garbled is None
 
     def tell(self, worker: WorkerId, records: list[Record]) -> None:
@@ -283,17 +283,17 @@ class Cluster:
         return self._workers[worker].port.inbox.untouched
 
     def take_back(self, worker: WorkerId) -> list[Record]:
-        """Empty a worker's inbox: what it had not read."""
+        """Empty a worker's inbox; return what the worker had not read."""
         return self._workers[worker].port.inbox.drain()
 
     def signal(self, worker: WorkerId, signum: int, *, group: bool = False) -> None:
-        """Send a signal to a worker."""
+        """Send a signal to a worker, or to its process group."""
         held = self._workers.get(worker)
         if held is not None:
             held.server.port.send(Signal(worker, signum, group))
 
     def worker_status(self, worker: WorkerId) -> WorkerStatus:
-        """How far a worker has come."""
+        """A worker's status: how far it has come."""
         return self._workers[worker].slot.read()
 
     def pid(self, worker: WorkerId) -> int | None:
@@ -301,16 +301,16 @@ class Cluster:
         return self._workers[worker].pid
 
     def stacks(self, worker: WorkerId) -> str:
-        """The stacks that a worker has written down since the last call (see `DUMP_SIGNAL`)."""
+        """The stacks that a worker has written since the last call (see `DUMP_SIGNAL`)."""
         return self._workers[worker].box.stacks()
 
     def death(self, worker: WorkerId, cause: str, peak_memory: int | None, out_of_memory: str) -> Death:
-        """All that is known of a worker that is dead and has been listened to."""
+        """Everything that is known about a dead worker whose last messages have been read."""
         held = self._workers[worker]
         return held.box.death(cause, held.slot.read(), peak_memory, out_of_memory)
 
     def release(self, worker: WorkerId) -> None:
-        """Forget a worker that is dead and has been listened to."""
+        """Forget a dead worker whose last messages have been read."""
         held = self._workers.pop(worker, None)
         if held is not None:
             self._clogged.discard(held.port.inbox)
@@ -328,7 +328,7 @@ class Cluster:
         self._servers.suspend(serving=serving)
 
     def resume(self) -> None:
-        """Let all go on."""
+        """Let all processes continue."""
         self._servers.resume()
 
     # --- the end ---
@@ -338,15 +338,15 @@ class Cluster:
         self._servers.dismiss()
 
     def kill_server(self) -> None:
-        """End a fork server that does not answer."""
+        """Kill a fork server that does not answer."""
         self._servers.kill(standby=False)
 
     def hurry(self) -> None:
-        """Give the processes only a few seconds for their end: a signal has asked for it."""
+        """Give the processes only a few seconds to end: a signal has asked for the end."""
         self._servers.hurry()
 
     def kill(self) -> None:
-        """Kill every process. Any thread may call it, at any moment."""
+        """Kill every process. Any thread may call this, at any moment."""
         self._servers.kill(standby=True)
 
     def ping(self) -> None:
@@ -354,7 +354,7 @@ class Cluster:
         self._servers.ping()
 
     def close(self) -> None:
-        """Close everything, and see the fork server and all workers gone. Repeating it does nothing."""
+        """Close everything and wait until fork server and workers are gone. Repeating it does nothing."""
         if self._closed or os.getpid() != self._owner:
             return
         self._closed = True
@@ -378,11 +378,11 @@ class Cluster:
         return self._servers.status()
 
     def stood_still(self) -> bool:
-        """Whether a server was killed at its end, where it waited for a lock that nobody could release."""
+        """Whether a server was killed at its exit, where it waited for a lock that nothing could release."""
         return self._servers.stood_still()
 
     def kill_orphans(self) -> Iterator[WorkerId]:
-        """Kill the workers of a dead fork server; those that had been running."""
+        """Kill the workers of a dead fork server; yield those that had been running."""
         for worker, held in list(self._workers.items()):
             if held.pid is not None:
                 signal_group(held.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""The processes that a run's workers are started from: the one in use, and those before and beside it."""
+"""The processes that start a run's workers: the one in use, earlier ones, and the standby."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _STOP_SECONDS = 2.0
 
 
 class ServerGroup:
-    """These processes.
+    """The processes that start workers.
 
-    :param method: how workers are to be started, until `fall_back` or `switch` is called.
+    :param method: how workers are started, until `fall_back` or `switch` is called.
     """
 
     def __init__(self, config: pytest.Config, settings: Settings, board: Board, method: StartMethod) -> None:
@@ -55,25 +55,25 @@ class ServerGroup:
             except OSError:
                 self.current.end(_QUIT_SECONDS)
                 raise
-        #: Those that workers were started from before `switch`.
+        #: The processes that started workers before `switch`.
         self.former: list[ServerProcess] = []
         self._setup: Setup
         self._selector: selectors.BaseSelector
 
     @property
     def every(self) -> list[ServerProcess]:
-        """All that workers have been started from."""
+        """All processes that have started workers."""
         return [self.current, *self.former]
 
     def heard_by(self, selector: selectors.BaseSelector) -> None:
-        """Register there whoever may have something to say, now and later."""
+        """Register with `selector` each process that may send messages, now and later."""
         self._selector = selector
         selector.register(self.current.port, selectors.EVENT_READ, None)
 
     def receive(self) -> tuple[list[FromServer], bool]:
-        """What they have said, and whether all are still there.
+        """The messages of all processes, and whether all are still there.
 
-        :raises WireError: if somebody else wrote to a stream.
+        :raises WireError: if something else wrote to a stream.
         """
         heard = [server.receive() for server in self.every]
         return [message for messages, _ in heard for message in messages], all(up for _, up in heard)
@@ -81,12 +81,12 @@ class ServerGroup:
     def set_up(
         self, inputs: list[dict[str, Any]], environ: dict[str, str], cwd: str, basetemp: str | None
     ) -> None:
-        """Give the one in use what it waits for."""
+        """Send the process in use what it waits for."""
         self._setup = Setup(inputs, environ, cwd, basetemp, self._recipe)
         self.current.set_up(self._setup, self._board)
 
     def fall_back(self) -> None:
-        """The suite must not be run in forks of the fork server: end it, and use the one that has none."""
+        """End the fork server and use the standby: the suite must not run in forks of the former."""
         assert self._standby is not None
         self._selector.unregister(self.current.port)
         self.current.port.send(Quit())
@@ -97,7 +97,7 @@ class ServerGroup:
         self.current.set_up(self._setup, self._board)
 
     def switch(self) -> None:
-        """Start workers as fresh interpreters from now on. The others go on as they are.
+        """Start workers as fresh interpreters from now on. The existing ones go on as they are.
 
         :raises OSError: if no interpreter can be started, or there is no memory to share with it.
         """
@@ -114,7 +114,7 @@ class ServerGroup:
         server.set_up(self._setup, self._board)
 
     def give_up_former(self) -> None:
-        """Kill those that workers were started from before `switch`, and the workers with them."""
+        """Kill the processes that started workers before `switch`, and these workers with them."""
         for server in self.former:
             self._selector.unregister(server.port)
             server.kill()
@@ -122,13 +122,13 @@ class ServerGroup:
         self.former.clear()
 
     def forking(self) -> int | None:
-        """The pid of the one that workers are, or were, forked from; None if there is none."""
+        """The pid of the process that workers are, or were, forked from; None if there is none."""
         if self.method is not StartMethod.SPAWN:
             return self.current.pid
         return self.former[0].pid if self.former else None
 
     def interrupt_collection(self) -> None:
-        """Interrupt the collection of the one in use, if there is one, as Ctrl-C would."""
+        """Interrupt the collection of the process in use, if there is one, as Ctrl-C would."""
         if self.method.collects_once:
             try:
                 os.kill(self.current.pid, signal.SIGINT)
@@ -136,12 +136,12 @@ class ServerGroup:
                 pass
 
     def collected(self) -> None:
-        """The suite is known, and the one that has led to it is the one that will be used."""
-        if self._standby is not None:  # it ends when it sees that; `end` waits for it
+        """Dismiss the standby: the suite is known, and the process that has led to it is the one to use."""
+        if self._standby is not None:  # it ends when it notices that; `end` waits for it
             self._standby.port.shut()
 
     def is_up(self) -> bool:
-        """Whether the one in use is still alive. Messages that have come from it are dropped."""
+        """Whether the process in use is still alive. Messages from it are dropped."""
         try:
             return self.current.receive()[1]
         except WireError:
@@ -150,7 +150,7 @@ class ServerGroup:
     # --- Ctrl-Z ---
 
     def suspend(self, *, serving: bool) -> None:
-        """Stop them and what they have started; `serving` says that they are past the collection."""
+        """Stop the processes and what they have started; `serving` says that they are past the collection."""
         pids = [server.pid for server in self.every]
         for server in self.every:
             if serving:
@@ -162,53 +162,53 @@ class ServerGroup:
             pause(0.002)
 
     def resume(self) -> None:
-        """Let all go on."""
+        """Let all processes continue."""
         for server in self.every:
             signal_group(server.pid, signal.SIGCONT)
 
     # --- the end ---
 
     def ping(self) -> None:
-        """Ask them for a sign of life: `Pong`."""
+        """Ask the processes for a sign of life: `Pong`."""
         for server in self.every:
             server.port.send(Ping())
 
     def dismiss(self) -> None:
-        """Let them end, without waiting for it."""
+        """Let the processes end, without waiting for it."""
         for server in self.every:
             server.port.send(Quit())
 
     def hurry(self) -> None:
-        """Give them only a few seconds for their end: a signal has asked for it."""
+        """Give the processes only a few seconds to end: a signal has asked for the end."""
         self._quit_seconds = _HURRIED_SECONDS
 
     def kill(self, *, standby: bool) -> None:
-        """Kill them. Any thread may call it, at any moment.
+        """Kill the processes. Any thread may call this, at any moment.
 
-        :param standby: the one that waits beside them, too.
+        :param standby: also kill the standby.
         """
         for server in (*self.every, self._standby if standby else None):
             if server is not None:
                 server.kill()
 
     def end(self) -> int:
-        """See all of them gone; the highest wait status of those that were in use."""
+        """Wait until all processes are gone; return the highest wait status of those that were in use."""
         status = max([server.end(self._quit_seconds) for server in self.every])
         if self._standby is not None:
             self._standby.let_go(self._quit_seconds)
         return status
 
     def status(self) -> int:
-        """The wait status of one that has closed its stream."""
+        """The wait status of a process that has closed its stream."""
         return next(filter(None, [server.status() for server in self.every]), 0)
 
     def stood_still(self) -> bool:
-        """Whether one was killed at its end, where it waited for a lock that nobody could release."""
+        """Whether a process was killed at its exit, where it waited for a lock that nothing could release."""
         return any(server.stood_still for server in self.every)
 
 
 def _has_stopped(pid: int) -> bool:
-    """Whether a child is stopped, or gone; True where that cannot be asked without reaping it (macOS)."""
+    """Whether a child is stopped or gone; True where only reaping it would tell (macOS)."""
     if waitid is None:
         return True
     try:

@@ -1,4 +1,4 @@
-"""The processes that workers are started from, as the controller makes and ends them."""
+"""The processes that start workers, as the controller makes and ends them."""
 
 from __future__ import annotations
 
@@ -35,24 +35,24 @@ if TYPE_CHECKING:
 __all__ = ["ServerProcess", "recipe", "start_server"]
 
 
-#: After how many seconds it is looked whether a process that is to end stands still.
+#: After how many seconds to look whether a process that is to end stands still.
 _FIRST_LOOK = 1.0
 
 
 class ServerProcess:
-    """A process that workers are started from."""
+    """A process that starts workers."""
 
     def __init__(self, pid: int, port: Port) -> None:
         self.pid = pid
         self.port = port
         self._status: int | None = None
-        #: Whether it was killed at its end, where it waited for a lock that no thread could release.
+        #: Whether it was killed at its exit, where it waited for a lock that no thread could release.
         self.stood_still = False
 
     def receive(self) -> tuple[list[FromServer], bool]:
-        """What the process has said, and whether it is still there.
+        """The messages of the process, and whether it is still there.
 
-        :raises WireError: if somebody else wrote to its stream.
+        :raises WireError: if something else wrote to its stream.
         """
         messages, is_open = self.port.receive()
         if self.port.garbled is not None:
@@ -60,31 +60,31 @@ class ServerProcess:
         return messages, is_open  # type: ignore[return-value]
 
     def set_up(self, setup: Setup, board: Board) -> None:
-        """Give the process what it waits for."""
+        """Send the process what it waits for."""
         fds = []
         if setup.recipe is not None:
             fds = [board.fileno(), 1]
         self.port.send(setup, fds)
 
     def kill(self) -> None:
-        """Kill the process and its descendants; nothing if it has been waited for."""
+        """Kill the process and its descendants; do nothing if it has been reaped."""
         if self._status is None:
             kill_with_descendants(self.pid)
 
     def status(self, seconds: float = 1.0) -> int:
-        """The wait status of a process that is to end, in at most so many seconds; then it is killed."""
+        """The wait status of a process that is to end; it is killed after `seconds`."""
         if self._status is None:
             self._status = self._reap(seconds)
         return self._status
 
     def end(self, seconds: float) -> int:
-        """Close the stream, which ends the process, and see it gone; its wait status."""
+        """Close the stream, which ends the process, and wait until it is gone; return its wait status."""
         self.port.close()
         return self.status(seconds)
 
     def let_go(self, seconds: float) -> int:
-        """See a process gone that stood by and is not wanted; its wait status."""
-        self.port.shut()  # closed, it would mean that this process is gone
+        """End a standby that is not wanted, and wait until it is gone; return its wait status."""
+        self.port.shut()  # closing it would tell the process that the controller is gone
         status = self.status(seconds)
         self.port.close()
         return status
@@ -110,7 +110,7 @@ class ServerProcess:
             elif watch is not None and not self.stood_still and watch.is_hopeless():
                 self.stood_still = True
                 self.kill()
-            time.sleep(delay)  # the current function: gevent's lets greenlets of plugins run meanwhile
+            time.sleep(delay)  # looked up now: gevent's lets greenlets of plugins run meanwhile
             delay = min(delay * 2, 0.02)
 
 
@@ -123,10 +123,10 @@ def start_server(
     watched: bool = False,
     beside: ServerProcess | None = None,
 ) -> ServerProcess:
-    """Start the process that workers are started from.
+    """Start a process that starts workers.
 
-    :param watched: whether it is to find out if it is safe to fork from it.
-    :param beside: for one that stands by: the fork server beside which it does.
+    :param watched: whether it finds out if it is safe to fork from it.
+    :param beside: makes the process the standby of this fork server.
     :raises pytest.UsageError: if a fresh interpreter cannot be started.
     :raises OSError: if a process cannot be forked.
     """
@@ -169,17 +169,17 @@ def _spawn_server(stream: int) -> int:
 
 
 def _stand_by(stream: Socket, controller: int, server: int) -> None:
-    """Wait until this process is wanted, and end it if it never is. Until then it imports nothing: that would
-    take 10 ms of a processor that the other server could use.
+    """Wait until this process is wanted, and end it if it never is.
 
-    If the controller dies, this process ends the other server, which may be stuck in code that is not ours.
+    Until then it imports nothing: that would take 10 ms of a processor that the other server could use. If
+    the controller dies, this process ends the other server, which may be stuck in code that is not ours.
     """
     os.setpgid(0, 0)
     poll = make_poll()
     poll.register(stream, READ)
     ((_, event),) = poll.poll()
     if not stream.recv(1, socket.MSG_PEEK):
-        if event & HANGUP:  # else the controller has shut one direction: it does not want this process
+        if event & HANGUP:  # otherwise the controller has shut one direction: it does not want this process
             from pytest_procpar.worker.orphan import end_orphan, is_orphaned
 
             if is_orphaned(controller):

@@ -9,24 +9,24 @@ from pytest_procpar.system.calls import monotonic
 
 __all__ = ["Clock"]
 
-#: How much later than asked for the process may be woken up, in seconds, before it was not running meanwhile.
+#: How many seconds later than asked for a wait may end before the process counts as suspended meanwhile.
 _LATE = 1.0
 
 
 class Clock:
-    """Seconds that do not jump back, and stand still while the run is suspended: nobody is late for that."""
+    """Seconds that never go back and stand still during a suspension, so that no worker counts as late."""
 
     def __init__(self, read: Callable[[], float] = monotonic) -> None:
         self._read = read
         self._lost = 0.0
 
     def now(self) -> float:
-        """The time."""
+        """The current time, in seconds."""
         return self._read() - self._lost
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
-        """Meanwhile, no time passes."""
+        """Stop the clock inside the ``with`` block."""
         began = self._read()
         try:
             yield
@@ -35,7 +35,7 @@ class Clock:
 
     @contextmanager
     def waiting(self, seconds: float | None) -> Iterator[None]:
-        """A wait that may take so long: if it takes much longer, this process did not run meanwhile."""
+        """Wrap a wait of up to `seconds`: if it takes much longer, the excess counts as a suspension."""
         began = self._read()
         yield
         if seconds is not None:

@@ -1,4 +1,4 @@
-"""What the parts of the controller work with: made once, and the same for all of them."""
+"""What the parts of the controller work with: made once, and shared by all of them."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ __all__ = ["Collaborators"]
 
 @record
 class Collaborators:
-    """Whom the loop, and what it calls, turns to. None of them knows the loop.
+    """The objects that the loop, and what it calls, work with. None of them knows the loop.
 
-    ``run`` decides, and only the loop tells it what has happened; the others ask it.
+    ``run`` decides, and only the loop sends it events; the others ask it.
     """
 
     config: pytest.Config

@@ -1,4 +1,4 @@
-"""The collection as the controller sees it: once in the fork server, or in every worker for itself."""
+"""The collection as the controller sees it: done once in the fork server, or by every worker for itself."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Collecting"]
 
 
 class Collecting:
-    """Starts the collection, and makes one suite of what comes of it."""
+    """Starts the collection, and makes one suite of the results."""
 
     def __init__(self, shared: Collaborators) -> None:
         self._cluster = shared.cluster
@@ -29,10 +29,11 @@ class Collecting:
         #: The workers that collect for themselves; None if none does.
         self._gathering: CollectedSuites | None = None
         self._finished: set[WorkerId] = set()
-        #: What the first of them has collected, and what all have.
+        #: What the first of them collected, and the suite once it is known.
         self._first: Collected | None = None
         self._suite: Collected | None = None
-        #: Whether there will be no run, so that who has collected is to finish; whether nobody is waited for.
+        #: Whether there will be no run, so that workers that have collected finish; whether the wait for the
+        #: others is given up.
         self._is_cut_off = self._is_given_up = False
 
     @property
@@ -41,13 +42,13 @@ class Collecting:
         return 0 if self._gathering is None else max(self._gathering.left, default=-1) + 1
 
     def knows(self, worker: WorkerId) -> bool:
-        """Whether a worker is one of those that the suite was collected by."""
+        """Whether a worker is one of those that collected the suite for themselves."""
         return self._gathering is not None and worker in self._gathering.left
 
     # --- the beginning ---
 
     def begin(self, inputs: list[dict[str, Any]]) -> None:
-        """The fork server has what it waits for."""
+        """Begin, now that the fork server has what it waits for."""
         self._inputs = inputs
         if self._cluster.reason is not None:
             self._terminal.start_method(self._cluster.method, self._cluster.reason)
@@ -55,15 +56,15 @@ class Collecting:
             self._start_workers()
 
     def fall_back(self, reason: str) -> None:
-        """Workers cannot be forked from what was collected."""
+        """Collect in workers, since workers cannot be forked from the process that collected."""
         self._terminal.start_method(StartMethod.FORK_EARLY, reason)
         self._cluster.fall_back()
         self._start_workers()
 
     def start_over(self) -> None:
-        """Who collects will never come to an end: begin anew, as fresh interpreters.
+        """Start over with fresh interpreters, because the processes that collect will never finish.
 
-        :raises OSError: if that cannot be.
+        :raises OSError: if no interpreter can be started.
         """
         self._cluster.switch()
         for worker in self._cluster.give_up_former():
@@ -73,7 +74,7 @@ class Collecting:
         self._start_workers()
 
     def _start_workers(self) -> None:
-        # What workers are started from does not collect, so it can answer.
+        # The process that starts workers does not collect, so it can answer.
         self._supervisor.vigil.server_serves(self._clock.now())
         workers = [WorkerId(i) for i in range(len(self._inputs))]
         self._gathering = CollectedSuites(workers)
@@ -83,27 +84,27 @@ class Collecting:
                 self._refused(self._gathering, worker, reason)
 
     def _refused(self, gathering: CollectedSuites, worker: WorkerId, reason: str) -> None:
-        """The system grants no process for a worker: the others go on, if there are any."""
+        """Note that the system grants no process for a worker; the others go on, if there are any."""
         gathering.gone(worker)
         self._cluster.refusals[worker] = reason
         if not gathering.left:
             self._ending.halt(Halted("usage", f"no worker could be started: {reason}"))
 
-    # --- what is said of it ---
+    # --- what processes report about it ---
 
     def reported(self, source: WorkerId | None, data: dict[str, Any]) -> None:
-        """A collection report, from a worker or the fork server (None)."""
+        """Handle a collection report from a worker or from the fork server (None)."""
         if self._merged.is_new(source, (data.get("nodeid"), data.get("outcome"), str(data.get("longrepr")))):
             self._results.collect_reported(data)
 
     def warned(self, source: WorkerId | None, data: dict[str, Any]) -> None:
-        """A warning; one of the collection is told once, however many workers collect."""
+        """Pass on a warning; one from the collection is shown once, however many workers collect."""
         if data["when"] == "runtest" or self._merged.is_new(source, repr(data)):
             self._results.warned(data)
 
     def collected(self, worker: WorkerId, suite: Collected) -> Collected | None:
-        """A worker has collected for itself; the suite, once all have."""
-        if self._suite is not None:  # it replaces another one
+        """Note what a worker has collected for itself; return the suite once all have collected it."""
+        if self._suite is not None:  # a replacement for another worker
             if suite.ids != self._suite.ids:
                 self._refuse(worker, difference(WorkerId(0), self._suite.ids, worker, suite.ids))
             return None
@@ -111,16 +112,16 @@ class Collecting:
         self._gathering.collected(worker, suite.ids)
         if self._first is None or worker == self._gathering.left[0]:
             self._first = suite
-        if self._is_cut_off:  # it was not to be interrupted
+        if self._is_cut_off:  # it is not interrupted, so tell it to finish
             self._cluster.tell(worker, ["finish"])
         return self.merged()
 
     def known(self, suite: Collected) -> None:
-        """The suite is known, whoever has collected it."""
+        """Note the suite, whichever process collected it."""
         self._suite = suite
 
     def merged(self) -> Collected | None:
-        """The suite, if all workers that are left have collected it."""
+        """The suite, if all remaining workers have collected it; otherwise None."""
         if self._gathering is None or self._ending.halted or not self._gathering.complete:
             return None
         text = self._gathering.disagreement()
@@ -132,7 +133,7 @@ class Collecting:
         return self._suite
 
     def _refuse(self, worker: WorkerId, text: str) -> None:
-        """A replacement would run other tests than those it is told to."""
+        """Kill a replacement whose collection differs: it would run other tests than those it is told to."""
         self._terminal.remember(
             self._ending.broken_by(f"worker {worker_name(worker)} cannot be used: {text}")
         )
@@ -141,11 +142,11 @@ class Collecting:
     # --- the end of it ---
 
     def session_ends(self, worker: WorkerId) -> None:
-        """A worker that collects has come to an end by itself."""
+        """Note that the session of a worker that collects has ended by itself."""
         self._finished.add(worker)
 
     def reaped(self, message: Reaped) -> bool:
-        """A worker is dead; whether it was one of those that the run does not know yet."""
+        """Handle a worker's death; return whether the worker was one that the run does not know yet."""
         worker = message.worker
         gathering = self._gathering
         if gathering is None or self._suite is not None or worker not in gathering.left:
@@ -166,7 +167,7 @@ class Collecting:
         return True
 
     def cut_off(self) -> None:
-        """There will be no run: have the workers end."""
+        """There will be no run: make the workers end."""
         self._is_cut_off = True
         if self._gathering is None:
             return
@@ -177,10 +178,10 @@ class Collecting:
                 self._cluster.signal(worker, Signals.INT)
 
     def give_up(self) -> None:
-        """Wait no longer for workers that do not end."""
+        """Stop waiting for workers that do not end."""
         self._is_given_up = True
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing has to be waited for, if the run has ended before it began."""
+        """Whether there is nothing left to wait for, when the run ended before it began."""
         return self._gathering is None or not self._gathering.left or self._is_given_up

@@ -1,6 +1,6 @@
-"""Deals with workers that will never go on, since they were forked: fresh interpreters run what they ran.
+"""Replaces forked workers that are deadlocked: fresh interpreters run their tests instead.
 
-Weighing what is seen is `core.deadlock`'s; this looks, says what it has found, and sees it done.
+`core.run.deadlock` weighs the evidence; this module gathers it, reports what it found, and acts on it.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from pytest_procpar.system.stalled import Standing, look_at
 
 __all__ = ["DeadlockWatch", "Replaced"]
 
-#: Who stands for the fork server among the workers.
+#: Stands for the fork server among the workers.
 _SERVER = WorkerId(-1)
 
-#: No more workers than this are named in a line.
+#: How many workers at most are named in a line.
 _NAMED = 4
 
 
 @record
 class Replaced:
-    """Workers that were stuck: what the core is to be told, and who of them is dead already, and why.
+    """Workers that were stuck: the events for the core, and which of them are already dead, and why.
 
-    Those who are ``dead`` have been killed with the process that would have reaped them.
+    The workers in ``dead`` were killed together with the process that would have reaped them.
     """
 
     stuck: tuple[events.Stuck, ...] = ()
@@ -48,7 +48,7 @@ class Replaced:
 class DeadlockWatch:
     """Looks at the forked workers while tests run.
 
-    :param acts: whether stuck workers are replaced: the user has not asked for forked ones.
+    :param acts: whether to replace stuck workers: only if the user has not asked for forked ones.
     """
 
     def __init__(self, shared: Collaborators, deaths: Deaths, collecting: Collecting, *, acts: bool) -> None:
@@ -65,13 +65,13 @@ class DeadlockWatch:
         self._acts = acts
         self._began = self._clock.now()
         self._deadlocks = weighing.Deadlocks()
-        #: What each worker had noted of itself at the latest look.
+        #: What each worker had noted about itself at the latest look.
         self._noted: dict[WorkerId, Hashable] = {}
-        #: Those whose stacks are being written before they are killed, and how they stood.
+        #: Workers whose stacks are being written before they are killed, and how they stood at that moment.
         self._doomed: dict[WorkerId, Standing] = {}
 
     def look(self, *, collected: bool) -> Replaced:
-        """See how the workers stand, do what follows, and say when to look again."""
+        """Look at the workers, do what follows from it, and schedule the next look."""
         vigil, now = self._supervisor.vigil, self._clock.now()
         if self._cluster.fork_server() is None:
             vigil.look_again(None)
@@ -90,7 +90,7 @@ class DeadlockWatch:
         return Replaced()
 
     def hint(self) -> str | None:
-        """What to tell who wonders why nothing happens; None if nothing is known of it."""
+        """A line that explains why nothing happens; None if no reason is known."""
         if self._acts:
             return None
         stuck = self._deadlocks.proven(self._clock.now())
@@ -105,7 +105,7 @@ class DeadlockWatch:
     # --- looking ---
 
     def _looks(self, *, collected: bool) -> Iterable[WorkerLook]:
-        """How every worker stands that has something to do; and the fork server."""
+        """The state of every worker that has something to do, and of the fork server."""
         server = self._cluster.fork_server()
         if server is not None:
             standing = look_at(server, alone=False)
@@ -133,7 +133,7 @@ class DeadlockWatch:
     def _ask_for_stacks(self, workers: Iterable[WorkerId], now: float) -> None:
         for worker in workers:
             self._doomed[worker] = self._standing(worker)
-            # Before it runs tests it may not have a handler for the signal yet.
+            # A worker that does not run tests yet may not have a handler for the signal.
             if worker != _SERVER and self._cluster.worker_status(worker).stage is not Stage.STARTING:
                 self._cluster.stacks(worker)
                 self._cluster.signal(worker, DUMP_SIGNAL)
@@ -142,7 +142,7 @@ class DeadlockWatch:
     # --- acting ---
 
     def _see_off(self, now: float, *, collected: bool) -> Replaced:
-        """Replace those that stand as they stood before their stacks were written."""
+        """Replace the workers that stand where they stood before their stacks were written."""
         stacks: dict[WorkerId, list[Frame]] = {}
         for worker, before in self._doomed.items():
             standing = self._standing(worker)
@@ -167,9 +167,9 @@ class DeadlockWatch:
         return replaced
 
     def _replace(self, stacks: dict[WorkerId, list[Frame]], now: float, *, collected: bool) -> Replaced:
-        """Have others do what the stuck workers had to do.
+        """Let other processes do what the stuck workers had to do.
 
-        :raises OSError: if that cannot be.
+        :raises OSError: if no interpreter can be started.
         """
         if not collected:
             self._collecting.start_over()
@@ -187,7 +187,7 @@ class DeadlockWatch:
         return Replaced(stuck, dead, _WHY)
 
     def _give_up(self, worker: WorkerId, now: float) -> events.Stuck:
-        """A worker will never go on: what the core is to be told."""
+        """Give up a worker that will never go on; return the event for the core."""
         test = self._run.running().get(worker)
         told = test is not None and self._results.is_told(test)
         if told or self._is_left_undone(worker):
@@ -200,7 +200,7 @@ class DeadlockWatch:
         return events.Stuck(worker, told)
 
     def _is_left_undone(self, worker: WorkerId) -> bool:
-        """Whether a worker has begun what nobody else can do: tear down its fixtures, end its session."""
+        """Whether a worker has begun what no other can do: tear down its fixtures, or end its session."""
         stage = self._cluster.worker_status(worker).stage
         return stage is Stage.LATE_TEARDOWN or (
             stage is Stage.ENDING and not self._deaths.has_finished(worker)
@@ -229,7 +229,7 @@ class DeadlockWatch:
         return f"{_who(worker)} ({', '.join(words)})" if words else _who(worker)
 
     def _remember(self, said: str) -> str:
-        """Let the next runs begin otherwise; what to add to the line."""
+        """Have the next runs start differently; return what to add to the line."""
         from pytest_procpar.start_method.remembered import remember
 
         if remember(self._config, StartMethod.SPAWN, f"{said}, after a fork"):
@@ -262,8 +262,8 @@ def _is_stdlib(frame: Frame) -> bool:
 
 
 def _is_native(frames: list[Frame]) -> bool:
-    """Whether a stack ends in a library that is installed: what waits below is code of that library in C.
+    """Whether a stack ends in an installed library: then that library's C code is what waits.
 
-    Python code that waits for a lock, for so long at a time, looks at other things in between.
+    Python code that waits for a lock for so long at a time looks at other things in between.
     """
     return bool(frames) and frames[0].file.startswith(_LIBRARIES) and not _is_stdlib(frames[0])

@@ -1,4 +1,4 @@
-"""Does what the core wants done: one case for each of its effects."""
+"""Carries out the core's effects, one case for each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Effects"]
 
 
 class Effects:
-    """Sends to workers, and to whoever has to hear of what became of tests."""
+    """Sends orders to workers, and tells whoever needs to know what became of tests."""
 
     def __init__(self, shared: Collaborators, deaths: Deaths) -> None:
         self._cluster = shared.cluster
@@ -31,13 +31,13 @@ class Effects:
         self._supervisor = shared.supervisor
         self._run_record = shared.run_record
         self._deaths = deaths
-        #: Answers for the scheduler that a plugin has made, if one has.
+        #: Answers for a plugin's scheduler, if a plugin has made one.
         self.scheduler: SchedulerAdapter | None = None
         #: Whether no worker can be forked any more.
         self.barren = False
 
     def perform(self, effect: Effect) -> Event | None:
-        """Do it; the event that answers it, if it has an answer."""
+        """Carry out an effect; return the event that answers it, if there is one."""
         cluster = self._cluster
         match effect:
             case events.Assign(worker, tests, then):

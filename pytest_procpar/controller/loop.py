@@ -1,4 +1,4 @@
-"""The controller's loop: wait for what happens, ask the core what to do, and see it done."""
+"""The controller's loop: wait for what happens, ask the core what to do, and carry it out."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _PILE_UP = 0.01
 
 
 class Loop:
-    """Hears what the fork server, the workers and signals say, and makes events of the core of it."""
+    """Hears the fork server, the workers and signals, and turns what they say into events for the core."""
 
     def __init__(self, shared: Collaborators) -> None:
         self._shared = shared
@@ -73,34 +73,34 @@ class Loop:
         self._deaths = Deaths(shared)
         self._effects = Effects(shared, self._deaths)
         self._collecting = Collecting(shared)
-        #: Who looks for workers that will never go on, once that is due.
+        #: Looks for workers that will never go on; made when the first look is due.
         self._deadlocks: DeadlockWatch | None = None
         self._session: pytest.Session
         self._collected = False
-        #: The most memory that a worker had that ended with status 0, in bytes.
+        #: The peak memory of the largest worker that ended with status 0, in bytes.
         self.worker_memory = 0
         #: Whether no worker can be made or reaped any more.
         self.server_gone = False
-        #: Writes out what is held back for the terminal.
+        #: Writes the output that is held back for the terminal.
         self.show: Callable[[], None] = lambda: None
 
     def deal_by(self, scheduling: ForeignScheduling) -> None:
-        """Let a plugin's scheduler decide who runs what; to be said before the tests are known."""
+        """Let a plugin's scheduler decide which worker runs what; call this before the tests are known."""
         self._run.deal_by(scheduling.name)
         self._effects.scheduler = scheduling.adapter
 
     def begin(self, session: pytest.Session, inputs: list[dict[str, Any]]) -> None:
-        """The controller's session has started: so can the collection."""
+        """Begin the collection: the controller's session has started."""
         self._session = session
         self._collecting.begin(inputs)
 
     def look_around(self) -> None:
-        """There is time now: see how things stand before any test runs."""
+        """Take note of the machine's state before any test runs; call this when there is time."""
         self._supervisor.look_around()
 
     @property
     def over(self) -> bool:
-        """Whether nothing will happen any more."""
+        """Whether nothing more will happen."""
         if self.server_gone or self._run.over:
             return True
         return self._cut_off and self._collecting.is_over
@@ -113,7 +113,7 @@ class Loop:
     # --- the loop ---
 
     def step(self, signals: Signals) -> None:
-        """Wait until something happens, and see to it."""
+        """Wait until something happens, and handle it."""
         if self._collected and not self._results.eager and not self._run.hungry():
             self.show()
             pause(_PILE_UP)
@@ -124,10 +124,11 @@ class Loop:
         self._listen(None if deadline is None else max(0.0, deadline - now))
         caught = self._caught(signals)
         if caught:
-            self._listen(0.0)  # what had begun when the signal came is interrupted, and named
+            self._listen(0.0)  # so that what had begun when the signal came is interrupted, and named
         for signum in caught:
             self._signalled(signum, signals)
-        # After all that has been said is heard: nobody is judged whose word only waits to be read.
+        # Only after everything that was sent has been read: no worker is judged while a message of its own
+        # waits.
         for action in self._vigil.due(self._clock.now()):
             self._act(action)
         self._stop_if_wanted()
@@ -139,14 +140,14 @@ class Loop:
                 self.interrupted(signum)
 
     def _caught(self, signals: Signals) -> list[int]:
-        """The signals since the last call; a terminal that has hung up is written to no more."""
+        """The signals since the last call; after a hang-up, nothing more is written to the terminal."""
         caught = signals.caught()
         if Signals.HUP in caught:
             forget_hung_up_terminal(self._config)
         return caught
 
     def _act(self, action: Action) -> None:
-        """Do what is due."""
+        """Carry out an action that is due."""
         match action:
             case actions.WakeRun():
                 self._happened(events.Tick())
@@ -192,14 +193,14 @@ class Loop:
             self._killed(worker, replaced.cause)
 
     def _show_hint(self) -> None:
-        """Show what is known of why nothing happens."""
+        """Show why nothing happens, if a reason is known."""
         hint = None if self._deadlocks is None else self._deadlocks.hint()
         if hint is not None:
             self._terminal.notice(f"    {hint}")
 
     @property
     def _serving(self) -> bool:
-        """Whether the fork server listens: not while it collects."""
+        """Whether the fork server listens: it does not while it collects."""
         return self._collected or not self._cluster.method.collects_once
 
     def _listen(self, seconds: float | None) -> None:
@@ -230,7 +231,7 @@ class Loop:
             self.interrupted(signum)
 
     def interrupted(self, signum: int) -> None:
-        """First Ctrl-C, SIGTERM or SIGHUP: end in order; `Signals` sees to the second one."""
+        """Handle the first Ctrl-C, SIGTERM or SIGHUP: end in order; `Signals` handles the second one."""
         if signum != Signals.INT:
             why = f"terminated by {Signals.name(signum)}"
             self._ending.halt(Halted("exit", why, pytest.ExitCode.INTERRUPTED))
@@ -252,7 +253,7 @@ class Loop:
         self._happened(events.Stop(interrupt))
 
     def _happened(self, event: Event) -> None:
-        """Tell the core, and do what it says."""
+        """Pass an event to the core, and carry out the effects that it answers with."""
         now = self._clock.now()
         if isinstance(event, (events.ItemFinished, events.SuiteCollected, events.Died)):
             self._vigil.progressed(now)
@@ -340,10 +341,10 @@ class Loop:
             if worker in self._run.running():
                 self._killed(worker, "killed, because the fork server died")
 
-    # --- what has died ---
+    # --- deaths ---
 
     def _reaped(self, message: Reaped) -> None:
-        """A worker is dead: hear its last words, and then judge."""
+        """Handle a worker's death: read its last messages, then judge."""
         worker = message.worker
         self._listen_to_worker(worker)
         if not message.status:
@@ -361,7 +362,7 @@ class Loop:
             self._died(self._deaths.examine(worker, death, message.status))
 
     def _killed(self, worker: WorkerId, cause: str) -> None:
-        """This process has killed a worker that nobody can reap."""
+        """Handle the death of a worker that this process has killed and nobody can reap."""
         self._died(self._deaths.examine(worker, self._supervisor.death(worker, 0, cause, None)))
 
     def _died(self, found: Postmortem) -> None:
@@ -415,11 +416,11 @@ class Loop:
                 if suite is not None:
                     self._suite_collected(suite)
                 elif self._ending.broken and self._collected and not self._run.stopping:
-                    self._stop()  # it would run other tests than the others
+                    self._stop()  # a replacement would run other tests than the others
             case CollectReported(data):
                 self._collecting.reported(worker, data)
             case Ready():
-                if not self._collecting.knows(worker):  # else it is known to be ready when the others are
+                if not self._collecting.knows(worker):  # otherwise it counts as ready once the others are
                     self._happened(events.WorkerReady(worker))
             case Warned(data):
                 self._collecting.warned(worker, data)
@@ -444,7 +445,7 @@ class Loop:
                 assert_never(message)
 
     def _hears(self, worker: WorkerId) -> bool:
-        """Whether it counts what a worker says of itself."""
+        """Whether what a worker says about itself counts."""
         return not self._collected or self._run.hears(worker)
 
     def _worker_halted(self, worker: WorkerId, halt: Halted) -> None:

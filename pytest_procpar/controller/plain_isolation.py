@@ -1,7 +1,7 @@
-"""The mark ``isolated`` in a run without workers: its tests run in processes of their own all the same.
+"""The mark ``isolated`` in a run without workers: marked tests run in processes of their own all the same.
 
-Before the first test a process is forked that runs none, and from it one for each marked test. What they
-report goes to the session's hooks as if the test had run here.
+Before the first test, a process is forked that runs no test itself; from it, one is forked for each marked
+test. What these report goes to the session's hooks as if the test had run here.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _NAME = "isolated"
 
 
 def install(session: pytest.Session, marked: frozenset[int]) -> None:
-    """Run these tests, by their index among the session's items, in processes of their own."""
+    """Run these tests, given by their indexes among the session's items, in processes of their own."""
     processes = _Processes(session, marked)
     session.config.add_cleanup(processes.close)
     session.config.pluginmanager.register(processes, "procpar-isolated")
@@ -80,7 +80,7 @@ class _Processes:
         self._junit = JunitNotes(session.config)
         self._live_log = LiveLog(session.config)
         self._ending = Ending()
-        #: The running test, where it is, and the sections of its latest report.
+        #: The running test, its location, and the sections of its latest report.
         self._item: pytest.Item = session.items[0]
         self._location: tuple[str, int | None, str] = ("", None, "")
         self._sections: list[tuple[str, str]] = []
@@ -90,7 +90,7 @@ class _Processes:
         self._start()
 
     def _start(self) -> None:
-        shared_basetemp(self._config)  # before somebody else empties it
+        shared_basetemp(self._config)  # before another process empties it
         self._port = WorkerPort(self._board.preview(0))
         try:
             self._pid = fork()
@@ -111,7 +111,7 @@ class _Processes:
         self._poll.register(self._box, READ)
 
     def close(self) -> None:
-        """See the processes gone."""
+        """Kill the processes, and wait until they are gone."""
         if getpid() == self._owner:
             with suppress(ProcessLookupError):
                 signal_group(self._pid, signal.SIGKILL)
@@ -125,7 +125,7 @@ class _Processes:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-        """Have a marked test run elsewhere, and tear down here what only it would have needed."""
+        """Run a marked test elsewhere, and tear down the fixtures here that no later test needs."""
         test = self._tests.get(item)
         if test is None or getpid() != self._owner:
             return None
@@ -147,7 +147,7 @@ class _Processes:
 
     @pytest.hookimpl
     def pytest_terminal_summary(self, terminalreporter: object) -> None:
-        """List what crashed."""
+        """List the tests that crashed."""
         self._casualties.write(terminalreporter)
 
     # --- the test's process ---
@@ -211,7 +211,7 @@ class _Processes:
                 raise AssertionError(f"unexpected: {message}")
 
     def _died(self, status: int, peak_memory: int | None) -> None:
-        """A test's process has died: report that as the test's crash, or as nobody's."""
+        """Report the death of a test's process: as the test's crash, or as one that is no test's fault."""
         nodeid, slot = self._item.nodeid, self._slot.read()
         death = self._box.death(describe_status(status), slot, peak_memory, "")
         self._box.clear()

@@ -1,6 +1,6 @@
-"""What follows from failures that are the fork's doing: which result counts, and what the next run will do.
+"""What follows from failures caused by the fork: which result counts, and what the next run does.
 
-Does not find out which they are: see `trial`.
+`recheck.fork_trial` finds out which failures these are.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from pytest_procpar.start_method.remembered import remember
 
 __all__ = ["make_trial", "recount"]
 
-#: So many tests are named.
+#: How many tests at most are named.
 _NAMED = 3
 
 
 def make_trial(
     config: pytest.Config, settings: Settings, method: StartMethod, run_record: RunRecord
 ) -> Trial | None:
-    """What finds out whether the fork is to blame; None where nothing was forked."""
+    """Make the trial that finds out whether the fork is to blame; None where nothing was forked."""
     if settings.recheck.what == "none":
         return None
     if method is StartMethod.SPAWN and not run_record.forks_anyway:
@@ -41,7 +41,7 @@ def recount(
     blamed: Sequence[Blamed],
     left: Sequence[TestIndex],
 ) -> str:
-    """Let the results of fresh interpreters count for these tests; what is to be told of it.
+    """Let the results of fresh interpreters count for these tests; return the line that says so.
 
     :param left: the tests that were not run.
     """
@@ -67,5 +67,5 @@ def recount(
 
 
 def _who_forks(config: pytest.Config) -> str:
-    """By what tests get processes of their own, as the user knows it."""
+    """What makes tests get processes of their own, in the user's words."""
     return isolating_option(config) or "the mark isolated"

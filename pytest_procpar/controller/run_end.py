@@ -1,4 +1,4 @@
-"""Why a run ended before its tests did, and how pytest is told."""
+"""Why a run ended before its tests did, and how pytest hears of it."""
 
 from __future__ import annotations
 
@@ -12,44 +12,44 @@ __all__ = ["Ending", "bug"]
 
 
 class Ending:
-    """Collects what ends the run, from whichever process; the first reason counts, a breakdown most."""
+    """Collects what ends the run, from any process; the first reason counts, and a breakdown counts most."""
 
     def __init__(self) -> None:
         self._halt: Halted | None = None
         self._broken: str | None = None
-        #: Whether the suite could not be collected, and nothing was run therefore.
+        #: Whether the suite could not be collected, so that nothing was run.
         self.collection_failed = False
 
     @property
     def halted(self) -> bool:
-        """Whether something is known that ends the run."""
+        """Whether anything has ended the run."""
         return self._halt is not None or self._broken is not None
 
     @property
     def at_once(self) -> bool:
-        """Whether the run ends at once: it was broken or interrupted, not only stopped after a failure."""
+        """Whether the run ends at once: it broke or was interrupted, instead of stopping after a failure."""
         halt = self._halt
         return self.broken or (halt is not None and halt.kind not in ("shouldfail", "shouldstop"))
 
     @property
     def broken(self) -> bool:
-        """Whether the machinery has failed."""
+        """Whether pytest-procpar itself has failed."""
         return self._broken is not None
 
     def halt(self, halt: Halted) -> None:
-        """A process came upon something that ends the run."""
+        """Note that a process came upon something that ends the run."""
         known = self._halt
-        # An interrupt has no place when it comes from the user; where it met a test says more.
+        # A user's interrupt has no place; one that says where it met a test tells more.
         if known is None or (known.kind == halt.kind == "keyboard" and known.place is None):
             self._halt = halt
 
     def broken_by(self, reason: str) -> str:
-        """The machinery failed: exit status 3, whatever else happened. Returns the reason that counts."""
+        """Note an internal failure: exit status 3, whatever else happened. Return the reason that counts."""
         self._broken = self._broken or reason
         return self._broken
 
     def forgive(self, session: pytest.Session) -> None:
-        """The failures that were to end the run are none, and all tests have run."""
+        """Drop the failures that were to end the run: they turned out to be none, and all tests have run."""
         if self._halt is not None and self._halt.kind == "shouldfail":
             self._halt = None
         from pytest_procpar.compat.pytest_reports.taking_back import take_back_stop
@@ -87,7 +87,7 @@ class Ending:
 
 
 def bug(what: str) -> BaseException:
-    """What ends a run that went wrong for no reason but ours: exit status 3."""
+    """The exception that ends a run that went wrong because of a bug in pytest-procpar: exit status 3."""
     return pytest.exit.Exception(
         f"{what}: this is a bug of pytest-procpar, please report it",
         returncode=pytest.ExitCode.INTERNAL_ERROR,

@@ -1,4 +1,4 @@
-"""The controller, as far as it takes part in pytest's session: what it does in the place of a plain run."""
+"""The controller's part in pytest's session: what it does instead of a plain run."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ from pytest_procpar.system.shortage import descriptor_limit, in_words, is_shorta
 
 __all__ = ["Controller", "start"]
 
-#: How many tests are looked into at the same time at least: even with one worker.
+#: How many tests are re-checked at the same time at least, even with one worker.
 _LANES = 2
 
 
 def start(config: pytest.Config, settings: Settings) -> None:
     """Fork the fork server, and let the rest of this process's run be the controller's.
 
-    :raises pytest.UsageError: if that cannot be, or the system does not grant what it takes.
+    :raises pytest.UsageError: if a parallel run is impossible, or the system does not grant what it needs.
     """
     if not config.pluginmanager.hasplugin("reports"):
         raise pytest.UsageError(
@@ -68,12 +68,12 @@ def start(config: pytest.Config, settings: Settings) -> None:
         ) from None
     controller = Controller(config, settings, cluster, note)
     config.add_cleanup(controller.close)
-    if config.pluginmanager.register(controller, "dsession") is not None:  # that may be blocked by -p
+    if config.pluginmanager.register(controller, "dsession") is not None:  # -p may have blocked that name
         take_role(config, Role.CONTROLLER)
 
 
 def _fit(config: pytest.Config, settings: Settings) -> tuple[Settings, str | None]:
-    """The settings with no more workers than there are descriptors for, and what to tell if these are fewer.
+    """The settings with no more workers than descriptors allow, and a note if that is fewer than wanted.
 
     :raises pytest.UsageError: if a replay needs more.
     """
@@ -88,13 +88,13 @@ def _fit(config: pytest.Config, settings: Settings) -> tuple[Settings, str | Non
 
 
 class Controller:
-    """The plugin that stands in the place of pytest's collection and test loop."""
+    """The plugin that replaces pytest's collection and test loop."""
 
     def __init__(self, config: pytest.Config, settings: Settings, cluster: Cluster, note: str | None) -> None:
         self._config = config
         self._settings = settings
         self._cluster = cluster
-        #: What to tell of the machine's limits; None if they allow what was asked for.
+        #: A note about the machine's limits; None if they allow what was asked for.
         self._note = note
         self._run = Run(settings.run_options())
         self._terminal = Terminal(config)
@@ -108,10 +108,10 @@ class Controller:
         self._rechecked = RecheckResult()
         #: Whether a signal other than SIGINT has ended the run.
         self._terminated = False
-        #: Whether the fork server died during the re-check, which says so.
+        #: Whether the fork server died during the re-check, whose result says so.
         self._lost_server = False
         self._began = monotonic()
-        #: What it has taken to get here.
+        #: The processor time, in seconds, that it took to get here.
         self._started = process_time()
         clock = Clock()
         supervisor = Supervisor(
@@ -128,7 +128,7 @@ class Controller:
 
     @property
     def sched(self) -> object:
-        """The scheduler, as far as it shows itself."""
+        """The scheduler, where it lets itself be seen."""
         return self._results.scheduling.scheduler
 
     @property
@@ -138,19 +138,19 @@ class Controller:
 
     @property
     def run_record(self) -> RunRecord:
-        """What is known of the run."""
+        """What is known about the run."""
         return self._run_record
 
     @property
     def queue(self) -> Queue[object]:
-        """Where pytest-xdist keeps what has happened and was not dealt with: here nothing."""
+        """Where pytest-xdist keeps events that it has not handled yet: always empty here."""
         return Queue()
 
-    # --- pytest's session, as far as the controller goes through it ---
+    # --- the part of pytest's session that the controller goes through ---
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_configure(self, config: pytest.Config) -> None:
-        """Be the only one that starts workers, and let fixtures be looked for later."""
+        """Make the controller the only one that starts workers, and postpone the search for fixtures."""
         hide_workers(config)
         self._make_fixture_manager = postpone_fixture_manager(config)
 
@@ -158,8 +158,8 @@ class Controller:
     def pytest_sessionstart(self, session: pytest.Session) -> Generator[None]:
         """Let plugins prepare the workers, and hand the fork server what it waits for.
 
-        After all others, the header's `trylast` included: pytest-testmon's part of it makes entries that its
-        workers cannot make.
+        This runs after all other plugins, even those with `trylast`, such as the header: pytest-testmon's
+        hook makes entries that its workers cannot make.
         """
         show_workers(self._config, self._settings.workers)
         yield
@@ -185,7 +185,7 @@ class Controller:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        """Run the tests: returns, or raises what ended the run, when all processes are gone."""
+        """Run the tests; return, or raise what ended the run, when all processes are gone."""
         foreign = None if self._settings.pinned else make_scheduling(self._config, self._nodes)
         if foreign is not None:
             self._results.scheduling = foreign
@@ -210,7 +210,7 @@ class Controller:
         return True
 
     def _go_through(self, signals: Signals) -> None:
-        """Run the tests, then what has failed once more, and let the fork server end."""
+        """Run the tests, re-check the failed ones, and let the fork server end."""
         try:
             while not self._loop.over:
                 with self._enduring(signals):
@@ -225,7 +225,7 @@ class Controller:
 
     @contextmanager
     def _enduring(self, signals: Signals) -> Iterator[None]:
-        """The end in order is no failure because the terminal has gone before its signal was heard."""
+        """Keep an orderly end from failing because the terminal disappeared before its signal was noted."""
         try:
             yield
         except OSError as error:
@@ -235,7 +235,7 @@ class Controller:
             self._loop.heed(signals)
 
     def _look_into_failures(self, signals: Signals) -> None:
-        """Run again what has failed, if the run has come to its end."""
+        """Re-check the failed tests, unless the run ended early."""
         options, run_record = self._settings.recheck, self._run_record
         if self._loop.server_gone or self._ending.at_once or not options.wanted(run_record.failures):
             return
@@ -247,7 +247,7 @@ class Controller:
             from pytest_procpar.recheck.recheck import Recheck
             from pytest_procpar.report.findings_cache import known_findings, memory_of
             from pytest_procpar.report.recheck_progress import Progress
-        except OSError as error:  # there is no descriptor left to read a module through
+        except OSError as error:  # no descriptor is left to open a module's file
             self._tell_findings(RecheckResult(note=f"{ENDED_EARLY} {in_words(error)}"))
             return
 
@@ -274,7 +274,7 @@ class Controller:
         if recheck.subject:
             progress.begins(f"re-checking {recheck.subject}", recheck.seconds)
         base, inputs = shared_basetemp(self._config), self._nodes.inputs(least=_LANES)
-        if self._cluster.room is not None:  # a tree has a root, and a process that runs tests
+        if self._cluster.room is not None:  # a checkpoint tree has a root, and a process that runs tests
             inputs = inputs[: max(1, self._cluster.room // 2)]
         confirmer = Confirmer(self._config, run_record)
         size = self._loop.worker_memory
@@ -294,7 +294,7 @@ class Controller:
         self._tell_findings(result)
 
     def _tell_findings(self, rechecked: RecheckResult) -> None:
-        """Tell plugins and reports what the re-check has found; the summary follows."""
+        """Pass the findings of the re-check to plugins and reports; the summary follows."""
         self._rechecked = rechecked
         findings = finding_records(rechecked, self._results.nodeid)
         if findings:
@@ -310,9 +310,10 @@ class Controller:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Show the results so far when the machinery has broken: pytest leaves them out then."""
-        self._nodes.abandon()  # if the test loop has not been reached
-        # What is the fork's doing is no fault of the suite; where it counts as a failure it has failed.
+        """Show the results so far if pytest-procpar itself has failed: pytest leaves them out then."""
+        self._nodes.abandon()  # if the test loop was not reached
+        # A failure caused by the fork is no fault of the suite; where it counts as a failure, the run has
+        # failed.
         kinds = {insight.finding.kind for insight in self._rechecked.flagged}
         strict = self._settings.recheck.strict and kinds - {Kind.FORK_DEPENDENT}
         if strict and session.exitstatus == pytest.ExitCode.OK:
@@ -327,7 +328,7 @@ class Controller:
         self._terminal.summarize(self._results, self._rechecked)
 
     def close(self) -> None:
-        """See all processes gone; a fork server that fails at its very end makes the run no success."""
+        """Wait until all processes are gone; a fork server that fails at its exit makes the run fail."""
         self._cluster.close()
         collect_coverage(self._config)
         status = self._cluster.server_status()
@@ -337,7 +338,7 @@ class Controller:
                 "no thread could release\n"
             )
             return
-        session: pytest.Session | None = getattr(self, "_session", None)  # none if configure failed
+        session: pytest.Session | None = getattr(self, "_session", None)  # not set if configure failed
         if (
             status
             and not self._lost_server

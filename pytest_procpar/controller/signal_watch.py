@@ -1,8 +1,9 @@
-"""A thread that makes the controller end when a signal asks it to, whatever its main thread is doing.
+"""A thread that ends the controller when a signal asks for it, whatever the main thread is doing.
 
-Python runs the handler of a signal in the main thread, between two byte codes, and a system call is resumed
-after it (PEP 475): that of a plugin's hook that waits for ever, or a write to a pipe that nobody reads. But
-the interpreter writes the signal's number to its wake-up descriptor at once, and this thread reads that.
+Python runs a signal's handler in the main thread, between two bytecodes, and resumes an interrupted system
+call after it (PEP 475). That call may be in a plugin's hook that waits forever, or a write to a pipe that
+nobody reads. But the interpreter writes the signal's number to its wake-up descriptor at once, and this
+thread reads it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pytest_procpar.system.genuine import READ, close, make_poll, read, write
 
 __all__ = ["SignalWatch"]
 
-#: Words of the main thread on the same descriptor; no signals have these numbers.
+#: Messages from the main thread on the same descriptor; no signals have these numbers.
 _LEFT, _HEARD = 253, 254
 
 #: How long the thread may take to end, in seconds.
@@ -34,7 +35,7 @@ class SignalWatch:
 
     :param wake: the descriptor that gets a byte for each signal.
     :param asks: whether a signal asks for the end.
-    :param nudge: makes the main thread's handler of a signal raise what ends the run.
+    :param nudge: makes the main thread's signal handler raise what ends the run.
     :param kill: kills all processes that this one has started; called in the thread.
     """
 
@@ -51,7 +52,7 @@ class SignalWatch:
         self._kill = kill
         self._patience = Patience()
         self._signum = 0
-        #: How many of the signals to come are this thread's own.
+        #: How many of the signals to come were sent by this thread.
         self._own = 0
         self._reader, self.fd = os.pipe()
         os.set_blocking(self.fd, False)
@@ -59,7 +60,7 @@ class SignalWatch:
         self._answered.acquire()
 
     def start(self) -> bool:
-        """Start to watch; False if there can be no thread, or only a greenlet (gevent)."""
+        """Start to watch; return False if there can be no thread, or only a greenlet (gevent)."""
         if type(_thread.start_new_thread) is not BuiltinFunctionType:
             return False
         try:
@@ -69,7 +70,7 @@ class SignalWatch:
         return True
 
     def heard(self) -> None:
-        """The main thread has noticed a signal."""
+        """Note that the main thread has noticed a signal."""
         self._tell(_HEARD)
 
     def left(self) -> None:
@@ -78,14 +79,14 @@ class SignalWatch:
         self._answered.acquire(timeout=_ANSWER_SECONDS)
 
     def close(self) -> None:
-        """Close the descriptors: the thread does it at its end, and the caller if `start` is False."""
+        """Close the descriptors: the thread does so when it ends, or the caller if `start` returned False."""
         close(self._reader)
         close(self.fd)
 
     def _tell(self, word: int) -> None:
         try:
             write(self.fd, bytes([word]))
-        except BlockingIOError:  # it is full of signals
+        except BlockingIOError:  # full of signals, so it is readable anyway
             pass
 
     # --- the thread ---
@@ -111,7 +112,7 @@ class SignalWatch:
                     pass
 
     def _hear(self, word: int) -> bool:
-        """Take in a signal or a word; whether to watch on."""
+        """Handle a signal, or a message from the main thread; return whether to go on watching."""
         now = monotonic()
         if word == _HEARD:
             self._patience.heard(now)
@@ -123,7 +124,7 @@ class SignalWatch:
         else:
             try:
                 write(self._wake, b"!")
-            except OSError:  # it is full, which wakes as well, or has been closed
+            except OSError:  # full, which wakes as well, or closed
                 pass
             if word == self._signum and self._own:
                 self._own -= 1
@@ -133,7 +134,7 @@ class SignalWatch:
         return True
 
     def _end(self) -> None:
-        """Kill all processes, this one last: by the signal, if its handler is the default one again."""
+        """Kill all processes, this one last, by the same signal if its handler is the default again."""
         try:
             self._kill()
         finally:

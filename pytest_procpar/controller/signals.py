@@ -1,4 +1,4 @@
-"""The signals that end, suspend or question a run: noted where they come, served in the controller's loop."""
+"""The signals that end, suspend or query a run: noted when they come, handled in the controller's loop."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from pytest_procpar.system.genuine import close, read, write
 
 __all__ = ["Signals"]
 
-#: How long after nothing can be written to a terminal SIGHUP may take to be noted, in seconds.
+#: How long SIGHUP may take to be noted after a terminal can no longer be written to, in seconds.
 _UNTIL_NOTED = 0.5
 
-#: Those that are entered.
+#: The instances whose ``with`` block is active.
 _entered: weakref.WeakSet[Signals] = weakref.WeakSet()
 
 
@@ -35,34 +35,34 @@ os.register_at_fork(after_in_child=_forget_in_child)
 
 
 class Signals:
-    """While entered, signals wake the loop up, and the run ends within seconds of one that asks for it.
+    """While entered, signals wake the loop, and the run ends within seconds of one that asks for it.
 
-    `SignalWatch` sees to that. A second SIGINT raises a KeyboardInterrupt; any other second signal that asks
-    for the end kills all processes at once. A handler that somebody else has installed for any of them but
-    SIGINT stays. Outside the main thread no handler can be installed, and none is.
+    `SignalWatch` makes sure of that. A second SIGINT raises a KeyboardInterrupt; any other second signal that
+    asks for the end kills all processes at once. Except for SIGINT, a handler that someone else has installed
+    stays. Outside the main thread no handler can be installed, and none is.
 
-    `fd` becomes readable by the interpreter's own doing (`signal.set_wakeup_fd`), too: a handler alone
-    would run too late if a signal came right before the loop begins to wait.
+    The interpreter itself also makes `fd` readable (`signal.set_wakeup_fd`): a handler alone would run too
+    late if a signal came right before the loop begins to wait.
 
     :param kill: kills all processes that this one has started; may be called in another thread.
     """
 
     INT = int(signal.SIGINT)
     TERM = int(signal.SIGTERM)
-    #: A terminal that hangs up.
+    #: A terminal hangs up.
     HUP = int(signal.SIGHUP)
     KILL = int(signal.SIGKILL)
     #: Ctrl-Z.
     STOP = int(signal.SIGTSTP)
-    #: What asks for the status: SIGUSR1, and Ctrl-T where there is such.
+    #: Ask for the status: SIGUSR1, and Ctrl-T where it exists.
     ASK = tuple(int(getattr(signal, name)) for name in ("SIGUSR1", "SIGINFO") if hasattr(signal, name))
-    #: What asks for the end.
+    #: Ask for the end.
     END = (INT, TERM, HUP)
 
     def __init__(self, kill: Callable[[], object] = lambda: None) -> None:
         self._kill = kill
         self._caught: list[int] = []
-        #: How often the end was asked for, and the latest signal other than SIGINT that did.
+        #: How often a signal asked for the end, and the latest such signal other than SIGINT.
         self.asked = 0
         self.terminated_by: int | None = None
         self._overdue = False
@@ -109,7 +109,7 @@ class Signals:
             signal.set_wakeup_fd(self._previous_fd)
 
     def forget(self) -> None:
-        """In a forked process: put back the handlers, and let signals go."""
+        """In a forked process: restore the handlers, and note no more signals."""
         try:
             self._previous_fd = -1
             self._restore()
@@ -152,18 +152,18 @@ class Signals:
         )
 
     def hung_up(self) -> bool:
-        """Whether a terminal has hung up: its signal may be noted a moment after nothing can be written."""
+        """Whether the terminal has hung up: its signal may be noted a moment after a write fails."""
         if self.terminated_by is None and self._asks(self.HUP):
             select.select([self.fd], [], [], _UNTIL_NOTED)
         return self.terminated_by == self.HUP
 
     @staticmethod
     def name(signum: int) -> str:
-        """What a signal is called."""
+        """The name of a signal."""
         return signal.Signals(signum).name
 
     def _nudge(self, main: int, signum: int) -> None:
-        """Break off what the main thread is doing; called in another one."""
+        """Interrupt what the main thread is doing; called in another thread."""
         self._overdue = True
         signal.pthread_kill(main, signum)
 

@@ -1,6 +1,6 @@
-"""What the controller sees of its processes beyond what they say, and how it reaches them.
+"""What the controller learns about its processes beyond what they say, and how it reaches them.
 
-When it is time for something is decided by `core.vigil`; here it is done.
+`core.run.vigil` decides when it is time for something; this module does it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _DEAF_SECONDS = DEAF_SECONDS
 
 
 class _Hang(NamedTuple):
-    """What a worker had exceeded, in seconds, what the kernel said of it then, and what it was doing."""
+    """The limit that a worker exceeded, in seconds; what the kernel and its `WorkerStatus` said then."""
 
     limit: float
     kernel: str
@@ -35,10 +35,10 @@ class _Hang(NamedTuple):
 
 
 class Supervisor:
-    """Keeps an eye on the workers and on the fork server.
+    """Watches the workers and the fork server.
 
-    :param quiet: after how many seconds without a result it says what is running; 0: never.
-    :param nodeid: gives a test's nodeid.
+    :param quiet: after how many seconds without a result to show what is running; 0: never.
+    :param nodeid: returns a test's nodeid.
     """
 
     def __init__(
@@ -62,18 +62,18 @@ class Supervisor:
         self._memory: OutOfMemory | None = None
 
     def look_around(self) -> None:
-        """See how things stand before any test runs; takes a moment."""
+        """Take note of the machine's state before any test runs; takes a moment."""
         self._memory = OutOfMemory()
 
     # --- status ---
 
     def dump_stacks(self, worker: WorkerId) -> None:
-        """Have a worker write down its stacks."""
-        self._cluster.stacks(worker)  # what it has written before is of no interest
+        """Make a worker write its stacks."""
+        self._cluster.stacks(worker)  # drop what it wrote before
         self._cluster.signal(worker, DUMP_SIGNAL)
 
     def show_running(self, *, stacks: bool) -> None:
-        """Show which worker runs what, since when."""
+        """Show which worker runs what, and since when."""
         running = self._run.running()
         if not running:
             self._terminal.notice("no test is running")
@@ -87,7 +87,7 @@ class Supervisor:
                 self._terminal.notice(f"    {line}")
 
     def with_empty_inboxes(self, workers: Iterable[WorkerId]) -> list[WorkerId]:
-        """Those of these workers that do nothing and have nothing to read."""
+        """The ones among these workers that are idle and have nothing to read."""
         return [
             worker
             for worker in workers
@@ -98,36 +98,36 @@ class Supervisor:
     # --- hangs and deaths ---
 
     def hangs(self, worker: WorkerId, limit: float) -> None:
-        """A worker has taken longer than `limit`, in seconds: see what it is doing before it is ended."""
+        """A worker has exceeded `limit` seconds: record what it is doing before it is ended."""
         pid = self._cluster.pid(worker)
         state = kernel_state(pid) if pid is not None else ""
         self._hung[worker] = _Hang(limit, state, self._cluster.worker_status(worker))
         self.dump_stacks(worker)
 
     def kill_lost(self, worker: WorkerId, why: str) -> None:
-        """Nothing can be done with a worker any more, since a test has ruined its connection: end it."""
+        """Kill a worker that cannot be used any more, because a test has ruined its connection."""
         self.has_killed(worker, why)
         self._terminal.line(f"[{worker_name(worker)}] is killed: {why}")
         self._cluster.signal(worker, signal.SIGKILL, group=True)
 
     def has_killed(self, worker: WorkerId, why: str) -> None:
-        """A worker is being killed, for no fault of what it runs."""
+        """Note that a worker is being killed, for no fault of what it runs."""
         self._killed[worker] = why
 
     def stood_still(self, worker: WorkerId, seconds: float) -> None:
-        """A worker is killed that has done nothing for so long, and will not; its stacks are written."""
+        """Note that a worker that stood still for `seconds` is being killed; its stacks have been written."""
         self._hung[worker] = _Hang(seconds, "", self._cluster.worker_status(worker))
 
     def had_lost(self, worker: WorkerId) -> bool:
-        """Whether a dead worker was killed since its connection was ruined."""
+        """Whether a dead worker was killed because its connection was ruined."""
         return worker in self._killed
 
     def limit_of(self, worker: WorkerId) -> float | None:
-        """What a dead worker had exceeded, in seconds; None if it did not hang."""
+        """The time limit that a dead worker exceeded, in seconds; None if it did not hang."""
         return self._hung[worker].limit if worker in self._hung else None
 
     def death(self, worker: WorkerId, status: int, reason: str | None, peak_memory: int | None) -> Death:
-        """All there is to know of a worker that is dead and has been listened to."""
+        """Everything that is known about a dead worker whose last messages have been read."""
         cause = reason or describe_status(status)
         self.vigil.gone(worker)
         out_of_memory, which = "", ""

@@ -1,7 +1,7 @@
 """What a worker's death means: for the test that ran there, for its neighbours, for the run.
 
-A death goes one way: `Deaths.examine` finds out what it means, the loop tells the core, and what the core
-makes of it comes back as effects. Nothing here tells the core of anything.
+A death goes one way: `Deaths.examine` finds out what it means, the loop sends the event to the core, and the
+core's answer comes back as effects. Nothing here sends the core anything.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ __all__ = ["Deaths", "Postmortem"]
 
 @record
 class Postmortem:
-    """What a death means, found out before the core is told and before any report is made.
+    """What a death means, found out before the core hears of it and before any report is made.
 
-    ``ended`` is the test that the worker had run to its end without having come to say so, ``passes`` its
-    phases if it has passed. ``unexplained``: no test is to blame, and the worker neither had to end nor was
-    killed for no fault of its own. ``breaks`` says how the death breaks the run, if it does.
+    ``ended`` is the test that the worker had run to its end but not yet reported, ``passes`` its phases if it
+    passed. ``unexplained``: no test is to blame, the worker was not due to end, and it was not killed for no
+    fault of its own. ``breaks`` says how the death breaks the run, if it does.
     """
 
     worker: WorkerId
@@ -35,7 +35,7 @@ class Postmortem:
 
 
 class Deaths:
-    """Takes note of every death, and finds out who is to blame."""
+    """Notes every death, and finds out what is to blame."""
 
     def __init__(self, shared: Collaborators) -> None:
         self._run = shared.run
@@ -45,18 +45,18 @@ class Deaths:
         self._terminal = shared.terminal
         self._supervisor = shared.supervisor
         self._finished: set[WorkerId] = set()
-        #: Those that are killed for no fault of their own, which has been said.
+        #: Workers that are killed for no fault of their own; the user has been told.
         self._excused: set[WorkerId] = set()
-        #: Why workers had to end that were in order: the system granted them no process.
+        #: Why sound workers had to end: the system granted them no process.
         self._starved: dict[WorkerId, str] = {}
         self._known: dict[WorkerId, Death] = {}
 
     def session_finished(self, worker: WorkerId) -> None:
-        """A worker has finished its session: what follows is its regular end."""
+        """Note that a worker has finished its session: what follows is its regular end."""
         self._finished.add(worker)
 
     def excuse(self, worker: WorkerId) -> None:
-        """A worker is to be killed, and nobody is to blame: that has been said."""
+        """Note that a worker is about to be killed and nothing is to blame: the user has been told."""
         self._excused.add(worker)
 
     def has_finished(self, worker: WorkerId) -> bool:
@@ -68,24 +68,24 @@ class Deaths:
         return worker in self._excused
 
     def starved(self, worker: WorkerId, reason: str) -> None:
-        """A worker could not get a process for its next test, and ends."""
+        """Note that a worker could not get a process for its next test, and ends."""
         self._starved[worker] = reason
 
     def starvation(self, worker: WorkerId) -> str | None:
-        """Why a worker had to end that was in order; None if it had not to."""
+        """Why a sound worker had to end; None if it did not have to."""
         return self._starved.get(worker)
 
-    # --- what has died ---
+    # --- deaths ---
 
     def refused(self, worker: WorkerId, reason: str) -> Event:
-        """The system grants no process for a worker: the event for the core."""
+        """Take down the node of a worker that the system grants no process; return the event for the core."""
         self._nodes[worker].shutting_down = True
         self._cluster.release(worker)
         self._nodes.down(worker, reason)
         return events.Refused(worker, reason)
 
     def examine(self, worker: WorkerId, death: Death, status: int = 0) -> Postmortem:
-        """Find out what a death means; it is said, and the worker's node takes no more orders.
+        """Find out what a death means, print a line about it, and close the worker's node to further orders.
 
         :param status: how the process ended, as a wait status; 0 also if nobody could reap it.
         """
@@ -112,7 +112,7 @@ class Deaths:
         return Postmortem(worker, ended, passes, unexplained, breaks)
 
     def bury(self, worker: WorkerId) -> None:
-        """Let go of what a dead worker needed, and tell plugins of it, before a replacement comes up."""
+        """Release what a dead worker needed, and tell plugins, before a replacement starts."""
         self._cluster.release(worker)
         self._nodes.down(worker, None if worker in self._finished else self._known[worker].cause)
 
@@ -122,34 +122,34 @@ class Deaths:
         node, test, limit = self._nodes[worker], death.worker_status.test, self._supervisor.limit_of(worker)
         if death.worker_status.stage is not Stage.LATE_TEARDOWN or test is None:
             self._results.worker_died(node, death, limit)
-        # An error of the latest test, as pytest has it for what goes wrong in shared fixtures.
+        # An error of the latest test, as pytest reports whatever goes wrong in shared fixtures.
         elif limit is None:
             self._results.crashed(node, test, death)
         else:
             self._results.hung(node, test, death, limit)
 
     def _was_over(self, worker: WorkerId, test: TestIndex, death: Death) -> bool:
-        """Whether a worker had run a test to its end and only not come to say so."""
+        """Whether a worker had run a test to its end but not yet reported it."""
         worker_status = death.worker_status
         over = worker_status.stage is Stage.BETWEEN and worker_status.test == test
         return over and self._supervisor.limit_of(worker) is None and not self._supervisor.had_lost(worker)
 
     def seconds(self, worker: WorkerId) -> float:
-        """How long a dead worker had been doing what it did last."""
+        """How long a dead worker had been doing the last thing it did, in seconds."""
         return max(0.0, monotonic() - self._known[worker].worker_status.since)
 
     def was_starved(self, worker: WorkerId) -> bool:
         """Whether memory ran out when a dead worker was killed."""
         return self._known[worker].is_starved
 
-    # --- what the core makes of it ---
+    # --- what the core answers ---
 
     def crashed(self, worker: WorkerId, test: TestIndex) -> bool:
-        """A test died with its worker; True if a plugin wants it to run again."""
+        """Report a test that died with its worker; return True if a plugin wants it to run again."""
         return self._results.crashed(self._nodes[worker], test, self._known[worker])
 
     def hung(self, worker: WorkerId, test: TestIndex) -> None:
-        """A test was ended since it took too long."""
+        """Report a test that was ended because it took too long."""
         limit = self._supervisor.limit_of(worker)
         assert limit is not None
         self._results.hung(self._nodes[worker], test, self._known[worker], limit)

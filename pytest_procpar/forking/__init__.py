@@ -1,4 +1,4 @@
 """Starting processes, and what a forked one must forget, renew or put right before it does anything else.
 
-Enter at `fork`.
+Start reading at `fork`.
 """

@@ -1,7 +1,7 @@
-"""Child processes that go on with what their parent holds, and how they came to their end.
+"""Child processes that go on with what their parent holds, and how they ended.
 
-A test's process is forked from one that runs no test and waits meanwhile. The two share one connection, one
-slot and one black box, and never use them at the same time. This module knows nothing of tests.
+A test's process is forked from one that runs no test and waits in the meantime. The two share one connection,
+one slot and one black box, and never use them at the same time. This module knows nothing about tests.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ class SessionOver(BaseException):
 
 @record
 class ChildResult:
-    """What a child has to say at its regular end; one that leaves none has died.
+    """What a child leaves at its regular end; one that leaves nothing has died.
 
     ``status`` is the session's exit status if something has ended it, and ``interrupted`` whether that was an
-    interrupt or `pytest.exit`; ``latest`` is the test that ran last (-1: none), ``failed`` how many failures
-    there have been up to now, and ``finish`` whether the controller has said that nothing will follow.
+    interrupt or `pytest.exit`. ``latest`` is the test that ran last (-1: none), ``failed`` the number of
+    failures so far, and ``finish`` says whether the controller has announced that no test will follow.
     """
 
     status: int | None = None
@@ -66,12 +66,12 @@ class Child:
 
     def __init__(self) -> None:
         self.pid = 0
-        #: Its wait status, once it is dead and waited for.
+        #: Its wait status, once it has been reaped.
         self.status: int | None = None
         self._memory = mmap.mmap(-1, _ROOM)
 
     def leave(self, word: ChildResult) -> None:
-        """In the child: leave a word. The length is written last."""
+        """In the child: leave the result. The length is written last."""
         values = {name: getattr(word, name) for name in fields(ChildResult)}
         for name in ("shouldfail", "shouldstop"):
             if isinstance(values[name], str):
@@ -81,7 +81,7 @@ class Child:
         _LENGTH.pack_into(self._memory, 0, len(data))
 
     def close(self) -> ChildResult | None:
-        """What it has left; the memory is given back."""
+        """The result that the child has left; frees the memory."""
         (length,) = _LENGTH.unpack_from(self._memory, 0)
         word = ChildResult(**json.loads(self._memory[4 : 4 + length])) if length else None
         self._memory.close()
@@ -91,27 +91,27 @@ class Child:
 class ChildRunner:
     """Forks children, waits for them, and passes on the signals that are meant for them.
 
-    :param adopt: makes what parent and child share the child's, right after the fork.
-    :param stacks: the descriptor for the stacks that are asked for by `DUMP_SIGNAL`.
+    :param adopt: gives the child, right after the fork, what it shares with its parent.
+    :param stacks: the descriptor for the stacks that `DUMP_SIGNAL` asks for.
     """
 
     def __init__(self, adopt: Callable[[], None], stacks: int) -> None:
         self._adopt = adopt
         self._stacks = stacks
         self._die_with = bind_death()
-        #: Those that are alive, the one that is at work last; and whether one is being forked.
+        #: The living children, the one at work last; and whether one is being forked.
         self._living: list[int] = []
         self._forking = False
         self._pending: list[int] = []
-        #: The handler for SIGCHLD in children; here only we wait (see `nobody_else_waits`).
+        #: The handler for SIGCHLD in children; in this process only we wait (see `nobody_else_waits`).
         self._on_child: Any = signal.SIG_DFL
-        #: The most memory that the latest child that was waited for had, in bytes.
+        #: The peak memory of the child that was reaped last, in bytes.
         self.peak_memory = 0
 
     # --- children ---
 
     def fork(self, work: Callable[[], ChildResult]) -> Child:
-        """Fork a child that does `work`, and nothing else; what that returns is its word.
+        """Fork a child that does `work`, and nothing else; what that returns is its result.
 
         :raises OSError: if the system grants no process.
         """
@@ -143,7 +143,7 @@ class ChildRunner:
                 faulthandler.register(DUMP_SIGNAL, file=self._stacks, all_threads=True, chain=False)
             forget_exit_handlers()
             self._adopt()
-            for signum in self._pending:  # it came before the handlers were the child's own
+            for signum in self._pending:  # they came before the handlers were the child's own
                 os.kill(getpid(), signum)
             child.leave(work())
             status = 0
@@ -153,7 +153,7 @@ class ChildRunner:
             end_process(status)
 
     def wait(self, child: Child) -> tuple[ChildResult | None, int]:
-        """Wait for a child's end: its word, if it left one, and its wait status."""
+        """Wait for a child to end; return its result, if it left one, and its wait status."""
         if child.status is None:
             self._reap(child, 0)
         status = child.status or 0
@@ -163,7 +163,7 @@ class ChildRunner:
     def _reap(self, child: Child, options: int) -> None:
         try:
             pid, status, usage = wait4(child.pid, options)
-        except ChildProcessError:  # somebody has waited for all children; how it ended is lost
+        except ChildProcessError:  # something has waited for all children; how it ended is lost
             pid, status, usage = child.pid, 0, None
         if pid:
             child.status = status
@@ -171,7 +171,7 @@ class ChildRunner:
             self._living.remove(child.pid)
 
     def wait_or_read(self, child: Child, fd: int) -> bool:
-        """Wait until `fd` is readable, then return True, or until the child is dead: False."""
+        """Wait until `fd` is readable and return True, or until the child is dead and return False."""
         pidfd = open_pidfd(child.pid)
         poll = make_poll()
         for watched in (fd, pidfd):
@@ -194,10 +194,10 @@ class ChildRunner:
 
     @contextmanager
     def passing_on_signals(self) -> Iterator[None]:
-        """Meanwhile, pass signals on to the child at work; without one they have their usual effect.
+        """Inside the block, pass signals on to the child at work; without one they have their usual effect.
 
-        SIGTERM and the like go to the process group, so that a child that is in it has them already. Its
-        parent stays until the child is gone: else nobody would say how it ended.
+        SIGTERM and the like go to the process group, so that a child in that group has them already. Its
+        parent stays until the child is gone: otherwise no process could report how it ended.
         """
         faulthandler.unregister(DUMP_SIGNAL)
         self._on_child = signal.getsignal(signal.SIGCHLD) or signal.SIG_DFL
@@ -233,14 +233,14 @@ class ChildRunner:
 
 
 def die_of(status: int) -> NoReturn:
-    """End this process as the one ended whose wait status this is: by the same signal, or exit code."""
+    """End this process in the same way as the one with this wait status: by the same signal or exit code."""
     code = os.waitstatus_to_exitcode(status)
     if code < 0:
         signum = -code
         _, hard = resource.getrlimit(resource.RLIMIT_CORE)
         resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
         faulthandler.disable()
-        with suppress(OSError, ValueError):  # there are two that have no handler
+        with suppress(OSError, ValueError):  # two signals cannot have a handler
             signal.signal(signum, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signum])
         os.kill(getpid(), signum)

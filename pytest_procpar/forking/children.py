@@ -23,16 +23,16 @@ _POLL_SECONDS = 0.05
 _GRACE = 1.0
 
 
-#: In which unit the peak of a process's memory is told, in bytes (getrusage(2)).
+#: The unit of `ru_maxrss`, the peak of a process's memory, in bytes (getrusage(2)).
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 @contextmanager
 def nobody_else_waits() -> Iterator[None]:
-    """Until the end of the block, only we wait for the children of this process, and of its forks.
+    """Inside the block, only we wait for the children of this process, and of its forks.
 
-    A handler for SIGCHLD may wait for every child, and the kernel does if the signal is ignored: how ours
-    ended would be lost.
+    A handler for SIGCHLD may wait for every child, and the kernel does so if the signal is ignored: how our
+    children ended would be lost.
     """
     previous = signal.getsignal(signal.SIGCHLD)
     if previous in (signal.SIG_DFL, None):
@@ -46,7 +46,7 @@ def nobody_else_waits() -> Iterator[None]:
 
 
 class Dead(NamedTuple):
-    """A child that has died: wait status, the most memory it had (in bytes), its descriptor if it has one."""
+    """A child that has died: wait status, peak memory in bytes, and its pidfd if it has one."""
 
     worker: WorkerId
     status: int
@@ -63,20 +63,20 @@ class Children:
 
     @property
     def poll_seconds(self) -> float | None:
-        """After how many seconds `reap` is due though nothing was signalled; None if never."""
+        """After how many seconds `reap` is due although nothing was signalled; None if never."""
         return _POLL_SECONDS if any(fd is None for fd in self._fds.values()) else None
 
     @property
     def pids(self) -> frozenset[int]:
-        """Those that have not been reaped."""
+        """The pids of children that have not been reaped."""
         return frozenset(self._pids.values())
 
     def add(self, worker: WorkerId, pid: int) -> int | None:
         """Note a new child, and give it a process group of its own.
 
-        Returns a descriptor that becomes readable when it is dead, where there is such.
+        Return a descriptor that becomes readable when the child is dead; None where there is no such thing.
         """
-        with suppress(OSError):  # the child does it too: whoever comes first
+        with suppress(OSError):  # the child does it too: whichever comes first
             os.setpgid(pid, pid)
         fd = open_pidfd(pid)
         self._pids[worker] = pid
@@ -84,20 +84,20 @@ class Children:
         return fd
 
     def reap(self) -> Iterator[Dead]:
-        """Every child that has died; its descriptor is the caller's."""
+        """Every child that has died; the caller owns its descriptor."""
         for worker, pid in list(self._pids.items()):
             peak: int | None = None
             try:
                 done, status, usage = wait4(pid, os.WNOHANG)
                 peak = usage.ru_maxrss * RSS_UNIT
-            except ChildProcessError:  # somebody waited for all children; how it died is lost
+            except ChildProcessError:  # something waited for all children; how it died is lost
                 done, status = pid, 0
             if done:
                 del self._pids[worker]
                 yield Dead(worker, status, peak, self._fds.pop(worker))
 
     def signal(self, worker: WorkerId, signum: int, *, group: bool = False) -> None:
-        """Send a signal to a worker, or to its process group; nothing if it is dead."""
+        """Send a signal to a worker, or to its process group; do nothing if it is dead."""
         pid = self._pids.get(worker)
         if pid is not None and group:
             signal_group(pid, signum)
@@ -111,9 +111,9 @@ class Children:
             signal_group(pid, signum)
 
     def kill_all(self) -> None:
-        """End every worker and its process group: politely, then not."""
+        """End every worker and its process group: first with SIGTERM, then with SIGKILL."""
         groups = {group for group in map(_group_of, self._pids.values()) if group is not None}
-        for signum in (signal.SIGCONT, signal.SIGTERM):  # what is stopped cannot end
+        for signum in (signal.SIGCONT, signal.SIGTERM):  # a stopped process cannot end
             for group in groups:
                 _is_group(group, signum)
         deadline = monotonic() + _GRACE
@@ -143,7 +143,8 @@ class Children:
             known = {*spare, *self._pids.values()}
             found = [p for p in descendants(os.getpid()).values() if p.pid not in known]
             left = [p.pid for p in found if not p.ended]
-            # A family is not listed at one moment: children of one that ends meanwhile are missed; now ours.
+            # The list is not taken at one moment: it misses children of one that ends meanwhile, which are
+            # now ours.
             ended = [p.pid for p in found if p.ended and p.parent == os.getpid()]
             if not left and not ended:
                 return
@@ -164,7 +165,7 @@ class Children:
                 close(dead.fd)
 
     def forget(self) -> None:
-        """In a forked child: its parent's children are none of its."""
+        """In a forked child: forget the parent's children, which are not its own."""
         for fd in self._fds.values():
             if fd is not None:
                 close(fd)
@@ -173,7 +174,7 @@ class Children:
 
 
 def signal_group(pid: int, signum: int) -> None:
-    """Send a signal to the process group of a process; to it alone if it is in ours.
+    """Send a signal to the process group of a process; only to the process if it is in our group.
 
     A worker may have changed its group since it was forked (`os.setsid` in a test).
     """
@@ -186,7 +187,7 @@ def signal_group(pid: int, signum: int) -> None:
 
 
 def kill_with_descendants(pid: int) -> None:
-    """Kill a process and its descendants, as far as this process can see them; itself it spares.
+    """Kill a process and its descendants if this process can see them; it spares itself.
 
     They are stopped first, so that none forks while others are killed.
     """
@@ -214,7 +215,7 @@ def _group_of(pid: int) -> int | None:
 
 
 def _is_group(group: int, signum: int = 0) -> bool:
-    """Send a signal to a process group; whether there is such a group."""
+    """Send a signal to a process group; return whether there is such a group."""
     try:
         os.killpg(group, signum)
     except ProcessLookupError:

@@ -1,16 +1,16 @@
 """Files that are open when a process is forked: the forked process reads on from a position of its own.
 
 A fork copies descriptors, and a copy shares its position with the original: two workers that read from one
-`zipfile.ZipFile` would each get what the other one has left. So `note` is called before a fork, and `renew`
-right after it in the forked process, where each such file is opened once more. Only where there is ``/proc``
-(Linux): elsewhere ``/dev/fd`` gives copies that share their position, too.
+`zipfile.ZipFile` would each get what the other has left. So `note` is called before a fork, and `renew` right
+after it in the forked process, where each such file is opened again. This works only with ``/proc`` (Linux):
+elsewhere ``/dev/fd`` gives copies that share their position, too.
 
-Shared they stay where a position of one's own would do harm:
+Files stay shared where a position of one's own would do harm:
 
 - a file that is only written, since one process would overwrite what another has written;
-- one without a name that is written, since its content belongs to those who share it;
-- one that is locked, since the lock may belong to what is shared;
-- what was open before pytest loaded anything of the suite: the standard streams, files of a launcher.
+- a file without a name that is written, since its content belongs to those who share it;
+- a locked file, since the lock may belong to what is shared;
+- files that were open before pytest loaded anything of the suite: the standard streams, files of a launcher.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from pytest_procpar.system import frozen_heap, genuine
 
 __all__ = ["begin", "note", "renew"]
 
-#: How a file was opened, as far as that is no matter of opening it (open(2), fcntl(2)).
+#: The flags that describe how a file is open, without those that only matter when it is opened (open(2),
+#: fcntl(2)).
 _KEPT_FLAGS: Final = (
     os.O_ACCMODE | os.O_APPEND | os.O_NONBLOCK | os.O_SYNC | os.O_DSYNC
     | getattr(os, "O_DIRECT", 0) | getattr(os, "O_NOATIME", 0)
@@ -46,10 +47,10 @@ class _File(NamedTuple):
     flags: int
 
 
-#: Python's file objects that hold what was written.
+#: Python's file objects that buffer what was written.
 _WRITERS: Final = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 
-#: The files that were open at `begin`; and what was found by the latest `note`, in this process or in the one
+#: The files that were open at `begin`; and those found by the latest `note`, in this process or in the one
 #: that it was forked from.
 _before: frozenset[tuple[int, int]] = frozenset()
 _noted: tuple[_File, ...] = ()
@@ -68,7 +69,7 @@ def _bind_find(
         except OSError:  # there is no /proc
             return
         for fd in fds:
-            with suppress(OSError):  # the one that was opened for the list is closed
+            with suppress(OSError):  # the descriptor that was opened for the list is closed
                 status = fstat(fd)
                 if is_regular(status.st_mode):
                     yield (
@@ -79,20 +80,21 @@ def _bind_find(
     return find
 
 
-#: The regular files that are open, and whether each has a name.
+#: The open regular files, and whether each has a name.
 _find = _bind_find()
 
 
 def begin() -> None:
-    """What is open now is not the suite's."""
+    """Note the files that are open now: they are not the suite's."""
     global _before
     _before = frozenset(file.identity for file, _ in _find())
 
 
 def note() -> None:
-    """Note which files are open, and write out what is buffered for them: a fork is about to follow.
+    """Note which files are open, and flush what is buffered for them: a fork is about to follow.
 
-    Nothing else runs meanwhile that shares their positions. Where no such file is open it takes 30 µs.
+    Nothing else that shares their positions may run in the meantime. If no such file is open, this takes 30
+    µs.
     """
     global _noted
     read: list[_File] = []
@@ -112,19 +114,19 @@ def note() -> None:
 
 
 def _group(files: Iterable[_File]) -> Iterator[_File]:
-    """The files, with those descriptors as one that are copies of each other."""
+    """The files, with descriptors that are copies of each other put together."""
     alike: dict[tuple[tuple[int, int], int], list[int]] = {}
     for file in files:
         alike.setdefault((file.identity, file.flags), []).extend(file.fds)
     for (identity, flags), fds in alike.items():
-        with suppress(OSError):  # a file that cannot be moved in has no position
+        with suppress(OSError):  # a file that cannot seek has no position
             for copies in _copies(fds) if len(fds) > 1 else (fds,):
                 yield _File(tuple(copies), identity, flags)
 
 
 def _bind_copies(seek: Callable[[int, int, int], int] = os.lseek) -> Callable[[list[int]], list[list[int]]]:
     def copies(fds: list[int]) -> list[list[int]]:
-        """These descriptors of one file, together if one moves with the other."""
+        """Group descriptors of one file: those that move together belong together."""
         before = [seek(fd, 0, _FROM_HERE) for fd in fds]
         try:
             for mark, fd in enumerate(fds):
@@ -168,12 +170,12 @@ def _bind_locked(
     return locked
 
 
-#: The inodes of files that anybody has locked (devices are named otherwise there than by stat(2)).
+#: The inodes of all locked files (/proc/locks names devices differently from stat(2)).
 _locked_inodes = _bind_locked()
 
 
 def _flush(fds: Collection[int]) -> None:
-    """Write out what Python's file objects hold for these: after a fork each process would write it.
+    """Flush what Python's file objects hold for these descriptors: after a fork each process would write it.
 
     It looks at every object: 30 ms for a million.
     """
@@ -218,9 +220,9 @@ _renew = _bind_renew()
 
 
 def renew() -> None:
-    """In a process that was just forked: give each file that was noted a position of its own.
+    """In a process that was just forked: give each noted file a position of its own.
 
-    One that may not be opened again (this process has given up its rights, the file system has become
+    A file that may not be opened again (this process has given up its rights, or the file system has become
     read-only) stays shared.
     """
     for file in _noted:

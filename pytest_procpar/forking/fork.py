@@ -1,7 +1,7 @@
-"""Forking, and what a fork's child must forget of its parent.
+"""Forking, and what a forked child must forget about its parent.
 
-Here is what both of our forks (controller to fork server, fork server to worker) share. Not
-`os.register_at_fork`: it would act in forks that users make.
+This is what both of our forks (controller to fork server, fork server to worker) share. It does not use
+`os.register_at_fork`, which would also act in forks that users make.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ __all__ = [
 def fork(do_fork: Callable[[], int] = genuine.fork) -> int:
     """`os.fork`, without Python 3.12's warning about threads.
 
-    Before workers are forked, we count and judge the threads, and warn of those that nobody knows to be
+    Before workers are forked, we count and judge the threads, and warn about those that are not known to be
     harmless (`thread_warning`). As an error, the warning would hide the child.
     """
     flush_stdio()
@@ -60,7 +60,7 @@ def fork(do_fork: Callable[[], int] = genuine.fork) -> int:
 def _forget_fork_server_of_multiprocessing() -> None:
     """Let `multiprocessing` start another process that it forks from (its default since Python 3.14).
 
-    Before it uses the one that it has, it asks whether that has ended, which only the parent can.
+    Before it uses the one that it has, it asks whether that one has ended; only its parent can ask.
     """
     server = getattr(sys.modules.get("multiprocessing.forkserver"), "_forkserver", None)
     if getattr(server, "_forkserver_pid", None) is not None:
@@ -93,16 +93,16 @@ def default_signals() -> None:
 
 
 def let_setsid_work() -> None:
-    """Let this process call `os.setsid`, though it leads a process group, which must not.
+    """Let this process call `os.setsid`, although it leads a process group, which forbids that.
 
     Plain pytest, started by a program, leads none. So before the call the process moves to the group of a
-    child that lives no longer than that.
+    child that lives only that long.
     """
     os.setsid = _Setsid(os.setsid)
 
 
 def let_setsid_work_again() -> None:
-    """The same in a child that was forked from such a process, unless a test has put something else there."""
+    """Do the same in a child forked from such a process, unless a test has put something else there."""
     if isinstance(os.setsid, _Setsid):
         os.setsid.owner = os.getpid()
 
@@ -126,7 +126,7 @@ class _Setsid:
             genuine.read(reader, 1)
             os._exit(0)
         genuine.close(reader)
-        with suppress(OSError):  # the child does it too: whoever comes first
+        with suppress(OSError):  # the child does it too: whichever comes first
             os.setpgid(child, child)
         os.setpgid(0, child)
         genuine.close(writer)
@@ -136,16 +136,16 @@ class _Setsid:
 def disregard_interrupts(set_handler: Callable[..., object] = signal.signal) -> None:
     """Let no SIGINT interrupt what this process still has to do.
 
-    By a handler that does nothing: an ignored signal would stay ignored in the programs it starts.
+    The handler does nothing: an ignored signal would stay ignored in the programs that it starts.
     """
     set_handler(signal.SIGINT, lambda signum, frame: None)
 
 
-#: What plugins register when they are imported, for what they start later, in `pytest_configure`.
+#: The handlers that plugins register on import for what they start later, in `pytest_configure`.
 _HANDLERS_OF_PLUGINS = (("pytest_xvfb", "shutdown_xvfb"),)
-#: What libraries register when they are imported, and what ends only processes that this one has started.
+#: The handlers that libraries register on import, and that end only processes started by this one.
 _HANDLERS_OF_LIBRARIES = (("pebble.pool.process", "interpreter_shutdown"),)
-#: Packages whose ``util`` ends processes at the exit. The second is a copy of the first, for dill.
+#: Packages whose ``util`` ends processes at exit. The second is a copy of the first, made for dill.
 _STARTS_PROCESSES = ("multiprocessing", "multiprocess")
 _PATIENCE = 30.0  # seconds, for all processes that a test has left
 _GRACE = 1.0  # seconds from SIGTERM to SIGKILL
@@ -167,7 +167,7 @@ def forget_exit_handlers(*, configures: bool = False) -> None:
     for finalizer, info in list(registry.items()):
         finalizer.atexit = False
         thing = info.weakref()
-        if thing is not None:  # whoever holds the finalizer can still call it
+        if thing is not None:  # code that holds the finalizer can still call it
             info.weakref = weakref.ref(thing)
     atexit.register(weakref.finalize._exitfunc)  # type: ignore[attr-defined]
     for package in _STARTS_PROCESSES:
@@ -191,10 +191,10 @@ def _register_again(handlers: tuple[tuple[str, str], ...]) -> None:
 def _end_processes(util: Any) -> None:
     """End the processes that a test has left and that do not end by themselves.
 
-    `multiprocessing` waits for those that are no daemons, for ever. What would have stopped them may be an
-    exit handler that was registered at import: that one is the parent's, and does not run here.
+    `multiprocessing` waits forever for those that are no daemons. What would have stopped them may be an exit
+    handler that was registered on import: that one is the parent's, and does not run here.
     """
-    util._run_finalizers(0)  # these end some, a manager's server for one
+    util._run_finalizers(0)  # these end some processes, for example a manager's server
     left = util.process.active_children()
     for child in left:
         if child.daemon:
@@ -219,7 +219,7 @@ def _still_running(children: list[Any], seconds: float) -> list[Any]:
 
 
 def _close_log_handlers(inherited: list[object]) -> None:
-    """What `logging` has registered, for the handlers that were made in this process."""
+    """Shut down, as `logging` does at exit, the handlers that were made in this process."""
     known = set(map(id, inherited))
     handlers = logging._handlerList  # type: ignore[attr-defined]
     logging.shutdown([handler for handler in handlers if id(handler) not in known])

@@ -9,16 +9,16 @@ from pytest_procpar.system import frozen_heap
 
 __all__ = ["Heap", "SharedHeap"]
 
-#: While a suite is imported and collected, nearly everything that is made stays: looking through it after
-#: every 700 new objects, as usual, finds nothing and takes a tenth of the time.
+#: While a suite is imported and collected, nearly all new objects stay: a garbage collection after every 700,
+#: as usual, finds nothing and takes a tenth of the time.
 _RARELY = (50_000, 20, 20)
 
 
 class Heap:
     """A process's heap from the start of a collection until workers are forked from it.
 
-    What is frozen is not looked at again: a collection neither spends time on it nor copies its pages. When a
-    suite looks for objects through `gc`, it thaws.
+    The garbage collector does not look at frozen objects again: it neither spends time on them nor copies
+    their pages. When a suite looks for objects through `gc`, the heap thaws.
     """
 
     def __init__(self, *, freeze: bool) -> None:
@@ -26,14 +26,14 @@ class Heap:
         self._usual = gc.get_threshold()
 
     def grow(self) -> None:
-        """From here on the heap grows, and what is there already stays."""
+        """Note that the heap is about to grow, and that its present objects stay."""
         if self._freeze:
             frozen_heap.freeze()
         gc.set_threshold(*_RARELY)
 
     def settle(self) -> None:
-        """The heap is what workers start with: no garbage, and the usual attention to what comes."""
-        if gc.get_threshold() == _RARELY:  # else somebody has an opinion
+        """Make the heap what workers start with: no garbage, and the usual threshold for new objects."""
+        if gc.get_threshold() == _RARELY:  # otherwise something else has set it on purpose
             gc.set_threshold(*self._usual)
         frozen_heap.collect()
         if self._freeze:
@@ -47,8 +47,8 @@ class Heap:
 class SharedHeap:
     """A process's heap while others that were forked from it live.
 
-    A collection writes to every object that it looks at, so that the kernel has to copy each page: 10 ms in a
-    controller that has only begun, and as much again with a second process that holds the same pages.
+    A garbage collection writes to every object that it looks at, so that the kernel has to copy each page: 10
+    ms in a controller that has just begun, and as much again with a second process that holds the same pages.
     """
 
     def __init__(self, *, freeze: bool) -> None:
@@ -57,7 +57,7 @@ class SharedHeap:
             frozen_heap.freeze()
 
     def release(self) -> None:
-        """The others are gone."""
+        """Thaw the heap: the other processes are gone."""
         if self._is_frozen:
             frozen_heap.thaw()
         self._is_frozen = False

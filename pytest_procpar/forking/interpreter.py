@@ -1,6 +1,7 @@
 """Starts fresh interpreters like that of this process, which find our modules where this process does.
 
-They inherit descriptors for all that they are given: no other process can connect, and no folder is needed.
+They inherit descriptors for everything that they are given: no other process can connect, and no folder is
+needed.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from pytest_procpar.system.genuine import close, posix_spawn
 
 __all__ = ["start_interpreter"]
 
-#: What an interpreter runs: it takes the path for modules from the first line of a file, and calls a function
-#: with the rest. The current folder, which ``-c`` puts first, is left out before anything is imported: there
-#: may be a json.py in it.
+#: The code that an interpreter runs: it reads the path for modules from the first line of a file, and calls a
+#: function with the rest. The current folder, which ``-c`` puts first, is removed before anything is
+#: imported: there may be a json.py in it.
 _BOOTSTRAP = (
     "import sys; sys.path[:] = filter(None, sys.path); import json; file = open(int(sys.argv[1]), 'rb'); "
     "sys.path[:] = json.loads(file.readline()); import importlib; "
@@ -37,7 +38,7 @@ def start_interpreter(
     environ: Mapping[str, str],
     spawn: Callable[..., int] = posix_spawn,
 ) -> int:
-    """Start an interpreter that calls ``main`` of a module of ours with a file that holds `body`; its pid.
+    """Start an interpreter that calls ``main`` of our `module` with a file that holds `body`; return its pid.
 
     Its standard input and output are the null device, and it has a process group of its own. SIGINT has its
     default effect, and is blocked until ``main`` unblocks it.
@@ -60,7 +61,7 @@ def start_interpreter(
             environ,
             file_actions=_standard_streams(),
             setpgroup=0,
-            setsigdef=[signal.SIGINT],  # who starts it may ignore it
+            setsigdef=[signal.SIGINT],  # the process that starts it may ignore it
             setsigmask=[signal.SIGINT],
         )
     finally:

@@ -1,7 +1,8 @@
 """Python's global random generator across a fork.
 
-CPython seeds it anew in every forked process. That is right if nobody has seeded it: workers are not to draw
-the same numbers. If a conftest or a test module has, each worker goes on from there, as if it had done that.
+CPython reseeds it in every forked process. That is right if it was never seeded: workers must not draw the
+same numbers. If a conftest or a test module has seeded it, each worker goes on from there, as if it had done
+that itself.
 """
 
 from __future__ import annotations
@@ -12,20 +13,20 @@ from typing import Any
 
 __all__ = ["carry_generator", "note_unseeded"]
 
-# Tests replace them.
+# Tests replace the originals.
 _get, _set, _Random = random.getstate, random.setstate, random.Random
 
-#: The Mersenne Twister makes so many words of 32 bits at once.
+#: How many 32-bit words the Mersenne Twister makes at once.
 _BLOCK = 624
-#: How far a generator is followed that has been drawn from, in blocks: these take a millisecond. One that is
-#: further is taken to be seeded.
+#: How many blocks a generator that has been drawn from is followed, which takes a millisecond. One that is
+#: further along counts as seeded.
 _BLOCKS = 256
-#: Of the form of a state.
+#: The version in a state's format.
 _VERSION = 3
 
 
 class _Known:
-    """Of this process: a state that nobody has asked for, and whether another one has come of it."""
+    """This process's state that counts as unseeded, and the state last asked about, with the answer."""
 
     unseeded: Any = None
     asked: Any = None
@@ -33,13 +34,13 @@ class _Known:
 
 
 def note_unseeded() -> None:
-    """From here on, whoever seeds the generator means it."""
+    """Note the current state as unseeded: any seeding after this counts as deliberate."""
     _Known.unseeded = _get()
     _Known.asked = None
 
 
 def carry_generator() -> Callable[[], None]:
-    """What a process has to do that is about to be forked from this one."""
+    """Return what a process that is about to be forked from this one has to call."""
     state = _get()
     if state != _Known.asked:
         _Known.asked, _Known.answer = state, _is_seeded(state)
@@ -47,7 +48,10 @@ def carry_generator() -> Callable[[], None]:
 
 
 def _is_seeded(state: Any) -> bool:
-    """Whether numbers were not only drawn since `note_unseeded`. No, if that was never called."""
+    """Whether the generator was seeded since `note_unseeded`; False if it was only drawn from.
+
+    Also False if `note_unseeded` was never called.
+    """
     if _Known.unseeded is None or _words(state) == _words(_Known.unseeded):
         return False
     follower = _Random(0)
@@ -59,5 +63,5 @@ def _is_seeded(state: Any) -> bool:
 
 
 def _words(state: Any) -> Any:
-    """The Mersenne Twister's, without the place in them."""
+    """The words of the Mersenne Twister, without the position in them."""
     return state[1][:-1]

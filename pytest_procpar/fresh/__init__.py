@@ -1,4 +1,4 @@
 """Fresh pytest processes that run tests again, as a user would, and change nothing of the user's.
 
-Enter at `rounds` in the process that starts them, at `rerun` in the one that is started.
+Start reading at `rounds` for the process that starts them, at `rerun` for the one that is started.
 """

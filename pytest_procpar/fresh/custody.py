@@ -12,14 +12,14 @@ __all__ = ["Custody"]
 
 
 class Custody:
-    """Owns the warden and the folder for copies. Both are made when they are first asked for."""
+    """Owns the warden and the folder for copies; both are made when they are first needed."""
 
     def __init__(self) -> None:
         self._warden: Warden | None = None
         self._kept: Path | None = None
 
     def warden(self) -> Warden:
-        """What starts programs.
+        """The warden, which starts programs.
 
         :raises OSError: if it cannot be started.
         """
@@ -28,9 +28,10 @@ class Custody:
         return self._warden
 
     def kept(self) -> Path:
-        """The folder for copies of changed files, see `keeping`.
+        """The folder for copies of changed files, see `system.kept_files`.
 
-        It is the warden's, which puts files back if this process is killed, or if there is none, one of ours.
+        It is the warden's folder, since the warden puts files back if this process is killed; without a
+        warden, it is a folder of this process.
 
         :raises OSError: if it cannot be made.
         """

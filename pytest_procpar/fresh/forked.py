@@ -14,18 +14,19 @@ from pytest_procpar.system.genuine import close, read, waitpid
 
 __all__ = ["go_on_forked"]
 
-#: How long the others may take to end by themselves once the first one has, in seconds, and how long once
-#: they are interrupted. (Who has started all this waits for little longer.)
+#: How long the other processes may take to end by themselves once the first has ended, and how long once they
+#: are interrupted, in seconds. (The process that has started all this waits for little longer.)
 _FINISH_SECONDS, _TEARDOWN_SECONDS = 1.0, 0.8
 _PAUSE = 0.01
 
 
 def go_on_forked(count: int, *, configures: bool) -> int:
-    """Fork so many processes, which go on at the same moment: their numbers, from 0.
+    """Fork `count` processes, which go on at the same moment; return in each its number, from 0.
 
-    This process does not come back: it ends as the first of them has ended, when the others are gone, too.
+    This process does not return: when the first of them has ended and the others are gone, it ends as the
+    first did.
 
-    :param configures: whether they have `pytest_configure` before them.
+    :param configures: whether `pytest_configure` is still to come in them.
     """
     file_positions.note()
     gate, opener = os.pipe()
@@ -46,7 +47,7 @@ def go_on_forked(count: int, *, configures: bool) -> int:
 
 
 def _end(pids: list[int]) -> None:
-    """See these gone: what they have set up is torn down, if that does not take long."""
+    """Make these processes end; they may tear down what they have set up if that does not take long."""
     left = _await(pids, _FINISH_SECONDS)
     for signum in (signal.SIGINT, signal.SIGKILL):
         for pid in left:
@@ -55,7 +56,7 @@ def _end(pids: list[int]) -> None:
 
 
 def _await(pids: list[int], seconds: float) -> list[int]:
-    """Wait until these have ended: those that have not, after so many seconds."""
+    """Wait up to `seconds` until these processes have ended; return those that have not."""
     deadline = monotonic() + seconds
     left = list(pids)
     while left and monotonic() < deadline:
@@ -71,7 +72,7 @@ def _end_with(pids: list[int]) -> NoReturn:
     try:
         status = waitpid(first, 0)[1]
         _end(others)
-    except ChildProcessError:  # somebody ignores the ends of children
+    except ChildProcessError:  # something ignores the ends of children
         status = 0
     if os.waitstatus_to_exitcode(status) < 0:
         die_of(status)

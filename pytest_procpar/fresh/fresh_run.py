@@ -1,4 +1,4 @@
-"""Runs pytest in fresh processes, as a user would, and reads how tests ended there (see `rerun`)."""
+"""Runs pytest in fresh processes, as a user would, and reads how tests ended there (see `fresh.rerun`)."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from pytest_procpar.system.oom import OutOfMemory
 __all__ = ["Command", "FreshRun", "NotSeen", "run_fresh"]
 
 _PREFIXES = ("PYTEST_XDIST_", "COVERAGE_", "COV_CORE_")
-#: The last one names the pipe by which VS Code hears of tests.
+#: The last one names the pipe through which VS Code hears about tests.
 _NAMES = ("PYTEST_CURRENT_TEST", "PYTEST_VERSION", "TEST_RUN_PIPE")
 _POLL_SECONDS = 0.05
-#: How long a run may take to exit after it has told its results, in seconds.
+#: How long a run may take to exit after it has reported its results, in seconds.
 _EXIT_SECONDS = 2.0
-#: How much of the end of standard error is read, in bytes, and how much of a line is kept, in characters.
+#: How many bytes at the end of standard error are read, and how many characters of a line are kept.
 _TAIL = 1 << 16
 _TROUBLE = 300
 
 
 @record
 class Command:
-    """What to run: a program that writes its lines to `report` (see `rerun`).
+    """What to run: a program that writes its lines to `report` (see `fresh.rerun`).
 
     A test that takes longer than `limit` seconds hangs (0: none does). Commands that run at the same time
-    have different places, numbered from 0; `environ` gives the environment variables for a place.
+    have different places, numbered from 0; `environ` returns the environment variables for a place.
     """
 
     words: Sequence[str]
@@ -48,11 +48,11 @@ class Command:
 
 @record
 class FreshRun:
-    """How the tests of a fresh run ended: nodeid and word of each, in the order in which they began.
+    """How the tests of a fresh run ended: nodeid and outcome of each, in the order in which they began.
 
-    ``trouble`` says what kept other tests from running; empty if nothing did. ``reports`` are those of each
-    test that came to its end, as pytest serializes them, if they were asked for; ``likely`` is what was
-    inherited that a test touches, by its nodeid.
+    ``trouble`` says what kept other tests from running; empty if nothing did. ``reports`` are the reports of
+    each test that came to its end, as pytest serializes them, if they were asked for. ``likely`` is, by
+    nodeid, the inherited object that a test touches.
     """
 
     tests: tuple[tuple[str, Outcome], ...] = ()
@@ -63,7 +63,7 @@ class FreshRun:
 
 @record
 class NotSeen:
-    """A fresh run without a result; ``why`` is empty if it was ended, or not begun, on purpose."""
+    """A fresh run without a result; ``why`` is empty if it was ended, or never begun, on purpose."""
 
     why: str = ""
 
@@ -80,10 +80,10 @@ def run_fresh(
 ) -> list[FreshRun | NotSeen]:
     """Run commands in `folder`, `lanes` at a time.
 
-    What is still running at `deadline` (on the clock of `monotonic`), or when `ended` says so, is ended.
+    Whatever still runs at `deadline` (on the clock of `monotonic`), or when `ended` returns True, is ended.
 
-    :param gate: a fifo, if all are to begin their tests at the same time: each says that it is ready and
-        opens it for reading, which returns when all are ready.
+    :param gate: a fifo, if all commands are to begin their tests at the same time: each says that it is ready
+        and opens the fifo for reading, which returns when all are ready.
     :raises OSError: if a command's files cannot be written.
     """
     memory = OutOfMemory()
@@ -120,7 +120,7 @@ class _Run:
     """A run in progress, and what it has reported so far.
 
     :param at: the number of its command.
-    :param place: its place among those that run.
+    :param place: its place among those that run at the same time.
     """
 
     def __init__(self, command: Command, at: int, place: int) -> None:
@@ -133,7 +133,7 @@ class _Run:
         self._tests: list[tuple[str, Outcome]] = []
         self._reports: list[list[dict[str, Any]]] = []
         self._likely: dict[str, str] = {}
-        #: The test that is running, and when that was learnt.
+        #: The running test, and when its start was read.
         self._running: str | None = None
         self._since = 0.0
         self._trouble = ""
@@ -141,7 +141,7 @@ class _Run:
 
     @property
     def over(self) -> bool:
-        """Whether a test hangs, or all is reported and the process does not end: it may have a thread."""
+        """Whether a test hangs, or the process has reported all but does not end: it may have a thread."""
         self._listen()
         if self._told_at is not None:
             return monotonic() - self._told_at > _EXIT_SECONDS
@@ -153,7 +153,7 @@ class _Run:
         return bool(limit) and self._running is not None and monotonic() - self._since > limit
 
     def result(self, how: int | str | None, memory: OutOfMemory) -> FreshRun | NotSeen:
-        """How its tests ended, once the process has: a test that was still running has crashed or hung.
+        """How its tests ended, once the process has ended: a test that was still running has crashed or hung.
 
         :param how: its exit code (negative: a signal), or why it never ran; None if it was ended.
         """
@@ -202,7 +202,7 @@ class _Run:
             self._told_at = monotonic()
 
     def _last_words(self) -> str:
-        """The last line of its standard error with an error in it, where pytest says why it cannot begin."""
+        """The last line with an error on its standard error, where pytest says why it cannot begin."""
         with suppress(OSError), _errors(self._command).open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
             lines = [

@@ -1,8 +1,9 @@
 """A fresh pytest process that runs tests again as an inert worker, and reports how they ended to its starter.
 
-It is started with the command that is about to be printed, and an order in its environment. Plugins see a
-worker, from before they are configured. Options that write reports are dropped; files that are changed all
-the same are copied first (see `keeping`). Does not know why these tests run, nor what should come out.
+It is started with the command that is about to be printed, and with an order in its environment. Plugins see
+a worker, from before they are configured. Options that write reports are dropped; files that change all the
+same are copied first (see `system.kept_files`). The process knows neither why these tests run nor what should
+come out.
 """
 
 from __future__ import annotations
@@ -44,13 +45,13 @@ if TYPE_CHECKING:
 
 __all__ = ["ORDER", "RerunSetup", "become_inert", "environment", "write_order"]
 
-#: The environment variable with the file that holds an order.
+#: The environment variable that names the file with an order.
 ORDER = "PROCPAR_RERUN"
 
 #: How long a description of what went wrong may be, in characters.
 _TROUBLE = 300
 
-# Tests replace them.
+# Tests replace the originals.
 _write, _dumps = write, json.dumps
 
 
@@ -58,20 +59,21 @@ _write, _dumps = write, json.dumps
 class RerunSetup:
     """What a fresh process has to know.
 
-    ``kept`` is the folder for copies of the project's files; ``basetemp`` and ``cache`` are used in place of
-    those of the run (the usual folder if ``basetemp`` is empty). It writes lines to the file ``report``, see
-    `Rerun`. If it begins together with others, it waits until ``gate``, a fifo, can be opened; else that is
-    empty.
+    ``kept`` is the folder for copies of the project's files; ``basetemp`` and ``cache`` replace those of the
+    run (``basetemp`` is empty for the usual folder). The process writes lines to the file ``report``, see
+    `Rerun`. If it begins together with others, it waits until ``gate``, a fifo, can be opened; otherwise
+    ``gate`` is empty.
 
-    If the start method ``forked`` is not empty, the tests run in processes that are forked as the workers of
-    that method are: one for each of ``siblings``, the ``workerinput`` of those beside this one, and one more,
-    of which alone it reports. Each runs its sequence of the replay. Under ``spawn`` it knows its identity
-    from the start and forks once it has collected, as workers do for tests with processes of their own.
+    If ``forked`` is not empty, it is a start method, and the tests run in processes that are forked as its
+    workers are: one for each of ``siblings``, which are the ``workerinput`` of the others, and one more, the
+    only one that reports. Each runs its sequence of the replay. Under ``spawn`` the process knows its
+    identity from the start and forks once it has collected, as workers do for tests with processes of their
+    own.
 
-    ``reports`` says whether what pytest reports is to be written, too. ``added`` is source to run in the
-    module of a test file, as if it stood there: path and source of each. ``isolates`` says whether tests that
-    are marked to have a process of their own have one here, too, and ``grouped`` that tests run only if all
-    are one group (``--dist=loadgroup``).
+    ``reports`` says whether to write what pytest reports, too. ``added`` is source to run in the modules of
+    test files, as if it stood there: path and source of each. ``isolates`` says whether tests with the mark
+    for a process of their own get one here, too; ``grouped`` says to run the tests only if all are one group
+    (``--dist=loadgroup``).
     """
 
     workerinput: dict[str, Any]
@@ -92,14 +94,15 @@ class RerunSetup:
 def write_order(order: RerunSetup, path: Path) -> None:
     """Write an order to a file.
 
-    :raises OSError: if it cannot be written.
+    :raises OSError: if the file cannot be written.
     """
     path.write_bytes(Encoder().frame(tuple(getattr(order, name) for name in fields(RerunSetup))))
 
 
 def environment(order: RerunSetup, path: Path) -> dict[str, str]:
     """The environment variables to add for a fresh process whose order is in `path`."""
-    # What inline-snapshot changes in a test's source would be put back; a worker of the run changes nothing.
+    # Whatever inline-snapshot changed in a test's source would be put back, but a worker of the run changes
+    # nothing.
     others = {"INLINE_SNAPSHOT_DEFAULT_FLAGS": "disable", ORDER: str(path)}
     if order.forked not in (
         "",
@@ -110,7 +113,7 @@ def environment(order: RerunSetup, path: Path) -> dict[str, str]:
 
 
 def become_inert(early_config: pytest.Config, parser: pytest.Parser, args: list[str]) -> None:
-    """Take the order out of the environment and obey it. To be called before conftests are loaded.
+    """Take the order out of the environment and obey it; call this before conftests are loaded.
 
     :param args: what pytest will parse; changed in place.
     """
@@ -134,10 +137,10 @@ def become_inert(early_config: pytest.Config, parser: pytest.Parser, args: list[
 class Rerun:
     """The plugin of such a process.
 
-    It writes JSON lists, one a line: "began" with a nodeid, "ended" with a nodeid and a `Outcome`, "trouble"
+    It writes JSON lists, one a line: "began" with a nodeid, "ended" with a nodeid and an `Outcome`, "trouble"
     with the reason why tests could not run, "ready" before it waits for others, and "told" as the last one.
-    If that is wanted, there is "reported" before "ended", with a nodeid and the reports in a frame, encoded;
-    after a fork "likely", with a nodeid and what the test touches of what was inherited.
+    If reports are wanted, "reported" comes before "ended", with a nodeid and the reports in an encoded frame.
+    After a fork, "likely" has a nodeid and the inherited object that the test touches.
     """
 
     def __init__(self, order: RerunSetup) -> None:
@@ -147,12 +150,12 @@ class Rerun:
         self._report = out_of_reach(os.open(order.report, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
         self._words: set[Outcome] = set()
         self._data: list[dict[str, Any]] = []
-        #: Which of the forked processes this is; None: it was not forked.
+        #: The number of this process among the forked ones; None if it was not forked.
         self._number: int | None = None
         self._inherited: Inherited | None = None
 
     def _tell(self, *line: str) -> None:
-        if getpid() == self._pid and not self._number:  # not a child that a test has forked, nor a sibling
+        if getpid() == self._pid and not self._number:  # neither a test's own child nor a sibling
             _write(self._report, f"{_dumps(line)}\n".encode())
 
     # --- being forked ---
@@ -166,7 +169,7 @@ class Rerun:
         self._number = number = go_on_forked(1 + len(self._order.siblings), configures=configures)
         self._pid = getpid()
         if not number:
-            with suppress(Exception):  # a hint is worth no trouble with objects of the suite
+            with suppress(Exception):  # a hint is not worth trouble with objects of the suite
                 self._inherited = Inherited(parent)
         if number:
             self._be_sibling(config, self._order.siblings[number - 1], configures=configures)
@@ -180,7 +183,7 @@ class Rerun:
                 set_basetemp(config, path)
 
     def _keep_own(self, session: pytest.Session) -> None:
-        """Leave the tests of the other processes to them."""
+        """Leave the tests of the other processes to these."""
         keys = pinned_keys(session.config)
         if self._number is not None and keys is not None:
             items = [item for item, key in zip(session.items, keys, strict=True) if key == str(self._number)]
@@ -202,12 +205,12 @@ class Rerun:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
-        """Silence plugins that have been registered since."""
+        """Silence plugins that have been registered in the meantime."""
         silence_plugins(session.config)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
-        """Run the tests, beginning together with the others if there are any."""
+        """Run the tests; if there are other processes, begin together with them."""
         self._config = config = session.config
         null = os.open(os.devnull, os.O_RDWR)
         redirect_stdio(config, null, (1, 2), out_of_reach)
@@ -238,14 +241,14 @@ class Rerun:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_pycollect_makemodule(self, module_path: Path) -> Generator[None, Any, Any]:
-        """Add to a test file what stands there only for this process, before fixtures are looked for."""
+        """Add to a test file the source that is only for this process, before pytest looks for fixtures."""
         module = yield
         for source in (source for path, source in self._order.added if path == str(module_path)):
-            with suppress(Exception, pytest.skip.Exception):  # what it raises it raises once more
+            with suppress(Exception, pytest.skip.Exception):  # pytest's own import raises it as well
                 exec(compile(source, str(module_path), "exec"), vars(module.obj))
         return module
 
-    # --- what is reported ---
+    # --- reports ---
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -271,7 +274,7 @@ class Rerun:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_exception_interact(self, node: pytest.Item, call: pytest.CallInfo[object]) -> None:
-        """Say what of the inherited a failure's traceback has met."""
+        """Report which inherited object a failure's traceback has met."""
         inherited, excinfo = self._inherited, call.excinfo
         if inherited is not None and excinfo is not None and isinstance(node, pytest.Item):
             self._tell_likely(node, lambda item: inherited.of_traceback(excinfo.tb, item))
@@ -287,7 +290,7 @@ class Rerun:
             self._words.add(Outcome.SKIPPED)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Report what cannot be collected."""
+        """Report a collector that failed."""
         if report.failed:
             lines = str(report.longrepr).strip().splitlines() or [""]
             error = next((line for line in lines if line.startswith("E ")), lines[-1])

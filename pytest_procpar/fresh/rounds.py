@@ -23,7 +23,7 @@ __all__ = ["Forking", "Rounds"]
 
 @record
 class Forking:
-    """How a fresh process forks others: by a start method, so many, with the heap frozen or not."""
+    """How a fresh process forks others: the start method, how many, and whether the heap is frozen."""
 
     method: StartMethod
     processes: int
@@ -33,13 +33,13 @@ class Forking:
 class Rounds:
     """Runs commands in fresh processes.
 
-    :param warden: returns the warden that starts them, in whose folder they write; raises OSError.
+    :param warden: returns the warden that starts them, and in whose folder they write; raises OSError.
     :param inputs: the ``workerinput`` of each process that may run at the same time as the others.
     :param kept: the folder for copies of files that they change.
     :param cwd: their working directory.
     :param deadline: when they are ended, on the clock of `monotonic`.
-    :param ended: says whether to end them at once.
-    :param size: how much memory a process takes that has collected the suite, in bytes; 0: as this one.
+    :param ended: returns whether to end them at once.
+    :param size: the memory of a process that has collected the suite, in bytes; 0: as much as this one.
     :param unusable_basetemp: the run's base temporary folder, if it cannot be made; "" for the default one.
     """
 
@@ -76,17 +76,17 @@ class Rounds:
         isolates: bool = False,
         grouped: bool = False,
     ) -> list[FreshRun | NotSeen]:
-        """How each command ended.
+        """Run the commands; return how each ended.
 
-        :param words: the arguments of pytest of each.
+        :param words: the arguments of pytest for each.
         :param limits: how long a test of each may take, in seconds; 0: no limit.
         :param alone: run one at a time.
-        :param together: run all at the same time, in the place of the workers of one run.
+        :param together: run all at the same time, as the workers of one run.
         :param fork: let each run its tests in processes that it forks.
-        :param reports: let each say what was reported of its tests, too.
+        :param reports: let each also say what was reported about its tests.
         :param added: source to run in the modules of test files: path and source of each.
         :param isolates: let marked tests have processes of their own there.
-        :param grouped: let them run tests only if ``--dist=loadgroup`` would keep these together.
+        :param grouped: run tests only if ``--dist=loadgroup`` would keep them together.
         """
         asked: dict[str, Any] = {"reports": reports, "added": added, "isolates": isolates, "grouped": grouped}
         if not words or self._ended() or monotonic() >= self._deadline:
@@ -117,7 +117,7 @@ class Rounds:
         fork: Forking | None,
         asked: Mapping[str, Any],
     ) -> Command:
-        """A command with a cache and temporary files of its own: shared ones would change the next run."""
+        """Make a command with its own cache and temporary files: shared ones would change the next run."""
         report = own / "report"
         gate = "" if common is None else str(common / "gate")
 
@@ -136,14 +136,14 @@ class Rounds:
         return Command([*program(), *words], report, limit, environ)
 
     def _base(self, folder: Path, name: str) -> str:
-        """Where a process makes temporary files; what the run lacks it has to lack, too."""
+        """The folder for a process's temporary files; it is unusable if the run's own was."""
         if self._unusable is None:
             return str(folder / name)
         return self._unusable and os.path.join(self._unusable, name)
 
 
 def _fitting(lanes: int, count: int, size: int, *, together: bool) -> int:
-    """How many of so many commands may run at the same time.
+    """How many of `count` commands may run at the same time, at most `lanes`.
 
     :raises OSError: if there is no room for one, or for all that are to run together.
     """

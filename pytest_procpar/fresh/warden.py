@@ -1,8 +1,8 @@
 """A process that starts programs for its owner, the controller, and cleans up if the owner dies.
 
 However the owner ends, its end of a pipe is closed. Then the warden kills the programs and their descendants,
-puts back the files of the project that they have changed, removes the folder that they write to, and ends. It
-is an interpreter of its own that imports little, in a session of its own: no signal to the controller reaches
+puts back the project's files that they have changed, removes the folder that they write to, and ends. It is
+an interpreter of its own that imports little, in a session of its own: no signal to the controller reaches
 it.
 """
 
@@ -60,9 +60,10 @@ class Warden:
         if "folder" not in told:
             self.close()
             raise OSError(told["failed"])
-        #: For what programs write; removed at the end.
+        #: The folder that programs write to; removed at the end.
         self.folder = Path(told["folder"])
-        #: For copies of changed files (see `keeping`): the owner makes it, the warden restores from it.
+        #: The folder for copies of changed files (see `system.kept_files`): the owner makes it, the warden
+        #: restores from it.
         self.kept = self.folder / _KEPT
 
     def __enter__(self) -> Warden:
@@ -76,9 +77,9 @@ class Warden:
     def start(
         self, command: Sequence[str], cwd: Path, environ: Mapping[str, str], errors: Path | None = None
     ) -> int:
-        """Start a program with nothing as input and output; `errors` is the file for its standard error.
+        """Start a program without input and output; `errors` is the file for its standard error.
 
-        `hear` says if it could not be started.
+        If it could not be started, `hear` says so.
         """
         number = self._count
         self._count += 1
@@ -92,7 +93,7 @@ class Warden:
     def hear(self, seconds: float) -> list[tuple[int, int | str]]:
         """The programs that have ended: number, and exit code (negative: a signal) or why it never ran.
 
-        Waits at most so many seconds for the first one.
+        Waits up to `seconds` for the first one.
         """
         told = [(told["number"], told["how"]) for told in self._listen(seconds)]
         found = [(number, how) for number, how in told if number in self._running]
@@ -100,13 +101,13 @@ class Warden:
         return found
 
     def end(self, numbers: Sequence[int]) -> None:
-        """End programs by SIGTERM, by SIGKILL if that takes too long, and kill their process groups."""
+        """End programs with SIGTERM, then SIGKILL if that takes too long, and kill their process groups."""
         if numbers:
             self._say(end=list(numbers))
         self._running.difference_update(numbers)
 
     def sweep(self) -> None:
-        """Kill everything that programs have left running, in whatever group or session; wait for that."""
+        """Kill everything that programs have left running, in any group or session; wait for its end."""
         self._say(sweep=True)
         while "swept" not in next(self._listen(None), {"swept": True}):
             pass
@@ -122,19 +123,19 @@ class Warden:
 
     def _say(self, **order: object) -> None:
         data = memoryview(json.dumps(order).encode() + b"\n")
-        with suppress(BrokenPipeError):  # it is dead, as `_listen` will see
+        with suppress(BrokenPipeError):  # it is dead, as `_listen` will notice
             while data:  # a signal may cut a write short
                 data = data[self._orders.write(data) :]
 
     def _listen(self, seconds: float | None) -> Iterator[dict[str, Any]]:
-        """What the warden has said; waits at most so many seconds for the first answer (None: for ever)."""
+        """The warden's answers; waits up to `seconds` for the first one (None: forever)."""
         poll = make_poll()
         poll.register(self._answers, READ)
         while b"\n" not in self._heard:
             if not poll.poll(None if seconds is None else max(0.0, seconds) * 1000):
                 return
             data = self._answers.read(1 << 16)
-            if not data:  # it is dead, and with it what it has started
+            if not data:  # it is dead, and so is what it has started
                 why = "the process that has started it has died"
                 yield from ({"number": number, "how": why} for number in sorted(self._running))
                 return
@@ -186,7 +187,7 @@ class _Keeper:
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
 
     def serve(self) -> None:
-        """Start and end programs, and report their ends."""
+        """Start and end programs, and report when they end."""
         poll = make_poll()
         for fd in (0, self._woken):
             poll.register(fd, READ)
@@ -222,7 +223,7 @@ class _Keeper:
             _tell(number=number, how=in_words(error))
 
     def _prepare(self) -> None:
-        """In the new process: die with the warden, and go before others if memory runs out."""
+        """Runs in the new process: die with the warden, and before others if memory runs out."""
         be_expendable(FIRST_TO_GO)
         self._die_with(self._pid)
 
@@ -252,7 +253,7 @@ def _kill(how: Callable[[int, int], None], pid: int) -> None:
 
 
 def _sweep() -> None:
-    """Kill all descendants of this process; orphans are among them where it can be a subreaper (Linux)."""
+    """Kill all descendants of this process; where it can be a subreaper (Linux), these include orphans."""
     deadline = monotonic() + _LEFTOVER_SECONDS
     while (left := descendants(os.getpid())) and monotonic() < deadline:
         for pid in left:

@@ -1,8 +1,9 @@
-"""The stem: a worker that runs no test itself. It forks a process for each, or for some, from its own state.
+"""The isolating runner: a worker that runs no test itself, but forks a process for each, or for several.
 
-To the controller it is one worker. The child at work speaks for it, with the same connection, slot and black
-box; meanwhile the stem waits. Whoever claims a test sees to it that it runs. When a child dies, the stem dies
-the same way, so that all that is known and done about a worker's death goes for a child's, too.
+To the controller it is one worker. The child at work speaks for it, over the same connection and with the
+same slot and black box, while the isolating runner waits. The process that claims a test makes sure that it
+runs. When a child dies, the isolating runner dies the same way, so that everything that is known and done
+about a worker's death applies to a child's, too.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from pytest_procpar.worker.session_reporter import SessionReporter
 
 __all__ = ["IsolatingRunner"]
 
-#: A test's index, or `_GO_ON` or `_STOP`; and how many failures there have been up to now.
+#: A test's index, or `_GO_ON` or `_STOP`; and the number of failures so far.
 _NOTE = struct.Struct("<ii")
 _GO_ON = 0
 _STOP = 1
@@ -54,10 +55,12 @@ def patience(slot: int) -> float:
 
 
 class IsolatingRunner(ItemRunner):
-    """The stem, and in the processes that it forks, what runs their tests.
+    """The isolating runner and, in the processes that it forks, what runs their tests.
 
-    :param alone: the tests that get a process of their own; the others share one, the runner.
-    :param limit: after how many tests the runner is renewed; None: never.
+    Tests that need no process of their own run in a shared child.
+
+    :param alone: the tests that get a process of their own; the others run in the shared child.
+    :param limit: after how many tests the shared child is renewed; None: never.
     :param vouched: what the project says is safe to fork.
     """
 
@@ -83,25 +86,25 @@ class IsolatingRunner(ItemRunner):
         self._pid = getpid()
         #: Whether this process ends with the running test.
         self._is_last = False
-        #: Between stem and runner, where there are tests that the runner must not run.
+        #: A pipe between isolating runner and shared child, if there are tests that the latter must not run.
         self._asked: int | None = None
         if 0 < len(alone) < len(session.items):
             self._asked, asking = make_pipe()
             answered, answering = make_pipe()
-            # Bound here, where no test has patched them.
+            # Bound here, before a test can patch them.
             self._ask, self._await_answer = partial(write, asking), partial(read, answered, _NOTE.size)
             self._hear, self._answer = partial(read, self._asked, _NOTE.size), partial(write, answering)
 
-    # --- the stem ---
+    # --- the isolating runner ---
 
     def loop(self) -> None:
-        """Have tests run until the controller says that there will be no more; raises what has ended them."""
+        """Have tests run until the controller says that there will be no more; raise what has ended them."""
         watch_teardown(self._session, self._decide_kept)
-        shared_basetemp(self._config)  # the first to ask for it empties it
-        own_coverage()  # it may have begun after the fork
+        shared_basetemp(self._config)  # the first process to ask for it empties it
+        own_coverage()  # coverage may have begun after the fork
         tell_of_threads(self._config, thread_warning(self._vouched))
         self._awaits_finish = True
-        file_positions.note()  # it runs no test, so there will be no others
+        file_positions.note()  # it runs no test, so it will open no other files
         self._link.put(Ready(getpid()))
         with self._child_runner.passing_on_signals():
             while (record := self._next_record()) != "finish":
@@ -110,7 +113,7 @@ class IsolatingRunner(ItemRunner):
         self._awaits_finish = False
 
     def _have_run(self, test: TestIndex) -> ChildResult:
-        self._locations.of(self._item(test))  # what it finds out of the test's file goes for all of them
+        self._locations.of(self._item(test))  # all children then share what it finds in the test's file
         self._flush()
         if self._needs_own(test):
             word, status = self._run_child(test)
@@ -122,11 +125,12 @@ class IsolatingRunner(ItemRunner):
         return self._child_runner.wait(self._fork(lambda: self._work(self._run_last, test), beside))
 
     def _fork(self, work: Callable[[], ChildResult], beside: Child | None = None) -> Child:
-        """Fork a child as soon as the system grants it, since other processes may end; else end this worker.
+        """Fork a child as soon as the system grants it; if it does not, end this worker.
 
-        Other workers then run the tests that it has claimed.
+        Waiting helps because other processes may end. If this worker ends, others run the tests that it has
+        claimed.
 
-        :param beside: the runner, if one is waiting: it ends first.
+        :param beside: the shared child, if one is waiting: it ends first.
         """
         deadline = None
         while True:
@@ -148,7 +152,7 @@ class IsolatingRunner(ItemRunner):
         end_process(0)
 
     def _settle(self, word: ChildResult | None, status: int) -> ChildResult:
-        """Take over what a child has come to."""
+        """Take over the result of a child."""
         if word is None:
             die_of(status)
         self._take_over(word)
@@ -166,7 +170,7 @@ class IsolatingRunner(ItemRunner):
         return test % len(self._session.items) in self._alone
 
     def _attend(self, runner: Child) -> tuple[ChildResult | None, int]:
-        """Wait for the runner's end, and run meanwhile what it must not run."""
+        """Wait for the shared child's end, and run in the meantime what it must not run."""
         asked = self._asked
         while asked is not None and self._child_runner.wait_or_read(runner, asked):
             test, failed = _NOTE.unpack(self._hear())
@@ -183,7 +187,7 @@ class IsolatingRunner(ItemRunner):
         return self._child_runner.wait(runner)
 
     def _dismiss(self, runner: Child) -> None:
-        """Let the runner tear down and end, without a trace in what is known of the test that died."""
+        """Let the shared child tear down and end, with no trace in what is known of the test that died."""
         noted = self._slot.copy()
         with captured_kept(self._config):
             with suppress(OSError):
@@ -200,12 +204,12 @@ class IsolatingRunner(ItemRunner):
         self._prepare()
 
     def _prepare(self) -> None:
-        """What plugins and checks must know of a new process, before it runs anything."""
+        """Tell plugins and checks about a new process, before it runs anything."""
         self._slot.enter(Stage.PREPARING, self._current)
         self._config.hook.pytest_procpar_worker_forked(config=self._config, session=self._session)
 
     def _work(self, run: Callable[[TestIndex], bool], test: TestIndex) -> ChildResult:
-        """Run tests, tear everything down, and tell what has come of it."""
+        """Run tests, tear everything down, and return the result."""
         session, status, interrupted, finish = self._session, None, False, False
         own_coverage(self._pid, ONE_TEST if run == self._run_last else SEVERAL_TESTS)
         try:
@@ -216,7 +220,7 @@ class IsolatingRunner(ItemRunner):
             self._end_teardown()
         save_coverage()
         run_exit_handlers()
-        self._flush()  # not before: what an exit handler does is still on the account of the test
+        self._flush()  # not before: what an exit handler does still counts for the test
         wishes = session.shouldfail, session.shouldstop
         return ChildResult(status, interrupted, self._current, session.testsfailed, *wishes, finish)
 
@@ -232,7 +236,7 @@ class IsolatingRunner(ItemRunner):
         return False
 
     def _run_several(self, test: TestIndex) -> bool:
-        """Run this test and those that follow; whether the controller has said that nothing will follow."""
+        """Run this test and those that follow; return whether the controller has said there are no more."""
         left = self._limit
         record: Record = test
         while record != "finish":
@@ -252,7 +256,7 @@ class IsolatingRunner(ItemRunner):
         return record == "finish"
 
     def _pass_on(self, test: int) -> bool:
-        """Have the stem run a test, and wait; whether to go on afterwards."""
+        """Have the isolating runner run a test, and wait; return whether to go on afterwards."""
         self._flush()
         self._ask(_NOTE.pack(test, self._session.testsfailed))
         answer = self._await_answer()

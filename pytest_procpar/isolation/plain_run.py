@@ -1,7 +1,7 @@
-"""What a plain run, without workers, forks the processes of its marked tests from: its state before any test.
+"""The process that a plain run, without workers, forks the processes of its marked tests from.
 
-To the session it is what a worker is to the controller, but that it outlives its children: they are told of
-by `Done` and, if they died, by `Reaped`.
+It keeps the state from before any test. To the session it is what a worker is to the controller, except that
+it outlives its children: it reports them with `Done` and, if they died, with `Reaped`.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ __all__ = ["serve"]
 
 
 class _Source(IsolatingRunner):
-    """The process in between."""
+    """The process between the session and the tests' processes."""
 
     def loop(self) -> None:
-        """Run each test that is wanted in a process of its own, until the session is gone."""
+        """Run each requested test in a process of its own, until the session is gone."""
         watch_teardown(self._session, self._decide_kept)
         with self._child_runner.passing_on_signals():
             while True:
@@ -65,7 +65,7 @@ class _Source(IsolatingRunner):
 def serve(
     session: pytest.Session, link: WorkerLink, board: Board, instruments: Sequence[int], parent: int
 ) -> NoReturn:
-    """Be the process in between, freshly forked from the session's, whose pid is `parent`."""
+    """Be the process in between, just forked from the session's, whose pid is `parent`."""
     try:
         bind_death()(parent)
         os.setpgid(0, 0)

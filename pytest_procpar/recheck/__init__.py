@@ -1,4 +1,4 @@
 """What happens after the last test: probes in throw-away processes, searches, surveys, patches.
 
-Enter at `recheck`. Which probe is worth its time is decided in `core.inquiry` and `core.recheck`.
+Start reading at `recheck`. `core.inquiry` and `core.recheck` decide which probe is worth its time.
 """

@@ -1,6 +1,6 @@
-"""A tree of throw-away processes, as the controller sees it: what can be forked, and is kept for that.
+"""A checkpoint tree as the controller sees it: throw-away processes that are kept to be forked.
 
-All processes of a tree go by one worker's identity, so only one of them runs tests at a time.
+All processes of a tree use one worker's identity, so only one of them runs tests at a time.
 """
 
 from __future__ import annotations
@@ -25,16 +25,17 @@ __all__ = ["ProbeHandle", "CheckpointTree", "check_point_cap", "check_points", "
 
 Indices = tuple[TestIndex, ...]
 
-#: No more check-points than this along one pass, and none before so much time has been spent, in seconds.
+#: How many checkpoints at most a pass leaves, and how many seconds of tests must have run before one.
 _MOST = 64
 _WORTH_A_FORK = 0.015
-#: What a check-point costs, in seconds.
+#: What a checkpoint costs, in seconds.
 _FORK = 0.005
 
-#: No more passes than this have their check-points kept.
+#: How many passes keep their checkpoints.
 _SWEEPS = 6
 
-#: How many check-points are measured when one more is kept: to measure all each time would take the square.
+#: How many checkpoints are measured whenever one more is kept: measuring all of them each time would take
+#: quadratic time.
 _MEASURED = 4
 
 
@@ -52,11 +53,11 @@ class ProbeHandle:
         self.closed = False
         #: Whether fixtures are alive in it that it has to tear down.
         self.holding = False
-        #: In bytes: its part of what it shares, and what is its alone; of a root, all that it uses.
+        #: In bytes: its own memory and its share of what it shares; for a root, all that it uses.
         self.size = 0
 
     def fork_child(self) -> ProbeHandle:
-        """Have a child forked from here."""
+        """Fork a child from this process."""
         ours, theirs = socket_pair()
         self.port.send(ForkChild(), [theirs.fileno()])
         theirs.close()
@@ -65,21 +66,23 @@ class ProbeHandle:
         return child
 
     def found(self, pid: int) -> None:
-        """Its process id is known."""
+        """Note the process id, and open a pidfd for it."""
         self.pid = pid
         if self.parent is None:
             self.size = _kilobytes(f"/proc/{pid}/smaps_rollup", "Rss:") << 10
         self.pidfd = open_pidfd(pid)
 
     def measure(self) -> None:
-        """Find out its size. A process that has just been forked shares everything: it takes memory of its
-        own later, when others change what they shared with it.
+        """Measure its size.
+
+        A process that has just been forked shares everything. It takes memory of its own later, when others
+        change what they shared with it.
         """
         if self.pid is not None:
             self.size = _kilobytes(f"/proc/{self.pid}/smaps_rollup", "Pss:") << 10
 
     def kill(self) -> None:
-        """End it and what it has started; its parent reaps it."""
+        """Kill it and what it has started; its parent reaps it."""
         if self.pid is not None:
             for send in (os.killpg, os.kill):
                 with suppress(ProcessLookupError, PermissionError):
@@ -88,7 +91,7 @@ class ProbeHandle:
                 self.parent.port.send(WaitChild(self.pid))
 
     def await_end(self, seconds: float) -> None:
-        """Wait for its end, and so for its memory, for at most so many seconds; not without a pidfd."""
+        """Wait up to `seconds` for it to end, which frees its memory; without a pidfd, do not wait."""
         if self.pidfd is not None:
             poll = make_poll()
             poll.register(self.pidfd, READ)
@@ -104,10 +107,10 @@ class ProbeHandle:
 
 
 class CheckpointTree:
-    """The root, and the check-points: suspended processes by what they have run.
+    """The root and the checkpoints: suspended processes, found by the tests that they have run.
 
-    :param cap: how much memory the check-points may take in addition to what the root uses, in bytes.
-    :param most: how many there may be.
+    :param cap: how much memory the checkpoints may take in addition to what the root uses, in bytes.
+    :param most: how many checkpoints there may be.
     """
 
     def __init__(self, root: ProbeHandle, cap: int, most: int = 2 * _MOST) -> None:
@@ -115,9 +118,9 @@ class CheckpointTree:
         self._cap = cap
         self._most = most
         self._kept: list[ProbeHandle] = []
-        #: The same ones, those first that are to be measured next.
+        #: The same checkpoints, in the order in which they are measured next.
         self._to_measure: deque[ProbeHandle] = deque()
-        #: The processes that passes were run in, which hold the fixtures that their check-points share.
+        #: The processes of passes, which hold the fixtures that their checkpoints share.
         self.sweeps: list[ProbeHandle] = []
         self._clock = 0
 
@@ -133,15 +136,15 @@ class CheckpointTree:
         return best
 
     def keeps(self, handle: ProbeHandle) -> bool:
-        """Whether this is one of its check-points."""
+        """Whether a process is one of the checkpoints."""
         return handle in self._kept
 
     def has(self, tests: Indices) -> bool:
-        """Whether there is a check-point for exactly this."""
+        """Whether there is a checkpoint for exactly these tests."""
         return any(handle.tests == tests for handle in self._kept)
 
     def keep(self, handle: ProbeHandle) -> list[ProbeHandle]:
-        """Keep a check-point; those that have to go for it, the least used ones."""
+        """Keep a checkpoint; return those that have to go for it, the least recently used ones."""
         self._clock += 1
         handle.used = self._clock
         self._measure_some()
@@ -160,20 +163,21 @@ class CheckpointTree:
             self._to_measure.rotate(-1)
 
     def _too_many(self) -> bool:
-        # What all share with the root is in their sizes too: together they have it at most once.
+        # The size of each includes its share of what all share with the root: together they count that at
+        # most once.
         taken = sum(kept.size for kept in self._kept) - self.root.size
         return len(self._kept) > self._most or taken > self._cap
 
     def surplus(self) -> ProbeHandle | None:
-        """The oldest trunk, if there are too many."""
+        """The oldest process of a pass, if there are too many of them."""
         return self.sweeps[0] if len(self.sweeps) > _SWEEPS else None
 
     def born_of(self, sweep: ProbeHandle) -> list[ProbeHandle]:
-        """The check-points that a trunk has left."""
+        """The checkpoints that a pass has left."""
         return [handle for handle in self._kept if handle.parent is sweep]
 
     def drop(self, handle: ProbeHandle) -> None:
-        """A process is of no use any more."""
+        """Forget a process that is of no use any more."""
         for handles in (self._kept, self._to_measure, self.sweeps):
             if handle in handles:
                 handles.remove(handle)
@@ -184,10 +188,10 @@ class CheckpointTree:
 
 
 def check_points(tests: Sequence[TestIndex], seconds: Callable[[TestIndex], float]) -> list[int]:
-    """At which places of `tests`, of which the last one is judged, a pass leaves a check-point.
+    """The places in `tests`, whose last one is judged, at which a pass leaves a checkpoint.
 
-    Before the last one if it is worth it, and evenly by the time that tests take (`seconds`), as often as
-    the forks take as long as running again what lies between two of them.
+    There is one before the last test if that is worth it. The others are spaced evenly by the time that tests
+    take (`seconds`), so densely that the forks take as long as running again what lies between two of them.
     """
     times = [seconds(test) for test in tests[:-1]]
     total = sum(times)
@@ -202,19 +206,19 @@ def check_points(tests: Sequence[TestIndex], seconds: Callable[[TestIndex], floa
 
 
 def memory_cap() -> int:
-    """How much memory check-points may take together, in bytes: a quarter of what is available."""
+    """How much memory checkpoints may take together, in bytes: a quarter of what is available."""
     room = headroom()
     return 1 << 30 if room is None else room >> 2
 
 
 def check_point_cap(trees: int) -> int:
-    """How many check-points each of so many trees may keep, so that descriptors suffice."""
-    wanted = 2 * _MOST + _SWEEPS + 2  # besides the trunks, the root and its latest child
+    """How many checkpoints each of `trees` trees may keep, so that descriptors suffice."""
+    wanted = 2 * _MOST + _SWEEPS + 2  # besides the passes, the root and its latest child
     return max(1, room_for_processes(trees * wanted) // trees - _SWEEPS - 2)
 
 
 def _kilobytes(path: str, name: str) -> int:
-    """A figure of the kernel's; 0 if it is not told."""
+    """A figure from the kernel; 0 if it does not give one."""
     with suppress(OSError, ValueError), open(path, encoding="ascii", errors="replace") as file:
         for line in file:
             if line.startswith(name):

@@ -1,10 +1,10 @@
 """Tries the command that is about to be printed with a finding: in a fresh pytest process, as the user will.
 
-That process is inert (see `rerun`): a worker to plugins, which changes nothing of the user's. If the command
-has workers, since tests die or run at the same time, each of them is such a process.
+That process is inert (see `fresh.rerun`): plugins see a worker, and it changes nothing of the user's. If the
+command has workers, because tests die or run at the same time, each of them is such a process.
 
 A process forked from the collected suite differs from a fresh one: all test modules are imported there. What
-holds in the one and not in the other depends on what is imported, and is said to.
+holds in one of them but not in the other depends on what is imported, and the finding says so.
 """
 
 from __future__ import annotations
@@ -49,16 +49,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Confirmer"]
 
-#: Of tests that just fail, so many are tried in one fresh process, and if they do not fail there, so many in
-#: one each. No more of the time than this part is for the first.
+#: How many tests that just fail are tried together in one fresh process, and how many of those that do not
+#: fail there are tried in a process each. The first may take at most this part of the time.
 _MOST_TOGETHER = 100
 _MOST_PLAIN = 5
 _TOGETHER_PART = 0.5
 
-#: What fails beside others is tried so often, until it does.
+#: How often at most a test that fails beside others is tried, until it fails.
 _MOST_RUNS = 5
-#: What is to run beside a test does so again and again, for so many seconds longer than that takes. A test
-#: takes so much at the least.
+#: A test that is to run beside another runs again and again, for this many seconds longer than the other
+#: takes. Each test counts as at least this many seconds.
 _HEAD_START = 1.0
 _LEAST_SECONDS = 0.001
 
@@ -66,20 +66,20 @@ _LEAST_SECONDS = 0.001
 class Confirmer:
     """Makes commands, and runs them.
 
-    :param run_record: what is known of the tests.
+    :param run_record: what is known about the tests.
     """
 
     def __init__(self, config: pytest.Config, run_record: RunRecord) -> None:
         self._config = config
         self._record = run_record
         self._ids = ids = run_record.ids
-        #: The nodeids that several tests have.
+        #: The nodeids that more than one test has.
         self._shared = {nodeid for nodeid, count in Counter(ids).items() if count > 1}
         self._word = run_record.word
         self._limit = run_record.limit
         self._seconds = run_record.seconds
         self._files = ReplayFiles(lambda: replay_folder(config))
-        #: Why the file of a command could not be written; empty if all could.
+        #: Why the file of a command could not be written; empty if every file could.
         self._unwritten = ""
 
     def confirm(
@@ -95,18 +95,18 @@ class Confirmer:
         thorough: bool = True,
         also: Sequence[Finding] = (),
     ) -> dict[Finding, list[Confirmation]]:
-        """Try every finding that can be tried, until `deadline` at most: the trials of each.
+        """Try every finding that can be tried, until `deadline`; return the trials of each.
 
         :param inputs: the ``workerinput`` of each process that may run at the same time.
         :param warden: returns the warden that starts them; raises OSError.
-        :param kept: the folder for copies of the files that they change, see `keeping`.
-        :param size: how much memory a process takes that has collected the suite, in bytes; 0: as this one.
-        :param thorough: let tests of different files that just fail not share a process.
-        :param also: what is run after those that just fail, in their process, if they share one.
+        :param kept: the folder for copies of the files that they change, see `system.kept_files`.
+        :param size: the memory of a process that has collected the suite, in bytes; 0: as much as this one.
+        :param thorough: whether tests of different files that just fail run in different processes.
+        :param also: tests to run after those that just fail, in the same process, if these share one.
         """
         of_each = [expected_of(finding) for finding in findings if finding.kind not in PLAINLY]
         plain = [one for finding in findings if finding.kind in PLAINLY for one in expected_of(finding)]
-        # What a finding stands or falls with comes first.
+        # The trial that proves or refutes a finding comes first.
         trials = [trial for some in of_each for trial in some[:1]]
         trials += [trial for some in of_each for trial in some if trial not in trials]
         single = [trial for trial in trials if not trial.beside]
@@ -137,18 +137,18 @@ class Confirmer:
         ended: Callable[[], bool],
         size: int,
     ) -> Rounds:
-        """What runs commands of this run in fresh processes: see `confirm` for the parameters."""
+        """Make the `Rounds` that run this run's commands; see `confirm` for the parameters."""
         cwd = Path(self._config.invocation_params.dir)
         return Rounds(warden, inputs, kept, cwd, deadline, ended, size, unusable_basetemp(self._config))
 
     def suggester(self, run: Rounds, folder: Path) -> Suggester:
-        """What suggests fixtures, and tries them by `run`; what it writes to `folder` may go afterwards."""
+        """Make the `Suggester`, which tries fixtures with `run`; its files in `folder` may go afterwards."""
         from pytest_procpar.recheck.suggesting import Suggester  # only if something is proven
 
         return Suggester(self._config, self._record, run, folder)
 
     def left_files(self, run: Rounds, kept: Path, folder: Path) -> LeftFiles:
-        """What tries whether files that tests have left are to blame: see there for the parameters."""
+        """Make the `LeftFiles`, which tries whether files that tests left are to blame."""
         from pytest_procpar.recheck.left_files import LeftFiles  # only if something just fails
 
         return LeftFiles(self._config, self._record, run, kept, folder)
@@ -156,9 +156,9 @@ class Confirmer:
     def _try_together(
         self, plain: Sequence[Expected], run: Rounds, seconds: float, *, thorough: bool
     ) -> dict[Expected, Confirmation]:
-        """Try what just fails in one process, for so many seconds: what fails there, too, is confirmed.
+        """Try the tests that just fail in one process, for `seconds`: those that fail there are confirmed.
 
-        :param thorough: in one for each file, or what one imports could make tests of another fail.
+        :param thorough: use one process for each file: one file's imports could make another's tests fail.
         """
         failed = {one.tests[0]: one for one in plain if self._is_known_by_name(one)}
         groups: dict[str, list[TestIndex]] = {}
@@ -180,7 +180,7 @@ class Confirmer:
         return confirmed
 
     def _is_known_by_name(self, one: Expected) -> bool:
-        """Whether a test that failed can be told from the others in a process that runs several."""
+        """Whether a failed test can be told from the others in a process that runs several."""
         test = one.finding.test
         return self._word(test) is Outcome.FAILED and self._ids[test] not in self._shared
 
@@ -196,13 +196,13 @@ class Confirmer:
             for at, result in zip(which, results, strict=True):
                 runs[at], words[at] = result, self._judge(trials[at], result)
 
-        # Somebody reorders tests, adds some, or ends the run before the last one.
+        # Something reorders tests, adds some, or ends the run before the last one.
         lost = [at for at, word in enumerate(words) if word is None and self._named(trials[at])]
         lost = [at for at in lost if len(trials[at].tests) > 1 or isinstance(runs[at], FreshRun)]
         for at in lost:
             commands[at] = self._replay(trials[at])
         again(lost)
-        # What comes out otherwise beside others counts only if it does so with nothing beside it.
+        # A different result counts only if it comes out the same with nothing running beside it.
         if min(lanes, len(trials)) > 1:
             again([at for at, trial in enumerate(trials) if _differs(trial, words[at])], alone=True)
         return [
@@ -211,9 +211,9 @@ class Confirmer:
         ]
 
     def _try_beside(self, trial: Expected, run: Rounds) -> Confirmation:
-        """Try what happens in several processes, with no other command beside it, until it does."""
+        """Try what happens in several processes, with no other command beside them, until it happens."""
         command = self._replay(trial)
-        # The user's command has a worker for each sequence; here each has a process, and all begin together.
+        # The user's command has a worker for each sequence; here each has a process, and all start together.
         commands = [self._replay(trial, number) for number in range(1 + len(trial.beside))]
         limits = [self._limit(trial.finding.test)] * len(commands)
         word, runs, reason = None, 0, ""
@@ -229,7 +229,7 @@ class Confirmer:
         return Confirmation(_shown(command), trial.bad, word, by_chance=True, runs=runs, reason=reason)
 
     def _named(self, trial: Expected) -> bool:
-        """Whether a command that names the tests may do: each runs once, and no other is called so."""
+        """Whether a command can name the tests: each runs once, and no other test has its nodeid."""
         nodeids = {self._ids[test] for test in trial.tests}
         if len(nodeids) > 1 and orders_by_chance(self._config):
             return False
@@ -250,14 +250,14 @@ class Confirmer:
         elif wants_workers_anyway(self._config):
             words += ["-n", "0"]
         if len(trial.everything) > 1 and stops_early_anyway(self._config):
-            words.append("--maxfail=0")  # a test may fail itself, and matter to another one
+            words.append("--maxfail=0")  # a test may fail itself, and still matter to another one
         nodeids = dict.fromkeys(self._ids[test] for test in trial.everything)
         return words + [nodeid_from_here(self._config, nodeid) for nodeid in nodeids]
 
     def _replay(self, trial: Expected, only: int | None = None) -> list[str]:
-        """The same, with a file that forces the order, and lets a test run twice.
+        """The arguments, with a replay file that forces the order and lets a test run twice.
 
-        :param only: which process's tests are in it; None: those of all.
+        :param only: the process whose tests go into the file; None: the tests of all.
         """
         name = f"{trial.finding.kind.value}-{trial.finding.test}-{'fails' if trial.bad else 'passes'}"
         sequences = self._sequences(trial)
@@ -274,7 +274,7 @@ class Confirmer:
         return [f"--procpar-replay={here}", *self._words(trial)]
 
     def _sequences(self, trial: Expected) -> list[tuple[TestIndex, ...]]:
-        """What each process runs."""
+        """The tests that each process runs."""
         return [trial.tests, *(self._often(side, trial) for side in trial.beside)]
 
     def _replay_of(self, sequences: Sequence[Sequence[TestIndex]]) -> bytes:
@@ -283,13 +283,13 @@ class Confirmer:
         return replay_by_index(self._ids, sequences)
 
     def _often(self, side: tuple[TestIndex, ...], trial: Expected) -> tuple[TestIndex, ...]:
-        """These tests, so often that they are still running when the judged one does."""
+        """Repeat these tests so often that they are still running when the judged test runs."""
         seconds = _HEAD_START + sum(map(self._seconds, trial.tests))
         once = sum(max(self._seconds(test), _LEAST_SECONDS) for test in side)
         return side * ceil(seconds / once)
 
     def _reason(self, command: list[str], word: Outcome | None, run: FreshRun | NotSeen) -> str:
-        """Why a command could not be judged; empty if it was, or was not to be run any more."""
+        """Why a command could not be judged; empty if it was, or if it was not to run any more."""
         if word is not None:
             return ""
         if isinstance(run, FreshRun):
@@ -298,7 +298,7 @@ class Confirmer:
         return (has_file and run.why and self._unwritten) or run.why
 
     def _judge(self, trial: Expected, run: FreshRun | NotSeen) -> Outcome | None:
-        """How the judged test ended, if the tests before it ran before it, and those beside it at all."""
+        """How the judged test ended; None unless the tests before it ran first, and those beside it ran."""
         wanted = [self._ids[test] for test in trial.tests]
         if isinstance(run, NotSeen):
             return None
@@ -310,7 +310,7 @@ class Confirmer:
 
 
 def _joined(runs: Sequence[FreshRun | NotSeen]) -> FreshRun | NotSeen:
-    """The runs of several processes that began together as one run."""
+    """Join the runs of several processes that started together into one run."""
     done = [run for run in runs if isinstance(run, FreshRun)]
     if len(done) < len(runs):
         unseen = [run for run in runs if isinstance(run, NotSeen)]
@@ -325,5 +325,5 @@ def _shown(command: Sequence[str]) -> str:
 
 
 def _differs(trial: Expected, word: Outcome | None) -> bool:
-    """Whether the judged test ended otherwise than expected."""
+    """Whether the judged test ended differently from what was expected."""
     return word is not None and word.bad != trial.bad

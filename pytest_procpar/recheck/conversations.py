@@ -1,7 +1,7 @@
-"""What the controller does with several throw-away processes at once: jobs that wait for what they say.
+"""How the controller works with several throw-away processes at once: jobs that wait for their messages.
 
-A job is a generator. It yields a process and a moment, and is sent the next message of that process, or a
-`Silence`: it has ended, or has said nothing by then.
+A job is a generator. It yields a process and a moment, and is sent the next message from that process, or a
+`Silence`: the process has ended, or sent nothing by that moment.
 """
 
 from __future__ import annotations
@@ -34,13 +34,14 @@ from pytest_procpar.system.oom import OutOfMemory
 
 __all__ = ["Ended", "Job", "Conversations", "ProbeContext", "Silence", "TimeOver", "hung_grace"]
 
-#: How long a fork may take, and whatever else is not a test's doing, in seconds.
+#: How long a fork may take, or anything else that is not up to a test, in seconds.
 _FORK_SECONDS = 30.0
 
-#: After how many seconds at the latest it is asked whether to end, though nothing has happened.
+#: After how many seconds at most `ended` is asked again although nothing has happened.
 _BEAT = 1.0
 
-#: A test may take so many times what it took in the run, unless it hung, and so many seconds on top.
+#: Unless it hung, a test may take this many times as long as in the run, plus this many seconds; the last one
+#: is for a test that hung, in seconds: see `hung_grace`.
 _PATIENCE = 10.0
 _GRACE = 5.0
 _HUNG_GRACE = 1.0
@@ -51,7 +52,7 @@ class Silence(Enum):
 
     #: It has ended.
     ENDED = "ended"
-    #: It has said nothing by the moment until which it was waited for.
+    #: It sent nothing by the moment until which it was waited for.
     LATE = "late"
 
 
@@ -60,17 +61,17 @@ _Kind = TypeVar("_Kind", bound=FromBranch)
 
 _Heard: TypeAlias = Message | Silence
 
-#: Comes to a `_T`, by what processes say.
+#: Returns a `_T`, by way of what processes say.
 Job: TypeAlias = Generator[tuple[ProbeHandle, float], _Heard, _T]
 
 
 @record
 class ProbeContext:
-    """What is known of the run that probes look into, and when they are to end.
+    """What is known about the run that probes look into, and when they are to end.
 
-    ``seconds`` tells how long a test took in the run; ``limit`` how long a test may take that has hung there,
-    0 for others. ``ended`` is asked whenever something happens, and every second: whether to end at once;
-    ``wake`` is a descriptor that becomes readable when that changes.
+    ``seconds`` returns how long a test took in the run; ``limit`` how long a test that hung there may take,
+    and 0 for others. ``ended`` returns whether to end at once; it is called whenever something happens, and
+    every second. ``wake`` is a descriptor that becomes readable when that changes.
     """
 
     seconds: Callable[[TestIndex], float]
@@ -80,22 +81,22 @@ class ProbeContext:
 
 
 def hung_grace(limit: float) -> float:
-    """How much longer than its limit a test is waited for that has hung, in seconds."""
+    """How much longer than its limit to wait for a test that has hung, in seconds."""
     return _HUNG_GRACE + min(limit, _HUNG_GRACE)
 
 
 class Ended(Exception):
-    """The time is over, or the user has asked for the end; with an argument: what went wrong."""
+    """Time ran out, or the user has asked for the end; with an argument: what went wrong."""
 
 
 class TimeOver(Ended):
-    """The time that was given is over."""
+    """Time ran out."""
 
 
 class Conversations:
     """The loop, and what jobs say to processes.
 
-    :param lost: told of a process that has ended while no job waited for it.
+    :param lost: called with a process that has ended while no job waited for it.
     """
 
     def __init__(
@@ -118,7 +119,7 @@ class Conversations:
     # --- the loop ---
 
     def drive(self, jobs: Sequence[Job[None]], *, insist: bool = False) -> None:
-        """Run jobs to their ends; if asked to `insist`, nothing ends them early but the deadline."""
+        """Run jobs to their ends; with `insist`, only the deadline ends them early."""
         for job in jobs:
             self._start(job)
         while self._jobs:
@@ -130,7 +131,7 @@ class Conversations:
             for handle, (_, until) in list(self._jobs.items()):
                 if now >= until:
                     self._tell(handle, Silence.LATE)
-            if not self._jobs:  # or the next select would wait for nothing, until the deadline
+            if not self._jobs:  # otherwise the next select would wait for nothing until the deadline
                 break
             until = min([self.deadline, now + _BEAT, *(until for _, until in self._jobs.values())])
             ready = [key for key, _ in self._selector.select(max(0.0, until - now))]
@@ -154,7 +155,7 @@ class Conversations:
             self._jobs[handle] = (job, until)
 
     def _tell(self, handle: ProbeHandle, heard: _Heard) -> None:
-        """Give what was heard of a process to the job that waits for it, if any does."""
+        """Pass what a process said to the job that waits for it, if there is one."""
         if handle in self._jobs:
             job, _ = self._jobs.pop(handle)
             with suppress(StopIteration):
@@ -172,7 +173,7 @@ class Conversations:
             elif isinstance(message, Broke):
                 if handle in self._jobs:
                     raise Ended(message.text)
-                break  # a check-point that could not be left: it is done without
+                break  # a failed checkpoint: go on without it
             self._tell(handle, message)
         if at_its_end or not is_open or handle.port.garbled:
             self._unwatch(handle)
@@ -183,7 +184,7 @@ class Conversations:
                 self._lost(handle)
 
     def _end_if_short_of_memory(self, *, killed: bool) -> None:
-        """An out-of-memory kill says nothing about a test, and would happen again: nothing more is run."""
+        """Raise `Ended` after an out-of-memory kill: it says nothing about a test, and would happen again."""
         if which := self._memory.seen(killed=killed):
             raise Ended(f"the kernel has killed a process meanwhile: {which} was exhausted")
 
@@ -202,7 +203,7 @@ class Conversations:
                     self._selector.unregister(source)
 
     def abandon(self) -> list[ProbeHandle]:
-        """Leave what is being run: the processes that were waited for."""
+        """Give up all jobs; return the processes that they waited for."""
         waited = list(self._jobs)
         for job, _ in self._jobs.values():
             job.close()
@@ -210,16 +211,16 @@ class Conversations:
         return waited
 
     def close(self) -> None:
-        """No job will run any more: end the processes that only a given-up job knew."""
+        """Close for good: end the processes that only a given-up job knew."""
         watched = {key.data for key in self._selector.get_map().values()}
         for handle in watched - {None}:
             self.discard(handle)
         self._selector.close()
 
-    # --- what is said to processes, and heard ---
+    # --- what is said to processes, and heard from them ---
 
     def fork_child(self, parent: ProbeHandle) -> Job[ProbeHandle | None]:
-        """A child of `parent`; None if there can be none."""
+        """Fork a child of `parent`; return None if there can be none."""
         if parent.pid is None and (yield from self.expect(parent, ProbeReady, _FORK_SECONDS)) is None:
             return None
         child = parent.fork_child()
@@ -232,7 +233,7 @@ class Conversations:
     def expect(
         self, handle: ProbeHandle, kind: type[_Kind], seconds: float = _FORK_SECONDS
     ) -> Job[_Kind | None]:
-        """Wait for a message of this kind, so long at most; None if it does not come."""
+        """Wait up to `seconds` for a message of this kind; return None if it does not come."""
         until = monotonic() + seconds
         while True:
             heard = yield handle, until
@@ -242,9 +243,9 @@ class Conversations:
                 return heard
 
     def perform(self, handle: ProbeHandle, tests: Indices, then: Until) -> Job[str]:
-        """Let a process run tests, and note how they end; the first line of the last failure.
+        """Make a process run tests, and note how they end; return the first line of the last failure.
 
-        If it dies, it has one word more than tests.
+        If the process dies, it has one outcome more than tests.
         """
         message = ""
         until = monotonic() + self._time_for(tests)
@@ -261,13 +262,13 @@ class Conversations:
                 if status == KILLED:
                     self._end_if_short_of_memory(killed=True)
                 return status
-        rested = yield from self._answer(handle, until)  # if it dies now that is not the test's doing
+        rested = yield from self._answer(handle, until)  # if it dies now, that is not the test's doing
         if isinstance(rested, Rested):
             handle.holding = rested.holding
         return message
 
     def _answer(self, handle: ProbeHandle, until: float) -> Job[_Heard]:
-        """What a process says next, but of children of its that were ended meanwhile."""
+        """The next message of a process, without those that children of its own have exited."""
         while isinstance(heard := (yield handle, until), ProbeExited):
             pass
         return heard
@@ -286,7 +287,8 @@ class Conversations:
         return ""
 
     def _time_for(self, tests: Indices) -> float:
-        # What has hung is waited for as long as then, and hardly longer: it may do so again in every probe.
+        # Wait for a test that hung as long as in the run, and hardly longer: it may hang again in every
+        # probe.
         limit = max((self._context.limit(test) for test in tests), default=0.0)
         grace = hung_grace(limit) if limit else _GRACE
         return grace + sum(

@@ -24,23 +24,23 @@ __all__ = ["DeepSurvey"]
 
 _Tests = tuple[TestIndex, ...]
 
-#: How long an order is thought to take before one of its kind has run, in multiples of what its tests took.
+#: How long an order is expected to take before one of its kind has run, as a multiple of its tests' times.
 _FIRST_PACE = 2.0
-#: What comes on top of each test, and of each order, in seconds.
+#: The overhead of each test, and of each order, in seconds.
 _A_TEST, _AN_ORDER = 0.0005, 0.05
-#: An order of which less than this part fits into the time that is left is not begun.
+#: An order is not begun if less than this part of it fits into the time that is left.
 _WORTH_RUNNING = 0.5
 
-#: From this part of all pairs on time is spent on the tests that change state; and which part of what is left
-#: may be spent to know them. What a fork for one test takes, in seconds.
+#: Once this part of all pairs has been tried, time goes to the tests that change state; then the part of the
+#: remaining time that may be spent on finding these; then how long the fork for one test takes, in seconds.
 _NEARLY_ALL, _TO_KNOW, _A_FORK = 0.99, 0.25, 0.005
 
-#: A test that was suspected so often without a result is not looked into again.
+#: A test that was suspected this many times without a result is not looked into again.
 _MOST_OFTEN = 2
 
 
 class _Way:
-    """Orders of one kind, and what they have taken so far, in seconds."""
+    """Orders of one kind, and how long they have taken so far, in seconds."""
 
     def __init__(self, orders: Iterator[_Tests]) -> None:
         self._orders = orders
@@ -48,26 +48,26 @@ class _Way:
         self.spent = 0.0
 
     def took(self, seconds: float, expected: float) -> None:
-        """What was expected to take so long at the usual pace has taken so many seconds."""
+        """Note that orders took `seconds`; at the usual pace they were expected to take `expected`."""
         self.spent += seconds
         self.pace = seconds / expected if expected else self.pace
 
     def take(self, count: int) -> list[_Tests]:
-        """The next orders: so many, or those that are left."""
+        """The next `count` orders, or those that are left."""
         return list(islice(self._orders, count))
 
 
 class DeepSurvey:
-    """Runs orders that bring each test after each other one, and takes note of what they have tried.
+    """Runs orders that bring each test after each other one, and notes which pairs they have tried.
 
-    Half of the time is for orders in which the tests of a file stay together, the other half for those in
-    which they do not: the latter have more to show, but may make what a file shares again and again. When
-    nearly all pairs are tried, a part of the time is for tests that change state: all others are run right
-    after each of them, in processes of their own. So that shows, too, which several tests undo.
+    Half of the time is for orders that keep the tests of a file together, the other half for orders that do
+    not: the latter can show more, but may set up what a file shares again and again. When nearly all pairs
+    are tried, a part of the time goes to tests that change state: all other tests run right after each of
+    them, in processes of their own. This also shows changes that several tests undo.
 
     :param lanes: how many orders run at the same time.
-    :param seed: with the same one the same suite is run in the same orders.
-    :param now: the clock that `time` goes by.
+    :param seed: the same seed runs the same suite in the same orders.
+    :param now: the clock that `time` uses.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class DeepSurvey:
         self._ways = [_Way(orders_by_test(tests, names, seed)), _Way(by_file)]
         self._tests = tuple(tests)
         self._pairs = Pairs(tests)
-        #: The tests that change state after which others are still to be run; None: not known yet.
+        #: The tests that change state and after which others have yet to run; None: not known yet.
         self._changers: deque[TestIndex] | None = None
         self._after = _Way(iter(()))
         self._followed = 0
@@ -99,23 +99,23 @@ class DeepSurvey:
 
     @property
     def coverage(self) -> Coverage:
-        """What has been tried by now."""
+        """What has been tried so far."""
         left_out, not_alone = len(self._left_out), len(self._not_alone)
         return self._pairs.coverage(self._orders, left_out, self._followed, not_alone)
 
     def ran(self, placed: Iterable[Placed], orders: int = 1) -> None:
-        """So many orders were run."""
+        """Note that `orders` orders were run."""
         self._orders += orders
         for tests in together(placed):
             self._pairs.ran(tests)
 
     def left_out(self, of_orders: Iterable[TestIndex], alone: Iterable[TestIndex]) -> None:
-        """These tests were not in all orders, and these were not run alone: there was no time for them."""
+        """Note the tests that were left out of orders or not run alone, because there was no time."""
         self._left_out.update(of_orders)
         self._not_alone.update(alone)
 
     def suspects(self, driver: Driver, findings: Iterable[Finding]) -> list[Suspect] | None:
-        """Run the next orders; what has shown itself in them, beside what is found. None: there are no more.
+        """Run the next orders; return what they show beyond `findings`, or None if there are no more.
 
         :raises Ended: if the run is to end.
         """
@@ -130,7 +130,7 @@ class DeepSurvey:
         return None
 
     def _next_way(self) -> _Way | None:
-        """What has taken the least time so far, of what there is to do; None if that is nothing."""
+        """The kind of orders with work left that has taken the least time so far; None if there is none."""
         ways = list(self._ways)
         if (
             self._changers != deque()
@@ -141,14 +141,14 @@ class DeepSurvey:
         return min(ways, key=lambda way: way.spent) if ways else None
 
     def _run_orders(self, driver: Driver, way: _Way) -> list[Placed] | None:
-        """Run the next orders of a kind; None if there are no more, or no time for them."""
+        """Run the next orders of a kind; return None if there are no more, or no time for them."""
         began = self._now()
         taken = way.take(self._lanes)
         if not taken:
             self._ways.remove(way)
             return None
         orders = self._fitting(taken, way.pace, self._time.end_of_orders - began)
-        if not orders:  # nor is there time for a pass that tells which tests change state
+        if not orders:  # nor is there time for a pass that finds the tests that change state
             self._ways.clear()
             self._changers = self._changers or deque()
             return None
@@ -158,7 +158,7 @@ class DeepSurvey:
         return placed
 
     def _follow(self, driver: Driver) -> list[Placed] | None:
-        """Run all others after the next test that changes state; None if there is none, or no time."""
+        """Run all others after the next test that changes state; return None if there is none, or no time."""
         began, end = self._now(), self._time.end_of_orders
         if self._changers is None:
             states = driver.states(self._tests, began + _TO_KNOW * max(0.0, end - began))
@@ -182,14 +182,14 @@ class DeepSurvey:
         return placed
 
     def _cost(self, test: TestIndex) -> float:
-        """What it takes to run a test in a process of its own."""
+        """How long it takes to run a test in a process of its own, in seconds."""
         return self._run.seconds(test) + _A_FORK
 
     def _seconds(self, order: Sequence[TestIndex]) -> float:
         return _AN_ORDER + sum(self._run.seconds(test) + _A_TEST for test in order)
 
     def _fitting(self, orders: Sequence[_Tests], pace: float, seconds: float) -> list[_Tests]:
-        """These orders without the slowest tests, if there is no time for them; none if it is too much."""
+        """These orders without the slowest tests if time is short; no orders if too many tests have to go."""
         budget = seconds / pace - _AN_ORDER
         kept = [affordable(order, lambda test: self._run.seconds(test) + _A_TEST, budget) for order in orders]
         if any(len(rest) < _WORTH_RUNNING * len(order) for rest, order in zip(kept, orders, strict=True)):

@@ -1,6 +1,6 @@
-"""Finds out by which state one test depends on others: in a process that runs these, and in children of it.
+"""Finds out which state makes one test depend on others: in a process that runs these, and its children.
 
-What is proven was tried: a child put state back, ran the test, and it passed.
+What is proven was tried: a child put state back and ran the test, which passed.
 """
 
 from __future__ import annotations
@@ -23,18 +23,19 @@ from pytest_procpar.recheck.conversations import Conversations, Job
 
 __all__ = ["explain", "states"]
 
-#: How often state is put back at most to prove which of it is to blame.
+#: How often state is put back at most to prove which part of it is to blame.
 _TRIALS = 300
 
 
 def explain(
     jobs: Conversations, handle: ProbeHandle, cause: Indices, test: TestIndex, *, needed: bool
 ) -> Job[list[StateChange]]:
-    """What `cause` changes, and by which of it `test` depends on that.
+    """The state that `cause` changes, and the parts of it through which `test` depends on the cause.
 
-    :param twig: a process in which no test has run yet.
-    :param needed: whether the test needs the cause (or fails by it). Then a slot is proven to matter if the
-        test passes though all others are put back; otherwise, if it passes when that slot is.
+    :param handle: a process in which no test has run yet.
+    :param needed: whether the test needs the cause, or fails because of it. If it needs it, a slot is proven
+        to matter if the test passes although all others are put back; otherwise, if it passes when that slot
+        is put back.
     """
     handle.port.send(Watch())
     yield from jobs.perform(handle, cause, test)
@@ -50,9 +51,9 @@ def explain(
 
 
 def states(jobs: Conversations, handle: ProbeHandle, order: Indices, found: list[StateAfter]) -> Job[None]:
-    """Run tests in this order, and add to `found` what is otherwise than before all, after each of them.
+    """Run tests in this order; after each, add to `found` what differs from the state before the first.
 
-    :param twig: a process in which no test has run yet.
+    :param handle: a process in which no test has run yet.
     """
     handle.port.send(Watch())
     for at, test in enumerate(order):
@@ -68,8 +69,8 @@ def states(jobs: Conversations, handle: ProbeHandle, order: Indices, found: list
 
 
 def _changed(jobs: Conversations, handle: ProbeHandle, test: TestIndex) -> Job[tuple[ChangedSlot, ...]]:
-    """The slots that are otherwise than before, for a test that comes next."""
-    handle.port.send(Perform((), test))  # what it would not find any more is not to blame
+    """The slots that have changed, as a test that comes next would find them."""
+    handle.port.send(Perform((), test))  # let the teardown remove what the test would not find
     if (yield from jobs.expect(handle, Rested)) is None:
         return ()
     handle.port.send(Compare())
@@ -80,7 +81,7 @@ def _changed(jobs: Conversations, handle: ProbeHandle, test: TestIndex) -> Job[t
 def _prove(
     jobs: Conversations, handle: ProbeHandle, test: TestIndex, names: list[str], *, needed: bool
 ) -> Job[set[str]]:
-    """The names of the slots that, put back (or, if `needed`, alone not put back), let the test pass."""
+    """The names of the slots that let the test pass when put back (or, if `needed`, when all others are)."""
 
     def passes(chosen: frozenset[int]) -> Job[bool]:
         restored = tuple(name for at, name in enumerate(names) if (at in chosen) != needed)

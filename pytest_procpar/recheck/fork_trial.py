@@ -1,8 +1,8 @@
-"""Tries whether the fork is to blame for failures: in fresh interpreters that fork, and in others.
+"""Tries whether the fork is to blame for failures: in fresh interpreters that fork, and in some that do not.
 
-Each is an inert pytest process with the arguments of this run (see `rerun`), so it collects what was
-collected here, and runs what it is told to replay. Which tries are made, and what follows from them,
-`core.trial` says.
+Each is an inert pytest process with the arguments of this run (see `fresh.rerun`), so it collects what was
+collected here, and runs what it is told to replay. `core.fork_trial` decides which tries are made, and what
+follows from them.
 """
 
 from __future__ import annotations
@@ -36,24 +36,25 @@ from pytest_procpar.system.calls import monotonic
 
 __all__ = ["Blamed", "TrialResult", "Trial"]
 
-#: What is told of a test that could not be tried often enough.
+#: The note for a test that could not be tried often enough.
 _OPEN = (
     "it fails in forked workers and passes in a fresh interpreter, but could not be tried often enough: "
     "{why}; to see whether the fork is to blame, run with --start-method=spawn"
 )
 
-#: A test may take so many times what it has taken, and so many seconds on top.
+#: A test may take this many times as long as it has taken, plus this many seconds.
 _PATIENCE, _GRACE = 10.0, 5.0
-#: How much longer than in the run a test may take that hung there, in seconds.
+#: How much longer than in the run a test that hung there may take, in seconds.
 _HUNG_GRACE = 1.0
 
 
 @record
 class Blamed:
-    """A test that fails by the fork alone: what was tried, and what a fresh interpreter reports of it.
+    """A test that fails only because of the fork: what was tried, and what a fresh interpreter reports.
 
-    ``likely`` is the object that may be the cause; empty if none was found. ``commands`` show both. No start
-    method helps what is ``forked_anyway``: its worker forks a process for it, in which it fails as well.
+    ``likely`` is the object that may be the cause; empty if none was found. ``commands`` show both outcomes.
+    No start method helps a test that is ``forked_anyway``: its worker forks a process for it, in which it
+    fails as well.
     """
 
     test: TestIndex
@@ -64,7 +65,7 @@ class Blamed:
     forked_anyway: bool = False
 
     def finding(self, message: str) -> Finding:
-        """What is told of it; `message` is the first line of its failure."""
+        """The finding about the test; `message` is the first line of its failure."""
         tried = self.tried
         tallies = (
             Tally("in forked processes", tried.forked_bad, tried.forked),
@@ -76,20 +77,20 @@ class Blamed:
 
 @record
 class TrialResult:
-    """What has come of it: what is the fork's doing, and a note for each test for which that is open."""
+    """The result of a trial: the tests that the fork is to blame for, and a note for each undecided test."""
 
     blamed: tuple[Blamed, ...] = ()
     notes: tuple[tuple[TestIndex, str], ...] = ()
 
     @property
     def tests(self) -> set[TestIndex]:
-        """The tests that something is told of."""
+        """The tests that the result says something about."""
         return {blamed.test for blamed in self.blamed} | {test for test, _ in self.notes}
 
     def told(self, findings: Sequence[Finding], tried: dict[Finding, list[Confirmation]]) -> list[Finding]:
-        """The findings, which say what is the fork's doing, or may be.
+        """The findings, changed to say what is caused by the fork, or may be.
 
-        :param tried: what came of the commands of each finding; those of new ones are added.
+        :param tried: the confirmations of each finding; those of new findings are added.
         """
         notes = dict(self.notes)
         old = {one.test: one for one in findings if one.test in self.tests and one.kind is not Kind.NIO}
@@ -108,9 +109,9 @@ class TrialResult:
 class Trial:
     """Makes the tries.
 
-    :param run_record: what is known of the tests.
+    :param run_record: what is known about the tests.
     :param method: how the workers were started; if not by a fork, they have forked processes for tests.
-    :param freeze_heap: whether their heap was frozen.
+    :param freeze_heap: whether the heap of the workers was frozen.
     """
 
     def __init__(
@@ -121,7 +122,7 @@ class Trial:
         self._method = method
         self._freeze_heap = freeze_heap
         self._files = ReplayFiles(lambda: replay_folder(config))
-        #: The latest reports of each test by a fresh interpreter, and what is likely to be the cause.
+        #: The latest reports of each test by a fresh interpreter, and the likely cause.
         self._reports: dict[TestIndex, list[dict[str, Any]]] = {}
         self._likely: dict[TestIndex, str] = {}
         self._folder = Path()
@@ -131,15 +132,15 @@ class Trial:
 
     @property
     def spawned(self) -> bool:
-        """Whether the workers were not forked themselves."""
+        """Whether the workers themselves were not forked."""
         return self._method is StartMethod.SPAWN
 
     def run(self, plan: Plan, run: Rounds, folder: Path, begin_until: float) -> TrialResult:
         """Try all that is planned.
 
         :param run: runs commands in fresh processes.
-        :param folder: for files that may go when this is over.
-        :param begin_until: until when a group is begun, on the clock of `monotonic`.
+        :param folder: for files that may be deleted afterwards.
+        :param begin_until: no group is begun after this moment, on the clock of `monotonic`.
         """
         self._folder = folder
         for group in (*plan.groups, *plan.beside):
@@ -151,7 +152,7 @@ class Trial:
         return TrialResult(tuple(self._blamed), tuple(notes.items()))
 
     def _try(self, group: Group, run: Rounds) -> None:
-        """Try one group to its end."""
+        """Try one group to the end."""
         search = try_group(group)
         self._why = "the time was over"
         try:
@@ -174,10 +175,10 @@ class Trial:
                 self._notes.append((test, _OPEN.format(why=self._why)))
 
     def _without_help(self, group: Group, blamed: Sequence[TestIndex], run: Rounds) -> set[TestIndex]:
-        """Of these, what fails as well in a process that a fresh interpreter forks as a worker does.
+        """Which blamed tests also fail in a process that a fresh interpreter forks as a worker does.
 
-        That was to be seen where such a worker has run it. Else it is run so once, since all tries of either
-        kind ended alike.
+        If spawned workers ran the tests, the run has shown that. Otherwise they are tried once, which is
+        enough because all tries of either kind ended alike.
         """
         if self.spawned:
             return set(blamed)
@@ -194,7 +195,7 @@ class Trial:
     # --- one try ---
 
     def _run_one(self, group: Group, one: Try, run: Rounds) -> dict[TestIndex, Outcome] | None:
-        """How the judged tests have ended in one try; None if it could not be made."""
+        """How the judged tests ended in one try; None if the try could not be made."""
         limits = [max(self._limit(test, forked=one.forked) for test in group.judged)]
         if one.forked:
             fork = Forking(self._method, len(group.sequences), self._freeze_heap)
@@ -210,7 +211,7 @@ class Trial:
         return self._judge(group, one, result)
 
     def _judge(self, group: Group, one: Try, run: FreshRun) -> dict[TestIndex, Outcome]:
-        """The words of the judged tests, as far as the tests ran that were to run."""
+        """The outcomes of the judged tests, up to the place where a test ran that was not to run there."""
         order = group.sequences[0]
         words: dict[TestIndex, Outcome] = {}
         for at, (nodeid, word) in enumerate(run.tests):
@@ -228,16 +229,17 @@ class Trial:
         return words
 
     def _is_alike(self, test: TestIndex, word: Outcome, reports: Sequence[dict[str, Any]]) -> bool:
-        """Whether a test has ended as it did in the run: in the same manner, if it failed."""
+        """Whether a test ended as it did in the run; if it failed, in the same manner."""
         if word.good or word is not self._run.word(test):
             return word.good
         manners = [manner for manner in map(manner_of, reports) if manner is not None]
         return word is not Outcome.FAILED or manners[:1] == [self._run.manner(test)]
 
     def _limit(self, test: TestIndex, *, forked: bool) -> float:
-        """How long a test may take, in seconds: what passes in the run's time is to pass here.
+        """How long a test may take, in seconds: whatever passes in the run's time must be able to pass here.
 
-        What has hung in the run is not waited for as long again once it is known how long it takes.
+        For a test that hung in the run, the wait is shorter once a fresh interpreter has shown how long it
+        takes.
         """
         limit = self._run.limit(test)
         if not limit:
@@ -254,9 +256,9 @@ class Trial:
         return same_arguments(self._config, ["--maxfail=0", f"--procpar-replay={path}"])
 
     def _commands(self, group: Group, test: TestIndex) -> tuple[Confirmation, ...]:
-        """What shows it to the user: the same with workers of either kind.
+        """The commands that show it to the user: the same run with either kind of worker.
 
-        By the mark of a test, either kind of worker forks a process for it.
+        A test with the mark `isolated` has no second command: either kind of worker forks a process for it.
         """
         content = replay_by_index(self._run.ids, group.sequences)
         path = str(self._files.write("fork-dependent", content))

@@ -1,6 +1,7 @@
-"""Tries whether tests that just fail do so by files that tests have left: in fresh processes, without these.
+"""Tries in fresh processes whether tests that just fail pass without files that other tests have left.
 
-What is tried, and what follows from it, `core.left_files` says; which files tests use, `process.uses`.
+`core.inquiry.left_files` decides what to try and what follows from it; `system.file_uses` tells which files
+tests use.
 """
 
 from __future__ import annotations
@@ -33,17 +34,17 @@ from pytest_procpar.system.file_uses import uses_in, without
 
 __all__ = ["LeftFiles"]
 
-#: After so many roots of which no file was to blame no more are tried.
+#: After this many roots for which no file was to blame, no more are tried.
 _MOST_IN_VAIN = 3
 
 
 class LeftFiles:
     """Makes the tries.
 
-    :param run_record: what is known of the tests.
+    :param run_record: what is known about the tests.
     :param run: runs commands in fresh processes.
     :param kept: the folder in which the processes of the re-check have noted what they used.
-    :param folder: for files that may go when this is over.
+    :param folder: for files that may be deleted afterwards.
     """
 
     def __init__(
@@ -54,17 +55,19 @@ class LeftFiles:
         self._run = run
         self._kept = kept
         self._files = ReplayFiles(lambda: folder)
-        # Elsewhere, in a home folder say, a file may be another program's too: it stays where it is.
+        # A file elsewhere, in a home folder for instance, may belong to another program: it stays where it
+        # is.
         above = (config.rootpath, tempfile.gettempdir())
         self._movable = tuple(os.path.join(os.path.realpath(path), "") for path in above)
 
     def look(
         self, findings: Sequence[Finding], roots: Sequence[Root], in_time: Callable[[bool], bool]
     ) -> dict[Finding, Finding]:
-        """What is to be told in place of these findings.
+        """The findings that replace some of these, by the finding that each replaces.
 
-        :param roots: what has failed in the same way: of these, one that was tried in vain is enough.
-        :param in_time: whether there is time for another test, given whether one was found.
+        :param roots: what failed in the same way: one test of a root that was tried in vain is enough.
+        :param in_time: returns whether there is time for another test, given whether one was found to be due
+            to a file.
         """
         of_root = {test: at for at, root in enumerate(roots) for test in root.tests}
         tests = by_nodeid(self._record.ids)
@@ -101,7 +104,7 @@ class LeftFiles:
             return left
 
     def _word(self, attempt: FileAttempt) -> Outcome | None:
-        """How the last test of an attempt has ended."""
+        """How the last test of an attempt ended; None if it could not be tried."""
         ids = self._record.ids
         path = self._files.write("left", replay_by_index(ids, [attempt.tests]))
         words = same_arguments(self._config, ["--maxfail=0", f"--procpar-replay={path}"])

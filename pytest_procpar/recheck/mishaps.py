@@ -1,4 +1,4 @@
-"""What goes wrong in a re-check: it is told with the findings, and changes nothing of the run's outcome."""
+"""What goes wrong in a re-check: it is printed with the findings, and does not change the run's outcome."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pytest_procpar.system.shortage import in_words
 
 __all__ = ["Mishaps"]
 
-#: What the note of a finding says that was not settled in time.
+#: What the note of a finding says if time ran out before it was settled.
 _OVER = "the time was over"
 
 
@@ -23,7 +23,7 @@ class Mishaps:
     def __init__(self) -> None:
         self._note = ""
         self._problem = ""
-        #: Says whether the user has asked for the end.
+        #: Returns whether the user has asked for the end.
         self.interrupted: Callable[[], bool] = lambda: False
 
     @property
@@ -35,11 +35,11 @@ class Mishaps:
 
     @property
     def is_broken(self) -> bool:
-        """Whether something has gone wrong, beyond that the time was over."""
+        """Whether something has gone wrong, other than that time ran out."""
         return bool(self._problem)
 
     def attempt(self, work: Callable[[], None]) -> bool:
-        """Do a part of the re-check; whether it came to its end. No `Exception` gets out."""
+        """Do a part of the re-check; return whether it came to its end. No `Exception` gets out."""
         try:
             work()
         except Ended as ended:
@@ -60,16 +60,16 @@ class Mishaps:
         return False
 
     def happened(self, problem: str, at_length: str = "") -> None:
-        """Something has gone wrong."""
+        """Note that something has gone wrong."""
         if not self._problem:
             self._problem, self._note = problem, f"{ENDED_EARLY} {at_length or problem}"
 
     def told(self, finding: Finding) -> Finding:
-        """The finding, which says what has gone wrong if that has left it unsettled, or an interrupt."""
+        """The finding; if a problem or an interrupt has left it unsettled, its note says so."""
         if finding.kind is not Kind.UNKNOWN or _OVER not in finding.note:
             return finding
         if self._problem:
             return changed(finding, note=f"it could not be confirmed: {self._problem}")
-        if self.interrupted():  # which is told once; what is known of the test stands behind it
+        if self.interrupted():  # The user is told once; the note keeps what is known about the test.
             return changed(finding, note=finding.note.partition(f"{_OVER}; ")[2])
         return finding

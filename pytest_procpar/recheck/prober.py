@@ -27,42 +27,43 @@ from pytest_procpar.system.headroom import fitting, headroom, no_room, resident
 
 __all__ = ["Ended", "Prober"]
 
-#: The workers of the run have smaller numbers.
+#: The first number of a root; the workers of the run have smaller ones.
 _FIRST_ROOT = 1_000_000
 
-#: How much memory a process takes of its own that shares the suite with others, in bytes.
+#: How much memory of its own a process takes that shares the suite with others, in bytes.
 _SHARING = 16 << 20
 
-#: How long the teardown of fixtures may take, and if the run is to end at once, in seconds.
+#: How long the teardown of fixtures may take, normally and if the run is to end at once, in seconds.
 _TEARDOWN_SECONDS = 10.0
 _HURRIED_SECONDS = 2.0
 
 #: How long a killed process may take to be gone, in seconds.
 _END_SECONDS = 2.0
 
-#: Which part of the time that tests took in the run, beside others, they may take at the least.
+#: A lower bound for the time of tests in probes, as a part of their time in the run, where others ran beside
+#: them.
 _OPTIMISM = 0.6
 
-#: Of what there was no time for.
+#: The result of a probe for which there was no time.
 _NO_TIME = ProbeResult((), in_time=False)
 
-#: What tests of so many seconds take in probes says how long others take there.
+#: Once tests that took this many seconds in the run have run in probes, their times there tell the pace.
 _TELLING = 1.0
 
-#: From so many seconds on it is not run again what several probes begin with.
+#: If what several probes begin with takes more than this many seconds, it is not run again for each.
 _WORTH_SHARING = 0.05
 
 
 class Prober:
-    """Owns the trees: one an identity, and no more than there is memory for at the same time.
+    """Owns the checkpoint trees: one for each identity, but no more at a time than memory allows.
 
-    They are started when they are needed, and again after `end_trees`.
+    Trees are started when they are needed, and again after `end_trees`.
 
     :param inputs: the ``workerinput`` of each identity.
     :param basetemp: the run's folder for temporary files.
-    :param context: what is known of the run, and when to end.
+    :param context: what is known about the run, and when to end.
     :param size: how much memory a worker took, in bytes.
-    :param kept: a folder for copies of the files that they change, see `keeping`.
+    :param kept: a folder for copies of the files that probes change, see `system.kept_files`.
     """
 
     def __init__(
@@ -85,15 +86,15 @@ class Prober:
         self._idle_sides = False
         self._trees: list[CheckpointTree] = []
         self._planted = 0
-        #: How long tests have taken in probes, and in the run.
+        #: How long tests have taken in probes, and how long the same tests took in the run, in seconds.
         self._took, self._expected = 0.0, 0.0
-        #: How much memory a process takes that has collected the suite, as far as that is known, in bytes.
+        #: How much memory a process takes that has collected the suite, if that is known, in bytes.
         self.size = size
 
     def _plant(self, most: int | None = None) -> None:
-        """Start the roots if there are none: one an identity, `most` of them, as many as there is memory for.
+        """Start the roots if there are none: one for each identity, at most `most`, as many as memory allows.
 
-        :raises Ended: if there is no memory for one.
+        :raises Ended: if there is not enough memory for one.
         """
         if self._trees:
             return
@@ -116,15 +117,15 @@ class Prober:
 
     @property
     def pace(self) -> float:
-        """How much longer tests take in probes than in the run, as far as that has shown; not less than 1."""
+        """How many times longer tests take in probes than in the run, as far as is known; not less than 1."""
         return max(1.0, self._took / self._expected) if self._expected >= _TELLING else 1.0
 
-    # --- what is asked ---
+    # --- what callers ask ---
 
     def prepare(self, deadline: float) -> None:
-        """Start the roots, and see each of them able to fork, until `deadline` (of `monotonic`) at most.
+        """Start the roots, and wait until each is able to fork, or until `deadline` (of `monotonic`).
 
-        :raises Ended: if the run is to end, or there is no memory for one.
+        :raises Ended: if the run is to end, or there is not enough memory for one root.
         """
         self._jobs.deadline = deadline
         self._plant()
@@ -138,9 +139,9 @@ class Prober:
             yield from self._jobs.expect(tree.root, ProbeReady)
 
     def run(self, probes: Sequence[Probe], deadline: float) -> list[ProbeResult]:
-        """Run probes until `deadline` (of `monotonic`) at most; their outcomes.
+        """Run probes until `deadline` (of `monotonic`); return their results.
 
-        What cannot be done by then is not begun: see `ProbeResult.in_time`.
+        A probe that cannot end by then is not begun: see `ProbeResult.in_time`.
 
         :raises Ended: if the run is to end.
         """
@@ -163,7 +164,7 @@ class Prober:
             for tree, share in self._deal(together, probes)
         ]
         if len(probes) == 1 and shares and shares[0][1] and self._begins_anew(probes[0]):
-            self._jobs.drive([self._free(tree) for tree in self._trees])  # nothing is to be beside it
+            self._jobs.drive([self._free(tree) for tree in self._trees])  # nothing may hold resources then
         self._jobs.drive([self._work(tree, share, probes, outcomes) for tree, share in shares])
         for i, probe in enumerate(probes):
             if probe.beside and not self._is_hopeless(probe, self._trees[0]):
@@ -172,10 +173,10 @@ class Prober:
     def explain(
         self, cause: Indices, test: TestIndex, deadline: float, *, needed: bool
     ) -> tuple[StateChange, ...]:
-        """What `cause` changes of the state that tests share, and by which of it `test` depends on that.
+        """Find the shared state that `cause` changes, and the parts of it that make `test` depend on it.
 
-        If the cause is `needed`, that is what lets the test pass though all else is put back; otherwise what,
-        put back, lets it pass.
+        If the cause is `needed`, these parts let the test pass although all else is put back; otherwise they
+        let it pass once they are put back.
 
         :raises Ended: if there was no time to find out.
         """
@@ -198,7 +199,7 @@ class Prober:
         return tuple(found)
 
     def states(self, order: Indices, deadline: float) -> list[StateAfter]:
-        """What is otherwise than before all, after each test of this order, as far as there is time.
+        """What differs from the initial state after each test of this order, as far as time allows.
 
         :raises Ended: if the run is to end.
         """
@@ -223,7 +224,7 @@ class Prober:
         return found
 
     def _deal(self, numbers: list[int], probes: Sequence[Probe]) -> list[tuple[CheckpointTree, list[int]]]:
-        """Deal probes out to trees: what begins alike to the same one."""
+        """Deal probes out to trees; those that begin alike go to the same tree."""
         shares: list[list[int]] = [[] for _ in self._trees]
         loads = [0.0] * len(self._trees)
         homes: dict[Indices, int] = {}
@@ -262,14 +263,14 @@ class Prober:
                 continue
             try:
                 outcomes[number] = yield from self._probe(tree, handle, probes[number], shared)
-            except GeneratorExit:  # what has run before the time was over has run
+            except GeneratorExit:  # keep what ran before time ran out
                 outcomes[number] = ProbeResult(handle.words, in_time=False)
                 raise
 
     def _probe(
         self, tree: CheckpointTree, handle: ProbeHandle, probe: Probe, shared: int
     ) -> Job[ProbeResult]:
-        """Run one probe; a check-point is left, too, after `shared` of its tests if others begin so."""
+        """Run one probe; also leave a checkpoint after the `shared` tests that the next probe begins with."""
         tests = probe.tests
         done = len(handle.tests)
         places = [done + place for place in check_points(tests[done:], self._seconds)]
@@ -298,7 +299,7 @@ class Prober:
         return ProbeResult(handle.words, message)
 
     def _start(self, tree: CheckpointTree, probe: Probe) -> Job[ProbeHandle | None]:
-        """A child of what has run the longest part of a probe; None if there can be none."""
+        """Fork a child from the process that has run most of a probe; return None if none can be forked."""
         while True:
             start = tree.root if probe.fresh else tree.closest(probe.tests[:-1])
             if start is tree.root:
@@ -311,34 +312,34 @@ class Prober:
 
     def _leave_check_point(self, tree: CheckpointTree, handle: ProbeHandle) -> None:
         if not tree.has(handle.tests):
-            kept = handle.fork_child()  # nobody waits for it: the tests go on
+            kept = handle.fork_child()  # no need to wait for it: the tests go on
             self._jobs.watch(kept)
             for old in tree.keep(kept):
                 self._discard(tree, old)
 
     def _retire(self, tree: CheckpointTree, sweep: ProbeHandle) -> Job[None]:
-        """Let a trunk tear down what its check-points share, and end them all."""
+        """Let the process of a pass tear down what its checkpoints share, and end them all."""
         for handle in tree.born_of(sweep):
             self._discard(tree, handle)
         yield from self._end(tree, sweep)
 
     def _end(self, tree: CheckpointTree, handle: ProbeHandle) -> Job[None]:
-        """Let a process tear down what is alive in it, if it is not dead, and end it."""
+        """Let a process tear down its fixtures, unless it is dead, and end it."""
         if len(handle.words) == len(handle.tests):
             yield from self._jobs.perform(handle, (), None)
         self._discard(tree, handle)
 
     def _begins_anew(self, probe: Probe) -> bool:
-        """Whether no check-point can be used for it."""
+        """Whether no checkpoint can be used for a probe."""
         return probe.fresh or all(tree.closest(probe.tests[:-1]) is tree.root for tree in self._trees)
 
     def _free(self, tree: CheckpointTree) -> Job[None]:
-        """Tear down what trunks hold: a test may need the same, such as a port or a database."""
+        """Tear down what the processes of passes hold: a test may need the same port or database, say."""
         for sweep in [sweep for sweep in tree.sweeps if sweep.holding]:
             yield from self._retire(tree, sweep)
 
     def _run_beside(self, probe: Probe) -> ProbeResult:
-        """Run a probe while others run again and again: it has all trees for itself."""
+        """Run a probe while others run again and again; it has all trees to itself."""
         judged, *rest = self._trees
         if not rest:  # there is memory for one only
             return ProbeResult(())
@@ -362,13 +363,13 @@ class Prober:
             finally:
                 self._idle_sides = True
 
-        if probe.round % 2 == 0:  # who comes first may be what matters: in every second round these do
+        if probe.round % 2 == 0:  # the order of starts may matter: every second round, the sides start first
             self._jobs.drive([begin(tree) for tree, _ in sides])
         self._jobs.drive([*(go_on(*side) for side in sides), work()])
         return outcomes[0]
 
     def _repeat(self, tree: CheckpointTree, handle: ProbeHandle | None, tests: Indices) -> Job[None]:
-        """Run tests in a process again and again, until those are no more needed."""
+        """Run tests in a process again and again, until they are no longer needed."""
         while handle is not None and not self._idle_sides:
             size = len(handle.tests)
             yield from self._jobs.perform(handle, tests, tests[0])
@@ -382,13 +383,13 @@ class Prober:
         self._jobs.discard(handle)
 
     def _lost(self, handle: ProbeHandle) -> None:
-        """A process has ended that nobody waits for: nobody may wait for an answer of it later."""
+        """Handle the end of a process that no job waits for: drop it, so that none waits for it later."""
         for tree in self._trees:
             if tree.keeps(handle):
                 self._discard(tree, handle)
 
     def _forget_jobs(self) -> None:
-        """Leave what is being run: the processes that run it are ended."""
+        """Give up all jobs, and end the processes that run them."""
         for handle in self._jobs.abandon():
             for tree in self._trees:
                 tree.drop(handle)
@@ -417,7 +418,7 @@ class Prober:
             yield from self._retire(tree, tree.sweeps[0])
 
     def close(self) -> None:
-        """Tear down what is alive, and see every process ended."""
+        """Tear down all fixtures, and end every process for good."""
         self.end_trees()
         self._jobs.close()
 

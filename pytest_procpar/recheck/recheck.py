@@ -1,6 +1,7 @@
-"""What happens after the last test: suspects are run again in throw-away processes, to tell what is wrong.
+"""What happens after the last test: suspects run again in throw-away processes, to find out what is wrong.
 
-Imported only when there is something to look into. It changes no outcome: others do, by what is `blamed`.
+Imported only when there is something to look into. It changes no outcome itself: others do, on the basis of
+`blamed`.
 """
 
 from __future__ import annotations
@@ -45,21 +46,22 @@ if TYPE_CHECKING:
 
 __all__ = ["Recheck"]
 
-#: What may take all the time that is left is begun only if no more than this part of it is needed.
+#: Something that may take all the remaining time is begun only if it needs no more than this part of it.
 _CAUTION = 0.7
-#: Which part of the time that tests took in the run, beside others, they may take at the least.
+#: A lower bound for the time of tests in probes, as a part of their time in the run, where others ran beside
+#: them.
 _OPTIMISM = 0.6
 
-#: The kinds of which the cause is a polluter.
+#: The kinds whose cause is a polluter.
 _POLLUTED = (Kind.VICTIM, Kind.CONTAMINATED_CRASH)
 
-#: What may be spent on explanations that only go into a report, in seconds.
+#: How long explanations that only go into a report may take, in seconds.
 _CHEAP = 2.0
 
-#: The kinds that have a cause whose doing can be looked into.
+#: The kinds whose cause has an effect that can be looked into.
 _DEPENDENT = (*_POLLUTED, Kind.BRITTLE, Kind.NIO)
 
-#: A cause, and whether tests need it (or fail by it).
+#: A cause, and whether tests need it (or fail because of it).
 _Cause: TypeAlias = tuple[tuple[TestIndex, ...], bool]
 
 
@@ -68,10 +70,10 @@ class Recheck:
 
     :param run_record: what the run has left behind.
     :param seconds: how long the run took.
-    :param progress: is told what is being tried.
-    :param trial: finds out whether the fork is to blame; None: that is not asked.
-    :param known: what earlier runs have found, which is tried again if that is what is asked for.
-    :param fresh: how long it takes about until a fresh process runs a test, in seconds.
+    :param progress: shows what is being tried.
+    :param trial: finds out whether the fork is to blame; None: this is not asked.
+    :param known: the findings of earlier runs, which are tried again if the options ask for that.
+    :param fresh: about how long it takes until a fresh process runs a test, in seconds.
     """
 
     def __init__(
@@ -96,27 +98,27 @@ class Recheck:
         self._deep: DeepSurvey | None = None
         self._findings: list[Finding] = []
         self._left_out: list[TestIndex] = []
-        #: What is looked into when all else is over.
+        #: Tests that hung: they come last.
         self._hung: list[Suspect] = []
         self._mishaps = Mishaps()
-        #: How much longer tests have taken in probes than in the run.
+        #: How many times longer tests have taken in probes than in the run.
         self._pace = 1.0
-        #: By polluters, what undoes what they do; by cause and what it is, what it changes.
+        #: By polluters: what undoes their effect. By cause, and whether it is needed: what it changes.
         self._cleaners: dict[tuple[TestIndex, ...], tuple[TestIndex, ...]] = {}
         self._changes: dict[_Cause, tuple[StateChange, ...]] = {}
         self._suggestions: dict[_Cause, Suggestion | None] = {}
-        #: By parallel-only test, what keeps it from meeting others.
+        #: By parallel-only test: what keeps it from running beside the others.
         self._groups: dict[TestIndex, Suggestion | None] = {}
         self._claims = claims_of(known, run_record.ids) if options.what == "known" else []
-        #: What has come of findings of earlier runs.
+        #: What became of findings of earlier runs.
         self.retried: list[Retried] = []
-        #: What it has come to, and what of it is the fork's doing.
+        #: The result, and the tests that the fork is to blame for.
         self.result = RecheckResult()
         self.blamed: tuple[Blamed, ...] = ()
 
     @property
     def seconds(self) -> float | None:
-        """How long it may take, in seconds, but for telling whether the fork is to blame; None: not known."""
+        """How long it may take, in seconds, without the trial of the fork; None if that is not known."""
         is_known = self._options.budget is not None or not self._asks_for_more
         return self._time.budget if is_known else None
 
@@ -152,7 +154,7 @@ class Recheck:
         confirmer: Confirmer,
         size: int,
     ) -> None:
-        """Look into it: see `Prober` for the parameters. Leaves `result`, and raises nothing."""
+        """Run the re-check; see `Prober` for the parameters. Sets `result`, and raises nothing."""
         self._mishaps.interrupted = ended
         self._time.begin(monotonic())
         tried: dict[Finding, list[Confirmation]] = {}
@@ -196,7 +198,7 @@ class Recheck:
                 self._heed(also, tried)
 
         def look_at_hung() -> None:
-            # Of tests that each take their limit again so many are tried as can be at once.
+            # Each of these tests takes its limit again, so only as many are tried as can run at once.
             hung = self._hung[: len(inputs)]
             limit = max(self._run.limit(suspect.test) for suspect in hung)
             deadline = self._time.end_of_hung(monotonic(), limit)
@@ -246,7 +248,7 @@ class Recheck:
             assert self._trial is not None
             try:
                 folder = custody.warden().folder
-            except OSError:  # which has been told with what could not be confirmed
+            except OSError:  # the note about what could not be confirmed says so
                 return
             others = self._not_looked_into()
             plan = groups_of(
@@ -265,7 +267,7 @@ class Recheck:
                 deadline = max(begin_until, monotonic() + max(LEAST_BUDGET_ASKED_FOR, self._seconds))
             rounds = confirmer.rounds(inputs, custody.warden, custody.kept(), deadline, ended, known)
             if plan.groups or plan.beside:
-                if self._options.budget is None:  # it comes on top
+                if self._options.budget is None:  # it comes on top of the time that was announced
                     self._progress.begins("trying whether the fork is to blame", deadline - monotonic())
                 self._progress.tries("whether the fork is to blame", deadline)
             outcome = self._trial.run(plan, rounds, folder, begin_until)
@@ -311,7 +313,11 @@ class Recheck:
         self._conclude(tried, files)
 
     def _worth_a_process(self) -> list[Finding]:
-        """What is to be seen in fresh processes: what its message says was seen, unless there is time."""
+        """The findings to try in fresh processes.
+
+        Parallel-only tests that wanted the same thing are left out unless there is time: their messages have
+        shown it.
+        """
         contended = self._contended()
         return [
             finding
@@ -320,15 +326,15 @@ class Recheck:
         ]
 
     def _contended(self) -> dict[TestIndex, tuple[TestIndex, ...]]:
-        """By test that wanted something at the same time as others: all that wanted it."""
+        """By test that wanted something at the same time as others: all tests that wanted it."""
         return {test: root.tests for root in self._roots if root.contention for test in root.tests}
 
     def _settle(self, finding: Finding) -> None:
-        """This is what is told of a test."""
+        """Replace what is said about a test by this finding."""
         self._findings = [finding if one.test == finding.test else one for one in self._findings]
 
     def _heed(self, also: Sequence[Finding], tried: dict[Finding, list[Confirmation]]) -> None:
-        """Say what has failed again with others of its root, though there was no time for it alone."""
+        """Note which tests failed again with others of their root; there was no time for them alone."""
         again = {one: changed(one, note=FAILED_AGAIN) for one in also if _is_confirmed(tried.get(one, ()))}
         tried.update({new: tried.pop(old) for old, new in again.items()})
         self._findings = [again.get(finding, finding) for finding in self._findings]
@@ -359,7 +365,7 @@ class Recheck:
             self._look_deep(driver, lanes)
             return
         suspects = self._failed() + surveyed
-        if not self._time.patient:  # a fork of it would take its limit again, and tell less
+        if not self._time.patient:  # in a fork it would take its limit again, and tell less
             self._hung = [suspect for suspect in suspects if suspect.word is Outcome.HUNG]
             suspects = [suspect for suspect in suspects if suspect.word is not Outcome.HUNG]
             self._findings = merged(self._findings, self._inquiry(self._hung, lanes).findings())
@@ -369,10 +375,10 @@ class Recheck:
             self._inquire(driver, hidden, lanes)
 
     def _look_deep(self, driver: Driver, lanes: int) -> None:
-        """Look into what has failed, run the tests in other orders, and look into what shows in each.
+        """Look into what failed, run the tests in other orders, and look into what shows in each.
 
-        What has shown comes before the next orders, but not at the cost of all of them. What was not settled
-        then is looked into once more with the time that is left.
+        What has shown is looked into before the next orders run, but not at the cost of all of them. What is
+        still open then is looked into once more in the remaining time.
         """
         surveys, time = self._surveys, self._time
         shown = self._failed()
@@ -402,7 +408,7 @@ class Recheck:
     def _inquire(
         self, driver: Driver, suspects: list[Suspect], lanes: int, until: float | None = None
     ) -> None:
-        """Look into suspects, until then at the latest."""
+        """Look into suspects, until `until` at the latest."""
         inquiry = self._inquiry(suspects, lanes, until)
         try:
             driver.inquire(inquiry, self._findings, until)
@@ -436,17 +442,17 @@ class Recheck:
         )
 
     def _budget_that_would_do(self) -> int:
-        """The budget that leaves time for what there was none for, in seconds; 0 if it was not that."""
+        """The budget, in seconds, that would leave time for what was missed; 0 if time was not the reason."""
         missed = [finding.test for finding in self._findings if finding.note == NOT_RECHECKED]
         open_ = [f.test for f in self._findings if _is_cut_off(f) and f.note != NOT_RECHECKED]
         if self._mishaps.interrupted() or not (open_ or missed):
             return 0
         run, is_deep = self._run, self._options.what == "deep"
-        # What an order has shown may be searched among all tests, when that order was run once more.
+        # What an order has shown may be searched for among all tests, after that order has run once more.
         shown = [test for test in open_ if not run.word(test).bad]
         before = {test for other in open_ for test in run.preceding(other)}
         before.update(run.companions() if shown else ())
-        # What took so long may be a fixture of the session: then it was the first test that took longest.
+        # A fixture of the session may have been what took long: then the first test was the slowest.
         seconds = sum(map(run.seconds, before)) + (2 * run.longest() if missed else 0.0)
         seconds += sum(2 * run.seconds(test) for test in (*open_, *missed))
         if is_deep and before:
@@ -466,10 +472,10 @@ class Recheck:
         )
 
     def _affordable(self, tests: tuple[TestIndex, ...], until: float | None) -> tuple[TestIndex, ...]:
-        """Of tests that are to run in this order, those for which there is time until then."""
+        """The tests, in this order, for which there is time until `until`."""
         end = self._time.end_of_long
         left = (end if until is None else min(end, until)) - monotonic()
-        # If other orders follow, nothing is lost but time for these where it is not tried against the odds.
+        # If other orders follow, trying against the odds would only cost these their time.
         pace = _OPTIMISM if until is None else 1 / _CAUTION
         if self._time.patient and pace * sum(map(self._run.seconds, tests)) < left:
             return tests
@@ -502,10 +508,10 @@ class Recheck:
         ]
 
     def _not_looked_into(self) -> list[TestIndex]:
-        """What has failed in the run and is not known to depend on anything, but may be the fork's doing.
+        """The tests that failed in the run and are not known to depend on anything: the fork may be to blame.
 
-        Where only what is known is tried, that is what else has failed, unless it takes long: the fork may
-        change its outcome, whatever else was asked for.
+        If only known findings are tried, these are the other failed tests, except slow ones: the fork may
+        change their outcomes, whatever else was asked for.
         """
         if self._options.what != "known":
             return self._left_out
@@ -514,7 +520,7 @@ class Recheck:
         return [test for test in failed if self._run.seconds(test) <= self._time.cheap]
 
     def _look_for_cleaners(self, prober: Prober) -> None:
-        """Find out what undoes each cause, by one of its victims."""
+        """Find out what undoes each cause, with the help of one of its victims."""
         if not self._options.cleaners:
             return
         for cause, victim in self._polluters().items():
@@ -525,9 +531,9 @@ class Recheck:
             self._cleaners[cause] = tuple(found)
 
     def _explain(self, prober: Prober) -> None:
-        """Find out what each cause changes, and by which of it one of its tests depends on it.
+        """Find out what each cause changes, and through which of it one of its tests depends on it.
 
-        For a report that is also done without being asked for, as far as it is cheap.
+        A report gets this without being asked for, as far as it is cheap.
         """
         options, deadline = self._options, self._time.deadline
         if not options.explain and not options.reported:
@@ -546,7 +552,7 @@ class Recheck:
                 raise
 
     def _suggest(self, suggester: Suggester, lanes: int) -> None:
-        """Try what would keep tests from failing by others: after these, or beside them."""
+        """Try what would keep tests from failing because of others that run before or beside them."""
         for dependence in dict.fromkeys(map(_cause, self._findings)):
             changes = self._changes.get(dependence, ())
             victims = [f.test for f in self._findings if _cause(f) == dependence and f.kind in _POLLUTED]
@@ -559,12 +565,12 @@ class Recheck:
                 self._groups[finding.test] = suggester.group(list(tests), finding.beside, lanes)
 
     def _polluters(self) -> dict[tuple[TestIndex, ...], TestIndex]:
-        """The causes that make tests fail, with a victim each."""
+        """The causes that make tests fail, with one victim each."""
         return {_polluters(f): f.test for f in reversed(self._findings) if _polluters(f)}
 
 
 def _is_helped(finding: Finding) -> bool:
-    """Whether there may be something to suggest by which the test passes."""
+    """Whether there may be something to suggest that makes the test pass."""
     return bool(_polluters(finding)) or (finding.kind is Kind.PARALLEL_ONLY and bool(finding.beside))
 
 
@@ -574,17 +580,17 @@ def _is_confirmed(confirmations: Sequence[Confirmation]) -> bool:
 
 
 def _is_cut_off(finding: Finding) -> bool:
-    """Whether there was no time to find out more of it."""
+    """Whether there was no time to find out more about it."""
     return finding.kind is Kind.FAILS_ALONE or (finding.kind is Kind.UNKNOWN and OUT_OF_TIME in finding.note)
 
 
 def _polluters(finding: Finding) -> tuple[TestIndex, ...]:
-    """What makes the test fail, if other tests do."""
+    """The tests that make this one fail, if there are any."""
     return finding.cause if finding.kind in _POLLUTED else ()
 
 
 def _cause(finding: Finding) -> _Cause:
-    """What the test depends on, if it does."""
+    """What the test depends on; an empty cause if nothing."""
     if finding.kind is Kind.NIO:
         return ((finding.test,), False)
     return (finding.cause, finding.kind is Kind.BRITTLE)

@@ -1,7 +1,7 @@
-"""Suggests what would keep a test from failing by others: a fixture that puts proven state back, or marks.
+"""Suggests what would keep a test from failing because of others: a fixture that restores state, or marks.
 
-What is suggested has been run: in fresh processes in which the file has that fixture or mark, and nothing on
-the disk has changed. Then the victim passed after its polluters, and after all that ran before it.
+Every suggestion has been run: in fresh processes where the file has that fixture or mark, while nothing on
+the disk has changed. There the victim passed after its polluters, and after all that ran before it.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ from pytest_procpar.replay.kept import ReplayFiles, replay_by_index
 
 __all__ = ["Suggester"]
 
-#: What a fixture is called, if its file has nothing of that name.
+#: The name of a fixture, unless its file has something with that name.
 _NAME = "put_back_shared_state"
-#: So many victims of the same polluters are tried.
+#: How many victims of the same polluters are tried at most.
 _MOST_VICTIMS = 3
 
 
-#: What gives a test a process of its own, and what lets tests share a worker.
+#: The marks that give a test a process of its own, and that let tests share a worker.
 _ISOLATED = "pytest.mark.isolated"
 _GROUP = 'pytest.mark.xdist_group("{name}")'
-#: No more tests than this get a mark for the same thing.
+#: How many tests at most get a mark for the same thing.
 _MOST_MARKS = 5
 
 
 @record
 class _Draft:
-    """What is new in a file, by its path from the rootdir, and where it goes in what the file is by now.
+    """What is new in a file, given by its path from the rootdir, and where it goes in the current text.
 
     ``added`` is source that does the same when it is run in the module.
     """
@@ -62,9 +62,9 @@ class _Draft:
 class Suggester:
     """Makes suggestions, and tries them.
 
-    :param run_record: what is known of the tests.
+    :param run_record: what is known about the tests.
     :param run: runs commands in fresh processes.
-    :param folder: for files that may go when this is over.
+    :param folder: for files that may be deleted afterwards.
     """
 
     def __init__(self, config: pytest.Config, run_record: RunRecord, run: Rounds, folder: Path) -> None:
@@ -72,14 +72,14 @@ class Suggester:
         self._record = run_record
         self._run = run
         self._files = ReplayFiles(lambda: folder)
-        #: What files would be with all that has been suggested so far, and what is new in them, by path.
+        #: By path: what files would be with all suggestions so far, and what these add to them.
         self._sources: dict[str, str] = {}
         self._fixtures: dict[str, str] = {}
 
     def suggest(
         self, cause: tuple[TestIndex, ...], victims: Sequence[TestIndex], changes: Sequence[StateChange]
     ) -> Suggestion | None:
-        """What keeps these tests from failing after their polluters, with what was suggested before.
+        """What keeps these tests from failing after their polluters, on top of what was suggested before.
 
         :param changes: what the polluters change.
         """
@@ -101,7 +101,7 @@ class Suggester:
         cause: tuple[TestIndex, ...],
         victims: Sequence[TestIndex],
     ) -> Suggestion | None:
-        """Marks that give the tests of one of these sets processes of their own."""
+        """Marks that give the tests of one of these sets processes of their own; None if none helps."""
         for marked in sets:
             drafts = self._marks(marked, _ISOLATED)
             if drafts and self._helps(drafts, cause, victims, isolates=True):
@@ -111,12 +111,12 @@ class Suggester:
     def group(
         self, tests: Sequence[TestIndex], beside: Sequence[TestIndex], lanes: int = 1
     ) -> Suggestion | None:
-        """What keeps tests from meeting those beside which they fail: one group, which shares a worker.
+        """What keeps tests from running beside those that make them fail: one group, which shares a worker.
 
-        Tried is what ``--dist=loadgroup`` makes of that: one process runs the group, in either order and
-        after what ran before, and once more while others run what else ran at the same time.
+        The trial does what ``--dist=loadgroup`` makes of that: one process runs the group, in either order
+        and after what ran before, and once more while others run what else ran at the same time.
 
-        :param tests: what fails, the one first that has been seen to.
+        :param tests: the tests that fail; the first is the one that was looked into.
         :param lanes: how many processes may run at the same time.
         """
         test, together = tests[0], sorted({*tests, *beside})
@@ -126,7 +126,7 @@ class Suggester:
         before = tuple(sorted({*self._before(test), *together}))
         sides = [tuple(one for one in side if one not in together) for side in self._record.beside(test)]
         company = [side for side in sides if side][: lanes - 1]
-        # Of two processes at the same time one would meet the other.
+        # Two such processes at the same time would meet each other.
         helps = bool(drafts) and (
             self._all_pass(drafts, orders, tests, alone=True, grouped=True)
             and self._all_pass(drafts, [before], tests)
@@ -157,7 +157,7 @@ class Suggester:
         return None if insertion is None else _Draft(file, source, fixture, (insertion,))
 
     def _marks(self, tests: Sequence[TestIndex], mark: str) -> list[_Draft]:
-        """What gives each of these tests a mark, a draft for a file; empty if that cannot be written."""
+        """Drafts that give each of these tests a mark, one for each file; empty if they cannot be written."""
         names: dict[str, list[str]] = {}
         for test in tests:
             file, _, name = self._record.ids[test].split("[", 1)[0].partition("::")
@@ -177,11 +177,11 @@ class Suggester:
         return drafts
 
     def _name_of(self, test: TestIndex) -> str:
-        """What a group of tests is called: as one of them."""
+        """The name of a group of tests: that of one of them."""
         return self._record.ids[test].split("[", 1)[0].rpartition("::")[2]
 
     def _source(self, file: str) -> str | None:
-        """A test file as it would be by now; None if it is none that can be changed."""
+        """A test file with the suggestions so far; None if it is not a file that can be changed."""
         if file in self._sources:
             return self._sources[file]
         path = self._config.rootpath / file
@@ -206,7 +206,7 @@ class Suggester:
         *,
         isolates: bool = False,
     ) -> bool:
-        """Whether the victims pass with it, and all else ends as it did."""
+        """Whether the victims pass with the drafts, and everything else ends as it did."""
         after_cause = [(*cause, victim) for victim in victims]
         in_order = [(*self._before(victim), victim) for victim in victims]
         return all(
@@ -214,7 +214,7 @@ class Suggester:
         )
 
     def _before(self, victim: TestIndex) -> tuple[TestIndex, ...]:
-        """What ran before the victim, if it has failed then, or else what precedes it."""
+        """What ran before the victim, if it failed in the run; otherwise what precedes it as collected."""
         if self._record.word(victim).bad:
             return self._record.before(victim)
         return self._record.preceding(victim)
@@ -232,7 +232,7 @@ class Suggester:
     ) -> bool:
         """Whether the victims pass in each of these orders.
 
-        :param grouped: see that all tests of an order are one group, too.
+        :param grouped: also check that all tests of an order are in one group.
         :param company: what runs at the same time, each in a process of its own; how it ends does not matter.
         """
         words = [self._words(order) for order in (*orders, *company)]

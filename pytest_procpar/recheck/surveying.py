@@ -1,4 +1,4 @@
-"""Runs what the re-check asks, and the surveys: what hides among the tests that have passed."""
+"""Runs the searches of the re-check, and the surveys: they find what is wrong with tests that passed."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ __all__ = ["Driver", "Surveys"]
 
 _T = TypeVar("_T")
 
-#: How much longer an order is planned to take than its tests took in the run; what comes on top of each test
-#: in an order, and of each process for a single one, in seconds.
+#: How many times longer than in the run an order is expected to take; then the overhead of each test in an
+#: order, and of each process for a single test, in seconds.
 _PACE, _A_TEST, _A_FORK = 1.2, 0.0005, 0.005
 
 
 class Driver:
-    """Puts the questions of a search to a prober, and says so.
+    """Passes the probes of a search to a prober, and shows the progress.
 
     :param time: how long that may take.
     """
@@ -51,14 +51,14 @@ class Driver:
 
     @property
     def pace(self) -> float:
-        """How much longer tests take in probes than in the run, as far as that has shown; not less than 1."""
+        """How many times longer tests take in probes than in the run, as far as is known; not less than 1."""
         return self._prober.pace
 
     def inquire(self, inquiry: Inquiry, known: Iterable[Finding] = (), until: float | None = None) -> None:
-        """Look into all suspects of an inquiry, as far as there is time; what is left says so of itself.
+        """Look into all suspects of an inquiry, as far as time allows; the findings say what is left open.
 
         :param known: what was found before.
-        :param until: when it is to end at the latest; None: that is not said.
+        :param until: when it is to end at the latest; None: no such limit.
         :raises Ended: if the run is to end.
         """
         before = needing(known)
@@ -74,21 +74,21 @@ class Driver:
         self._drive(inquiry.steps(), deadline)
 
     def drive(self, search: Search[_T], deadline: float) -> _T:
-        """Run a search to its end, until `deadline` at most.
+        """Run a search to its end, until `deadline` at the latest.
 
         :raises Ended: if there is no time for it.
         """
         return self._drive(search, lambda: deadline, insist=True)
 
     def try_to_drive(self, search: Search[_T], deadline: float) -> _T:
-        """The same, but the search is told that there was no time for something.
+        """Run a search as `drive` does, but tell it which probes there was no time for.
 
         :raises Ended: if the run is to end.
         """
         return self._drive(search, lambda: deadline)
 
     def states(self, order: tuple[TestIndex, ...], deadline: float) -> list[StateAfter]:
-        """What is otherwise than before all, after each test of an order, as far as there is time.
+        """What differs from the initial state after each test of an order, as far as time allows.
 
         :raises Ended: if the run is to end.
         """
@@ -96,12 +96,12 @@ class Driver:
         return self._prober.states(order, deadline)
 
     def _drive(self, search: Search[_T], deadline: Callable[[], float], *, insist: bool = False) -> _T:
-        """Run a search to its end, each step until the deadline that there is then."""
+        """Run a search to its end, each step until the deadline that applies at its start."""
         try:
             probes = next(search)
             while True:
                 until = deadline()
-                is_last = until >= self._time.end_of_search  # but for fresh processes, which come after it
+                is_last = until >= self._time.end_of_search  # except for fresh processes, which come after it
                 self._progress.probes(probes, max(until, self._time.deadline) if is_last else until)
                 outcomes = self._prober.run(probes, until)
                 if insist and not all(outcome.in_time for outcome in outcomes):
@@ -112,9 +112,9 @@ class Driver:
 
 
 class Surveys:
-    """Looks for what is wrong with tests that have passed.
+    """Looks for what is wrong with tests that passed.
 
-    :param now: the clock that `time` goes by.
+    :param now: the clock that `time` uses.
     """
 
     def __init__(
@@ -128,19 +128,19 @@ class Surveys:
         self._options = options
         self._run = run_record
         self._time = time
-        #: After what a test that failed in the run passed in the other order.
+        #: By test that failed in the run and passed in another order: what ran before it there.
         self.passed_after: dict[TestIndex, tuple[TestIndex, ...]] = {}
-        #: What is known already of tests that cannot be run twice.
+        #: The findings about tests that cannot be run twice.
         self.findings: list[Finding] = []
-        #: How each test has ended in each order that was run, and how many orders that were.
+        #: How each test ended in each order that was run, and how many orders there were.
         self.placed: list[Placed] = []
         self.orders = 0
-        #: The slowest tests, for which there was no time: in these orders, and alone.
+        #: The slowest tests, for which there was no time: in the orders, and alone.
         self.left_out: set[TestIndex] = set()
         self.not_alone: set[TestIndex] = set()
 
     def surveyed(self, driver: Driver) -> list[Suspect]:
-        """What a run of every test alone, or of all in some order, says of tests that have not failed.
+        """The suspects among tests that have not failed, by a run of each test alone or of all in an order.
 
         :raises Ended: if there is no time for it.
         """
@@ -157,9 +157,9 @@ class Surveys:
         return list(suspects.values())
 
     def run_orders(self, driver: Driver, lanes: int = 1) -> None:
-        """Run all tests in the first orders, as far as there is time: what comes of it is `placed`.
+        """Run all tests in the first orders, as far as time allows; the results go to `placed`.
 
-        Where there is no time for all, the slowest tests are left out: what few of them take is enough for
+        If there is no time for all, the slowest tests are left out: the time of a few of them is enough for
         all the others.
 
         :param lanes: how many orders run at the same time.
@@ -168,7 +168,7 @@ class Surveys:
         orders, now = self._wanted_orders(), self._now()
         if not orders:
             return
-        longest = -(-len(orders) // lanes)  # so many orders are run one after the other
+        longest = -(-len(orders) // lanes)  # this many run one after the other
         whole = driver.pace * longest * sum(self._run.seconds(test) + _A_TEST for test in orders[0])
         seconds = self._limit(lambda: self._time.end_of_passes(now, whole)) - now
         times = driver.pace * longest * (1.0 if whole <= seconds else _PACE)
@@ -180,7 +180,7 @@ class Surveys:
         self._extend(now)
 
     def run_alone(self, driver: Driver, lanes: int = 1) -> list[Suspect]:
-        """What a run of every test alone, as far as there is time, says of tests that have not failed.
+        """The suspects among tests that have not failed, by a run of every test alone, if time allows.
 
         :param lanes: how many tests run at the same time.
         :raises Ended: if the run is to end.
@@ -194,18 +194,18 @@ class Surveys:
         return list(suspects.values())
 
     def _limit(self, planned: Callable[[], float]) -> float:
-        """When something is to end: without a budget, when it is done."""
+        """When something is to end; without a budget, only when it is done."""
         return float("inf") if self._options.budget is None else planned()
 
     def _extend(self, began: float) -> None:
-        """Without a budget what has been run since then comes on top, and as much for what it shows."""
+        """Without a budget, add the time since `began`, and as much again for what has shown in it."""
         if self._options.budget is None:
             self._time.extend(2 * (self._now() - began))
 
     def _affordable(
         self, tests: Sequence[TestIndex], seconds: float, on_top: float, times: float
     ) -> frozenset[TestIndex]:
-        """Of tests, those that can be run in so many seconds if each takes so many times what it took."""
+        """The tests that can run in `seconds`, if each takes `times` as long as in the run plus `on_top`."""
 
         def cost(test: TestIndex) -> float:
             return times * (self._run.seconds(test) + on_top)
@@ -213,7 +213,7 @@ class Surveys:
         return frozenset(affordable(tuple(tests), cost, seconds))
 
     def _passing(self) -> list[TestIndex]:
-        """What has not failed in the run."""
+        """The tests that have not failed in the run."""
         return [test for test in self._run.tests() if not self._run.word(test).bad]
 
     def _survey_alone(
@@ -243,7 +243,7 @@ class Surveys:
         }
 
     def _wanted_orders(self) -> list[list[TestIndex]]:
-        """The orders to run all tests in: that of the collection, the reverse one, and what was asked for."""
+        """The orders to run all tests in: that of the collection, the reverse, and what was asked for."""
         collected, wanted = self._run.companions(), self._options.order
         orders = []
         if self._options.surveys and not self._has_run(collected):
@@ -257,11 +257,11 @@ class Surveys:
         return orders
 
     def _has_run(self, order: list[TestIndex]) -> bool:
-        """Whether a process of the run has run all that in this order."""
+        """Whether a process of the run has run exactly these tests in this order."""
         return not order or self._run.before(order[-1]) == tuple(order[:-1])
 
     def _shown(self, placed: list[Placed], orders: int) -> dict[TestIndex, Suspect]:
-        """What so many orders show of tests that have not failed; the shortest way to a failure of each."""
+        """What orders show about tests that have not failed: for each, the shortest way to a failure."""
         self.placed += placed
         self.orders += orders
         placed = sorted(placed, key=lambda result: result.place)
@@ -282,7 +282,7 @@ class Surveys:
     def hidden(
         self, driver: Driver, findings: Sequence[Finding], causes: Iterable[tuple[TestIndex, ...]]
     ) -> list[Suspect]:
-        """What fails after a polluter that is known, though it has failed nowhere yet.
+        """The tests that fail after a known polluter although they have failed nowhere yet.
 
         :raises Ended: if there is no time for it.
         """

@@ -1,8 +1,8 @@
 """The fork server: the process that workers are forked from.
 
-It is forked from the controller before anything is configured, and waits until the controller's own start
-has produced what workers are given. Then it goes through a session of its own up to the test loop and forks
-workers with the suite collected, or (``fork-early``) stays as it is, and its children do all that themselves.
+It is forked from the controller before anything is configured, and waits until the controller's own start has
+produced what workers need. Then it goes through a session of its own up to the test loop and forks workers
+that have the collected suite; or (``fork-early``) it stays as it is, and its children do all that themselves.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ __all__ = ["be_process", "serve_collected", "serve_early"]
 
 
 def be_process(body: Callable[[], None]) -> NoReturn:
-    """Be a process that does this, and exits."""
+    """Run `body` in this process, and exit."""
     status = 0
     try:
         body()
-    except KeyboardInterrupt:  # between the places that deal with it; who has sent it knows
+    except KeyboardInterrupt:  # it came between the places that handle it; its sender knows
         status = int(pytest.ExitCode.INTERRUPTED)
     except BaseException:
         traceback.print_exc()
@@ -62,13 +62,13 @@ def _begin(config: pytest.Config, link: Link) -> tuple[Setup, list[ToServer]] | 
     default_signals()
     be_expendable(SECOND_TO_LAST)
     forget_exit_handlers(configures=True)
-    set_subreaper(True)  # what a test's daemon leaves behind comes to us
-    wake_with_parent()  # suspended as it may be, it has to see that the controller is gone
+    set_subreaper(True)  # a test's orphaned daemons become children of this process
+    wake_with_parent()  # even while suspended, it has to notice that the controller is gone
     return await_setup(link)
 
 
 def serve_early(config: pytest.Config, options: WorkerOptions, link: Link, board: Board) -> None:
-    """Serve as it was forked from the controller: workers configure and collect for themselves."""
+    """Serve in the controller's state at the fork: workers configure and collect for themselves."""
     begun = _begin(config, link)
     if begun is None:
         return
@@ -87,9 +87,10 @@ def serve_collected(
     hazards: Hazards | None,
     controller: int,
 ) -> None:
-    """Configure and collect once, and serve from there, for the controller of this pid.
+    """Configure and collect once, and fork workers from there, for the controller with this pid.
 
-    :param hazards: what may show that forking from the collected suite is unsafe; None: that is not asked.
+    :param hazards: collects what may show that forking from the collected suite is unsafe; None: nothing
+        does.
     """
     begun = _begin(config, link)
     if begun is None:
@@ -116,7 +117,7 @@ def serve_collected(
         return server.serve()
 
     def end() -> NoReturn:
-        # Before plugins and exit handlers run, which may take as long as they like.
+        # Do this first: plugins and exit handlers run next, and may take as long as they like.
         ending_with(controller, dismissed=server is not None and server.dismissed)
         be_process(lambda: _let_go(config))
 
@@ -127,9 +128,10 @@ def serve_collected(
 
 
 def _let_go(config: pytest.Config) -> None:
-    """Let go of what configure started, last of all. It is no session's end: no test ran here."""
+    """Unconfigure, as the last step. The session is not finished: no test ran here."""
     with warnings.catch_warnings():
-        # Workers warn of the same, and the filters of the collection, still in force, may make it an error.
+        # Workers issue the same warnings, and the collection's filters, still in force, may make these
+        # errors.
         warnings.simplefilter("ignore")
         unconfigure(config)
     leave_coverage()

@@ -1,4 +1,4 @@
-"""The loop of a process that starts workers: as the controller says, it starts, signals and reaps them."""
+"""The loop of a process that starts workers: it starts, signals and reaps them as the controller orders."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from pytest_procpar.system.shortage import in_words, is_shortage
 __all__ = ["StartOrder", "Server", "await_setup", "descriptors_of"]
 
 #: How long to wait for the system to grant a process, since others may be about to end, and how long between
-#: two attempts, in seconds. After a refusal there is one attempt for each process, until one succeeds.
+#: two attempts, in seconds. After a refusal, each further process gets only one attempt until one succeeds.
 _PATIENCE = 0.5
 _PAUSE = 0.01
 
-#: What has a process started.
+#: The orders to start a process.
 StartOrder: TypeAlias = Fork | StartRoot
 
 
@@ -46,9 +46,9 @@ def descriptors_of(order: StartOrder) -> int:
 
 
 def await_setup(link: Link) -> tuple[Setup, list[ToServer]] | None:
-    """Wait for what the controller's own start has produced; None if the server is not wanted any more.
+    """Wait for what the controller's own start has produced; return None if the server is no longer wanted.
 
-    With it comes what the controller has said besides, for `Server` to do.
+    Also return the messages that came with it, for `Server` to carry out.
     """
     while True:
         messages, is_open = link.receive()
@@ -65,13 +65,13 @@ def await_setup(link: Link) -> tuple[Setup, list[ToServer]] | None:
 
 
 class Server:
-    """Does what it is told until it is told to quit, or the controller is gone.
+    """Carries out orders until it is told to quit, or the controller is gone.
 
     :param start: starts a process for an order, given its descriptors, and returns its pid; 0 in the process
         that was forked, None if there is nothing to start a worker from (the controller knows). May raise
         OSError.
-    :param spare: the processes that were started before any worker, and are left alone at the end.
-    :param told: what it has been told already.
+    :param spare: the processes that were started before any worker; they are left alone at the end.
+    :param told: messages that have already been received.
     """
 
     def __init__(
@@ -88,16 +88,16 @@ class Server:
         self._children = Children()
         self._woken = Woken()
         self._patience = _PATIENCE
-        #: In a process that was forked here: what it is to be.
+        #: In a process that was forked here: its order, with the descriptors.
         self._born: tuple[StartOrder, list[int]] | None = None
         #: Whether it was told to quit. If not, the controller is gone when `serve` returns.
         self.dismissed = False
 
     def serve(self) -> tuple[StartOrder, list[int]] | None:
-        """Start, signal and reap as told. None in the server, at its end; in a forked process, its order.
+        """Start, signal and reap workers; return None in the server at its end, an order in a forked process.
 
-        In the latter the server's stream is closed and its children are forgotten; the descriptors that came
-        with the order are open.
+        In a forked process the server's stream is closed and its children are forgotten; the descriptors that
+        came with the order are open.
         """
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         with nobody_else_waits(), self._woken:
@@ -131,7 +131,7 @@ class Server:
             self._link.flush()
 
     def _obey(self, messages: list[ToServer], poll: Any) -> bool:
-        """Do what is said; False at once in a process that was forked, and when told to quit."""
+        """Carry out messages; return False at once in a process that was forked, and when told to quit."""
         for message in messages:
             match message:
                 case Fork() | StartRoot():
@@ -181,7 +181,7 @@ class Server:
         except OSError as error:
             pid = None
             self._link.put(Reaped(order.worker, 0, in_words(error)))
-            self._link.flush()  # before its stream ends, which is taken for a death
+            self._link.flush()  # before its stream ends, which counts as a death
         if pid == 0:
             self._children.forget()
             self._link.close()

@@ -1,7 +1,7 @@
-"""A pytest session as a worker, or the process that workers are forked from, goes through it.
+"""A pytest session in a worker, or in the process that workers are forked from.
 
 From `pytest_configure` to the test loop it is pytest's own. There the process learns what it is: a worker,
-the root of a tree of throw-away processes, or, in a fork server that is told to quit, nothing.
+the root of a checkpoint tree, or nothing, in a fork server that is told to quit.
 """
 
 from __future__ import annotations
@@ -59,18 +59,18 @@ from pytest_procpar.worker.session_reporter import SessionReporter
 
 __all__ = ["Assignment", "WorkerSession"]
 
-#: What a process was made for, with the descriptors that came along.
+#: The order that a process was made for, with the descriptors that came along.
 Assignment: TypeAlias = tuple[StartOrder, list[int]]
 
 
 class WorkerSession:
-    """One process's session. What is forked from a fork server comes out of `run`, too, when it has ended.
+    """The session of one process. A process that a fork server forks returns from `run`, too, when it ends.
 
     :param assignment: what this process was made for, if that is known before it has collected.
     :param await_assignment: in a fork server: waits for orders. Returns None in the server when there will be
-        no more; in a process that was forked meanwhile, what that was made for.
-    :param end_server: how a fork server ends.
-    :param hazards: in a fork server, what may show that forking is unsafe; None: that is not asked.
+        no more, and in a process that was forked meanwhile, what it was made for.
+    :param end_server: ends a fork server.
+    :param hazards: in a fork server, collects what may show that forking is unsafe; None: nothing does.
     :param stdout: see `Output`.
     """
 
@@ -97,7 +97,7 @@ class WorkerSession:
         self.known_threads = 1
         self._output = Output(config, stdout)
         self._heap = Heap(freeze=options.freeze_heap)
-        #: Whether the session has started and is to be finished; the session, once it has collected.
+        #: Whether the session has started and must be finished; the session, once it has collected.
         self._has_begun = False
         self._session: pytest.Session | None = None
         self._basetemp: Path | None = None
@@ -107,7 +107,7 @@ class WorkerSession:
         self._order: StartOrder | None = None
         self._fds: list[int] = []
         self._worker: ItemRunner | None = None
-        #: Whether it knows what it is before it configures: what its plugins choose then is their last word.
+        #: Whether it knows what it is before it configures: then the choices of its plugins are final.
         self._is_early = assignment is not None
         if assignment is not None:
             link = self._take(assignment)
@@ -121,7 +121,7 @@ class WorkerSession:
         return self._session is not None
 
     def _take(self, assignment: Assignment) -> Link | WorkerLink:
-        """Become what this process was made for; the stream that comes with it."""
+        """Become what this process was made for; return the stream that comes with it."""
         self._order, fds = assignment
         is_worker = isinstance(self._order, Fork)
         take_role(self._config, Role.WORKER if is_worker else Role.PROBE)
@@ -134,7 +134,7 @@ class WorkerSession:
         return Link(adopt_socket(*fds))
 
     def run(self, setup: Setup) -> None:
-        """Go through pytest's session protocol; like its `wrap_session`, but for who finishes what."""
+        """Go through pytest's session protocol, like its `wrap_session`, except for who finishes what."""
         config = self._config
         self._heap.grow()
         workerinput = self._order.workerinput if self._order is not None else setup.inputs[0]
@@ -162,7 +162,7 @@ class WorkerSession:
                 self._finish_unused(session, str(unsafe))
             except BaseException as error:
                 if isinstance(self._order, StartRoot):
-                    if not isinstance(error, KeyboardInterrupt):  # else nobody wants it any more
+                    if not isinstance(error, KeyboardInterrupt):  # otherwise nothing wants it any more
                         traceback.print_exc()
                     end_process(1)
                 status = self._relay.ended_by(session, error)
@@ -202,8 +202,8 @@ class WorkerSession:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        """Learn what this process is, in place of pytest's loop, and be that."""
-        self._link.flush()  # the controller has something to do meanwhile
+        """Replace pytest's loop: learn what this process is, and be that."""
+        self._link.flush()  # the controller has work to do in the meantime
         save_shared_coverage()
         self._heap.settle()
         remember_hook_proxies(session)
@@ -218,12 +218,12 @@ class WorkerSession:
         if isinstance(self._order, StartRoot):
             self._be_a_branch(session, self._order)
         self._relay.speak_for_worker(self._link)
-        self._slot.note("")  # what it said of the collection is over
+        self._slot.note("")  # drop its note about the collection
         self._start_worker(session).loop()
         return True
 
     def _finish_unused(self, session: pytest.Session, reason: str) -> None:
-        """No worker will finish this session, so it is finished here; then the controller is told."""
+        """Finish a session that no worker will finish; then tell the controller."""
         try:
             if self._has_begun:
                 self._config.hook.pytest_sessionfinish(session=session, exitstatus=pytest.ExitCode.OK)
@@ -234,7 +234,7 @@ class WorkerSession:
         self._link.put(Unsafe(reason))
 
     def _be_a_branch(self, session: pytest.Session, order: StartRoot) -> NoReturn:
-        """Be the root of a tree of throw-away processes: a worker that nobody hears but who planted it."""
+        """Be the root of a checkpoint tree: a worker whose only listener is the prober that started it."""
         from pytest_procpar.worker.probe_process import ProbeProcess
 
         config = self._config
@@ -249,7 +249,7 @@ class WorkerSession:
         self._be_inert(order)
         if order.basetemp is not None:
             set_basetemp(config, Path(order.basetemp))
-            shared_basetemp(config)  # else every child would empty the folder first
+            shared_basetemp(config)  # otherwise every child would empty the folder first
         assert isinstance(self._link, Link)
         branch = ProbeProcess(session, self._link)
         config.pluginmanager.register(branch, "procpar-branch")
@@ -257,7 +257,7 @@ class WorkerSession:
         branch.serve()
 
     def _be_inert(self, order: StartRoot) -> None:
-        """Silence plugins, and copy files before they are changed; again, silence plugins that are new."""
+        """Silence plugins, and copy files before they change; a repeated call silences new plugins."""
         from pytest_procpar.compat.pytest_reports.listeners import silence_plugins
         from pytest_procpar.system.file_uses import note_uses
         from pytest_procpar.system.kept_files import keep_files
@@ -271,7 +271,7 @@ class WorkerSession:
     # --- a worker ---
 
     def _start_worker(self, session: pytest.Session) -> ItemRunner:
-        """Reset what must not be shared, and tell everybody who holds on to something else."""
+        """Reset what must not be shared, and tell plugins that hold on to something else."""
         config, order = self._config, self._order
         assert order is not None
         os.setpgid(0, 0)
@@ -300,7 +300,7 @@ class WorkerSession:
         return pytest.ExitCode.OK if session.testscollected else pytest.ExitCode.NO_TESTS_COLLECTED
 
     def _end_worker(self, session: pytest.Session, status: int) -> None:
-        """Finish the session, once nobody runs tests any more, and end as a normal exit would."""
+        """Finish the session when no more tests run, and end as a normal exit would."""
         disregard_interrupts()
         assert isinstance(self._link, WorkerLink)
         worker = self._worker or ItemRunner(session, self._link, self._board, self._slot)
@@ -317,7 +317,7 @@ class WorkerSession:
             sys.stderr.write(f"{type(error).__name__}: {error}\n")
         except Exception:
             self._config.notify_exception(pytest.ExceptionInfo.from_current(), self._config.option)
-        if self._has_begun:  # else plugins have put nothing there, which their other half would miss
+        if self._has_begun:  # otherwise plugins have put nothing there, which their other half would miss
             worker.done(output)
         self._link.flush()
         forget_fault_handler(self._config)

@@ -1,4 +1,4 @@
-"""The process that starts workers as fresh interpreters: one itself, that has imported none of their code."""
+"""The process that starts workers as fresh interpreters; it is one itself, and imports none of their code."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ __all__ = ["main"]
 
 
 def main(file: BinaryIO) -> None:
-    """Serve over the socket whose descriptor the file names, until told to quit, and end the process."""
+    """Serve over the socket whose descriptor the file contains, until told to quit, and end the process."""
     with file:
         stream = int(file.read())
     os.set_inheritable(stream, False)
     default_signals()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     be_expendable(SECOND_TO_LAST)
-    leave_coverage()  # which has a way into every interpreter that is started
+    leave_coverage()  # it makes its way into every interpreter that is started
     set_subreaper(True)
     wake_with_parent()
     link = Link(adopt_socket(stream))
@@ -42,7 +42,7 @@ def main(file: BinaryIO) -> None:
 
 
 def _spawn(setup: Setup, order: StartOrder, fds: list[int]) -> int:
-    """Start a worker's interpreter; its pid."""
+    """Start a worker's interpreter; return its pid."""
     recipe = setup.recipe
     assert recipe is not None
     return start_interpreter(

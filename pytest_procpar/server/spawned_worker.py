@@ -30,7 +30,7 @@ __all__ = ["main"]
 
 
 def main(file: BinaryIO) -> None:
-    """Be the worker that the file describes, from behind its first line; never returns."""
+    """Be the worker that the file describes after its first line; never return."""
     be_process(lambda: _be_worker(file))
 
 
@@ -48,7 +48,7 @@ def _be_worker(file: BinaryIO) -> None:
     os.chdir(recipe.folder)
     if recipe.coverage is not None:
         join_coverage(recipe.coverage)
-    if isinstance(order, StartRoot):  # what it imports from here on may write already
+    if isinstance(order, StartRoot):  # what it imports from here on may already write
         spared = [] if setup.basetemp is None else [setup.basetemp]
         keep_files(order.kept, list(map(Path, recipe.roots)), spared)
     try:

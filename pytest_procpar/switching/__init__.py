@@ -1,4 +1,4 @@
-"""``--procpar-try``: runs a suite in several ways and prints a page for whoever thinks of switching.
+"""``--procpar-try``: runs a suite in several ways and prints a page for those who consider switching.
 
-Enter at `try_run`.
+Start reading at `try_run`.
 """

@@ -1,7 +1,7 @@
-"""Runs a program, and takes down how long it took and how much processor time, with all that came of it.
+"""Runs a program, and measures how much wall and processor time it and its descendants took.
 
-It is a process of its own, with little in it: nothing else is waited for there, so all is the program's. What
-outlives the program, and ends, counts too; what goes on running does not.
+This is a process of its own with little in it: it waits for nothing else, so all processor time is the
+program's. Descendants that outlive the program count if they end; those that keep running do not.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ class Measured:
 
 
 def measuring(command: Sequence[str], told: Path, out: Path) -> list[str]:
-    """The command that runs this one.
+    """The command that runs and measures this one.
 
-    :param told: the file for what was measured.
-    :param out: the file for what it prints; standard error stays.
+    :param told: the file for what is measured.
+    :param out: the file for the command's standard output; its standard error stays.
     """
     return bare_interpreter("pytest_procpar.switching.measured", str(told), str(out), *command)
 
 
 def measured(told: Path) -> Measured | None:
-    """What was measured; None if that came to no end."""
+    """What was measured; None if the measuring process did not finish."""
     try:
         return Measured(**json.loads(told.read_bytes()))
     except (OSError, ValueError):
@@ -50,7 +50,7 @@ def measured(told: Path) -> Measured | None:
 
 
 def main() -> None:
-    """Be that process."""
+    """Be the measuring process."""
     told, out, *command = sys.argv[2:]
     set_subreaper(True)
     began = monotonic()

@@ -1,4 +1,4 @@
-"""What ``--procpar-try`` tells: one page for people, and the same as plain data for programs."""
+"""What ``--procpar-try`` prints: one page for people, and the same as plain data for programs."""
 
 from __future__ import annotations
 
@@ -25,30 +25,32 @@ from pytest_procpar.core.switching.tryout import (  # fmt: skip
 __all__ = ["TriedRuns", "page", "record_of"]
 
 FORMAT, VERSION = "procpar-try", 1
-#: More differences and dependences than this are counted, not listed.
+#: How many differences and dependences are listed; more are only counted.
 _LISTED = 30
 _FEW = 5
 
 
 class TriedRuns:
-    """What has come of the runs so far. A run that has not been made is None."""
+    """The results of the runs so far; None for a run that has not been made."""
 
     def __init__(self, config: pytest.Config) -> None:
         self.plain: RunFacts | None = None
         self.parallel: RunFacts | None = None
         self.xdist: RunFacts | None = None
-        #: How many workers were asked for.
+        #: The option that asked for workers, as it is shown.
         self.way = "-n auto"
         #: How the workers were started in the latest run, if not by a fork, and why.
         self.method = self.reason = ""
-        #: Whether there was a look for dependences, and what it has found: in our words, and as in a report.
+        #: Whether dependences were looked for, and which were found: in our words, and as in a report.
         self.classified = False
         self.found: list[Dependence] = []
         self.findings: list[dict[str, Any]] = []
         self.interrupted = False
-        #: How many processes wanted a processor before the runs, on average, and how many there are.
+        #: How many processes wanted a processor before the runs, on average, and how many processors there
+        #: are.
         self.load = 0.0, 1
-        #: The options that were left out of all runs, and the files that these have changed, or spoiled.
+        #: The options that were left out of all runs; the files that the runs changed, and those not put
+        #: back.
         self.left_out: list[str] = []
         self.changed: set[str] = set()
         self.lost: set[str] = set()
@@ -59,19 +61,19 @@ class TriedRuns:
         self.plugins = plugin_notes(str(dist.project_name) for _, dist in found)
 
     def add(self, findings: Iterable[dict[str, Any]]) -> None:
-        """Add what a look for dependences has found, as it stands in a report."""
+        """Add the findings of a search for dependences, given as in a report."""
         known = {(one["test"]["nodeid"], one["kind"]) for one in self.findings}
         self.findings += [one for one in findings if (one["test"]["nodeid"], one["kind"]) not in known]
         self.found = dependences(self.findings)
 
     @property
     def differences(self) -> list[Difference]:
-        """The tests that end otherwise with workers."""
+        """The tests that end differently with workers."""
         return self._beside_plain(self.parallel)
 
     @property
     def differences_of_xdist(self) -> list[Difference]:
-        """The same of pytest-xdist."""
+        """The tests that end differently with pytest-xdist."""
         return self._beside_plain(self.xdist)
 
     def _beside_plain(self, other: RunFacts | None) -> list[Difference]:
@@ -89,7 +91,7 @@ class TriedRuns:
 
     @property
     def exit_status(self) -> int:
-        """0 if nothing differs with workers, 1 if something does or could not be compared, 2 for Ctrl-C."""
+        """0 if nothing differs with workers, 1 if something does or could not be compared, 2 after Ctrl-C."""
         if self.interrupted:
             return int(pytest.ExitCode.INTERRUPTED)
         plain, parallel = self.plain, self.parallel
@@ -258,7 +260,7 @@ def _recommendation(tried: TriedRuns, plain: RunFacts, parallel: RunFacts) -> It
 
 
 def snippet(tried: TriedRuns) -> list[str]:
-    """What to write into the configuration file."""
+    """The lines to write into the configuration file."""
     words = [*tried.configured, "-n", "auto"]
     if any(one.mark.startswith("xdist_group") for one in tried.advice):
         words.append("--dist=loadgroup")
@@ -274,7 +276,7 @@ def snippet(tried: TriedRuns) -> list[str]:
 
 
 def record_of(tried: TriedRuns) -> dict[str, Any]:
-    """All of it, as plain data; what was not run is absent."""
+    """Everything, as plain data; runs that were not made are absent."""
     runs = {"plain": tried.plain, "procpar": tried.parallel, "xdist": tried.xdist}
     return {
         "format": FORMAT,

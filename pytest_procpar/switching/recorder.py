@@ -1,8 +1,8 @@
-"""A plugin of processes that try a suite: nothing of the user's is written in them, and results are told.
+"""The plugin of processes that try a suite: they write nothing of the user's, and it reports the results.
 
-Unlike one that runs tests again (see `rerun`), such a process is no worker to plugins: a plain run is a plain
-run. ``PYTEST_PLUGINS`` names this plugin, so that it is in all processes of a run, whoever runs it: workers
-of pytest-xdist and fresh interpreters among them. Tests do not find it there.
+Unlike a process that runs tests again (see `fresh.rerun`), such a process is no worker to plugins: a plain
+run stays a plain run. ``PYTEST_PLUGINS`` names this plugin, so that all processes of a run load it, workers
+of pytest-xdist and fresh interpreters included. Tests do not see the variable.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pytest_procpar.system.kept_files import keep_files
 
 __all__ = ["RecorderSetup", "environment"]
 
-#: The environment variables: a file with the order, and the names of plugins to load.
+#: The environment variables: the file with the order, and the names of plugins to load.
 ORDER = "PROCPAR_TRIED"
 _PLUGINS = "PYTEST_PLUGINS"
 
@@ -33,9 +33,9 @@ _PLUGINS = "PYTEST_PLUGINS"
 class RecorderSetup:
     """What a process of a run has to know.
 
-    ``kept`` is the folder for copies of the project's files; ``basetemp`` and ``cache`` are used in place of
-    those of the user. ``report`` is the file for the results. ``words`` are its arguments, configured ones
-    included; empty if they are those of its command line.
+    ``kept`` is the folder for copies of the project's files; ``basetemp`` and ``cache`` replace those of the
+    user. ``report`` is the file for the results. ``words`` are its arguments, including configured ones;
+    empty if those of its command line apply.
     """
 
     kept: str
@@ -46,13 +46,13 @@ class RecorderSetup:
 
 
 def environment(order: RecorderSetup, path: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a run whose order is to be in `path`, which is written.
+    """The environment of a run whose order is in `path`; writes that file.
 
-    :raises OSError: if it cannot be.
+    :raises OSError: if the file cannot be written.
     """
     path.write_text(json.dumps({name: getattr(order, name) for name in fields(RecorderSetup)}))
-    plugins = [*filter(None, [environ.get(_PLUGINS)]), __name__]  # who comes last is called first
-    # What inline-snapshot changes in a test's source would be put back; it must not be changed at all.
+    plugins = [*filter(None, [environ.get(_PLUGINS)]), __name__]  # the last one is called first
+    # Whatever inline-snapshot changed in a test's source would be put back, but it must not change at all.
     return {
         **environ,
         "INLINE_SNAPSHOT_DEFAULT_FLAGS": "disable",
@@ -70,13 +70,13 @@ def _order() -> RecorderSetup | None:
 def pytest_load_initial_conftests(
     early_config: pytest.Config, parser: pytest.Parser, args: list[str]
 ) -> Generator[None]:
-    """Take the arguments, and keep copies of what is about to be changed, before the project is imported.
+    """Take the arguments, and copy files before they can change, before the project is imported.
 
-    Not the arguments where tests run again: what is run then has its own.
+    The arguments are not taken where tests run again: such a process has its own.
     """
     order = _order()
     if order is not None:
-        # A process that runs tests again has not taken that role yet: this plugin comes first.
+        # A process that runs tests again has not taken its role yet: this plugin comes first.
         if order.words and RERUN not in os.environ:
             args[:] = order.words
             early_config.known_args_namespace = parser.parse_known_args(
@@ -95,7 +95,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Let the results be written, once a run."""
+    """Install what writes the results, once a run."""
     order = _divert(config)
     if order is not None and role_of(config).is_main:
         from pytest_procpar.json_report.plugin import install
@@ -116,7 +116,7 @@ def _divert(config: pytest.Config) -> RecorderSetup | None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol() -> None:
-    """Let tests, and what they start, find no trace of it."""
+    """Let tests, and what they start, find no trace of this plugin."""
     if os.environ.pop(ORDER, None) is not None:
         names = os.environ.get(_PLUGINS, "").split(",")
         others = [name for name in names if name and name != __name__]

@@ -1,7 +1,7 @@
-"""``--procpar-try``: runs a suite in several ways, and says what would change for whoever switches.
+"""``--procpar-try``: runs a suite in several ways, and says what would change for those who switch.
 
 Each run is a process of its own, with the arguments of this one, that writes nothing of the user's (see
-`tried`). Does not judge: see `core.tryout`.
+`switching.recorder`). This module does not judge: see `core.switching.tryout`.
 """
 
 from __future__ import annotations
@@ -41,23 +41,23 @@ from pytest_procpar.system.shortage import in_words
 
 __all__ = ["try_suite"]
 
-#: Options that let runs differ for another reason, or of which there is nothing to compare, by destination.
+#: Options, by destination, that make runs differ for another reason, or that leave nothing to compare.
 _SENSELESS = (
     *NO_RUN, "usepdb", "trace", "lf", "failedfirst", "newfirst", "stepwise", "stepwise_skip",
     "stepwise_reset", "maxfail", "procpar_replay", "looponfail", "px", "rsyncdir", "isolate",
     "max_tests_per_worker", "leaks", "recheck", "recheck_order", "tx",
 )  # fmt: skip
-#: Options of ours that nobody knows where pytest-xdist runs the tests.
+#: Our own options, which are unknown where pytest-xdist runs the tests.
 _OURS = ("start_method", "hang_timeout")
-#: The least that is spent on finding tests that depend on others, in seconds.
+#: How long the search for tests that depend on others may take at the least, in seconds.
 _LEAST_BUDGET = 60.0
-#: A run with workers is ended after so many times the plain run's seconds, and so many more.
+#: A run with workers is ended after this many times the duration of the plain run, plus this many seconds.
 _LONGER, _MORE = 5, 120.0
 _POLL_SECONDS = 0.2
 _TROUBLE = 300
 #: How lines begin that say why a run has ended.
 _TELLING = ("ERROR", "Error", "INTERNALERROR> E", "E  ", "the fork server failed", "!")
-#: What tells a process of the run that it is part of, or of an editor that listens.
+#: Variables that tell a process which run it belongs to, or that an editor listens.
 _OF_A_RUN = re.compile(
     r"PYTEST_XDIST_(WORKER|TESTRUNUID)|COV_CORE_|COVERAGE_|PYTEST_(CURRENT_TEST|VERSION)$|TEST_RUN_PIPE$"
 )
@@ -65,7 +65,7 @@ _METHOD = re.compile(r"procpar: start method (\S+), since (.*) \(ini: procpar_st
 
 
 def try_suite(config: pytest.Config) -> int:
-    """Do it, and print a page; the exit status: 0 if no test ends otherwise with workers, 1 if one does.
+    """Try the suite and print a page; return 0 if no test ends differently with workers, 1 if one does.
 
     :raises pytest.UsageError: for an option that makes no sense with it.
     """
@@ -112,7 +112,7 @@ def _say(line: str) -> None:
 class _Tryout:
     """The runs, one after the other.
 
-    :param tried: what has come of them so far, in which each run leaves its results.
+    :param tried: receives the results of each run.
     """
 
     def __init__(self, config: pytest.Config, custody: Custody, tried: TriedRuns) -> None:
@@ -122,7 +122,7 @@ class _Tryout:
         self._count = 0
 
     def run(self) -> None:
-        """Run the suite in all ways that there are.
+        """Run the suite in all ways.
 
         :raises OSError: if no process can be started.
         """
@@ -141,9 +141,9 @@ class _Tryout:
         self._classify(workers, limit)
 
     def _classify(self, workers: list[str], limit: float) -> None:
-        """Look for tests that depend on others, where there are failures that may tell: with workers, or one.
+        """Look for tests that depend on others, where failures may show them: with all workers, or with one.
 
-        One runs the tests as a run without workers does, in one process.
+        One worker runs the tests as a run without workers does, in one process.
         """
         tried = self._tried
         plain, parallel = tried.plain, tried.parallel
@@ -177,7 +177,7 @@ class _Tryout:
         return not blocked and importlib.util.find_spec("xdist") is not None
 
     def _give_back(self) -> list[str]:
-        """What lets pytest-xdist run the tests."""
+        """The options that let pytest-xdist run the tests."""
         load = [] if "xdist.plugin" in sys.modules else ["-p", "xdist.plugin"]
         return ["-p", f"no:{self._own_name()}", *load]
 
@@ -188,7 +188,7 @@ class _Tryout:
     def _one(
         self, what: str, words: Sequence[str], limit: float = 0.0, *, of_xdist: bool = False
     ) -> tuple[RunFacts, dict[str, Any] | None]:
-        """One run: what it came to, and its report.
+        """Make one run; return its facts and its report.
 
         :param limit: how long it may take, in seconds; 0: no limit.
         :param of_xdist: whether pytest-xdist is to run the tests.
@@ -222,9 +222,9 @@ class _Tryout:
         return facts, found
 
     def _arguments(self, own: list[str], *, of_xdist: bool) -> tuple[list[str], list[str]]:
-        """The words of the command line, and those that are to be taken in their place, if any are.
+        """The arguments on the command line, and those that replace them, if any do.
 
-        Workers of pytest-xdist get theirs from it: they cannot be exchanged.
+        Workers of pytest-xdist get their arguments from the command line, so these cannot be replaced.
         """
         if not of_xdist:
             words = inert_words(self._config, own, _SENSELESS, configured=True)
@@ -236,7 +236,7 @@ class _Tryout:
         return [word for at, word in enumerate(words) if at not in places and at - 1 not in places], []
 
     def _seed(self) -> list[str]:
-        """The same random order in all runs."""
+        """The options that give all runs the same random order."""
         seed = getattr(self._config.option, "randomly_seed", None)
         if seed is None:
             return []
@@ -244,12 +244,12 @@ class _Tryout:
 
 
 def _environment() -> Mapping[str, str]:
-    """The environment of a run: it is part of no other one, and its arguments are all that it gets."""
+    """The environment of a run: it belongs to no other run, and its arguments are all that it gets."""
     return {name: value for name, value in os.environ.items() if not _OF_A_RUN.match(name)}
 
 
 def _own(finding: dict[str, Any]) -> dict[str, Any]:
-    """A finding without what is told of earlier runs: these runs know of none."""
+    """A finding without what it says about earlier runs: these runs know of none."""
     return {name: value for name, value in finding.items() if name not in ("since", "runs")}
 
 
@@ -264,7 +264,7 @@ def _read(path: Path) -> dict[str, Any] | None:
 def _facts(
     times: Measured | None, report: dict[str, Any] | None, out: Path, errors: Path, limit: float
 ) -> tuple[RunFacts, dict[str, Any] | None]:
-    """What there is to know of a run, by its report and what it has printed."""
+    """The facts about a run, from its report and what it has printed."""
     if times is None:
         return RunFacts(
             None, limit, 0.0, {}, trouble=f"it did not end within {limit:.0f} s, and was ended"
@@ -286,13 +286,13 @@ def _facts(
 
 
 def _killed(code: int) -> str:
-    """By which signal a run was killed; empty if by none."""
+    """The signal that killed a run, in words; empty if none did."""
     names = {int(signum): signum.name for signum in signal.Signals}
     return f"it was killed by {names.get(-code, f'signal {-code}')}" if code < 0 else ""
 
 
 def _troubles(report: dict[str, Any] | None, out: str, errors: str) -> Iterator[str]:
-    """Why a run has no outcomes, the likeliest first."""
+    """The possible reasons why a run has no outcomes, the likeliest first."""
     for collector in () if report is None else report["collect_errors"]:
         lines = str(collector["longrepr"]).strip().splitlines() or [""]
         yield f"{collector['nodeid']} cannot be collected: {lines[-1]}"[:_TROUBLE]

@@ -1,4 +1,4 @@
 """The process that runs tests, and what it says about them.
 
-Enter at `runner`. Knows the inbox that tests arrive in, and nothing of who else runs what.
+Start reading at `runner`. It knows the inbox in which its tests arrive, but not what other workers run.
 """

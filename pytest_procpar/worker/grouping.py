@@ -12,10 +12,10 @@ __all__ = ["grouping_keys"]
 
 
 def grouping_keys(items: Iterable[pytest.Item], dist: Dist) -> list[str] | None:
-    """One key an item; None where every test is on its own.
+    """One key for each item; None where every test is on its own.
 
-    ``loadscope`` groups by class, or module for functions; ``loadfile`` by file; ``loadgroup`` by the
-    names in the ``xdist_group`` marks, items without one being on their own. The scope is the parent's
+    ``loadscope`` groups by class, or by module for functions; ``loadfile`` by file; ``loadgroup`` by the
+    names in the ``xdist_group`` marks, with items without a mark on their own. The scope is the parent's
     nodeid: cutting an item's own nodeid at the last ``::`` goes wrong where a parameter contains one.
     """
     if dist is Dist.LOADSCOPE:

@@ -23,7 +23,7 @@ __all__ = ["Folder", "Output", "become_worker", "identify", "worker_environment"
 
 
 def worker_environment(workerinput: dict[str, Any]) -> dict[str, str]:
-    """The environment variables from which conftests learn which worker they are in."""
+    """The environment variables that tell conftests which worker they are in."""
     return {
         "PYTEST_XDIST_WORKER": workerinput["workerid"],
         "PYTEST_XDIST_WORKER_COUNT": str(workerinput["workercount"]),
@@ -38,12 +38,12 @@ def become_worker(
     dist: Dist,
     hazards: Hazards | None = None,
 ) -> None:
-    """Take what the controller has prepared: environment, folders, identity. To be called before configure.
+    """Take what the controller has prepared: environment, folders, identity. Call this before configure.
 
-    A fresh interpreter was started in that environment, with that identity. What its own conftests have made
-    of it since stays.
+    A fresh interpreter was started with that environment and identity. Whatever its own conftests have
+    changed since then stays.
 
-    :param hazards: who is to know of it if somebody asks for the identity; None: nobody.
+    :param hazards: notes when something asks for the identity; None: nothing does.
     """
     if setup.recipe is None:
         _take_over(setup.environ)
@@ -68,11 +68,11 @@ def _take_over(environ: dict[str, str]) -> None:
     changed = {name: value for name, value in environ.items() if before.get(name) != value}
     os.environ.update(changed)
     if before.get("TZ") != environ.get("TZ"):
-        time.tzset()  # a fresh interpreter looks at it when it starts
+        time.tzset()  # a fresh interpreter reads it when it starts
 
 
 def identify(config: pytest.Config, workerinput: dict[str, Any]) -> None:
-    """Take a worker's identity at the fork: the fork server has held the first one's."""
+    """Take a worker's identity at the fork: until then the fork server had the first worker's."""
     current: dict[str, Any] = config.workerinput  # type: ignore[attr-defined]
     current.clear()  # plugins keep references to it
     current.update(workerinput)
@@ -80,19 +80,19 @@ def identify(config: pytest.Config, workerinput: dict[str, Any]) -> None:
 
 
 class Folder:
-    """Where a session begins, and whether its plugins go somewhere else.
+    """The working directory in which a session begins, and whether its plugins change it.
 
-    What the controller's plugins do when they start, those of every worker do, too. If only the controller's
-    do it, the workers follow.
+    Whatever the controller's plugins do when they start, those of every worker do, too. If only the
+    controller's plugins change the directory, the workers follow.
     """
 
     def __init__(self, config: pytest.Config, setup: Setup) -> None:
         self._controllers = setup.cwd
-        # The conftests of a fresh interpreter have been imported.
+        # A fresh interpreter has already imported its conftests, which may have changed the directory.
         self._first = _current_folder() if setup.recipe is None else str(config.invocation_params.dir)
 
     def follow(self) -> None:
-        """Go where the controller has gone, unless this process, which has started, has gone somewhere."""
+        """Change to the controller's directory, unless this process's own plugins have changed it."""
         if self._controllers != self._first and _current_folder() == self._first:
             change_directory(self._controllers)
 
@@ -107,7 +107,8 @@ def _current_folder() -> str:
 class Output:
     """The standard descriptors of a process that owns no terminal, from before configure to its first test.
 
-    :param stdout: a descriptor of the run's standard output, which is taken; None if it is still number 1.
+    :param stdout: a descriptor of the run's standard output, which is taken over; None if it is still number
+        1.
     """
 
     def __init__(self, config: pytest.Config, stdout: int | None = None) -> None:
@@ -115,20 +116,20 @@ class Output:
         self._stdout = stdout
 
     def hide(self) -> None:
-        """Let nothing be printed, and be no terminal to plugins that look for one at configure."""
+        """Hide all output, and be no terminal to plugins that look for one at configure."""
         config = self._config
         if getattr(config.option, "capture", "no") != "no":  # the option is gone with its plugin
             if self._stdout is not None:
                 close(self._stdout)
             self._stdout = None
-        else:  # what tests print is wanted live
+        else:  # the user wants to see live what tests print
             self._stdout = out_of_reach(os.dup(1) if self._stdout is None else self._stdout)
         null = os.open(os.devnull, os.O_RDWR)
         redirect_stdio(config, null, (0, 1), out_of_reach)
         close(null)
 
     def show(self) -> None:
-        """Let what tests print be seen if nothing captures it; the terminal reporter stays mute."""
+        """Show what tests print if nothing captures it; the terminal reporter stays mute."""
         mute_reporter(self._config, open(os.devnull, "w"))  # noqa: SIM115 (lives as long as the process)
         mute_reporters(self._config)
         if self._stdout is not None:

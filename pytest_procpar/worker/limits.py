@@ -15,7 +15,7 @@ __all__ = ["time_limits"]
 def time_limits(items: Iterable[pytest.Item]) -> dict[int, float]:
     """The seconds in the ``hang_timeout`` marks, by the items' index; the closest mark counts.
 
-    :raises pytest.UsageError: for a mark that says something else, naming test and value.
+    :raises pytest.UsageError: for a mark with another value; names the test and the value.
     """
     limits: dict[int, float] = {}
     for index, item in enumerate(items):

@@ -8,12 +8,12 @@ import pytest
 
 __all__ = ["ISOLATES", "marked_tests"]
 
-#: Set where a process that is no ordinary one is to give marked tests processes of their own, too.
+#: Set in a special process if it, too, is to give marked tests processes of their own.
 ISOLATES: pytest.StashKey[bool] = pytest.StashKey()
 
 
 def marked_tests(items: Iterable[pytest.Item], marks: tuple[str, ...]) -> Iterator[int]:
-    """The indices of the tests that have one of these marks, or whose class or module has."""
+    """The indexes of the tests that have one of these marks, or whose class or module has one."""
     known: dict[pytest.Collector, bool] = {}
 
     def has_mark(node: pytest.Item | pytest.Collector) -> bool:

@@ -1,7 +1,7 @@
 """The end of a process whose controller goes away while it is busy with code that is not ours.
 
-Otherwise it would run on, for ever if that code hangs, since nobody else knows of it. It is interrupted and
-has a few seconds to end; after that, another process kills it (`end_orphan`).
+Without this it would run on, forever if that code hangs, since no other process knows about it. It is
+interrupted and has a few seconds to end; after that, another process kills it (`end_orphan`).
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from pytest_procpar.system.genuine import HANGUP, READ, close, make_poll
 
 __all__ = ["end_orphan", "ending_with", "interrupted_without_peer", "is_orphaned"]
 
-#: How long a process may take for its end when its controller is gone, in seconds.
+#: How long a process may take to end when its controller is gone, in seconds.
 GRACE = 3.0
 
-#: How often to look for that where the kernel cannot tell (no pidfd), in seconds.
+#: How often to check that a process is gone where the kernel cannot tell (no pidfd), in seconds.
 _LOOK_SECONDS = 0.05
 
 
 @contextmanager
 def interrupted_without_peer(fd: int) -> Iterator[None]:
-    """Meanwhile, raise a KeyboardInterrupt in the main thread as soon as the other end of `fd` is gone.
+    """Raise a KeyboardInterrupt in the main thread if the other end of `fd` goes away during the block.
 
     :param fd: a socket, or the reading end of a pipe.
 
-    The kernel says so by SIGIO, which code that wants it for something else takes away from us.
+    The kernel announces it with SIGIO; code that uses this signal for something else takes it away from us.
     """
     poll = make_poll()
     poll.register(fd, 0)
@@ -56,13 +56,13 @@ def interrupted_without_peer(fd: int) -> Iterator[None]:
 
 
 def end_orphan(pid: int, seconds: float = GRACE) -> None:
-    """Give a process that others reap so many seconds to end; then kill it and all its descendants but us."""
+    """Give a process that others reap `seconds` to end; then kill it and its descendants except this one."""
     if not _has_ended(pid, seconds):
         kill_with_descendants(pid)
 
 
 def _has_ended(pid: int, seconds: float) -> bool:
-    """Whether a process ends within so many seconds."""
+    """Whether a process ends within `seconds`."""
     fd = open_pidfd(pid)
     if fd is not None:
         poll = make_poll()
@@ -89,9 +89,9 @@ def _is_there(pid: int) -> bool:
 
 
 def is_orphaned(parent: int, seconds: float = 1.0) -> bool:
-    """Whether the parent of this process, of this pid, is gone or goes within so many seconds.
+    """Whether the parent of this process, with the pid `parent`, is gone or goes within `seconds`.
 
-    A process that ends closes its descriptors first: whoever sees them closed may still have a parent.
+    A process that ends closes its descriptors first: a process that sees them closed may still have a parent.
     """
     deadline = monotonic() + seconds
     while os.getppid() == parent:
@@ -102,10 +102,10 @@ def is_orphaned(parent: int, seconds: float = 1.0) -> bool:
 
 
 def ending_with(parent: int, *, dismissed: bool) -> None:
-    """Make sure that this process, which nothing depends on any more, does not outlive its parent for long.
+    """Make sure that this process, on which nothing depends any more, does not outlive its parent for long.
 
-    :param dismissed: whether the parent has told it to quit. The kernel kills it with the parent then; else,
-        if the parent is gone, it has `GRACE` seconds.
+    :param dismissed: whether the parent has told it to quit. Then the kernel kills it with the parent;
+        otherwise, if the parent is gone, it has `GRACE` seconds.
     """
     if dismissed or not is_orphaned(parent):
         bind_death()(parent)

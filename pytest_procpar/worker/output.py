@@ -1,4 +1,4 @@
-"""Where a worker's output goes, from right after the fork: so that its end can be explained, or nowhere."""
+"""Where a worker's output goes after the fork: to the black box, which may explain its end, or nowhere."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ __all__ = ["install_instruments", "silence"]
 
 
 def install_instruments(config: pytest.Config, fds: Sequence[int]) -> int:
-    """Write stacks, standard error and captured output to the descriptors of the black box, which are taken.
+    """Write stacks, standard error and captured output to the black box, whose descriptors are taken over.
 
-    Fatal errors are dumped unless ``-p no:faulthandler`` was given, on request always: by a handler in C,
-    which a test that sits in one C call does not keep from running. Returns the descriptor for the stacks.
+    Fatal errors are dumped unless ``-p no:faulthandler`` was given. Stacks are always dumped on request, by a
+    handler in C, which runs even if a test sits in a single C call. Return the descriptor for the stacks.
     """
     stacks, stderr, out, err = fds
     own_capture(config, {1: out, 2: err}, out_of_reach)
@@ -41,7 +41,7 @@ def install_instruments(config: pytest.Config, fds: Sequence[int]) -> int:
 
 
 def silence(config: pytest.Config) -> None:
-    """Let nothing of what this process writes, nor its end, be seen; tests find their captured output."""
+    """Hide everything that this process writes, and its end; tests still find their captured output."""
     files = {1: in_memory(), 2: in_memory()}
     own_capture(config, files, out_of_reach)
     null = out_of_reach(os.open(os.devnull, os.O_RDWR))

@@ -1,9 +1,9 @@
 """A throw-away process: runs tests in the order it is told, and can be forked at any point of it.
 
-The first one is forked from the collected suite (the root of a tree), every other one from one of these. One
-that is left alone is a check-point: the state after the tests that it has run, to be forked again and again.
-What it is told comes over a stream of its own; when that is closed, it ends. Nothing that it does is reported
-as a result of the run, and no session is finished here.
+The first one, the root of a checkpoint tree, is forked from the collected suite; every other one is forked
+from another of the tree. One that is left waiting is a checkpoint: the state after the tests that it has run,
+to be forked again and again. Orders come over a stream of its own; when that is closed, it ends. Nothing that
+it does is reported as a result of the run, and no session is finished here.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ if TYPE_CHECKING:
 
 __all__ = ["ProbeProcess"]
 
-# Tests replace them, and forget to put them back.
+# Tests replace these, and forget to put them back.
 _close, _setpgid, _waitpid = close, os.setpgid, waitpid
 _get_random_state, _set_random_state = random.getstate, random.setstate
 
-#: How much is told of a failure, in characters.
+#: How much of a failure's message is reported, in characters.
 _MESSAGE = 500
 
-#: No more changes of the state than this are told.
+#: How many changes of the state are reported at most.
 _SLOTS = 200
 
 
@@ -68,7 +68,7 @@ class ProbeProcess:
     def __init__(self, session: pytest.Session, link: Link) -> None:
         self._session = session
         self._link = link
-        #: The state to compare with, once it was asked for.
+        #: The state to compare with, once a snapshot was requested.
         self._snapshot: StateSnapshot | None = None
         self._latest: pytest.Item | None = None
         self._born_alive = False
@@ -78,7 +78,7 @@ class ProbeProcess:
         self._keep: pytest.Item | pytest.Session | None = None
 
     def serve(self) -> NoReturn:
-        """Do what is told until the stream is closed."""
+        """Carry out orders until the stream is closed."""
         status = 1
         try:
             watch_teardown(self._session, self._decide_kept)
@@ -93,7 +93,7 @@ class ProbeProcess:
             end_process(status)
 
     def _begin(self) -> None:
-        """Be a process of one's own, whose group ends with it."""
+        """Make this a process with a group of its own, which ends with it, and report its pid."""
         _setpgid(0, 0)
         self._born_alive = bool(alive_nodes(self._session))
         self._link.put(ProbeReady(getpid()))
@@ -126,9 +126,9 @@ class ProbeProcess:
     def _sprout(self) -> None:
         fds = self._link.take_fds(1)
         if not fds:
-            return  # this process has no descriptor for it: the controller sees the stream closed
+            return  # no descriptor is left for it: the controller sees the stream closed
         (stream,) = fds
-        # Python seeds anew after a fork; but what tests have left is state like any other.
+        # Python reseeds after a fork, but what tests have left is state like any other.
         numbers = None if self._latest is None else _get_random_state()
         file_positions.note()
         try:
@@ -145,12 +145,12 @@ class ProbeProcess:
             self._begin()
         else:
             _close(stream)
-            # The child does it too, but it must be done before this process and its group can be killed.
+            # The child does this too, but it must be done before the child and its group can be killed.
             with suppress(OSError):
                 _setpgid(pid, pid)
 
     def _tell_instead(self, stream: int, problem: str) -> None:
-        """Answer on a child's stream why there is no child."""
+        """Report on a child's stream why there is no child."""
         link = Link(adopt_socket(stream))
         link.put(Broke(problem))
         link.flush()
@@ -159,7 +159,7 @@ class ProbeProcess:
     def _reap(self, pid: int) -> None:
         try:
             _, status = _waitpid(pid, 0)
-        except ChildProcessError:  # somebody has waited for all children
+        except ChildProcessError:  # something has waited for all children
             status = 0
         self._link.put(ProbeExited(pid, status))
 
@@ -200,14 +200,14 @@ class ProbeProcess:
         self._words, self._message = set(), ""
         self._latest = item
         self._keep = following
-        if following is item:  # or what the test itself needs would not be torn down
+        if following is item:  # otherwise what the test itself needs would not be torn down
             self._keep = item.parent  # type: ignore[assignment]
         nextitem = following if isinstance(following, pytest.Item) else None
         refresh(item)
         try:
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=nextitem)
         finally:
-            if self._link.forked:  # a child that the test has forked, and that has nothing to do here
+            if self._link.forked:  # a child that the test has forked: it has nothing to do here
                 end_process(0)
         session.shouldfail = session.shouldstop = False
         word = next((w for w in (Outcome.FAILED, Outcome.SKIPPED) if w in self._words), Outcome.PASSED)

@@ -1,6 +1,6 @@
-"""A worker: runs the tests it finds in its inbox and says what happened.
+"""A worker: runs the tests that it finds in its inbox, and reports what happened.
 
-It decides nothing but what pytest makes a runner decide: what stays set up between two tests.
+It decides only what pytest makes a runner decide: what stays set up between two tests.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ from pytest_procpar.system.calls import end_process, getpid, monotonic, pause
 __all__ = ["ItemRunner"]
 
 _PHASES = ("setup", "call", "teardown")
-#: How many attributes a report has that says nothing but "passed": nodeid, location, keywords, outcome,
-#: longrepr, when, user_properties, sections, duration, start, stop. Any plugin's would be one more.
+#: How many attributes a report has that says only "passed": nodeid, location, keywords, outcome, longrepr,
+#: when, user_properties, sections, duration, start, stop. A plugin's attribute would be one more.
 _PLAIN_ATTRIBUTES = 11
 
 
 def _contended_file(data: dict[str, Any]) -> str:
-    """The file that a failed test could not have: until the hook returns its exception keeps that open."""
+    """The file that a failed test could not get; call this in the hook, while the exception keeps it open."""
     with suppress(Exception):  # whatever the test has done to this process, its report counts
         from pytest_procpar.core.inquiry.roots import message_of  # only red runs need it
         from pytest_procpar.system.contended import contended_file
@@ -65,25 +65,26 @@ class ItemRunner:
         self._link = link
         self._short_form = core_handles_reports(session.config)
         self._statuses = Statuses(session.config)
-        #: What tests write to past capture. Theirs may be another in its place.
+        #: The stream that tests write to past capture; a test may put another one in its place.
         self._stdout = sys.__stdout__
-        #: The plain passes of the running test, as long as it has nothing else to report.
+        #: The plain passes of the running test, while it has nothing else to report.
         self._passes: list[pytest.TestReport] | None = []
         self._current = TestIndex(-1)
         self._location: Location | None = None
         self._locations = Locations()
         self._latest: pytest.Item | None = None
-        #: Whether the controller is to say when the session may be finished: from Ready on, until it has.
+        #: Whether the controller has yet to say when the session may be finished: true from Ready until it
+        #: has.
         self._awaits_finish = False
         self._in_test = False
-        #: Whether the reports of the running test are made, and their short form if they were plain passes.
+        #: Whether the reports of the running test are complete, and whether it has been torn down.
         self._over = False
         self._torn_down = False
-        #: What the running test warns of. pytest tells of it after the test, and so does the controller.
+        #: The warnings of the running test. pytest reports them after the test, and so does the controller.
         self._warned: list[Warned] = []
         self._phases: PassedPhases | None = None
         self._failures = session.testsfailed
-        #: What pytest was told comes next, and what was really kept alive for.
+        #: What pytest was told comes next, and what was really kept alive.
         self._hint: pytest.Item | None = None
         self._hint_index: int | None = None
         self._kept: pytest.Item | pytest.Session | None = None
@@ -93,11 +94,11 @@ class ItemRunner:
     def loop(self) -> None:
         """Run tests until the controller says that there will be no more.
 
-        Raises what pytest's own loop raises (`Session.Failed`, `Session.Interrupted`, `pytest.exit`,
-
+        Raises what pytest's own loop raises: `Session.Failed`, `Session.Interrupted`,
+        `pytest.exit.Exception`, or anything else that a hook lets out.
         """
         watch_teardown(self._session, self._decide_kept)
-        own_coverage()  # it may have begun after the fork
+        own_coverage()  # coverage may have begun after the fork
         self._awaits_finish = True
         self._link.put(Ready(getpid()))
         while (record := self._next_record()) != "finish":
@@ -109,7 +110,7 @@ class ItemRunner:
         self._awaits_finish = False
 
     def wait_for_finish(self) -> None:
-        """If the loop was left by an exception: see to it that nobody begins anything more, and wait."""
+        """If an exception ended the loop, make sure that no worker begins another test, and wait."""
         if self._awaits_finish:
             self._board.stop()
             self._await_finish()
@@ -127,7 +128,7 @@ class ItemRunner:
             return
 
     def done(self, output: dict[str, Any]) -> None:
-        """Say that the session is finished. Nothing may follow."""
+        """Report that the session is finished. Nothing may follow."""
         encoder = Encoder()
         encoder.frame(output)
         if encoder.lost:
@@ -144,7 +145,7 @@ class ItemRunner:
             if record is None:
                 self._flush()
                 record = self._link.claim(wait=True)
-        except EOFError:  # the controller is gone; the fork server will see to the rest
+        except EOFError:  # the controller is gone; the fork server does the rest
             self._slot.note("its connection to the controller is closed")
             return "finish"
         except OSError as error:
@@ -166,7 +167,7 @@ class ItemRunner:
             head = self._await_hint()
         self._hint_index = head if isinstance(head, int) else None
         self._hint = self._item(head) if isinstance(head, int) else None
-        # Not before: until then the slot is what knows how the latest test has ended.
+        # Only now: until here the slot alone knows how the latest test ended.
         self._slot.enter(Stage.SETUP, index)
         began = monotonic()
         self._in_test = True
@@ -176,7 +177,7 @@ class ItemRunner:
             self._board.stop()
             raise
         finally:
-            if self._link.forked:  # a child that the test has forked, and that has nothing to do here
+            if self._link.forked:  # a child that the test has forked: it has nothing to do here
                 end_process(int(self._session.testsfailed > self._failures))
             self._in_test = False
             if not self._over:
@@ -192,7 +193,7 @@ class ItemRunner:
             return None
 
     def _item(self, test: int) -> pytest.Item:
-        """The item behind an index; under ``--dist each`` there are several indices to an item."""
+        """The item behind an index; under ``--dist each`` an item has several indexes."""
         items = self._session.items
         return items[test % len(items)]
 
@@ -213,8 +214,8 @@ class ItemRunner:
     def _decide_kept(self, nextitem: pytest.Item | None) -> pytest.Item | pytest.Session | None:
         session = self._session
         if not self._in_test or nextitem is not self._hint or session.shouldfail or session.shouldstop:
-            return nextitem  # somebody has a reason of his own
-        # A hint that was an item is as good as certain; if it is taken back, that is seen to later.
+            return nextitem  # some plugin has a reason of its own
+        # A hint that was an item is as good as certain; if it is taken back, a late teardown follows.
         head = self._hint_index if self._hint_index is not None else self._await_hint()
         if isinstance(head, int):
             self._kept = self._item(head)
@@ -223,7 +224,7 @@ class ItemRunner:
         return self._kept
 
     def _await_hint(self) -> Record:
-        """What comes next, or will."""
+        """What comes next: wait until that is known."""
         try:
             if self._link.forked:
                 return "finish"
@@ -236,7 +237,7 @@ class ItemRunner:
         return cast("Record", head)
 
     def _tear_down_late(self, keep: pytest.Item | None) -> None:
-        """Tear down what the next test does not need, on the account of the latest one."""
+        """Tear down what the next test does not need; this counts for the latest test."""
         alive = alive_nodes(self._session)
         if (
             self._latest is None
@@ -255,10 +256,10 @@ class ItemRunner:
 
     @pytest.hookimpl
     def pytest_plugin_registered(self) -> None:
-        """Let a plugin that a test has brought along hear what the others hear."""
+        """Let a plugin that a test has registered hear what the other plugins hear."""
         self._statuses.look()
 
-    # --- how far it has come, for those who will wonder if it dies ---
+    # --- how far the worker has come, for a post-mortem if it dies ---
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self) -> None:
@@ -291,24 +292,24 @@ class ItemRunner:
             self._flush()
         try:
             self._slot.passed(self._current, self._phases[1] if self._phases else None)
-        except struct.error:  # a plugin has put something else in the place of times
+        except struct.error:  # a plugin has put something else where the times belong
             self._phases = None
             for report in reports or ():
                 self._put_report(report)
             self._flush()
             self._slot.passed(self._current, None)
 
-    # --- what is said ---
+    # --- messages ---
 
     def _let_out(self) -> None:
-        """Write out what went to the real stdout, which is not captured between two phases.
+        """Flush what went to the real stdout, which is not captured between two phases.
 
-        Plain pytest does so with each letter that it prints there. What stays in the buffer gets into the
-        output that a later test captures.
+        Plain pytest does so with each letter that it prints there. What stays in the buffer would end up in
+        the output that a later test captures.
         """
         try:
             self._stdout.flush()  # type: ignore[union-attr]
-        except Exception:  # a test has closed it, or nobody reads it
+        except Exception:  # a test has closed it, or its reader is gone
             return
 
     @pytest.hookimpl(trylast=True)
@@ -361,7 +362,7 @@ class ItemRunner:
         )
 
     def _take_passes(self) -> PassedPhases | None:
-        """The short form of the running test's reports, which otherwise leave as they are."""
+        """The short form of the running test's reports; None if they have none and are sent in full."""
         reports, self._passes = self._passes, None
         if not reports:
             return None
@@ -397,7 +398,7 @@ class ItemRunner:
             self._tell_lost(lost_values, self._latest)
 
     def _tell_lost(self, lost_values: list[str], item: pytest.Item | None) -> None:
-        """Say what could not be carried, and that a test's report had it, or else `config.workeroutput`."""
+        """Warn about values that could not be carried, from a test's report or `config.workeroutput`."""
         path = "" if item is None else str(item.path)
         whose = "config.workeroutput" if item is None else f"what {item.nodeid} reports"
         for lost in dict.fromkeys(lost_values):

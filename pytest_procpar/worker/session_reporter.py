@@ -1,4 +1,4 @@
-"""What a fork server or a worker has to tell about anything but its tests' reports."""
+"""What a fork server or a worker reports about anything but the reports of its tests."""
 
 from __future__ import annotations
 
@@ -51,20 +51,20 @@ class SessionReporter:
         config.pluginmanager.register(LogForwarder(config, self._tell), "procpar-log-forwarder")
 
     def speak_for_worker(self, link: Sender) -> None:
-        """From here on this is a worker's plugin: what belongs to the collection has been told."""
+        """Become a worker's plugin: whatever belongs to the collection has been reported."""
         self._link = link
         self._is_worker = True
         if self._config.getoption("xmlpath", None):
             JunitStandIn(self._config, self._tell).install()
 
     def _tell(self, message: JunitRecord | Logged) -> None:
-        """Say it at once: what follows may end the process."""
+        """Send a message at once: what follows may end the process."""
         self._link.put(message)
         with suppress(OSError):  # a test has closed the connection; the worker will notice
             self._link.flush()
 
     def collected(self, session: pytest.Session, apart: list[int]) -> None:
-        """Tell the controller the result of the collection.
+        """Send the result of the collection to the controller.
 
         :param apart: the tests that a mark gives a process of their own.
         """
@@ -87,9 +87,9 @@ class SessionReporter:
         self._link.flush()
 
     def ended_by(self, session: pytest.Session, error: BaseException) -> int:
-        """Tell the controller what has ended this process's session; the exit status that pytest has for it.
+        """Tell the controller what has ended this process's session; return pytest's exit status for it.
 
-        To be called while the exception is handled.
+        Call this while the exception is being handled.
         """
         if isinstance(error, SessionOver):
             disregard_interrupts()
@@ -104,19 +104,19 @@ class SessionReporter:
             self.halted(Halted("shouldfail", str(error)))
             return pytest.ExitCode.TESTS_FAILED
         if isinstance(error, (KeyboardInterrupt, pytest.exit.Exception)):
-            disregard_interrupts()  # the controller, told of the first, may send another
+            disregard_interrupts()  # the controller, which hears of the first, may send another
             self._config.hook.pytest_keyboard_interrupt(excinfo=pytest.ExceptionInfo.from_current())
             return getattr(error, "returncode", None) or pytest.ExitCode.INTERRUPTED
         disregard_interrupts()
         try:
             self._config.notify_exception(pytest.ExceptionInfo.from_current(), self._config.option)
-        except Exception:  # a test has closed what capture needs, for instance: the controller has to know
+        except Exception:  # for instance, a test has closed what capture needs: the controller has to know
             self._link.put(Broke(traceback.format_exc()))
             self._link.flush()
         return pytest.ExitCode.INTERNAL_ERROR
 
     def _tell_plugins_of_interrupt(self) -> None:
-        """A child has told the controller; this process's plugins do not know yet."""
+        """Tell this process's plugins about an interrupt that a child has reported to the controller."""
         self._is_told = True
         try:
             raise KeyboardInterrupt
@@ -127,22 +127,22 @@ class SessionReporter:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self) -> None:
-        """Learn, now that everything is configured, which collectors ``--lf`` has to hear about."""
+        """Find out, now that everything is configured, which collectors ``--lf`` has to hear about."""
         self._failed_before = failed_before(self._config)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_make_collect_report(self, collector: pytest.Collector) -> None:
-        """Note what is being collected, in case that it ends the process."""
+        """Note what is being collected, in case it ends the process."""
         self._slot.note(f"while it collected {collector.nodeid or 'the suite'}")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self) -> None:
-        """Note that all is collected, and plugins have their turn."""
+        """Note that everything is collected, and plugins take their turn."""
         self._slot.note("at the end of the collection")
 
     @pytest.hookimpl
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Relay what failed or was skipped, and what has failed before and does no longer."""
+        """Relay what failed or was skipped, and what failed before but no longer does."""
         if not report.passed or report.nodeid in self._failed_before:
             data = report_to_data(self._config, report)
             data["procpar_children"] = [node.nodeid for node in report.result or ()]
@@ -156,13 +156,13 @@ class SessionReporter:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_report_collectionfinish(self) -> Generator[None, list[str | list[str]], list[str | list[str]]]:
-        """Note what plugins want to say about the collection (``--lf``, ``--sw``)."""
+        """Note what plugins say about the collection (``--lf``, ``--sw``)."""
         results = yield
         for lines in reversed(results):
             self._lines.extend([lines] if isinstance(lines, str) else lines)
         return results
 
-    # --- any time ---
+    # --- at any time ---
 
     @pytest.hookimpl
     def pytest_warning_recorded(
@@ -172,13 +172,13 @@ class SessionReporter:
         nodeid: str,
         location: tuple[str, int, str] | None,
     ) -> None:
-        """Relay the warnings of the collection. A test's come from `Worker`, the controller's from itself."""
+        """Relay the collection's warnings. A test's come from `ItemRunner`, the controller's from itself."""
         if when == "collect" and not self._is_worker:
             self._link.put(Warned(warning_to_data(warning_message, when, nodeid, location)))
 
     @pytest.hookimpl
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Relay a Ctrl-C, a `pytest.exit`, or what a plugin interrupted the session with."""
+        """Relay a Ctrl-C, a `pytest.exit`, or a plugin's interruption of the session."""
         if self._is_told:
             return
         value = excinfo.value
