@@ -31,7 +31,6 @@ LONG = {
     "ipc/transport.py": 366,
     "recheck/confirm.py": 329,
     "recheck/prober.py": 432,
-    "recheck/recheck.py": 590,
     "report/recheck_summary.py": 381,
     "server/session.py": 326,
     "start_method/names/name_sources.py": 355,
