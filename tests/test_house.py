@@ -104,3 +104,11 @@ def test_modules_that_a_page_names_are_there(page: str) -> None:
         source = (PACKAGE / module.removesuffix(".py")).with_suffix(".py").read_text(encoding="utf-8")
         for part in attribute.split("."):
             assert re.search(rf"\b{part}\b", source), f"{module}: {attribute}"
+
+
+def test_classes_that_the_glossary_names_are_there() -> None:
+    text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8").partition("## Words of the code")[2]
+    words = text.partition("\n## ")[0]
+    source = "\n".join(file.read_text(encoding="utf-8") for file in PACKAGE.rglob("*.py"))
+    classes = set(re.findall(r"^(?:class _?)?([A-Z]\w+)(?=[:(])", source, re.MULTILINE))
+    assert set(re.findall(r"`([A-Z][A-Za-z]+)`", words)) - classes == set()
