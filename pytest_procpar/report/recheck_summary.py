@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pytest_procpar.compat.pytest_private.output import screen_width
 from pytest_procpar.core.inquiry.findings import (
     FAILED_AGAIN,
     MISSED,
@@ -81,7 +82,7 @@ def write_findings(result: RecheckResult, nodeid: Callable[[TestIndex], str], re
     :param nodeid: returns a test's nodeid.
     :param reporter: pytest's terminal reporter.
     """
-    section = _Section(nodeid, reporter._screen_width)
+    section = _Section(nodeid, screen_width(reporter))
     lines = [*_headline(result), *section.blocks(result), *section.rest(result)]
     if lines:
         reporter.write_sep("=", "procpar: re-check")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_procpar.compat.plugins.reporters import count_as
+from pytest_procpar.compat.pytest_private.output import add_to_stats
 from pytest_procpar.core.model import Dist, StartMethod
 from pytest_procpar.core.printable import printable
 from pytest_procpar.core.recheck.result import RecheckResult
@@ -99,7 +100,7 @@ class Terminal:
         """Count tests that the collection left out."""
         stand_ins = [_Counted(nodeid) for nodeid in nodeids]
         if stand_ins and self._reporter is not None:
-            self._reporter._add_stats("deselected", stand_ins)
+            add_to_stats(self._reporter, "deselected", stand_ins)
 
     def show_failures(self) -> None:
         """Write now what pytest writes first after a run, unless its reporter has been replaced."""

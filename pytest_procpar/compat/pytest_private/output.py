@@ -23,9 +23,9 @@ else:
     from posix import close as _close
 
 __all__ = [
-    "capture_files", "captured_kept", "end_progress_line", "forget_fault_handler", "move_open_files",
-    "mute_log_file", "mute_reporter", "output_in_batches", "own_capture", "redirect_stdio",
-    "terminal_stream",
+    "add_to_stats", "capture_files", "captured_kept", "end_progress_line", "forget_fault_handler",
+    "move_open_files", "mute_log_file", "mute_reporter", "output_in_batches", "own_capture",
+    "redirect_stdio", "screen_width", "terminal_stream",
 ]  # fmt: skip
 
 
@@ -227,6 +227,16 @@ def terminal_stream(config: pytest.Config) -> TextIO | None:
         return stream if stream is not None and os.isatty(stream.fileno()) else None
     except (AttributeError, OSError, ValueError):
         return None
+
+
+def screen_width(reporter: Any) -> int:
+    """How many columns pytest's terminal reporter takes its terminal to have."""
+    return int(reporter._screen_width)
+
+
+def add_to_stats(reporter: Any, category: str, entries: list[Any]) -> None:
+    """Let pytest's terminal reporter count these in its last line."""
+    reporter._add_stats(category, entries)
 
 
 def mute_reporter(config: pytest.Config, sink: TextIO) -> None:
