@@ -68,7 +68,7 @@ class FreshSteps:
         casebook, time = self._casebook, self._time
         self._progress.tries("what was found, in fresh processes", time.deadline)
         contended = casebook.contended()
-        # The messages of parallel-only tests that wanted the same thing have shown it: no process, unless there is time.
+        # The messages of parallel-only tests that wanted the same thing have shown it.
         found = [
             finding
             for finding in casebook.findings
