@@ -30,7 +30,7 @@ _NEW = (
 #: Opens a pipe without waiting for its other end, and a terminal without making it the controlling one.
 _PATIENT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_CLOEXEC", 0)
 
-# Bound here, since tests replace them.
+# Bound here, since tests replace the originals.
 _random, _open, _write, _close = os.urandom, os.open, os.write, os.close
 
 

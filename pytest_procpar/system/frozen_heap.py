@@ -67,7 +67,7 @@ class _Look:
         self.stand_in = MethodType(function, self)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle this as the module `gc`: a method is pickled as its object and a name, as is a function."""
+        """Pickle this as the module `gc`: a pickled method is an object and a name, here one of `gc`."""
         return import_module, ("gc",)
 
     def ask(self, *args: Any, **kwargs: Any) -> Any:

@@ -56,7 +56,7 @@ class _Counter:
         self._known = _kills(file) or 0
 
     def goes_up(self) -> bool:
-        """Whether it counted more kills than were asked about: each of two killed workers must be explained."""
+        """Whether it counted more kills than were asked about: two killed workers have one each."""
         now, before = _kills(self._file) or 0, self._known
         self._known = min(before + 1, now)
         return now > before

@@ -23,7 +23,7 @@ from pytest_procpar.role import Role, role_of
 
 __all__ = ["adapt", "adapted_sockets", "introduce", "unfreeze"]
 
-# Bound here, since tests replace it in `os`.
+# Bound here, since tests replace the original.
 _getpid = os.getpid
 
 #: The process to which open things belong: the one that began the run, until `adapt` has been called.

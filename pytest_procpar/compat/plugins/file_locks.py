@@ -15,7 +15,7 @@ from typing import Any
 
 __all__ = ["carry_locks", "renew_locks"]
 
-# Bound here, since tests replace it in `os`.
+# Bound here, since tests replace the original.
 _getpid = os.getpid
 
 #: The modules in which the locks are registered: from 4.3 on, and before.
