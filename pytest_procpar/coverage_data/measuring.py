@@ -348,7 +348,7 @@ def recover_coverage() -> None:
 
 
 def _forget_warnings(instance: Any, unmatched: list[set[str]]) -> None:
-    """Drop this process's warnings of no data, or of an unmeasured package, if another process measured it."""
+    """Drop the warnings here of no data, or of an unmeasured package, if another process measured it."""
     if not unmatched:
         return
     inorout = instance._inorout
