@@ -4,12 +4,10 @@ Coverage is imported only by an interpreter that measures, so that others do not
 the private parts of coverage 7 (`control.py`, `collector.py`, `sqldata.py`, `multiproc.py`).
 
 - The measurement that runs at a fork goes on in the child, and saves to a file of the child's own. One that
-  only waits for another one to end is not continued: it would measure what it does not measure in a plain
-  run.
+  only waits for another one to end is not continued: in a plain run it would not measure that either.
 - After each test a process notes the lines that are new, in memory that outlives it (`Journal`), since it
-writes
-  its file only at its regular end. If Coverage distinguishes contexts, it writes each to the file itself when
-  the context ends, so nothing more is done then.
+  writes its file only at its regular end. If Coverage distinguishes contexts, it writes each to the file
+  itself when the context ends, so nothing more is done then.
 - The first process takes over what dead processes noted and, if the user asked for one file, all files.
 """
 
@@ -37,8 +35,7 @@ __all__ = [
 
 _VARIABLES = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
 
-#: What the names of this run's data files have in common: with the letter after it, Coverage's six
-#: characters.
+#: What the names of this run's data files share: with the letter after it, Coverage's six characters.
 _TOKEN = base64.b32encode(os.urandom(5)).decode()[:5]
 
 # Bound here, since tests replace the originals.
@@ -173,7 +170,7 @@ def keep_coverage_of_terminated() -> None:
 
 
 def pass_on_coverage(config: Any) -> tuple[str, str] | None:
-    """What a fresh interpreter needs to take part in the measurement here; None if it finds out by itself.
+    """What a fresh interpreter needs to take part in the measurement here; None if it needs nothing.
 
     Coverage starts there by itself if ``patch = subprocess`` says so, and pytest-cov in each worker.
     """
@@ -389,8 +386,8 @@ def _files(instance: Any) -> list[str]:
 def collect_coverage(config: Any = None) -> None:
     """In the first process, at its end, take over the data of the others if one file was asked for.
 
-    Several files are combined by whoever asked for them: the user, or pytest-cov. pytest-cov has done so by
-    now, unless the run did not end regularly. Then it leaves nothing.
+    If several were asked for, the user or pytest-cov combines them. pytest-cov has done so by now, unless the
+    run did not end regularly. Then it leaves nothing.
     """
     if not _state.first:
         return

@@ -111,6 +111,5 @@ def _bind_left(
     return left_paths
 
 
-#: Returns a leak for each path that still exists, unless it is inside another of them or a folder that is
-#: kept.
+#: Returns a leak for each path that still exists, unless it is inside another one or a folder to be kept.
 left_paths = _bind_left()

@@ -66,8 +66,7 @@ class _Test:
         #: The states to which fixtures that are torn down meanwhile may return.
         self.restored: list[ResourceSnapshot] = []
         self.is_watched = False
-        #: The state after the teardown of its own fixtures, before that of others; and the number of paths
-        #: then.
+        #: The state after its own fixtures' teardown, before that of others; and the number of paths.
         self.end: ResourceSnapshot | None = None
         self.paths: int | None = None
         #: The children that the test can have had, once they are looked for. It had to wait for no others.

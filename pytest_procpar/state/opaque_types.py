@@ -26,7 +26,7 @@ _MOST: Final = 1_000_000
 class How(NamedTuple):
     """How to read, name and set the state of one type's objects."""
 
-    #: Is added to the name of the object.
+    #: Added to the name of the object.
     suffix: str
     #: Returns something that can be compared: equal values mean the same state.
     read: Callable[[Any], Any]
@@ -179,7 +179,7 @@ class _Database:
 
     shown: tuple[Any, ...]
     in_transaction: bool
-    #: SQLite counts the changes in the content, so equal databases may differ in it.
+    #: It includes SQLite's count of changes, so equal databases may differ in it.
     content: bytes = field(compare=False)
 
 

@@ -31,7 +31,7 @@ from pytest_procpar.state.noise import is_framework
 
 __all__ = ["RANDOM", "RANDOM_OF_NUMPY", "known_loggers", "new_loggers", "process_spaces", "settle"]
 
-#: The name of a state that nearly everything changes that uses it.
+#: The name of a state that nearly any code changes by using it.
 RANDOM: Final = "random.getstate()"
 _STDERR: Final = 2
 

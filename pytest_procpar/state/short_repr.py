@@ -1,6 +1,6 @@
 """Short texts for values, for people: what they are and, for containers, what differs.
 
-A user's `__repr__` may raise; that it hangs is not handled.
+A user's `__repr__` may raise; it must not hang.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ __all__ = ["ABSENT", "WIDTH", "show", "show_change"]
 
 #: The longest repr, in characters.
 WIDTH: Final = 80
-#: The most characters of one entry of a container.
+#: The most characters of one entry of a container that are shown.
 _ENTRY: Final = 30
-#: The most entries of a container.
+#: The most entries of a container that are shown.
 _FEW: Final = 5
 _DOTS: Final = "…"
 #: The text for a value that is not there.

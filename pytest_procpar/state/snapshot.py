@@ -79,7 +79,7 @@ class StateSnapshot:
     def __init__(self) -> None:
         settings = process_spaces()
         was_on = _gc_is_on()
-        _gc_off()  # a collection would go through all the copies, which stay anyway
+        _gc_off()  # a collection would go through everything, because of copies that stay
         try:
             self._walk = StateScan()
             self._walk.visit_modules()

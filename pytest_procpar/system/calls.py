@@ -154,7 +154,7 @@ out_of_reach = _bind_out_of_reach()
 
 
 class Socket(_socket.socket):
-    """The socket class of the C module, with ``with``. Nothing can replace it, unlike `socket.socket`."""
+    """The socket class of the C module, for ``with``. Unlike `socket.socket`, nothing replaces it."""
 
     __slots__ = ()
 

@@ -27,8 +27,7 @@ class Process(NamedTuple):
     """What is known about a process."""
 
     pid: int
-    #: When it started, in clock ticks since the machine did: it differs between two processes with the same
-    #: pid.
+    #: When it started, in clock ticks since the machine did. Two processes with the same pid differ in it.
     started: int
     parent: int
     group: int
@@ -214,7 +213,7 @@ def _load_prctl() -> Callable[..., int] | None:
 
 
 def set_subreaper(wanted: bool) -> bool:
-    """Set whether descendants whose parents end become this process's children (Linux); return what held."""
+    """Make orphaned descendants children of this process, or not (Linux); return whether they were before."""
     prctl = _load_prctl()
     if prctl is None:
         return False

@@ -40,14 +40,13 @@ def _copy_of(module: Any) -> Any:
 
 _time, _select = _copy_of(time), _copy_of(select)
 
-#: Like `signal.signal` and `signal.getsignal`, but the default handler is 0, and that of an ignored signal is
-#: 1.
+#: Like `signal.signal` and `signal.getsignal`, but SIG_DFL is 0 and SIG_IGN is 1.
 set_handler, get_handler = (
     getattr(importlib.import_module("_signal"), name) for name in ("signal", "getsignal")
 )
 
 monotonic, sleep = _time.monotonic, _time.sleep
 
-#: Makes an empty `select.poll` object; the events to ask it for.
+#: A function that makes an empty `select.poll` object, and the events to ask it for.
 make_poll, READ, HANGUP = _select.poll, int(_select.POLLIN), int(_select.POLLHUP)
 WRITE = int(_select.POLLOUT)

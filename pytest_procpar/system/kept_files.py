@@ -271,7 +271,7 @@ def put_back(folder: Path) -> PutBack:
             _remove(path)
         if path.exists() and not path.is_dir():
             lost.append(str(path))
-    shutil.rmtree(folder, ignore_errors=True)  # what is written later is of no process that was run again
+    shutil.rmtree(folder, ignore_errors=True)  # what is written later is not by a process that was run again
     return PutBack(tuple(sorted(changed)), tuple(sorted(lost)))
 
 

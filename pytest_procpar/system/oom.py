@@ -38,8 +38,7 @@ class OutOfMemory:
     def seen(self, *, killed: bool = True) -> str:
         """Which memory was exhausted when the kernel killed a process, one kill per call; empty if none was.
 
-        :param killed: whether one of our processes was killed. If not, only our own group's counters are
-            used.
+        :param killed: whether a process of ours was killed. If not, only counters of our own group are used.
         """
         if not killed and not self._is_own:
             return ""
@@ -56,7 +55,7 @@ class _Counter:
         self._known = _kills(file) or 0
 
     def goes_up(self) -> bool:
-        """Whether it counted more kills than were asked about: two killed workers have one each."""
+        """Whether it counted more kills than were asked about: two killed workers need two kills."""
         now, before = _kills(self._file) or 0, self._known
         self._known = min(before + 1, now)
         return now > before

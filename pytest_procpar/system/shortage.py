@@ -31,7 +31,6 @@ _A_WORKER = 6 if os.path.isdir("/proc/self/fd") else 7
 _A_PROCESS = 2
 #: How many the controller may need for everything else: the fork server's stream, selectors, signals,
 #: reports, the re-check.
-#: reports, the re-check.
 _SPARE = 18
 
 _FILES = (errno.EMFILE, errno.ENFILE)

@@ -116,7 +116,7 @@ class Exit:
 
 
 def _look_at_thread(folder: str, maps: str) -> tuple[Evidence, tuple[Hashable, ...]] | None:
-    """How likely a thread waits for a lock, and what must not change meanwhile; None if it does not."""
+    """How likely it is that a thread waits for a lock, and what must not change then; None if it is not."""
     fields = read_bytes(f"{folder}/stat").rpartition(b")")[2].split()
     if len(fields) < 13 or fields[0] != b"S":
         return None

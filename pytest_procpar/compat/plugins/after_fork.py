@@ -26,7 +26,7 @@ __all__ = ["adapt", "adapted_sockets", "introduce", "unfreeze"]
 # Bound here, since tests replace the original.
 _getpid = os.getpid
 
-#: The process to which open things belong: the one that began the run, until `adapt` has been called.
+#: The id of the process that owns what is open: of the one that began the run, until `adapt` has been called.
 _settled = _getpid()
 
 _ADAPTERS = (*PLUGINS, *LIBRARIES)
@@ -35,7 +35,8 @@ _ADAPTERS = (*PLUGINS, *LIBRARIES)
 def adapt(config: pytest.Config) -> None:
     """In a forked process, let plugins in use renew what they must not share.
 
-    A second call does nothing, except in a throw-away process: what was opened since is the process's own.
+    A second call does nothing, since what was opened meanwhile is the process's own. A throw-away process
+    renews every time.
     """
     _renew(config, throw_away=role_of(config).is_throw_away)
 

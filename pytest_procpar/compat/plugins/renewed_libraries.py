@@ -131,7 +131,7 @@ def _renew_numpy(config: pytest.Config, throw_away: bool) -> None:
 
 
 def _is_unseeded(generator: Any) -> bool:
-    """Whether drawing leads to its state from the seed that numpy or `_renew_numpy` has chosen."""
+    """Whether its state follows, by drawing, from the seed that numpy or `_renew_numpy` has chosen."""
     seed = getattr(generator, "_seed_seq", None)  # there is none after `seed`
     if seed is None or type(generator).__name__ != "MT19937":
         return False

@@ -80,7 +80,7 @@ def _retry_sockets(config: pytest.Config) -> Iterable[Any]:
 
 
 def _renew_retry(config: pytest.Config, throw_away: bool) -> None:
-    """Let workers share a connection: its server reads one until it is closed, and only then the next."""
+    """Let workers share a connection: the plugin's server reads one until it is closed, then the next."""
     plugin = sys.modules["pytest_retry.retry_plugin"]
     reporter = plugin.retry_manager.reporter
     if throw_away:

@@ -67,7 +67,10 @@ _BY_CHANCE = re.compile(r"random|shuffle", re.IGNORECASE)
 
 
 def kept_options(config: pytest.Config) -> list[str]:
-    """The options on the command line that change what a test does, except those that write files."""
+    """The options on the command line that change what a test does.
+
+    Paths and nodeids are left out, and so are options that select tests, write files or ask for workers.
+    """
     kept: list[str] = []
     for flag, dest, words in _options(_given(config), known_options(config._parser)):
         of_editor = dest == "plugins" and words[-1].removeprefix("-p") in _EDITORS

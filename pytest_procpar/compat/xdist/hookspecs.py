@@ -32,7 +32,7 @@ def pytest_xdist_rsyncfinish(source: Any, gateways: Any) -> None:
 
 @pytest.hookspec(firstresult=True)
 def pytest_xdist_getremotemodule() -> None:
-    """Never called: workers are forked, they import no module of ours."""
+    """Never called: workers are forked, and import no module of ours."""
 
 
 @pytest.hookspec

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DatedNames"]
 
-#: The shortest text in a name that is finer than a second.
+#: What a name contains at the least if its time is finer than a second.
 _DIGITS = re.compile(r"\d{10}|\d{4}[-_.]\d\d|[0-9a-f]{15}", re.IGNORECASE)
 
 #: Longer texts are contents, not names.
@@ -41,7 +41,7 @@ class DatedNames:
         self._modules = frozenset(sys.modules)
 
     def begin(self, before: Before) -> None:
-        """Start here. Modules that were imported since this object was made may still get names."""
+        """Start from now. Modules that were imported since this object was made may still get names."""
         self._since = time()
         self._before = before
 

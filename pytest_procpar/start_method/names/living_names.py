@@ -141,7 +141,7 @@ def _may_hold(name: str, site: Site) -> bool:
 
 
 def _is_in_text(site: Site, holders: Iterable[tuple[str, str | int]], project: ProjectFiles) -> bool:
-    """Whether a held text contains what was made, and does not stand in the code as it is."""
+    """Whether a held text contains what was made, and is not in the code literally."""
     texts = [project.without_root(value) for _, value in holders if isinstance(value, str)]
     together = "\n".join(texts)
     values = [value for value in _values(site) if value.is_in(together)]
@@ -217,7 +217,7 @@ class _Looks:
         return known
 
     def names(self, file: str, lines: Iterable[int]) -> frozenset[str]:
-        """The names that are assigned what is made in these lines."""
+        """The names to which these lines assign what they make."""
         return assigned_names("".join(linecache.getlines(file)), lines)
 
 

@@ -18,7 +18,7 @@ class Contexts:
         """Do nothing: state that was there before is unsafe, too."""
 
     def findings(self) -> Iterator[str]:
-        """A reason for each kind."""
+        """Yield a reason for each kind."""
         if _uses_cuda():
             yield "CUDA was initialised"
         if _has_interpreters():

@@ -69,7 +69,7 @@ class WatchedInput(dict[str, Any]):
 
     `dict` and ``**`` go through the keys and ask for the value of each in one instruction of their caller.
 
-    A key tells about the worker if the workers' values differ; whether it is there does if not all have it.
+    A key tells about the worker if the workers' values differ; its presence does if not all of them have it.
 
     :param inputs: the workerinputs of all workers.
     :param asked: called with a key that tells about the worker, when code looks for it.
@@ -189,6 +189,6 @@ class WatchedInput(dict[str, Any]):
 
 
 def _instruction() -> tuple[CodeType, int]:
-    """The instruction that uses the dictionary: of the caller of the method that called our caller."""
+    """The instruction with which code uses the dictionary, three frames up."""
     frame = sys._getframe(3)
     return frame.f_code, frame.f_lasti
