@@ -1,14 +1,14 @@
 """Coverage's data in processes that are forked, may die, and end without Coverage's own exit handler.
 
-Coverage is imported only by an interpreter that is to measure: who does not measure does not pay for it.
-Written against the private parts of coverage 7 (`control.py`, `collector.py`, `sqldata.py`, `multiproc.py`).
+Coverage is imported only by an interpreter that measures, so that others do not pay for it. Written against
+the private parts of coverage 7 (`control.py`, `collector.py`, `sqldata.py`, `multiproc.py`).
 
 - The measurement that runs at a fork goes on in the child, and saves to a file of the child's own. One that
-  is only waiting for another one's end is not continued: it would measure what no plain run has it measure.
-- After each test a process notes the lines that are new, in memory that outlives it (`Journal`): its
-  file is written at its regular end only. Where Coverage tells contexts apart it writes them to the file
-  itself, whenever one ends, so here that is all that is done.
-- The first process takes over what the dead have noted, and, if the user asked for one file, all files.
+  only waits for another one to end is not continued: in a plain run it would not measure that either.
+- After each test a process notes the lines that are new, in memory that outlives it (`Journal`), since it
+  writes its file only at its regular end. If Coverage distinguishes contexts, it writes each to the file
+  itself when the context ends, so nothing more is done then.
+- The first process takes over what dead processes noted and, if the user asked for one file, all files.
 """
 
 from __future__ import annotations
@@ -35,26 +35,26 @@ __all__ = [
 
 _VARIABLES = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
 
-#: What the names of this run's data files have in common: with a letter after it, the six that Coverage has.
+#: What the names of this run's data files share: with the letter after it, Coverage's six characters.
 _TOKEN = base64.b32encode(os.urandom(5)).decode()[:5]
 
-# Tests replace them.
+# Bound here, since tests replace the originals.
 _random = os.urandom
 
 
-#: The roles of processes: that of one test, and that of several, after which another one takes its place.
+#: The roles of processes: one that runs one test, and one that runs several and is then replaced by another.
 ONE_TEST, SEVERAL_TESTS = "i", "r"
 _OTHER, _LOST = "p", "l"
 
 
 class _State:
-    """What a process knows of its measurement."""
+    """What a process knows about its measurement."""
 
-    #: Made before the first fork, if anything is measured then.
+    #: Made before the first fork if something is measured then.
     journal: Journal | None = None
     mine: _Measurement | None = None
     #: Whether no process of ours has forked this one. A test may start a run of its own, with workers, in its
-    #: process: what is said here of the first process does not go for that.
+    #: process: what is said here about the first process does not hold for that run.
     first = True
 
 
@@ -74,8 +74,8 @@ def _running() -> list[Any]:
 def coverage_looks_away() -> Iterator[None]:
     """Keep coverage's own at-fork handler (``patch = fork``) from starting a second measurement.
 
-    The inherited one goes on measuring, and saves under the new process's name. See coverage's
-    `patch.py`; if its private list is gone, nothing is done.
+    The inherited measurement goes on, and saves under the new process's name. See Coverage's `patch.py`. If
+    its private list is gone, nothing is done.
     """
     control = sys.modules.get("coverage.control")
     instances: list[Any] | None = getattr(getattr(control, "Coverage", None), "_instances", None)
@@ -95,11 +95,11 @@ def coverage_looks_away() -> Iterator[None]:
 
 
 def own_coverage(group: int | None = None, role: str = _OTHER) -> None:
-    """In a process that has just been forked: measure on, and save to a file of its own.
+    """In a process that has just been forked, go on measuring, and save to a file of its own.
 
-    :param group: a pid. Processes of one group and role save to one file, one after the other: for each of
-        10,000 tests a file of its own would take a minute to combine. By default a process is alone.
-    :param role: a letter: what the process is.
+    :param group: a pid. Processes of one group and role save to one file, one after the other: to combine a
+        file for each of 10,000 tests would take a minute. By default a process has a group to itself.
+    :param role: a letter that says what the process is.
     """
     _state.first = False
     *waiting, running = _running() or [None]
@@ -107,12 +107,12 @@ def own_coverage(group: int | None = None, role: str = _OTHER) -> None:
         _abandon(instance)
     _state.mine = None
     if running is not None:
-        with suppress(AttributeError):  # another version's private parts: Coverage sees to itself
+        with suppress(AttributeError):  # other private parts in this version: left to Coverage
             _state.mine = _Measurement(running, group or getpid(), role)
 
 
 def leave_coverage() -> None:
-    """Let nothing that this process, and what it will fork, measures from here on be saved."""
+    """From now on, save nothing that this process, or one that it forks, measures."""
     _state.mine = None
     for instance in _running():
         _abandon(instance)
@@ -120,7 +120,7 @@ def leave_coverage() -> None:
 
 
 def forget_coverage() -> None:
-    """The same, and measure nothing in what tests start, either: they are only run again."""
+    """Do as `leave_coverage`, and also measure nothing in what tests start: the tests are only run again."""
     leave_coverage()
     for name in _VARIABLES:
         os.environ.pop(name, None)
@@ -144,7 +144,7 @@ def forget_coverage() -> None:
 
 
 def _abandon(instance: Any) -> None:
-    """Let a measurement go on for those who use it, but in memory."""
+    """Let a measurement go on for whatever uses it, but only in memory."""
     with suppress(AttributeError):
         instance._warn_no_data = instance._warn_unimported_source = False
         instance._collector.pid = getpid()
@@ -156,9 +156,9 @@ def _abandon(instance: Any) -> None:
 
 
 def keep_coverage_of_terminated() -> None:
-    """Put Coverage's handler of SIGTERM (``sigterm = true``) back, where those of the parent are dropped.
+    """Restore Coverage's handler of SIGTERM (``sigterm = true``) where the parent's handlers are dropped.
 
-    Not so much for this process as for those that tests fork, which inherit it.
+    It matters less for this process than for those that tests fork, which inherit it.
     """
     for instance in _running():
         with suppress(AttributeError):
@@ -170,9 +170,9 @@ def keep_coverage_of_terminated() -> None:
 
 
 def pass_on_coverage(config: Any) -> tuple[str, str] | None:
-    """What a fresh interpreter needs to take part in the measurement that runs here; None if it knows.
+    """What a fresh interpreter needs to take part in the measurement here; None if it needs nothing.
 
-    Coverage itself starts there if ``patch = subprocess`` says so, and pytest-cov in each worker.
+    Coverage starts there by itself if ``patch = subprocess`` says so, and pytest-cov in each worker.
     """
     if not _running() or any(name in os.environ for name in _VARIABLES):
         return None
@@ -185,16 +185,16 @@ def pass_on_coverage(config: Any) -> tuple[str, str] | None:
 
 
 def begin_beside(config: Any) -> list[str]:
-    """The options with which a fresh interpreter leaves alone what other processes of the run have saved.
+    """The options that keep a fresh interpreter from erasing what other processes of the run have saved.
 
-    pytest-cov begins there as it does in the first process, before it knows of a worker: it erases all data.
+    pytest-cov begins there as in the first process, before it knows of a worker: it would erase all data.
     """
     measures = config.pluginmanager.hasplugin("_cov") and hasattr(config.option, "cov_append")
     return ["--cov-append"] if measures else []
 
 
 def join_coverage(passed: tuple[str, str]) -> None:
-    """Take part, in a fresh interpreter."""
+    """Take part in the measurement, in a fresh interpreter."""
     global _TOKEN
     config, _TOKEN = passed
     from coverage import Coverage
@@ -214,17 +214,17 @@ class _Measurement:
         self._collector = instance._collector
         self._id = _random(8)
         self._role = role
-        #: What has been noted, and how much of it there was when it was looked at last.
+        #: What has been noted, and how much there was of it at the last look.
         self._seen: dict[str, set[Any]] = {}
         self._sizes: list[int] = []
-        # Or Coverage takes the collector for the parent's as soon as a test measures something itself.
+        # Otherwise Coverage takes the collector for the parent's as soon as a test measures something itself.
         self._collector.pid = getpid()
-        # There may be data in another process: this is for the first one to say, or for nobody.
+        # Another process may have data, so only the first process may warn that there is none.
         instance._warn_no_data = instance._warn_unimported_source = False
         _use_file(instance._data, group, role)
 
     def note(self) -> None:
-        """Note what is new."""
+        """Note the lines that are new."""
         collector = self._collector
         if self._role == ONE_TEST:  # it is about to save
             return
@@ -245,13 +245,13 @@ class _Measurement:
                     new[name] = fresh
         tracers = {name: collector.file_tracers[name] for name in new if name in collector.file_tracers}
         if new and not _state.journal.append((self._id, new, tracers)):
-            return  # next time, perhaps
+            return  # perhaps it works the next time
         for name, fresh in new.items():
             self._seen.setdefault(name, set()).update(fresh)
         self._sizes = sizes
 
     def _in_context(self) -> bool:
-        """Whether contexts are told apart: then what is in memory is only the running one's."""
+        """Whether contexts are distinguished: then memory holds only the lines of the current one."""
         collector = self._collector
         return (
             collector.should_start_context is not None
@@ -259,10 +259,10 @@ class _Measurement:
         )
 
     def save(self) -> None:
-        """Write it out.
+        """Write the data to the file.
 
-        Not by `Coverage.save`: that also looks in all folders for files that have not been executed, which
-        the first process does.
+        `Coverage.save` is not used: it also searches all folders for files that were not executed, which the
+        first process does.
         """
         self._collector.flush_data()
         if _state.journal is not None:
@@ -271,16 +271,16 @@ class _Measurement:
 
 
 def _use_file(data: Any, group: int, role: str) -> None:
-    """Let data be added to a file. By itself it would overwrite: the file of the process before, or, if one
-    file was asked for, that of the run.
+    """Make data be added to a file.
 
-    What a test forks without our doing still gets a name from Coverage, as under plain pytest.
+    By itself Coverage would overwrite it: the file of the process before or, if one file was asked for, that
+    of the run. What a test forks without us still gets a name from Coverage, as under plain pytest.
     """
-    data._our_suffix = False  # else it is renamed when it is closed
+    data._our_suffix = False  # otherwise it is renamed when it is closed
     data._reset()
     data._filename = f"{data.base_filename()}.{_suffix(data, group, role)}"
     data._pid = getpid()
-    data._have_used = True  # else what is there is erased
+    data._have_used = True  # otherwise what is there is erased
 
 
 def _suffix(data: Any, group: int, role: str) -> str:
@@ -290,7 +290,7 @@ def _suffix(data: Any, group: int, role: str) -> str:
 
 
 def note_coverage() -> None:
-    """Note, after a test, what has been measured since the last one, so that it outlives this process."""
+    """After a test, note what was measured since the last one, so that it outlives this process."""
     mine = _state.mine
     if mine is not None:
         try:
@@ -301,13 +301,13 @@ def note_coverage() -> None:
 
 
 def save_shared_coverage() -> None:
-    """In a process that others will be forked from: write out what each of them would have to."""
+    """In a process from which others will be forked, write out what each of them would have to write."""
     own_coverage()
     _save()
 
 
 def save_coverage() -> None:
-    """Write out what this process has measured; what it measures from here on is not saved."""
+    """Write out what this process has measured. What it measures from now on is not saved."""
     _save()
     leave_coverage()
 
@@ -316,7 +316,7 @@ def _save() -> None:
     if _state.mine is not None:
         try:
             _state.mine.save()
-        except Exception as error:  # a full disk, or what it needs is patched by a test
+        except Exception as error:  # a full disk, or a test has patched what this needs
             sys.stderr.write(f"pytest-procpar: coverage data of a process could not be saved: {error!r}\n")
 
 
@@ -324,7 +324,7 @@ def _save() -> None:
 
 
 def recover_coverage() -> None:
-    """In the first process, when the others are gone: write out what those have noted that saved nothing."""
+    """In the first process, when the others are gone, write out the notes of those that saved nothing."""
     running = _running()
     if not _state.first or _state.journal is None or not running:
         return
@@ -345,7 +345,7 @@ def recover_coverage() -> None:
 
 
 def _forget_warnings(instance: Any, unmatched: list[set[str]]) -> None:
-    """Let this process not warn that nothing was measured, or some package not, if another one did it."""
+    """Drop the warnings here of no data, or of an unmeasured package, if another process measured it."""
     if not unmatched:
         return
     inorout = instance._inorout
@@ -357,7 +357,7 @@ def _forget_warnings(instance: Any, unmatched: list[set[str]]) -> None:
 
 
 def _write_lost(instance: Any, parts: list[tuple[dict[str, set[Any]], dict[str, str]]]) -> None:
-    """Write what a dead process has noted to a file like that which it would have written itself."""
+    """Write what a dead process noted to a file like the one that it would have written itself."""
     collector, given = instance._collector, instance._data
     data = type(given)(given.base_filename(), _suffix(given, getpid(), _LOST))
     data.read()
@@ -373,7 +373,7 @@ def _write_lost(instance: Any, parts: list[tuple[dict[str, set[Any]], dict[str, 
 
 
 def _unpack(packed: int) -> tuple[int, int]:
-    """Two line numbers that Coverage's C tracer has packed into one (see `CTracer_record_pair`)."""
+    """The two line numbers that Coverage's C tracer packed into one number (see `CTracer_record_pair`)."""
     first, second = packed & 0xFFFFFFF, packed >> 28 & 0xFFFFFFF
     return -first if packed & 1 << 56 else first, -second if packed & 1 << 57 else second
 
@@ -384,10 +384,10 @@ def _files(instance: Any) -> list[str]:
 
 
 def collect_coverage(config: Any = None) -> None:
-    """In the first process, at its end: take over the data of the others, if one file was asked for.
+    """In the first process, at its end, take over the data of the others if one file was asked for.
 
-    Otherwise whoever asked for several combines them: the user, or pytest-cov, which has done it, unless the
-    run came to no regular end; then it leaves nothing.
+    If several were asked for, the user or pytest-cov combines them. pytest-cov has done so by now, unless the
+    run did not end regularly. Then it leaves nothing.
     """
     if not _state.first:
         return
@@ -409,5 +409,5 @@ def _take_over(instance: Any, other: Any) -> None:
         other.read()
         instance.get_data().update(other)
         other.close(force=True)
-    except Exception as error:  # its process was killed while it wrote
+    except Exception as error:  # its process was killed while it was writing
         sys.stderr.write(f"pytest-procpar: coverage data in {other.data_filename()} is lost: {error!r}\n")

@@ -1,7 +1,7 @@
 """What a worker leaves behind when it dies: stacks, captured output, its last words.
 
-The files are the controller's, so they outlive the worker; to the worker they are descriptors which it writes
-to through faulthandler and pytest's capture.
+The files are the controller's, so they outlive the worker. For the worker they are descriptors, to which it
+writes through faulthandler and pytest's capture.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pytest_procpar.system.genuine import close, read, write
 
 __all__ = ["BlackBox", "in_memory"]
 
-#: How much is read of what was captured, and kept of what came on standard error, in bytes.
+#: How many bytes of captured output are read, and how many of standard error are kept.
 _CAPTURED = 1 << 20
 _LAST_WORDS = 4096
 _CHUNK = 1 << 16
@@ -28,7 +28,7 @@ class BlackBox:
     """The controller's side: the files of one worker, and the reading end of its standard error.
 
     ``theirs`` are the descriptors that go to the worker: for stacks, standard error, captured output and
-    captured errors. `sent` closes the one that is only the worker's.
+    captured errors. `sent` closes the one that only the worker needs.
     """
 
     def __init__(self) -> None:
@@ -46,19 +46,19 @@ class BlackBox:
         os.set_blocking(ours, False)
         self.theirs = [self._stacks, theirs, self._out, self._err]
         self._last_words = b""
-        #: Up to where the stacks have been asked for by somebody else than death.
+        #: How many bytes of the stacks have been read by earlier calls.
         self._seen = 0
 
     def fileno(self) -> int:
-        """The descriptor to wait on for what comes on standard error; -1 once that is closed."""
+        """The descriptor to wait on for the worker's standard error; -1 once that is closed."""
         return -1 if self._stderr is None else self._stderr
 
     def sent(self) -> None:
-        """The descriptors are with the worker."""
+        """Close the worker's own descriptor, after all of them have been sent to the worker."""
         close(self.theirs[1])
 
     def relay(self, target: int = 2) -> bool:
-        """Pass on to `target` what has come on the worker's standard error; False at its end."""
+        """Pass on to `target` what has come on the worker's standard error; return False at its end."""
         while self._stderr is not None:
             try:
                 data = read(self._stderr, _CHUNK)
@@ -73,7 +73,7 @@ class BlackBox:
         return False
 
     def stacks(self) -> str:
-        """The stacks that have been written since the last call."""
+        """Return the stacks that were written since the last call."""
         data = _read(self._stacks, self._seen)
         self._seen += len(data)
         return data.decode(errors="replace")
@@ -81,7 +81,7 @@ class BlackBox:
     def death(
         self, cause: str, worker_status: WorkerStatus, peak_memory: int | None, out_of_memory: str
     ) -> Death:
-        """All that is known of a worker that is gone."""
+        """All that is known about a worker that is gone."""
         self.relay()
         return Death(
             cause=cause,
@@ -95,7 +95,7 @@ class BlackBox:
         )
 
     def clear(self) -> None:
-        """Forget what one process has left: the next one writes to the same files."""
+        """Forget what one process left, since the next one writes to the same files."""
         self._last_words = b""
         self.stacks()
         for fd in (self._out, self._err):
@@ -110,14 +110,14 @@ class BlackBox:
 
 
 def in_memory() -> int:
-    """A file without a name, in memory where the system can have it there."""
+    """Make a file without a name, in memory if the system can do that."""
     with suppress(OSError):  # not known to the kernel, or not allowed in a container
         return _memfd()
     return _without_a_name()
 
 
 def _on_disk() -> int:
-    """A file without a name: what a test prints may be large. In memory if the disk is full."""
+    """Make a file without a name on disk, since tests may print much; in memory if the disk is full."""
     try:
         return _without_a_name()
     except OSError:
@@ -149,7 +149,7 @@ def _read(fd: int, start: int = 0) -> bytes:
 
 
 def _write_all(fd: int, data: bytes) -> None:
-    """Write to a descriptor that may be closed, full or non-blocking: what cannot be written is lost."""
+    """Write to a descriptor that may be closed, full or non-blocking. What cannot be written is lost."""
     with suppress(OSError):
         while data:
             data = data[write(fd, data) :]

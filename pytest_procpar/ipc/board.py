@@ -1,8 +1,8 @@
 """Memory shared by all processes of a run: what must be known at once, and what must survive a process.
 
-A stop travels over the streams too, but by the time the controller has heard of a failure, a worker with
-quick tests may have begun a dozen more. Here every worker looks before it begins one. And here it notes what
-it is doing: when it is dead nobody else can tell.
+A stop also travels over the streams. But by the time the controller has heard of a failure, a worker with
+quick tests may have begun a dozen more. So every worker looks here before it begins one. It also notes here
+what it is doing: once it is dead, nothing else can tell.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from pytest_procpar.system.genuine import close
 __all__ = ["Board", "BoardSlot"]
 
 _HEAD = 64
-# A slot holds failures, a word (see `_word`), since when, the phases, and a note with its length.
+# A slot holds the number of failures, a word (see `_word`), since when that holds, the phases, and a note
+# with its length.
 _FAILURES = struct.Struct("<i")
 _PHASES = struct.Struct("<9d")
 _WORD_AT = 8
@@ -31,14 +32,14 @@ _PHASES_AT = 32
 _NOTE_AT = 104
 _SLOT = 256
 _NOTE = _SLOT - _NOTE_AT - 1
-#: What one process takes: its slot and, behind all slots, the preview of its inbox.
+#: The bytes for one process: its slot and, behind all slots, the preview of its inbox.
 _SHARE = _SLOT + PREVIEW_BYTES
 
 
 def _word(stage: int, test: int, *, has_phases: bool = False) -> int:
-    """Stage, test (-1: none) and whether its phases are noted, in one machine word.
+    """Pack stage, test (-1: none) and whether its phases are noted into one machine word.
 
-    A worker may die in the middle of a write, and a word is written at once; `struct` writes zeros first.
+    A worker may die in the middle of a write. A word is written at once; `struct` would write zeros first.
     """
     return (test + 1) << 16 | has_phases << 8 | stage
 
@@ -46,15 +47,15 @@ def _word(stage: int, test: int, *, has_phases: bool = False) -> int:
 class Board:
     """The stop flag, and a slot and an inbox's preview for every worker that may live at the same time.
 
-    Every cell has one writer, but for the flag, which only ever goes up: so nothing has to be locked.
+    Every cell has one writer, except the flag, which is only ever raised: so nothing needs a lock.
     """
 
     def __init__(self, maxfail: int, slots: int, descriptor: int = -1) -> None:
-        """For processes forked from this one or, if the memory is a file's, who has its descriptor."""
+        """Make a board for processes forked from this one or, in a file, for those with its descriptor."""
         if descriptor != -1:
             os.ftruncate(descriptor, _HEAD + slots * _SHARE)
         self._descriptor = descriptor
-        #: Device and inode of the file, as long as it can be reached by a descriptor.
+        #: Device and inode of the file, as long as a descriptor leads to it.
         self._file: tuple[int, int] | None = None
         if descriptor != -1:
             status = os.fstat(descriptor)
@@ -66,13 +67,13 @@ class Board:
 
     @classmethod
     def from_descriptor(cls, descriptor: int, maxfail: int) -> Board:
-        """The board that another process has made; the descriptor is taken."""
+        """Open the board that another process made; the descriptor is taken over."""
         board = cls(maxfail, (os.fstat(descriptor).st_size - _HEAD) // _SHARE, descriptor)
         board.let_go_of_descriptors()
         return board
 
     def let_go_of_descriptors(self) -> None:
-        """Let this process reach the memory as memory only: a test may write to every descriptor there is.
+        """Let this process reach the board only as memory, since a test may write to any descriptor.
 
         Python's map has a descriptor of its own, whose number stays taken.
         """
@@ -104,7 +105,7 @@ class Board:
     # --- slots: given and taken by the controller ---
 
     def take_slot(self) -> int:
-        """The number of a slot that nobody uses: there is one, if fewer workers live than there are slots."""
+        """Return the number of a free slot. There is one while fewer workers live than there are slots."""
         number = self._free.pop()
         self._memory[self._at(number) : self._at(number) + _SLOT] = bytes(_SLOT)
         return number
@@ -118,16 +119,16 @@ class Board:
         self._free.append(number)
 
     def slot(self, number: int) -> BoardSlot:
-        """A slot, to be written by the process that it was given to and read by anybody."""
+        """A slot. The process that it was given to writes it; any process may read it."""
         return BoardSlot(self._memory, self._at(number), number)
 
     def preview(self, number: int) -> Preview:
-        """What is in the inbox of who has this slot, which goes on where the inbox of the last one ended."""
+        """The preview of a slot's inbox, which goes on where the inbox of the slot's last owner ended."""
         begin = _HEAD + self._slots * _SLOT + number * PREVIEW_BYTES
         return Preview(memoryview(self._memory)[begin : begin + PREVIEW_BYTES].cast("Q"))
 
     def failed(self, slot: int, failures: int) -> None:
-        """Note how many failures a worker has seen, and stop everybody when there are enough of them."""
+        """Note how many failures a worker has seen, and stop all workers when there are enough of them."""
         if not self._maxfail:
             return
         _FAILURES.pack_into(self._memory, self._at(slot), failures)
@@ -140,7 +141,7 @@ class Board:
 
 
 class BoardSlot:
-    """One process's notes of itself."""
+    """One process's notes about itself."""
 
     def __init__(self, memory: mmap.mmap, at: int, number: int) -> None:
         self.number = number
@@ -155,9 +156,9 @@ class BoardSlot:
         self._times = memoryview(memory).cast("d")
 
     def belong_to_this_process(self) -> None:
-        """Let what children of this process note be lost: they are forked by tests, and no workers.
+        """Discard what children of this process note: tests fork them, and they are no workers.
 
-        In a child that our own code has forked it goes on with what its parent noted.
+        In a child that our own code has forked, it goes on with what the parent noted.
         """
         self._use(self._shared)
         if not self._owned:
@@ -168,20 +169,20 @@ class BoardSlot:
         self._use(bytearray(self._at + _SLOT))
 
     def copy(self) -> bytes:
-        """All that has been noted, to be put back by `restore`."""
+        """All that has been noted, for `restore`."""
         return bytes(self._memory[self._at : self._at + _SLOT])
 
     def restore(self, noted: bytes) -> None:
-        """Put back what had been noted, but for the failures, which go on counting."""
+        """Put back what had been noted, except the failures, which go on counting."""
         self._memory[self._at + _WORD_AT : self._at + _SLOT] = noted[_WORD_AT:]
 
     def enter(self, stage: Stage, test: int) -> None:
-        """Note what begins now, and of which test (-1: none)."""
+        """Note the stage that begins now, and for which test (-1: none)."""
         self._words[(self._at + _WORD_AT) >> 3] = _word(stage, test)
         self._times[(self._at + _SINCE_AT) >> 3] = monotonic()
 
     def passed(self, test: int, phases: tuple[tuple[float, float, float], ...] | None) -> None:
-        """Note that a test is over, and its phases if they were plain passes that are not reported yet."""
+        """Note that a test is over, and its phases if they are plain passes that were not reported yet."""
         if phases is not None:
             setup, call, teardown = phases
             _PHASES.pack_into(self._memory, self._at + _PHASES_AT, *setup, *call, *teardown)
@@ -195,7 +196,7 @@ class BoardSlot:
         self._memory[self._at + _NOTE_AT + 1 : self._at + _NOTE_AT + 1 + len(data)] = data
 
     def read(self) -> WorkerStatus:
-        """What has been noted."""
+        """Return what has been noted."""
         word, since = self._words[(self._at + _WORD_AT) >> 3], self._times[(self._at + _SINCE_AT) >> 3]
         stage, test = word & 0xFF, (word >> 16) - 1
         phases = None

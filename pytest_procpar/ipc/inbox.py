@@ -1,9 +1,9 @@
-"""Both ends of what a worker and the controller have: a pipe each way, and no socket.
+"""Both ends of the connection between the controller and a worker: a pipe each way, and no socket.
 
-A test may list the sockets of its process, and finds none of ours. Towards a worker the pipe is an inbox of
+A test may list the sockets of its process, and finds none of ours. Toward a worker, the pipe is an inbox of
 fixed-size records. Reading a record claims it. The controller can read there, too, so it can take back what
-has not been claimed: at once, without the worker's help, whatever the worker is busy with. What is in the
-inbox can be looked at in memory that both share (`Preview`).
+has not been claimed: at once, without the worker's help, whatever the worker is busy with. Memory that both
+share shows what is in the inbox (`Preview`).
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ from pytest_procpar.system.genuine import READ, close, make_poll, read, write
 
 __all__ = ["Inbox", "WorkerLink", "WorkerPort"]
 
-#: So many records go out in one write, which the kernel takes whole or not at all.
+#: How many records go out in one write, which the kernel takes whole or not at all.
 _AT_ONCE = select.PIPE_BUF // RECORD_SIZE
-#: How large an inbox is, in bytes, where that can be chosen (Linux). The pages of all pipes of a user count
-#: against a limit, beyond which those that tests make would be smaller.
+#: The size of an inbox, in bytes, where it can be chosen (Linux). The pages of all pipes of a user count
+#: against a limit, beyond which pipes that tests make would be smaller.
 _INBOX = 1 << 13
 _SET_SIZE: int | None = getattr(fcntl, "F_SETPIPE_SZ", None)
 _CHUNK = 1 << 16
-#: How long to wait where the kernel cannot be asked to, in seconds.
+#: How long to wait where the kernel cannot do it for us, in seconds.
 _A_MOMENT = 0.001
 
 
 class Inbox:
-    """The controller's end of a worker's inbox. Nothing here blocks or raises for what the worker does.
+    """The controller's end of a worker's inbox. Nothing here blocks or raises because of the worker.
 
-    :param reader: the worker's end; a duplicate is kept, where one descriptor cannot be both ends.
-    :param writer: it is this object's.
+    :param reader: the worker's end. A duplicate is kept where one descriptor cannot be both ends.
+    :param writer: is taken over by this object.
     """
 
     def __init__(self, reader: int, writer: int, preview: Preview) -> None:
@@ -71,7 +71,7 @@ class Inbox:
 
     @property
     def clogged(self) -> bool:
-        """Whether something waits for the worker to read: call `flush` when the descriptor is writable."""
+        """Whether records wait for the worker to read: call `flush` when the descriptor is writable."""
         return bool(self._unsent)
 
     def send(self, records: Iterable[Record]) -> None:
@@ -80,7 +80,7 @@ class Inbox:
         self.flush()
 
     def flush(self) -> None:
-        """Send what there is room for. A worker that is gone is noticed elsewhere: by its death."""
+        """Send what there is room for. That a worker is gone is noticed elsewhere: by its death."""
         while self._unsent:
             records = list(islice(self._unsent, _AT_ONCE))
             self._preview.show(records)
@@ -95,7 +95,7 @@ class Inbox:
 
     @property
     def untouched(self) -> bool:
-        """Whether a record is left that the worker has not read."""
+        """Whether there is a record that the worker has not read."""
         return bool(self._unsent) or bool(self._ready.poll(0))
 
     def drain(self) -> list[Record]:
@@ -117,7 +117,7 @@ class Inbox:
 
 
 def _both_ends(writer: int) -> int | None:
-    """One descriptor for both ends of a pipe, out of reach (Linux, see fifo(7)); None if that cannot be."""
+    """Open one descriptor for both ends of a pipe, out of reach (Linux, see fifo(7)); None if that fails."""
     try:
         both = os.open(f"/proc/self/fd/{writer}", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -129,13 +129,13 @@ def _both_ends(writer: int) -> int | None:
 
 
 class WorkerPort(Receiver):
-    """What the controller has of a worker: it hears it, and fills its inbox.
+    """The controller's end of the connection to a worker: it hears the worker, and fills its inbox.
 
-    ``theirs`` are the descriptors that go to the worker; `sent` closes them here. Then nobody else can write:
-    the stream ends with the worker, and with the children that its tests have forked.
+    ``theirs`` are the descriptors that go to the worker; `sent` closes them here. After that no other process
+    can write: the stream ends with the worker, and with the children that its tests have forked.
 
     :param preview: of the inbox.
-    :raises OSError: if there are no descriptors for it; then none is open.
+    :raises OSError: if there are no descriptors for it. Then none is open.
     """
 
     def __init__(self, preview: Preview) -> None:
@@ -147,7 +147,7 @@ class WorkerPort(Receiver):
             if _SET_SIZE is not None:
                 with suppress(OSError):
                     fcntl.fcntl(filled, _SET_SIZE, _INBOX)
-            # Nobody waits in a read here: the controller may be quicker.
+            # No read may block: the controller may take a record back before the worker reads it.
             os.set_blocking(inlet, False)
             os.set_blocking(ours, False)
             self.inbox = Inbox(inlet, filled, preview)
@@ -159,7 +159,7 @@ class WorkerPort(Receiver):
         self.theirs = [outlet, inlet]
 
     def sent(self) -> None:
-        """The descriptors are with the worker. Repeating it does nothing."""
+        """Close the worker's descriptors here, once it has them. A second call does nothing."""
         while self.theirs:
             close(self.theirs.pop())
 
@@ -175,9 +175,9 @@ class WorkerPort(Receiver):
 class WorkerLink(Sender):
     """The worker's end: it speaks to the controller, and takes from its inbox. It blocks, in one thread.
 
-    What it does survives a test's patches of `os` and `signal`.
+    It keeps working when a test patches `os` or `signal`.
 
-    :param fds: what `WorkerPort.theirs` has become in this process. They are this object's.
+    :param fds: the descriptors of `WorkerPort.theirs`, as numbered in this process. They are taken over.
     """
 
     def __init__(self, fds: Sequence[int], preview: Preview) -> None:
@@ -191,13 +191,13 @@ class WorkerLink(Sender):
         self._filled.register(inlet, READ)
 
     def fileno(self) -> int:
-        """The descriptor at which the controller's end shows."""
+        """The inbox's descriptor, which shows whether the controller's end is open."""
         return self._inlet
 
     def claim(self, *, wait: bool) -> Record | None:
-        """Read the next record, which makes it ours; None if there is none and `wait` is False.
+        """Read the next record, which claims it; return None if there is none and `wait` is False.
 
-        :raises EOFError: when the controller is gone, or the caller is a child that a test has forked.
+        :raises EOFError: if the controller is gone, or the caller is a child that a test has forked.
         :raises OSError: if a test has closed the descriptor, or put something else there.
         """
         if self.forked:
@@ -219,7 +219,7 @@ class WorkerLink(Sender):
             return record
 
     def peek(self, *, wait: bool = False) -> Record | None:
-        """Look at the next record without claiming it; it may yet be taken back.
+        """Look at the next record without claiming it: it may still be taken back.
 
         :raises EOFError: if there is none, and the controller is gone.
         """
@@ -228,14 +228,14 @@ class WorkerLink(Sender):
         return record
 
     def _wait(self) -> None:
-        """Wait until there is something in the inbox, or somebody has taken it back.
+        """Wait until something arrives in the inbox. The controller may have taken it back by then.
 
-        :raises EOFError: when the controller is gone.
+        :raises EOFError: if the controller is gone.
         :raises OSError: if a test has closed the descriptor, or put something else there.
         """
         try:
             events = self._filled.poll()
-        except OSError:  # a test has set the limit of descriptors to none: then nothing can be waited for
+        except OSError:  # a test has set the limit of descriptors to zero: nothing can be waited for
             pause(_A_MOMENT)
             return
         if not any(event & READ for _, event in events):

@@ -1,8 +1,8 @@
 """A file without a name that all processes of a run append to, and that outlives each of them.
 
-What a process has noted here is there after its death, however it died, and is gone with the last process.
-Every record is written by one call, so the records of several processes never mix (the file's offset is
-shared, and `O_APPEND` makes moving it and writing one step). A record that was cut short is left out.
+What a process noted here is still there after its death, however it died. The file is gone with the last
+process. Every record is written by one call, so the records of several processes never mix: they share the
+file's offset, and `O_APPEND` makes moving it and writing one step. A record that was cut short is left out.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from pytest_procpar.system.genuine import close, write
 __all__ = ["Journal"]
 
 _HEAD = struct.Struct("<8sII")
-#: What a record ends with. No mark holds it: so the mark of the next record never makes a cut one whole.
+#: The end of a record. No mark contains it, so the mark of the next record cannot complete a cut one.
 _END = b"\0"
 
-# Tests replace them.
+# Bound here, since tests replace the originals.
 _write, _dumps, _crc = write, marshal.dumps, zlib.crc32
 
 
 class Journal:
-    """The file, to be made by the first process before it forks."""
+    """The file. The first process makes it before it forks."""
 
     def __init__(self) -> None:
         self._fd = out_of_reach(in_memory())
@@ -38,7 +38,7 @@ class Journal:
         self._seen = 0
 
     def append(self, record: Any) -> bool:
-        """Add a record of plain values (what `marshal` takes); whether that was possible."""
+        """Add a record of plain values (what `marshal` takes); return whether that was possible."""
         body = _dumps(record)
         data = _HEAD.pack(self._mark, len(body), _crc(body)) + body + _END
         try:
@@ -47,7 +47,7 @@ class Journal:
             return False
 
     def read(self) -> list[Any]:
-        """The records that have been added since the last call."""
+        """Return the records that were added since the last call."""
         data = self._read()
         records = []
         at = data.find(self._mark)
@@ -73,7 +73,7 @@ class Journal:
 
 
 def _body(data: bytes, at: int) -> bytes | None:
-    """What a record holds, if all of it is there."""
+    """The content of a record; None if it is incomplete."""
     begin = at + _HEAD.size
     if begin > len(data):
         return None

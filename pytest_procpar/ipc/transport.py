@@ -1,8 +1,8 @@
 """Both ends of the streams between the controller and other processes.
 
-`Port` is the controller's end: it never blocks. `Link` is that of the fork server or of a throw-away process:
-it blocks, in one thread, and what it writes survives a test's patches of `os`, `socket` and `signal`. Between
-them is a socket, by which descriptors travel, too. Workers have pipes, see `inbox`.
+`Port` is the controller's end: it never blocks. `Link` is the end of the fork server or of a throw-away
+process: it blocks, in one thread, and keeps writing when a test patches `os`, `socket` or `signal`. Between
+them is a socket, through which descriptors travel, too. Workers have pipes, see `inbox`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = ["Receiver", "Link", "Sender", "Port"]
 
 #: Small enough for the allocator to keep at hand: a larger buffer is mapped and unmapped for every read.
 _CHUNK = 1 << 16
-#: What is queued goes out in writes of this many bytes.
+#: Queued data goes out in writes of this many bytes.
 _AT_ONCE = 1 << 12
 #: How long to wait for a peer that has to read first, in seconds.
 _A_MOMENT = 0.001
@@ -50,7 +50,7 @@ class _Inlet:
         self.garbled: str | None = None
 
     def feed(self, data: bytes) -> list[Any]:
-        """The messages that `data` completes; after an error, which `garbled` then tells, none."""
+        """Return the messages that `data` completes; none after an error, which `garbled` describes."""
         messages: list[Any] = []
         if self.garbled is not None:
             return messages
@@ -65,15 +65,15 @@ class _Inlet:
         return messages
 
     def check(self) -> None:
-        """Raise what has ended the messages, if anything has."""
+        """Raise the error that ended the messages, if there was one."""
         if self.garbled is not None:
             raise WireError(self.garbled)
 
 
 class Receiver:
-    """Where the controller hears another process. Nothing here blocks or raises for what that does.
+    """The end at which the controller hears a process. Nothing here blocks or raises because of that process.
 
-    :param fd: what it writes to the other end of; does not block.
+    :param fd: the reading end of what the process writes to; does not block.
     """
 
     def __init__(self, fd: int) -> None:
@@ -86,11 +86,11 @@ class Receiver:
 
     @property
     def garbled(self) -> str | None:
-        """Why nothing more can be understood, once somebody else has written to the stream."""
+        """Why nothing more can be understood, if something else has been written to the stream."""
         return self._inlet.garbled
 
     def receive(self) -> tuple[list[Message], bool]:
-        """All messages that have arrived, and whether the stream is still open. See `garbled`, too."""
+        """Return all messages that have arrived, and whether the stream is still open. See also `garbled`."""
         messages: list[Message] = []
         while True:
             try:
@@ -107,14 +107,14 @@ class Receiver:
 
 
 class Port(Receiver):
-    """The controller's end of a socket. Nothing here blocks or raises for what the peer does."""
+    """The controller's end of a socket. Nothing here blocks or raises because of what the peer does."""
 
     def __init__(self, sock: Socket) -> None:
         sock.setblocking(False)
         super().__init__(sock.fileno())
         self._sock = sock
         self._encoder = Encoder()
-        #: What waits for the peer to read. The descriptors ride on the first byte of their part.
+        #: What waits for the peer to read. Descriptors are sent with the first byte of their part.
         self._unsent: deque[tuple[bytearray, list[int]]] = deque()
 
     @property
@@ -123,9 +123,9 @@ class Port(Receiver):
         return bool(self._unsent)
 
     def send(self, message: ToServer | ToBranch, fds: Iterable[int] = ()) -> None:
-        """Queue a message, and send what can be sent now. Descriptors stay the caller's to close.
+        """Queue a message, and send what can be sent now. The caller still has to close the descriptors.
 
-        :raises OSError: if they must be duplicated to wait, and none are left; then nothing is sent.
+        :raises OSError: if they must be duplicated to wait, and none are left. Then nothing is sent.
         """
         self._queue(self._encoder.frame([encode(message)]), list(fds))
 
@@ -145,7 +145,7 @@ class Port(Receiver):
         self.flush()
 
     def flush(self) -> None:
-        """Send what the peer has room for. A peer that is gone is noticed elsewhere: by its death."""
+        """Send what the peer has room for. That a peer is gone is noticed elsewhere: by its death."""
         while self._unsent:
             data, fds = self._unsent[0]
             sent = self._try_to_send(data[:_AT_ONCE], fds)
@@ -161,7 +161,7 @@ class Port(Receiver):
                 self._unsent.popleft()
 
     def _try_to_send(self, data: bytearray, fds: list[int]) -> int | None:
-        """How much of `data` is sent, the descriptors with the first byte; None if the peer is gone."""
+        """Send part of `data`, `fds` with its first byte; return how much, or None if the peer is gone."""
         try:
             if not fds:
                 return self._sock.send(data)
@@ -196,9 +196,9 @@ class Port(Receiver):
 
 
 def _duplicates(fds: list[int]) -> list[int]:
-    """A duplicate of each descriptor, out of reach.
+    """Duplicate each descriptor, out of reach.
 
-    :raises OSError: if not all can be duplicated; then none is.
+    :raises OSError: if not all can be duplicated. Then none is.
     """
     made: list[int] = []
     try:
@@ -210,7 +210,7 @@ def _duplicates(fds: list[int]) -> list[int]:
     return made
 
 
-#: Those of this process.
+#: The senders of this process.
 _mouths: weakref.WeakSet[Sender] = weakref.WeakSet()
 
 
@@ -219,18 +219,18 @@ def _mark_forked() -> None:
         mouth.forked = True
 
 
-# Python tells us of a fork. To ask for the process id instead, four times a test, takes a tenth of the time
-# of an empty test where system calls are slow (gVisor).
+# Python tells us about a fork. Asking for the process id instead, four times per test, takes a tenth of the
+# time of an empty test where system calls are slow (gVisor).
 os.register_at_fork(after_in_child=_mark_forked)
 
 
 class Sender:
-    """By which a worker, the fork server or a throw-away process speaks to the controller.
+    """The end at which a worker, the fork server or a throw-away process speaks to the controller.
 
-    After a fork in a test the child must not speak for the worker, nor take its tests: it sends nothing,
-    and to it the controller is gone (`forked`).
+    A child that a test forks must not speak for the worker, nor take its tests: it sends nothing, and to it
+    the controller seems gone (`forked`).
 
-    :param fd: the writing end of a pipe, or a socket. It is this object's.
+    :param fd: the writing end of a pipe, or a socket. It is taken over by this object.
     """
 
     def __init__(self, fd: int) -> None:
@@ -238,14 +238,14 @@ class Sender:
         # Bound here, where no test has patched them.
         self._send: Callable[[bytes], int] = partial(write, fd)
         self._close = close
-        #: What is behind the descriptor. A test may put something else there, to be left alone.
+        #: The file behind the descriptor. A test may put another one there, which is left alone.
         self._file = file_behind(fd)
         self._file_behind = file_behind
         self._room = make_poll()
         self._room.register(fd, WRITE)
         self._encoder = Encoder()
         self._outbox: list[tuple[object, ...]] = []
-        #: The frames that are not sent in full, and how much of them the latest write has taken.
+        #: The frames that are not sent in full, and how much of them the latest write took.
         self._unsent = b""
         self._taken: list[int] = []
         #: Whether this process is a child that a test has forked.
@@ -258,18 +258,18 @@ class Sender:
         return self._out
 
     def belong_to_this_process(self) -> None:
-        """Let this process, which our own code has forked, go on where its parent was; it waits."""
+        """Let this process, which our own code has forked, continue for its parent, which waits."""
         self.forked = False
 
     def put(self, message: FromWorker | FromServer | FromBranch) -> None:
-        """Queue a message; it leaves with the next `flush`, in one frame with its neighbours."""
+        """Queue a message. The next `flush` sends it, in one frame with its neighbors."""
         self._outbox.append(encode(message))
 
     def flush(self) -> list[str]:
-        """Send what is queued; the descriptions of values that could not be carried (see `Encoder`).
+        """Send what is queued; return descriptions of values that could not be carried (see `Encoder`).
 
-        A signal's handler may raise out of here (Ctrl-C, a test's timeout): the next call goes on where
-        this one was left. A controller that is gone is no error: the next read says so.
+        A signal's handler may raise from inside this call (Ctrl-C, a test's timeout): the next call continues
+        where this one stopped. That the controller is gone is no error here: the next read reports it.
 
         :raises OSError: if a test has closed the descriptor, or put something else there.
         """
@@ -296,7 +296,7 @@ class Sender:
         return lost
 
     def _seal(self) -> None:
-        """Turn the queued messages into a frame: all at once, as far as a signal's handler can tell."""
+        """Turn the queued messages into a frame, in one step as far as a signal's handler can tell."""
         try:
             frame = self._encoder.frame(self._outbox)
         except BaseException:
@@ -318,7 +318,7 @@ class Link(Sender):
         self._sock = sock
         self._recv_fds = sock.recvmsg
         self._inlet = _Inlet()
-        #: The descriptors that have come and have not been taken, one list for each message that had some.
+        #: The descriptors that arrived and were not taken yet: a list for each message that had some.
         self._fds: deque[list[int]] = deque()
 
     def fileno(self) -> int:
@@ -326,9 +326,10 @@ class Link(Sender):
         return self._sock.fileno()
 
     def receive(self) -> tuple[list[Any], bool]:
-        """Wait for messages, of the kind that this process is sent; what has come, and whether more can.
+        """Wait for messages to this process; return those that arrived, and whether more can arrive.
 
-        :raises WireError: if somebody else wrote to the stream, after the messages before that.
+        :raises WireError: if something else was written to the stream, once earlier messages have been
+            returned.
         """
         self._inlet.check()
         space = socket.CMSG_SPACE(16 * array.array("i").itemsize)
@@ -341,7 +342,7 @@ class Link(Sender):
                 fds = array.array("i")
                 fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
                 self._fds.append(list(fds))
-        if flags & socket.MSG_CTRUNC and not ancillary:  # this process could not take a single one
+        if flags & socket.MSG_CTRUNC and not ancillary:  # this process could not receive a single one
             self._fds.append([])
         messages = self._inlet.feed(data)
         if not messages:
@@ -349,9 +350,9 @@ class Link(Sender):
         return messages, bool(data)
 
     def take_fds(self, count: int) -> list[int]:
-        """The first `count` descriptors of the next message that had some.
+        """Return the first `count` descriptors of the next message that had some.
 
-        Fewer if this process could not take all of them: those are lost.
+        There are fewer if this process could not receive all of them: the others are lost.
         """
         fds = self._fds.popleft() if self._fds else []
         if len(fds) > count:
@@ -359,7 +360,7 @@ class Link(Sender):
         return fds[:count]
 
     def close(self) -> None:
-        """Close the descriptor, and those that came along and were not taken."""
+        """Close the descriptor, and those that arrived and were not taken."""
         self._sock.close()
         while self._fds:
             for fd in self._fds.popleft():

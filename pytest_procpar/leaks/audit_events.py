@@ -1,6 +1,6 @@
-"""Notes what the interpreter says is happening: temporary files that are made, processes that are started.
+"""Notes what the interpreter reports: temporary files that are made, processes that are started.
 
-By functions bound against mocks like those of `process/system.py`.
+Functions are bound against mocks as in `system/calls.py`.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from pytest_procpar.leaks.resources import Leak
 
 __all__ = ["AuditEvents", "left_paths", "take_notes"]
 
-#: The folder that ``multiprocessing`` keeps for its process's life, and removes at its end.
+#: The prefix of the folder that ``multiprocessing`` keeps while its process lives, and removes at the end.
 _MULTIPROCESSING_FOLDER = "pymp-"
 
 
 @dataclass(slots=True)
 class AuditEvents:
-    """What happened since they were cleared."""
+    """What has happened since the last `clear`."""
 
-    #: Of everything that `tempfile` made.
+    #: The paths of everything that `tempfile` made.
     paths: list[str] = field(default_factory=list)
     #: How many processes were started by other means than `subprocess`.
     forks: int = 0
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Forget what happened."""
         self.paths.clear()
         self.forks = 0
 
@@ -69,9 +69,9 @@ _is_listening: list[bool] = []
 
 
 def take_notes() -> tuple[AuditEvents, Callable[[], None]]:
-    """Notes that are taken from here on, and what ends that.
+    """Start to take notes; return them, and a function that ends it.
 
-    By an audit hook, which stays in the process for good.
+    The notes come from an audit hook, which stays in the process for good.
     """
     notes = AuditEvents()
     if not _is_listening:
@@ -111,5 +111,5 @@ def _bind_left(
     return left_paths
 
 
-#: Those of the paths that are still there, unless they lie in another of them or in a folder that is kept.
+#: Returns a leak for each path that still exists, unless it is inside another one or a folder to be kept.
 left_paths = _bind_left()

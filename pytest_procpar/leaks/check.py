@@ -1,8 +1,8 @@
 """The leak check (``--leaks``): a plugin of every process that runs tests.
 
-A test's state is compared from before its setup until after its teardown. What a fixture of a higher scope
-sets up meanwhile is not the test's; whatever is undone until the end of the teardown is no leak, no matter
-by whom.
+The state before a test's setup is compared with the state after its teardown. What a fixture of a higher
+scope sets up meanwhile does not count for the test. What is undone by the end of the teardown is no leak, no
+matter what undid it.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ __all__ = ["PROPERTY", "LeakCheck", "install"]
 
 #: The name of a leak among a report's user properties.
 PROPERTY = "procpar_leak"
-#: How long processes and threads that are about to end are waited for, in seconds, all in all.
+#: How long to wait for processes and threads that are about to end, in seconds, in total.
 _GRACE = 0.2
-#: What may be about to end.
+#: The kinds of leaks that may be about to end.
 _PASSING = frozenset({"process", "thread", "foreign thread"})
-#: What garbage, or the exception that a test has failed by, may keep alive.
+#: The kinds that garbage, or the exception with which a test failed, may keep alive.
 _HELD = _PASSING | {"descriptor", "path"}
 
 T = TypeVar("T")
@@ -44,7 +44,7 @@ _LINES = pytest.StashKey[list[str]]()
 
 
 def install(config: pytest.Config) -> None:
-    """Check this process's tests for leaks if that is asked for."""
+    """Check this process's tests for leaks if the user has asked for it."""
     wanted = read_extras(config).leaks
     known = config.pluginmanager.getplugin("procpar-leaks")
     if isinstance(known, LeakCheck):
@@ -54,22 +54,22 @@ def install(config: pytest.Config) -> None:
 
 
 class _Test:
-    """What is known of the running test."""
+    """What is known about the running test."""
 
     def __init__(self, item: pytest.Item) -> None:
         self.item = item
-        #: Whether collectors are still to be set up that do something then, by other means than fixtures.
+        #: Whether collectors are still to be set up whose setup does something, by means other than fixtures.
         self.has_collectors = _sets_up_collectors(item)
         self.exception = getattr(sys, "last_value", None)
-        #: The state that the test is to leave.
+        #: The state that the test is supposed to leave.
         self.baseline = take()
-        #: The states that fixtures which are torn down meanwhile may go back to.
+        #: The states to which fixtures that are torn down meanwhile may return.
         self.restored: list[ResourceSnapshot] = []
         self.is_watched = False
-        #: The state after its own fixtures' teardown, before that of others; how many paths there were.
+        #: The state after its own fixtures' teardown, before that of others; and the number of paths.
         self.end: ResourceSnapshot | None = None
         self.paths: int | None = None
-        #: The children that it can have had, once they are looked for: it had to wait for no others.
+        #: The children that the test can have had, once they are looked for. It had to wait for no others.
         self.children: set[int] = set()
 
 
@@ -84,14 +84,15 @@ class LeakCheck:
 
     def __init__(self, config: pytest.Config, fail: bool) -> None:
         self._config = config
-        #: As what it was made: a plain run's goes on in test processes, which share that run's folder.
+        #: The role when this was made: a plain run's check goes on in test processes, which share the run's
+        #: folder.
         self._role = role_of(config)
         self._fail = fail
         self._pid = getpid()
         self._was_subreaper = set_subreaper(True)
         self._notes, self._stop_notes = take_notes()
         self._test: _Test | None = None
-        #: The states before those fixtures of higher scopes that are set up.
+        #: The states before the setup of fixtures of higher scopes that are set up now.
         self._before: dict[pytest.FixtureDef[Any], ResourceSnapshot] = {}
         self._has_complained = False
 
@@ -104,14 +105,14 @@ class LeakCheck:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self) -> None:
-        """Wrap the wrappers of plugins that have been registered meanwhile."""
+        """Register again, to wrap the wrappers of plugins that were registered meanwhile."""
         name = self._config.pluginmanager.get_name(self)
         self._config.pluginmanager.unregister(self)
         self._config.pluginmanager.register(self, name)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Begin."""
+        """Take the state before the test."""
         __tracebackhide__ = True
         self._try(self._begin, item)
         try:
@@ -179,7 +180,7 @@ class LeakCheck:
     # --- steps ---
 
     def _try(self, step: Callable[..., T], *arguments: Any) -> T | None:
-        """Go a step, unless this is a process that a test has forked. An error of ours fails no test."""
+        """Run a step, unless this is a process that a test has forked. An error of ours fails no test."""
         if getpid() != self._pid:
             return None
         try:
@@ -197,7 +198,7 @@ class LeakCheck:
         self._test = _Test(item)
 
     def _watch_teardown(self) -> None:
-        """Be there when the fixtures of the test itself have been torn down."""
+        """Look at the state when the fixtures of the test itself have been torn down."""
         test = self._test
         if test is None:
             return
@@ -231,7 +232,7 @@ class LeakCheck:
     # --- finding ---
 
     def _settled(self, test: _Test) -> list[Leak]:
-        """The leaks that stay when garbage is gone and what is about to end had time for it."""
+        """The leaks that remain when garbage is gone and what is about to end has had time to."""
         changes = self._find(test)
         if not any(change.kind in _HELD for change in changes):
             return changes
@@ -268,7 +269,7 @@ class LeakCheck:
         basetemp = shared_basetemp(self._config)
         if basetemp is not None:
             yield basetemp
-            if not self._role.is_main:  # the run's, of which the worker has a part
+            if not self._role.is_main:  # the run's folder, of which the worker has a part
                 yield basetemp.rpartition("/")[0]
 
     def _plugin_modules(self) -> set[str]:
@@ -278,7 +279,7 @@ class LeakCheck:
 
 
 def _is_by_plugin(change: Leak, before: ResourceSnapshot, modules: set[str]) -> bool:
-    """Whether a plugin had set the handler of a signal for this test: it takes it away when it wants to."""
+    """Whether a plugin had set a signal's handler for this test: the plugin removes it when it wants to."""
     if change.kind != "handler" or not isinstance(change.key, int):
         return False
     return getattr(before.handlers.get(change.key), "__module__", None) in modules

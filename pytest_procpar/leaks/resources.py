@@ -1,6 +1,6 @@
-"""What a test can leave changed in its process: snapshots of it, and what differs between two of them.
+"""What a test can leave changed in its process: snapshots of it, and the differences between two of them.
 
-Pure: `process/snapshots.py` takes them.
+Pure: `leaks/snapshots.py` takes the snapshots.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from pytest_procpar.system.descendants import Process, line_of
 
 __all__ = ["Leak", "Descriptor", "ResourceSnapshot", "adopt", "compare", "describe"]
 
-#: A text in a message is not longer than this.
+#: The longest text in a message, in characters.
 _WIDTH = 80
-#: More threads than this that are not Python's are not listed one by one.
+#: If there are more threads than this that Python does not know, they are not listed one by one.
 _FEW = 3
 
 
@@ -30,7 +30,7 @@ class Descriptor(NamedTuple):
     inode: int
 
     def leads_where(self, other: Descriptor) -> bool:
-        """Whether it is the same file. It may be renamed or deleted, and what has no name shares an inode."""
+        """Whether it is the same file. A file may be renamed or deleted; nameless ones share an inode."""
         return self.target == other.target or (
             (self.device, self.inode) == (other.device, other.inode)
             and self.target.startswith("/")
@@ -40,7 +40,7 @@ class Descriptor(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """Something that is otherwise than it was: what it is, what became of it, and that in words."""
+    """Something that has changed: its kind and key, its new value, and all that in words."""
 
     kind: str
     key: Hashable
@@ -61,7 +61,7 @@ class Leak:
 
     @property
     def place(self) -> tuple[str, Hashable]:
-        """What has changed, whatever became of it."""
+        """What has changed, whatever its new value."""
         return self.kind, self.key
 
 
@@ -71,7 +71,7 @@ class ResourceSnapshot:
 
     processes: dict[tuple[int, int], Process] = field(default_factory=dict)
     threads: dict[int, threading.Thread] = field(default_factory=dict)
-    #: The ids of threads that Python does not know.
+    #: The names of threads that Python does not know, by their id.
     foreign_threads: dict[int, str] = field(default_factory=dict)
     descriptors: dict[int, Descriptor] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
@@ -80,7 +80,7 @@ class ResourceSnapshot:
     path: list[Any] = field(default_factory=list)
 
     def settings(self) -> ResourceSnapshot:
-        """As much of it as can be put back to what it was, which keeps nothing alive."""
+        """The part of it that can be put back to what it was. It keeps nothing alive."""
         return replace(self, processes={}, threads={}, foreign_threads={}, descriptors={})
 
 
@@ -88,9 +88,9 @@ class ResourceSnapshot:
 
 
 def compare(before: ResourceSnapshot, after: ResourceSnapshot) -> list[Leak]:
-    """What `after` has that `before` had not, and every setting that differs.
+    """What `after` has that `before` did not have, and every setting that differs.
 
-    A process, thread or descriptor that is gone is no change; nor is a process that one from before has
+    That a process, thread or descriptor is gone is no change. Nor is a process that one from before has
     started.
     """
     return [
@@ -129,7 +129,7 @@ def _name_thread(thread: threading.Thread) -> str:
     kind = "daemon thread" if thread.daemon else "thread"
     name, what = str(thread.name), getattr(thread, "_target", None) or type(thread)
     does = str(getattr(what, "__qualname__", ""))
-    # By default a thread is called after its target.
+    # By default a thread is named after its target.
     is_known = does == "Thread" or does.rpartition(".")[2] in name
     return f"{kind} {_quote(name)}" if is_known else f"{kind} {_quote(name)} ({_short(does)})"
 
@@ -215,7 +215,7 @@ def _quote(value: object) -> str:
 
 
 def describe(changes: Iterable[Leak]) -> list[str]:
-    """The changes in words, a line each; of many threads that are not Python's, only how many."""
+    """The changes in words, one line each; of many threads that Python does not know, only the number."""
     changes = list(changes)
     foreign = [change for change in changes if change.kind == "foreign thread"]
     if len(foreign) > _FEW:
@@ -226,7 +226,7 @@ def describe(changes: Iterable[Leak]) -> list[str]:
 
 
 def adopt(base: ResourceSnapshot, before: ResourceSnapshot, after: ResourceSnapshot) -> ResourceSnapshot:
-    """`base`, if what has changed from `before` to `after` had been so all along."""
+    """`base`, as if what changed from `before` to `after` had been so all along."""
     environment, handlers = dict(base.environment), dict(base.handlers)
     for name in before.environment.keys() | after.environment.keys():
         if before.environment.get(name) != after.environment.get(name):
@@ -258,7 +258,7 @@ def _new(before: dict[Any, Any], after: dict[Any, Any]) -> dict[Any, Any]:
 
 
 def _adopt_path(base: list[Any], before: list[Any], after: list[Any]) -> list[Any]:
-    """`after`, without what only `before` had to do with."""
+    """`after` without entries of `before` that `base` lacks, and with those of `base` that `before` lacks."""
     path = list(after)
     for entry in before:
         if entry not in base and entry in path:

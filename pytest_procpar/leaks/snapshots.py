@@ -1,6 +1,6 @@
 """Takes snapshots of this process, and waits for what is about to end.
 
-By functions bound against mocks like those of `process/system.py`.
+Functions are bound against mocks as in `system/calls.py`.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from pytest_procpar.system.genuine import READ, close, make_poll
 
 __all__ = ["await_end", "children_by_objects", "collect_garbage", "take"]
 
-#: Variables that runners set for each test.
+#: Variables that test runners set for each test.
 _RUNNERS_VARIABLES = ("PYTEST_CURRENT_TEST", "PYTEST_XDIST_")
-#: The memory that ``multiprocessing`` shares, and keeps for its process's life.
+#: The name of memory that ``multiprocessing`` shares, and keeps while its process lives.
 _MULTIPROCESSING_MEMORY = "/pym-"
-#: How often to look where the kernel does not wake us, in seconds.
+#: How often to look if the kernel does not wake us, in seconds.
 _PAUSE = 0.005
 
 
@@ -53,10 +53,10 @@ def _bind_processes(
     modules: Mapping[str, Any] = sys.modules,
 ) -> Callable[[], dict[tuple[int, int], Process]]:
     def take_processes() -> dict[tuple[int, int], Process]:
-        """Those that run, and those that have ended and nobody else than this process can wait for.
+        """Return the processes that run, and those that have ended and only this process can wait for.
 
         A subreaper cannot tell its children from those it has inherited. As long as a child has not become
-        the leader of a session or a group, it is in ours; an inherited one may be in another's.
+        the leader of a session or a group, it is in ours; an inherited one may be in another.
         """
         if is_childless():
             return {}
@@ -102,8 +102,8 @@ def _bind_descriptors(
     known: list[int] = []
 
     def take_descriptors() -> dict[int, Descriptor]:
-        """All but the runner's own, which are out of reach: also where a test has raised the limit."""
-        known[1:] = [limits(which)[0]]  # the first one stays
+        """All descriptors except the runner's own, which stay out of reach if a test raises the limit."""
+        known[1:] = [limits(which)[0]]  # the first value stays
         end = min((soft for soft in known if soft != unlimited), default=unlimited)
         _, own = _multiprocessings_own(modules)
         found = {}
@@ -113,7 +113,7 @@ def _bind_descriptors(
                 continue
             try:
                 target, about = readlink(f"/proc/self/fd/{fd}"), fstat(fd)
-            except OSError:  # the one that listed the folder
+            except OSError:  # the one with which the folder was listed
                 continue
             if _MULTIPROCESSING_MEMORY in target:
                 continue
@@ -172,14 +172,14 @@ def _bind_children_by_objects(
 ) -> Callable[[], set[int]]:
     def children_by_objects() -> set[int]:
         another = getattr(modules.get("multiprocessing.popen_fork"), "Popen", popen)
-        # Not by isinstance, which asks proxies for what they stand for.
+        # Not with isinstance, which asks proxies for what they stand for.
         found = (each for each in get_objects() if issubclass(type(each), (popen, another)))
         return {getattr(each, "pid", 0) for each in found}
 
     return children_by_objects
 
 
-#: The pids of the children that `subprocess` and `multiprocessing` have started and have objects of.
+#: Returns the pids of children that `subprocess` or `multiprocessing` started and has an object for.
 children_by_objects = _bind_children_by_objects()
 
 
@@ -217,14 +217,15 @@ def _bind_await_end(
             try:
                 join(subject, seconds)
                 return
-            except (RuntimeError, AssertionError):  # nobody can join a thread that Python did not start
+            except (RuntimeError, AssertionError):  # a thread that Python did not start cannot be joined
                 pass
         pause(_PAUSE)
 
     return await_end
 
 
-#: Wait until the process or thread that a change is about has ended: so many seconds at most, or a moment.
+#: Waits for the end of the process or thread that a change is about, for a number of seconds at most. If
+#: nothing tells of the end, it waits only for a moment.
 await_end = _bind_await_end(getattr(os, "pidfd_open", None))
 
 
@@ -232,5 +233,5 @@ def _bind_collect(collect: Callable[[], int] = frozen_heap.collect) -> Callable[
     return lambda: collect()
 
 
-#: Collect garbage.
+#: Collects garbage.
 collect_garbage = _bind_collect()

@@ -8,7 +8,7 @@ from pytest_procpar.core.printable import printable_line
 
 __all__ = ["LeakSummary"]
 
-#: The name that `process/leaks.py` gives a leak among a report's user properties.
+#: The name that `leaks/check.py` gives a leak among a report's user properties.
 _PROPERTY = "procpar_leak"
 
 
@@ -17,7 +17,8 @@ class LeakSummary:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        #: By nodeid; a dict for the lines, since a test that runs again says the same again.
+        #: Lines by nodeid. They are the keys of a dict, since a test that runs again reports the same lines
+        #: again.
         self._leaks: dict[str, dict[str, None]] = {}
 
     @pytest.hookimpl
@@ -31,7 +32,7 @@ class LeakSummary:
 
     @pytest.hookimpl
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Write them, if there are any."""
+        """Write the leaks, if there are any."""
         if not self._leaks:
             return
         terminalreporter.write_sep("=", "leaks")

@@ -1,4 +1,4 @@
-"""The choice of a start method, as far as it can be made before anything is configured."""
+"""The choice of a start method, so far as it can be made before anything is configured."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["choose_method"]
 
 
 def choose_method(config: pytest.Config, settings: Settings) -> tuple[StartMethod, str | None]:
-    """How workers are to be started and, if that is not as usual and nobody has asked for it, why."""
+    """How to start workers and, if that is not the usual way and the user did not ask for it, why."""
     if settings.start_method is not None:
         return settings.start_method, None
     if not hasattr(os, "fork"):
         return StartMethod.SPAWN, "this platform cannot fork"
     vouched = settings.worker.fork_safe
     hazards = config.stash.get(HAZARDS, None)
-    if hazards is None:  # workers were asked for after the conftests had been loaded
+    if hazards is None:  # workers were asked for after the conftests were loaded
         with watch(config):
             hazards = config.stash[HAZARDS]
     reason = hazards.while_imported() or known_plugin(config, SPAWN_PLUGINS, vouched)

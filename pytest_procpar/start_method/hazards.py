@@ -1,6 +1,6 @@
 """What makes it unsafe to fork workers from a process: evidence, not guesses.
 
-Each finding names its culprit in words that complete "the start method is not fork, since"
+Each finding says what is to blame, in words that complete "the start method is not fork, since".
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ __all__ = ["HAZARDS", "Detector", "Hazards", "UnsafeFork", "watch"]
 
 
 class UnsafeFork(Exception):
-    """Workers must not be forked from this process; the reason names the culprit."""
+    """Workers must not be forked from this process; the reason says what is to blame."""
 
 
 class Detector(Protocol):
     """Looks for one kind of thing that does not survive a fork, or must not be shared after it.
 
-    It looks at objects of the suite, which may do anything. What it fails to see is not seen: no failure of
-    its own breaks a run.
+    It looks at objects of the suite, which may do anything. It may miss something, but an error in a detector
+    does not break a run.
     """
 
     def begin(self) -> None:
-        """Note what is there: before the initial conftests, and again in the process that collects."""
+        """Note what there is: before the initial conftests, and again in the process that collects."""
 
     def findings(self) -> Iterator[str]:
-        """What has come since, a reason each. What is dear to find out is done as late as can be."""
+        """Yield a reason for each thing that came since. Do costly searches as late as possible."""
 
 
 class Hazards:
-    """Looks for what has come up since `begin`: while conftests are loaded, and in the process that collects.
+    """Looks for what came up since `begin`: while conftests are loaded, and in the process that collects.
 
     :param vouched: patterns of what the project says is safe: files, thread names, plugins, kinds.
     """
@@ -65,7 +65,7 @@ class Hazards:
         self._nodeids: Iterable[str] = ()
         self._names = UniqueNames(config, project, vouched, vouches_for, self._ids)
         self._processes = HeldProcesses(config, vouches_for)
-        # In the order in which a reason counts: a library says more than the descriptors that it holds.
+        # In order of precedence: a library says more than the descriptors that it holds.
         self._detectors: tuple[Detector, ...] = (
             EarlyPlugins(config, project, vouched, vouches_for),
             PythonThreads(vouched),
@@ -78,39 +78,39 @@ class Hazards:
         )
 
     def _ids(self) -> list[str]:
-        """The ids of the tests, which were given as what can be gone through once."""
+        """The ids of the tests. They were given as an iterable that can be gone through only once."""
         self._nodeids = list(self._nodeids)
         return self._nodeids
 
     def begin(self) -> None:
-        """Note what is there already, in the process that will be looked at."""
+        """Note what is there already, in the process that is to be checked."""
         for detector in self._detectors:
             with suppress(Exception):
                 detector.begin()
         self.wire.lay()  # last: detectors look at the environment, too
 
     def end(self) -> None:
-        """Note nothing more, and leave no trace."""
+        """Stop watching, and leave no trace."""
         self._names.end()
         self.wire.cut()
 
     def abandon(self) -> None:
-        """End what the suite has started in this process, in which no test will run."""
+        """End processes that the suite started in this process, in which no test will run."""
         self._processes.abandon()
 
     def excuse(self, adapted: Callable[[], frozenset[int]]) -> None:
-        """From here on, sockets with these descriptors are renewed in each worker."""
+        """From now on, treat sockets with these descriptors as safe: each worker renews them."""
         self._adapted = adapted
 
     def while_imported(self) -> str | None:
-        """Why nothing may be forked from a process that has loaded plugins and initial conftests."""
+        """Why nothing may be forked from a process that has loaded plugins and initial conftests, or None."""
         read = self.wire.first
         if read is not None:
             return f"{read.place(self._config.rootpath)} reads {read.what} while it is imported"
         return next(self._findings(), None)
 
     def check(self) -> None:
-        """See whether somebody has asked for a worker's identity.
+        """Check whether something has read a worker's identity.
 
         :raises UnsafeFork: if so.
         """
@@ -119,7 +119,7 @@ class Hazards:
             self._found(f"{read.place(self._config.rootpath)} reads {read.what}")
 
     def finish(self, nodeids: Iterable[str] = ()) -> None:
-        """Look at everything, and note nothing more.
+        """Run all checks, and stop watching.
 
         :param nodeids: the ids of the tests that were collected.
         :raises UnsafeFork: if workers must not be forked from here.
@@ -142,13 +142,13 @@ class Hazards:
                 yield from detector.findings()
 
 
-#: Who watches, in a run that may have workers and whose start method is not pinned.
+#: The watch over a run that may have workers and whose start method is not pinned.
 HAZARDS = pytest.StashKey[Hazards]()
 
 
 @contextmanager
 def watch(config: pytest.Config) -> Iterator[None]:
-    """Meanwhile, the initial conftests are loaded: note what they do that would not survive a fork."""
+    """Note what the initial conftests, loaded inside this context, do that would not survive a fork."""
     config.stash[HAZARDS] = hazards = Hazards(config, fork_safe(config))
     hazards.begin()
     try:

@@ -1,4 +1,4 @@
-"""Plugins that are known to need another start method than fork, whatever the suite does."""
+"""Plugins that are known to need a start method other than fork, whatever the suite does."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pytest_procpar.start_method.vouching import is_vouched
 
 __all__ = ["EARLY_PLUGINS", "SPAWN_PLUGINS", "known_plugin"]
 
-#: Plugins that fix a worker's identity, or start what does not survive a fork, when they are configured, by
-#: the names under which they register (their code was read; see docs/start-methods.md).
+#: Plugins that fix a worker's identity, or start something that does not survive a fork, when they are
+#: configured, by the names under which they register (their code was read; see docs/start-methods.md).
 EARLY_PLUGINS = {
     "xvfb": "pytest-xvfb starts one display server for all",
     "pytest_opentelemetry": "pytest-opentelemetry begins a span that every worker would end",
@@ -21,14 +21,14 @@ EARLY_PLUGINS = {
     "logfire": "logfire begins a span that every worker would end",
 }
 
-#: Plugins that take a role before anything can be forked.
+#: Plugins that take on a role before anything can be forked.
 SPAWN_PLUGINS = {
     "ddtrace": "ddtrace fixes its role in the session when it is loaded",
 }
 
 
 def known_plugin(config: pytest.Config, known: dict[str, str], vouched: Iterable[str]) -> str | None:
-    """What is known against a plugin that is registered and not vouched for."""
+    """The reason against forking if a plugin in `known` is active and not vouched for, else None."""
     for name, reason in known.items():
         plugin = config.pluginmanager.getplugin(name)
         if plugin is not None and not is_vouched(name, vouched, config.rootpath) and _is_active(config, name):

@@ -1,6 +1,6 @@
-"""What the project's cache knows of its start method: which one a run has turned out to need, and why.
+"""The start method that an earlier run found the project to need, and why, in the project's cache.
 
-Does not know what is a reason, nor when to ask: see `choose_method`.
+What counts as a reason, and when to ask, is decided elsewhere: see `choose_method`.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from pytest_procpar.core.record import record
 
 __all__ = ["Remembered", "remember", "remembered"]
 
-#: Where it is in the cache.
+#: The name of the entry in the cache.
 _KEY = "procpar/start-method"
-#: No reason is longer, in characters: it stands in one line.
+#: The longest reason, in characters: it stands on one line.
 _LONGEST = 500
 
 
 @record
 class Remembered:
-    """A start method that an earlier run has found to be needed: why, and on which day (ISO 8601)."""
+    """A start method that an earlier run found necessary, why, and on which day (ISO 8601)."""
 
     method: StartMethod
     reason: str
@@ -40,25 +40,25 @@ class Remembered:
 def remember(config: pytest.Config, method: StartMethod, reason: str) -> bool:
     """Let the next runs of the project under ``auto`` take `method`; False if there is no cache to write to.
 
-    :param reason: what has happened, in words that follow "since": "test_x.py::test_y failed only in forked
+    :param reason: what happened, in words that follow "since": "test_x.py::test_y failed only in forked
         workers". The day is added.
     """
     cache = getattr(config, "cache", None)
     if cache is None:
         return False
     entry = {"method": method.value, "reason": reason[:_LONGEST], "day": time.strftime("%Y-%m-%d")}
-    with warnings.catch_warnings():  # that it cannot be written our own line says
+    with warnings.catch_warnings():  # a line of ours says it if the entry cannot be written
         warnings.simplefilter("ignore")
         cache.set(_KEY, entry)
     return bool(cache.get(_KEY, None) == entry)
 
 
 def remembered(config: pytest.Config) -> Remembered | None:
-    """What an earlier run has found out; None if nothing, or if there is no cache.
+    """The start method that an earlier run found necessary; None if there is none, or no cache.
 
-    To be asked before configure.
+    Call it before configure.
 
-    :raises pytest.UsageError: if the entry is damaged and the warning of that is an error (``-W error``).
+    :raises pytest.UsageError: if the entry is damaged and the warning about that is an error (``-W error``).
     """
     path = cache_entry(config, _KEY)
     if path is None:
@@ -66,7 +66,7 @@ def remembered(config: pytest.Config) -> Remembered | None:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeError) as error:
-        if isinstance(error, OSError):  # most often there is none
+        if isinstance(error, OSError):  # usually there is no entry
             return None
         text = ""
     known = _parsed(text)

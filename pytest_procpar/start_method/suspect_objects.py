@@ -1,7 +1,7 @@
-"""What a forked process has inherited that a failing test touches, and that does not survive a fork as it is.
+"""What a failing test touches that its process inherited through the fork, and that does not survive a fork.
 
-A hint for the user, who may want to make the object later, or to renew it: that it is there proves nothing.
-What the test does not touch, by a name in its code or in that of its traceback, is not named.
+It is a hint for the user, who may want to make the object later, or to renew it; that it exists proves
+nothing. Only objects are named that the test touches: by a name in its code, or in the code of its traceback.
 """
 
 from __future__ import annotations
@@ -23,34 +23,34 @@ from pytest_procpar.state.noise import is_framework
 
 __all__ = ["Inherited"]
 
-#: How a class is called whose instances hold a connection, whatever library it is of.
+#: How the names of classes end whose instances hold a connection, whatever the library.
 _CONNECTIONS = ("Connection", "Client", "Session", "Engine", "Pool", "Channel", "Cursor", "Executor", "Queue")
-#: How many attributes of an object are looked at.
+#: The most attributes of an object that are looked at.
 _MOST = 200
-#: From how many functions to the next one names are followed.
+#: Through how many functions names are followed.
 _DEEPEST = 3
 _LOCKS = (type(threading.Lock()), type(threading.RLock()))
 
 
 class Inherited:
-    """What this process, which has just been forked from the process `parent`, has from that."""
+    """What this process, which was just forked from the process `parent`, inherited from it."""
 
     def __init__(self, parent: int) -> None:
         self._parent = parent
-        #: By module, what its globals are that do not survive a fork.
+        #: By module: its globals that do not survive a fork, and what they are.
         self._found: dict[str, dict[str, tuple[object, str]]] = {}
         for name, module in list(sys.modules.items()):
             if _is_of_interest(name, module):
                 self._found[name] = self._globals(vars(module))
 
     def of_test(self, item: pytest.Item) -> str:
-        """What the code of a test mentions; empty if nothing."""
+        """What the code of a test mentions; empty if it mentions nothing of this kind."""
         function = getattr(item, "function", None)
         code = getattr(function, "__code__", None)
         return self._mentioned(code, function.__globals__) if isinstance(code, CodeType) else ""  # type: ignore[union-attr]
 
     def of_traceback(self, traceback: TracebackType | None, item: pytest.Item) -> str:
-        """What a traceback's frames mention, the last one first, or the test does; empty if nothing."""
+        """What a traceback's frames mention, the last frame first, or else the test; empty if nothing."""
         frames: list[FrameType] = []
         while traceback is not None:
             frames.append(traceback.tb_frame)
@@ -62,11 +62,11 @@ class Inherited:
         return self.of_test(item)
 
     def _held_by(self, frame: FrameType) -> str:
-        """What one of the frame's variables is: of the method of such an object, most often."""
+        """What one of the frame's variables is: most often the `self` of such an object's method."""
         return next(filter(None, map(self._same_as, frame.f_locals.values())), "")
 
     def _same_as(self, value: object) -> str:
-        """What was found that is this very object; numbers are no such objects."""
+        """The inherited object that is this very object, in words. Numbers are not compared by identity."""
         for module, found in self._found.items():
             for name, (held, what) in found.items():
                 if held is value and not issubclass(type(held), int):
@@ -78,13 +78,13 @@ class Inherited:
         return next((f"{module}.{name} ({found[name][1]})" for name in names if name in found), "")
 
     def _mentioned(self, code: CodeType, space: Mapping[str, Any], deep: int = _DEEPEST) -> str:
-        """What a function's code names, or that of a function that it names."""
+        """What a function's code names, or the code of a function that it names."""
         names = _names(code)
         behind = (self._behind(space[name], names, deep) for name in names if name in space)
         return self._global_of(str(space.get("__name__")), names) or next(filter(None, behind), "")
 
     def _behind(self, value: Any, names: list[str], deep: int) -> str:
-        """What a module, a function or another global stands for that code names."""
+        """What a name in code leads to: a module, a function or another global."""
         if issubclass(type(value), ModuleType):
             found = self._global_of(value.__name__, names)
             functions = [vars(value)[name] for name in names if name in vars(value)]
@@ -108,7 +108,7 @@ class Inherited:
         return found
 
     def _inside(self, value: object) -> str:
-        """What one of an object's attributes is."""
+        """The attribute of an object that does not survive a fork, in words."""
         if issubclass(type(value), (type, ModuleType, FunctionType)):
             return ""
         for name, held in _attributes(value):
@@ -122,7 +122,7 @@ class Inherited:
         return ""
 
     def _what(self, value: Any) -> str:
-        """What is wrong with an object in a forked process, in words; empty if nothing is known of it."""
+        """What is wrong with an object in a forked process, in words; empty if nothing is known."""
         kind = type(value)
         if kind is int:
             return "the id of the process that was forked from" if value == self._parent else ""
@@ -161,7 +161,7 @@ def _of_others(value: Any, kind: type) -> str:
 
 
 def _of_name(value: object) -> str:
-    """What an object is that is called as those that hold a connection, of which nothing else is known."""
+    """What an object is, by its class's name, if that is the name of something that holds a connection."""
     kind = type(value)
     is_one = not issubclass(kind, type) and kind.__name__.endswith(_CONNECTIONS)
     return f"a {kind.__module__.partition('.')[0]} {kind.__name__}" if is_one else ""
@@ -180,7 +180,7 @@ def _attributes(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _names(code: CodeType) -> list[str]:
-    """The names that code uses, that of the functions in it included."""
+    """The names that code uses, including those in nested functions."""
     names = list(code.co_names)
     for constant in code.co_consts:
         if issubclass(type(constant), CodeType):

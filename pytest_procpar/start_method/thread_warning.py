@@ -1,7 +1,7 @@
-"""What is said where a process is forked that has threads: since Python 3.12 `os.fork` warns of that.
+"""The warning before a process with threads is forked, in place of the one by `os.fork` since Python 3.12.
 
-Its warning only counts. Ours is given in its place, and only if there is a thread of which nobody knows that
-a forked process does as well without it.
+Python's warning only counts threads. Ours is given only if there is a thread that is not known to be
+dispensable in a forked process.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["count_threads", "tell_of_threads", "thread_warning"]
 
 
 def count_threads() -> int:
-    """How many threads this process has: the system's, or Python's where the system does not say."""
+    """The number of threads of this process: the system's count, or Python's if the system has none."""
     try:
         return len(os.listdir("/proc/self/task"))
     except OSError:
@@ -32,10 +32,10 @@ def count_threads() -> int:
 def thread_warning(
     vouched: Iterable[str], known: int = 1, version: tuple[int, ...] = sys.version_info[:2]
 ) -> str | None:
-    """What to warn of before this process is forked; None if Python does not, or there is no need to.
+    """The warning to give before this process is forked; None if Python gives none, or none is needed.
 
     :param vouched: what the project says is safe.
-    :param known: how many threads have been looked at already, and are no reason not to fork.
+    :param known: the number of threads that were checked already, and are no reason not to fork.
     """
     count = count_threads()
     if version < (3, 12) or count <= known:
@@ -52,7 +52,7 @@ def thread_warning(
 
 
 def tell_of_threads(config: pytest.Config, warning: str | None, when: str = "runtest") -> bool:
-    """Let a warning of `thread_warning` be one of the run's, as Python's own is; whether there is one."""
+    """Show a warning of `thread_warning` like one of Python's own; return whether there was one."""
     if warning is not None:
         tell_warning(config, warning, "pytest-procpar", category=DeprecationWarning, when=when)
     return warning is not None

@@ -1,10 +1,10 @@
-"""Who asks which worker it is in, before there are workers.
+"""Notices code that asks which worker it is in, before there are workers.
 
 Under pytest-xdist a worker knows its identity before it imports a conftest. A process that collects the
-suite once, for all workers, has none of its own; whoever reads it there, to choose a database or a port,
+suite once, for all workers, has none of its own. Code that reads it there, to choose a database or a port,
 would choose the same one for every worker. So reads are noted: of the environment variable, of
-``config.workerinput["workerid"]``, and of what else differs there between workers. Whoever takes a copy of it
-all has not asked, unless the source of a file that takes part in it looks it up.
+``config.workerinput["workerid"]``, and of whatever else differs between workers in ``workerinput``. Code that
+copies all of it has not read it, unless the source of a file that is involved looks the name up.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from pytest_procpar.start_method.project.watched_mappings import VARIABLE, Watch
 
 __all__ = ["Read", "Tripwire"]
 
-#: As what settings find it, some without their prefix.
+#: The names under which settings look it up, some without their prefix.
 _NAMES = frozenset({VARIABLE.lower(), VARIABLE.lower().removeprefix("pytest_")})
 
-#: Plugins that only look whether they are in a worker, or read the identity anew in each (their own code was
-#: read: pytest-cov 7.1, syrupy 7.0, inline-snapshot 0.36, pytest-benchmark 5.3).
+#: Plugins that only look whether they are in a worker, or read the identity anew in each worker (their code
+#: was read: pytest-cov 7.1, syrupy 7.0, inline-snapshot 0.36, pytest-benchmark 5.3).
 _HARMLESS = frozenset({"pytest_cov", "syrupy", "inline_snapshot", "pytest_benchmark"})
 
-#: Who passes on what somebody else has asked for: modules, and packages.
+#: Modules, and packages, that only pass on what other code asks for.
 _BETWEEN = frozenset(
     {
         "os",
@@ -46,18 +46,18 @@ _BETWEEN = frozenset(
 )
 _PACKAGES_BETWEEN = frozenset({
     "xdist", "pluggy",
-    # What reads settings for others.
+    # Libraries that read settings for other code.
     "decouple", "dynaconf", "environ", "environs", "envparse", "pydantic", "pydantic_settings",
 })  # fmt: skip
 
-#: Where the standard library is, part of which is frozen (`_BETWEEN`).
+#: The folder of the standard library. Part of the library is frozen (`_BETWEEN`).
 _STDLIB = os.path.join(os.path.dirname(string.__file__), "")
-#: And where this plugin is.
+#: The folder of this plugin.
 _OWN = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(__file__))), "")
 
 
 class Read:
-    """Where the identity was read: a file, and a line from 1."""
+    """Where the identity was read: a file, and a line counted from 1."""
 
     def __init__(self, frame: FrameType, what: str) -> None:
         self.file = frame.f_code.co_filename
@@ -66,7 +66,7 @@ class Read:
         self.what = what
 
     def place(self, root: Path) -> str:
-        """The place as a user knows it: relative to the rootdir if it is inside."""
+        """The place as a user knows it: relative to the rootdir if it is inside that."""
         path = Path(self.file)
         inside = path.is_relative_to(root) and "site-packages" not in path.parts
         return f"{path.relative_to(root) if inside else path}:{self.line}"
@@ -75,7 +75,7 @@ class Read:
 class Tripwire:
     """Notes the first read of a worker's identity between `lay` and `cut`.
 
-    :param is_vouched: whether a file is known to do no harm by it.
+    :param is_vouched: whether a file is known to do no harm by reading it.
     """
 
     def __init__(self, is_vouched: Callable[[str], bool] = lambda file: False) -> None:
@@ -84,11 +84,11 @@ class Tripwire:
         self._environ: WatchedEnviron | None = None
         self._original: dict[Any, Any] = {}
         self._is_laid = False
-        #: What files look up of what they have a copy of.
+        #: By file and names: the name that the file looks up in its copy.
         self._looked_up: dict[tuple[str, frozenset[str]], str | None] = {}
 
     def lay(self) -> None:
-        """From here on, note."""
+        """Start to note reads."""
         self.first = None
         self._is_laid = True
         data: dict[Any, Any] = os.environ._data  # type: ignore[attr-defined]
@@ -98,7 +98,7 @@ class Tripwire:
             _put(self._environ)
 
     def cut(self) -> None:
-        """Note no more, and leave no trace: but for a `WatchedInput`, to which others may refer."""
+        """Stop, and leave no trace, except for a `WatchedInput`, to which other objects may refer."""
         self._is_laid = False
         if self._environ is not None and os.environ._data is self._environ:  # type: ignore[attr-defined]
             self._original.clear()  # others may hold it
@@ -107,7 +107,7 @@ class Tripwire:
         self._environ = None
 
     def watched(self, workerinput: dict[str, Any], inputs: list[dict[str, Any]]) -> WatchedInput:
-        """One that is read by who asks for what differs between these `inputs`."""
+        """Make a workerinput that notes when code reads a key whose value differs between these `inputs`."""
 
         def asked(key: str) -> None:
             self.read(f'workerinput["{key}"]')
@@ -118,7 +118,7 @@ class Tripwire:
         return WatchedInput(workerinput, inputs, asked, taken, lambda: self._is_laid)
 
     def read(self, what: str) -> None:
-        """Somebody reads an identity."""
+        """Note that an identity is read, and by which code."""
         if not self._is_laid or self.first is not None:
             return
         frame: FrameType | None = sys._getframe(1)
@@ -128,7 +128,7 @@ class Tripwire:
             self._note(frame, what)
 
     def _note(self, frame: FrameType, what: str) -> bool:
-        """Note a read; whether it may do harm."""
+        """Note a read; return whether it may do harm."""
         read = Read(frame, what)
         if package_of(frame) in _HARMLESS or self._is_vouched(read.file):
             return False
@@ -139,7 +139,7 @@ class Tripwire:
         self._taken(_NAMES, lambda name: f"{VARIABLE} from a copy of os.environ")
 
     def _taken(self, names: frozenset[str], words: Callable[[str], str]) -> None:
-        """Somebody copies what holds an identity: look into this file, and the project's files."""
+        """When something that holds an identity is copied, look whether the files involved read it."""
         if not self._is_laid or self.first is not None:
             return
         for frame in _involved(sys._getframe(1)):
@@ -149,7 +149,7 @@ class Tripwire:
 
     def _look_up(self, file: str, names: frozenset[str]) -> str | None:
         if (file, names) not in self._looked_up:
-            self._looked_up[file, names] = None  # meanwhile
+            self._looked_up[file, names] = None  # until it is known
             self._looked_up[file, names] = _looked_up_in(file, names)
         return self._looked_up[file, names]
 
@@ -168,7 +168,7 @@ def _looked_up_in(file: str, names: frozenset[str]) -> str | None:
 
 
 def _involved(frame: FrameType | None) -> Iterator[FrameType]:
-    """The nearest frame of somebody's own, and those of the project further out, up to pytest."""
+    """The nearest frame that is not in between, and the project's frames further out, up to pytest."""
     is_nearest = True
     while frame is not None and package_of(frame) != "_pytest":
         if not _is_between(frame):

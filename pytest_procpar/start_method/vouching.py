@@ -1,4 +1,4 @@
-"""What the project says is safe (ini option ``procpar_fork_safe``)."""
+"""What the project declares safe (ini option ``procpar_fork_safe``)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["is_vouched"]
 
 
 def is_vouched(name: str, vouched: Iterable[str], root: Path) -> bool:
-    """Whether the project says that something is safe: by its name or, for a file, its path."""
+    """Whether the project declares something safe: by its name or, for a file, its path."""
     path = Path(name)
     names = {name, path.name}
     if path.is_relative_to(root):

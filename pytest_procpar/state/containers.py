@@ -1,8 +1,7 @@
-"""The builtin containers: copying what is in them, telling what differs, and putting it back in place.
+"""The builtin containers: copies what is in them, tells what differs, and puts it back in place.
 
-It calls the builtin types' own methods, never one that a subclass has defined, and compares what is in a
-container by identity, or by value where that runs nobody's code. It does not know where a container was
-found.
+The builtin types' own methods are called, never one that a subclass defines. Content is compared by identity,
+or by value where that runs no code of the suite. Where a container was found is not known here.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ __all__ = [
 
 #: A container with more entries than this is not copied.
 MOST: Final = 10_000
-#: Whether two of a type are equal is decided without running a user's code.
+#: Types for which equality is decided without running a user's code.
 PLAIN: Final[frozenset[type]] = frozenset(
     {
         *(int, float, complex, bool, str, bytes, type(None), range, type(...), type(NotImplemented)),
@@ -45,26 +44,26 @@ PLAIN: Final[frozenset[type]] = frozenset(
     }
 )
 
-#: Nested deeper than this, what is in containers is compared by identity.
+#: Content that is nested deeper than this is compared by identity.
 _DEEPEST: Final = 3
 
 mro_of: Callable[[type], tuple[type, ...]] = type.__dict__["__mro__"].__get__
 
 
 class Pairs(NamedTuple):
-    """What was in a mapping, in its order."""
+    """What was in a mapping, in the mapping's order."""
 
     keys: list[Any]
     values: list[Any]
 
 
 class Family(NamedTuple):
-    """How one builtin container is read and filled, whatever a subclass of it overrides."""
+    """How to read and fill one builtin container, whatever a subclass of it overrides."""
 
     size: Callable[[Any], int]
-    #: What is in it, as `Pairs`, a list, a frozenset or bytes.
+    #: Returns the content, as `Pairs`, a list, a frozenset or bytes.
     copy: Callable[[Any], Any]
-    #: Give it back what `copy` returned. Runs `__hash__` of what is in it.
+    #: Puts back what `copy` returned. Runs `__hash__` of the content.
     refill: Callable[[Any, Any], object]
 
 
@@ -93,7 +92,7 @@ def _refill_set(obj: set[Any], content: frozenset[Any]) -> None:
 _FAMILIES: Final[dict[type, Family]] = {
     OrderedDict: _mapping(OrderedDict),
     dict: _mapping(dict),
-    # It never changes; what is in it may.
+    # A tuple never changes; the objects in it may.
     tuple: Family(tuple.__len__, lambda obj: list(tuple.__iter__(obj)), lambda obj, old: None),
     list: Family(list.__len__, list.copy, lambda obj, old: list.__setitem__(obj, slice(None), old)),
     set: Family(set.__len__, frozenset, _refill_set),
@@ -104,12 +103,13 @@ _FAMILIES: Final[dict[type, Family]] = {
         lambda obj, old: bytearray.__setitem__(obj, slice(None), old),
     ),
 }
-#: Of these and no subclass: two with the same content are as good as each other.
+#: Instances of exactly these types are interchangeable if their content is the same; those of a subclass are
+#: not.
 _EXACT: Final = frozenset({dict, list, set, deque, bytearray, OrderedDict, defaultdict, Counter})
 
 
 def family_of(kind: type, order: Callable[[type], Iterable[type]] = mro_of) -> Family | None:
-    """How a type's content is kept, if it is or inherits from a builtin container."""
+    """How to read and fill a type that is, or inherits from, a builtin container; None for others."""
     return next((_FAMILIES[base] for base in order(kind) if base in _FAMILIES), None)
 
 
@@ -120,9 +120,9 @@ def base_of(kind: type, order: Callable[[type], Iterable[type]] = mro_of) -> str
 
 
 def same(old: object, new: object, content: Callable[[object], Any], depth: int = 0) -> bool:
-    """Whether one value is as good as another. NaN is the same as NaN.
+    """Whether one value can stand for another. NaN is the same as NaN.
 
-    `content` gives what was in a container when it was copied, or None.
+    `content` returns what was in a container when it was copied, or None.
     """
     if old is new:
         return True
@@ -143,9 +143,9 @@ def same(old: object, new: object, content: Callable[[object], Any], depth: int 
 
 
 def same_content(old: Any, new: Any, content: Callable[[object], Any], depth: int = 0) -> bool:
-    """Whether two copies of containers of one family hold the same."""
+    """Whether two copies of containers of one family have the same content."""
     if isinstance(old, Pairs):
-        # The order in which a dict was filled is no difference of its content.
+        # The order in which a dict was filled does not count as a difference.
         return not any(True for _ in differences(old, new, content, depth))
     if isinstance(old, frozenset):
         return _hashed(old) == _hashed(new)
@@ -157,7 +157,7 @@ def same_content(old: Any, new: Any, content: Callable[[object], Any], depth: in
 def differences(
     old: Pairs, new: Pairs, content: Callable[[object], Any], depth: int = 0
 ) -> Iterable[tuple[Any, list[Any], list[Any]]]:
-    """The keys whose values differ, each with what it had and what it has: a list of one value, or empty."""
+    """The keys whose values differ, each with the old and the new value: lists of one value, or empty."""
     ours = {_hashable(key): value for key, value in zip(old.keys, old.values, strict=True)}
     theirs = {_hashable(key): value for key, value in zip(new.keys, new.values, strict=True)}
     for key in old.keys:
@@ -172,7 +172,7 @@ def differences(
 
 
 def untouched(old: Any, new: Any) -> bool:
-    """Whether two copies hold the very same objects in the same order: the quick answer for most."""
+    """Whether two copies hold the very same objects in the same order: a quick check that suits most."""
     if isinstance(old, Pairs):
         return untouched(old.keys, new.keys) and untouched(old.values, new.values)
     if isinstance(old, list):
@@ -189,7 +189,7 @@ def _all_same(old: Any, new: Any, content: Callable[[object], Any], depth: int) 
 
 
 def _hashable(value: Any) -> Any:
-    """What stands for a value where it must be hashed: a user's `__hash__` and `__eq__` do not run."""
+    """A hashable substitute for a value, so that a user's `__hash__` and `__eq__` do not run."""
     if type(value) is tuple:
         return tuple, tuple(map(_hashable, value))
     return (type(value), value) if type(value) in PLAIN and value == value else (object, id(value))

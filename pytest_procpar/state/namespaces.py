@@ -1,6 +1,6 @@
-"""Where named values live: modules, classes, instances, functions, the environment; how each is read and set.
+"""Namespaces: modules, classes, instances, functions, the environment; how to read and set their values.
 
-A space is a set of named values that has an owner. Reading one runs no user's code: no property, no
+A namespace is a set of named values with an owner. Reading one runs no code of the suite: no property, no
 `__getattr__`, no metaclass.
 """
 
@@ -46,7 +46,7 @@ MISSING: Final = _Missing()
 
 
 class Origin(IntEnum):
-    """Who wrote the code that a value belongs to; the nearest first."""
+    """Who wrote the code that a value belongs to, nearest first."""
 
     #: A module of the tests, or of the project.
     OURS = 0
@@ -60,28 +60,28 @@ class Access(NamedTuple):
 
     read: Callable[[Any], Mapping[Any, Any]]
     write: Callable[[Any, Any, Any], object]
-    #: None where a value cannot be taken away again.
+    #: None if a value cannot be removed again.
     erase: Callable[[Any, Any], object] | None
     #: The name of a value, from the owner's name and the key.
     name: Callable[[str, Any], str]
-    #: What such a value is, for those who write code that puts it back: see `remedies.Slot`.
+    #: What kind of slot such a value is, for code that writes what puts it back: see `remedies.Slot`.
     way: str = ""
 
 
 @dataclass(slots=True)
 class Namespace:
-    """An owner of named values, and which ones it had."""
+    """An owner of named values, and the values that it had."""
 
     place: str
     owner: Any
     access: Access
     origin: Origin
     before: Mapping[Any, Any]
-    #: Only these keys are looked at, if any are named.
+    #: Only these keys are looked at; None for all.
     keys: frozenset[Any] | None = None
 
     def now(self) -> Mapping[Any, Any]:
-        """The values as they are."""
+        """The values as they are now."""
         found = self.access.read(self.owner)
         return found if self.keys is None else {key: found[key] for key in self.keys if key in found}
 
@@ -90,11 +90,11 @@ class Namespace:
         return self.access.name(self.place, key)
 
     def can_put_back(self, key: object) -> bool:
-        """Whether `put_back` can do it."""
+        """Whether `put_back` can restore this value."""
         return key in self.before or self.access.erase is not None
 
     def put_back(self, key: object) -> None:
-        """Give one value back what it was."""
+        """Restore one value."""
         if key in self.before:
             self.access.write(self.owner, key, self.before[key])
         elif self.access.erase is not None:
@@ -125,7 +125,7 @@ def _set_on_class(
 ) -> None:
     try:
         put(owner, key, value)
-    except TypeError:  # a metaclass written in C that wants its own (ctypes)
+    except TypeError:  # a metaclass written in C that wants its own method (ctypes)
         setattr(owner, key, value)
 
 
@@ -142,11 +142,11 @@ CLASS: Final = Access(class_dict, _set_on_class, _delete_on_class, _dotted, "cla
 # --- instances ------------------------------------------------------------------------------------
 
 
-#: Written in C; a module's is of the second kind.
+#: Both are written in C; a module's `__dict__` is of the second kind.
 _DESCRIPTORS: Final = (types.GetSetDescriptorType, types.MemberDescriptorType)
 
 
-#: Bound from the type: what a subclass overrides is not run.
+#: Bound from the type, so that what a subclass overrides is not run.
 _LOCAL: Final = threading.local
 _read_local: Final[Callable[[Any, str], dict[str, Any]]] = _LOCAL.__getattribute__
 
@@ -156,9 +156,9 @@ def _dict_of_local(obj: object) -> dict[str, Any]:
 
 
 def dict_of(kind: type) -> Callable[[object], dict[str, Any]] | None:
-    """How the `__dict__` of a type's instances is had without running code of theirs, if they have one."""
+    """How to read the `__dict__` of a type's instances without running their code; None if they have none."""
     for base in mro_of(kind):
-        if base is _LOCAL:  # what this thread has of it
+        if base is _LOCAL:  # the values of the current thread
             return _dict_of_local
         found = class_dict(base).get("__dict__")
         if found is not None:
@@ -201,10 +201,10 @@ def _read_partial(owner: functools.partial[Any]) -> dict[str, Any]:
     return {name: get(owner) for name, get in _fields_of}
 
 
-#: The owner is a `functools.partial`: what it calls, and with what.
+#: The owner is a `functools.partial`: the function that it calls, and the arguments.
 PARTIAL: Final = Access(_read_partial, _write_partial, None, _dotted)
 
-#: The owner is an instance and what `slots_of` says of its type.
+#: The owner is a pair: an instance, and what `slots_of` returns for its type.
 SLOTS: Final = Access(
     _read_slots,
     lambda owner, key, value: owner[1][key].__set__(owner[0], value),
@@ -259,7 +259,7 @@ FUNCTION: Final = Access(_read_function, _set_on_function, _delete_on_function, 
 
 
 def values_of(module: object) -> dict[str, Any] | None:
-    """The dictionary of a module, or of whatever stands in the place of one."""
+    """The dictionary of a module, or of whatever takes the place of one."""
     read = dict_of(type(module))
     values = None if read is None else read(module)
     return values if type(values) is dict else None

@@ -1,6 +1,6 @@
-"""What changes while any test runs, and is no state that another test could trip over.
+"""What changes while any test runs, and is no state that could affect another test.
 
-Pure: names only. It does not look at values.
+Decides by names only; values are not looked at.
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ from typing import Final
 
 __all__ = ["is_framework", "is_noise"]
 
-#: Packages whose state belongs to the run of the tests.
+#: Packages whose state belongs to what runs the tests.
 _FRAMEWORK: Final = frozenset(
     {
         *("pytest", "_pytest", "pluggy", "pytest_procpar", "xdist", "execnet", "py", "iniconfig"),
         *("coverage", "pytest_cov", "hypothesis", "_hypothesis_pytestplugin", "_hypothesis_ftz_detector"),
         *("faulthandler", "linecache", "tokenize", "traceback", "pdb", "bdb", "cProfile", "profile"),
         *("__mp_main__", "_frozen_importlib", "_frozen_importlib_external", "zipimport", "pkgutil"),
-        # They hold nothing but what they have been asked before.
+        # These hold only caches of what they were asked before.
         *("sre_compile", "sre_parse", "re", "_strptime", "typing", "typing_extensions", "inspect"),
     }
 )
-#: Attributes of anything: what the interpreter, the import system or a test framework writes there.
+#: Attributes, on any object, that the interpreter, the import system or a test framework writes.
 _ANYWHERE: Final = frozenset(
     {
         *("__warningregistry__", "__annotations__", "__annotations_cache__", "__annotate__", "__cached__"),
@@ -38,7 +38,7 @@ _ANYWHERE: Final = frozenset(
         *("_hypothesis_internal_settings_applied", "is_hypothesis_test"),
     }
 )
-#: Attributes of single modules.
+#: Attributes of particular modules.
 _PLACES: Final = frozenset(
     {
         *(("sys", name) for name in ("last_type", "last_value", "last_traceback", "last_exc", "modules")),

@@ -1,7 +1,7 @@
-"""Types whose objects have a state that no container or attribute holds: how it is read, and set again.
+"""Types whose objects have state that no container or attribute holds: how to read it, and to set it again.
 
-Generators of random numbers, arrays, buffers, events and locks. Only these very types: what a subclass
-overrides is never run. It does not know where an object was found.
+These are generators of random numbers, arrays, buffers, events and locks. Only exactly these types count, so
+that nothing runs that a subclass overrides. Where an object was found is not known here.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from typing import Any, Final, NamedTuple
 
 __all__ = ["REGISTRY", "How", "how_of"]
 
-#: The content of an array or buffer that is larger, in bytes, is not kept.
+#: The content of a larger array or buffer, in bytes, is not kept.
 _MOST: Final = 1_000_000
 
 
 class How(NamedTuple):
-    """How the state of one type's objects is had, what it is called, and how it is set."""
+    """How to read, name and set the state of one type's objects."""
 
-    #: What is added to the name of the object.
+    #: Added to the name of the object.
     suffix: str
-    #: Gives something that can be compared: the same state, the same value.
+    #: Returns something that can be compared: equal values mean the same state.
     read: Callable[[Any], Any]
     write: Callable[[Any, Any], object]
-    #: Whether it is a source of randomness, which whatever draws a number moves on.
+    #: Whether it is a source of randomness: each number drawn changes its state.
     is_random: bool = False
-    #: What it is, for those who write code that puts it back: see `remedies.Slot`.
+    #: What kind of slot it is, for code that writes what puts it back: see `remedies.Slot`.
     way: str = ""
-    #: What people are shown of a state.
+    #: What users are shown of a state.
     shown: Callable[[Any], object] = lambda state: state
 
     def state(self, obj: object) -> Any:
-        """The state of an object; None if it cannot be had: it is closed, too large, or cannot change."""
+        """The state of an object; None if it cannot be read (it is closed, too large) or cannot change."""
         try:
             return self.read(obj)
         except Exception:
@@ -71,7 +71,7 @@ def _buffer(kind: Any) -> How:
     return How(".getvalue()", read, write)
 
 
-_abc: Final[Any] = importlib.import_module("_abc")  # type stubs have it not
+_abc: Final[Any] = importlib.import_module("_abc")  # missing from the type stubs
 
 
 def _registry(
@@ -93,7 +93,7 @@ def _registry(
     return How("._dump_registry()", read, write, shown=list)
 
 
-#: What is registered with an abstract base class.
+#: The classes that are registered with an abstract base class.
 REGISTRY: Final = _registry()
 
 
@@ -110,7 +110,7 @@ _KNOWN: Final[dict[type, How]] = {
 }
 
 
-# --- of libraries that may not be there ------------------------------------------------------------
+# --- types of libraries that may not be installed -------------------------------------------------
 
 
 def _array(kind: Any) -> How:
@@ -175,19 +175,19 @@ def _random_state(_: Any) -> How:
 
 @dataclass(frozen=True)
 class _Database:
-    """What a connection says of itself, and the statements that make what is in its database."""
+    """A connection's settings, and the statements that create what is in its database."""
 
     shown: tuple[Any, ...]
     in_transaction: bool
-    #: It counts its changes, so the same content may differ in that.
+    #: It includes SQLite's count of changes, so equal databases may differ in it.
     content: bytes = field(compare=False)
 
 
 def _connection(kind: Any) -> How:
-    """SQLite's, of a database in memory: what is in files is no state of the process."""
+    """An SQLite connection to a database in memory: what is in files is no state of the process."""
     cursor, serialize, backup = kind.cursor, kind.serialize, kind.backup
     connect = sys.modules["sqlite3"].connect
-    size_of = (  # told in numbers, of which no text factory hears
+    size_of = (  # in numbers only: a text factory of the suite is not called
         "select file = '', page_count * page_size"
         " from pragma_database_list, pragma_page_count, pragma_page_size where name = 'main'"
     )
@@ -228,7 +228,7 @@ def _connection(kind: Any) -> How:
     return How(".serialize()", read, write, shown=shown)
 
 
-#: By the module and the name of the type.
+#: By the type's module and name.
 _OF_LIBRARIES: Final[dict[tuple[str, str], Callable[[Any], How]]] = {
     ("array", "array"): _array,
     ("numpy", "ndarray"): _ndarray,
@@ -239,7 +239,7 @@ _OF_LIBRARIES: Final[dict[tuple[str, str], Callable[[Any], How]]] = {
 
 
 def how_of(kind: type) -> How | None:
-    """How the state of objects of this type is had, if they have one."""
+    """How to read and set the state of objects of this type; None if they have no such state."""
     if (known := _KNOWN.get(kind)) is not None:
         return known
     home = kind.__dict__.get("__module__", kind.__module__)

@@ -1,7 +1,7 @@
-"""The settings of the process that no module's attribute holds: each a name, a way to read and to set it.
+"""The settings of the process that no module's attribute holds: a name for each, and how to read and set it.
 
-Bound when this module is imported, before any test may patch the functions. It looks at no module of the
-suite.
+The functions are bound when this module is imported, before a test may patch them. No module of the suite is
+looked at.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from pytest_procpar.state.noise import is_framework
 
 __all__ = ["RANDOM", "RANDOM_OF_NUMPY", "known_loggers", "new_loggers", "process_spaces", "settle"]
 
-#: The name of the state that nearly everything changes that makes use of it.
+#: The name of a state that nearly any code changes by using it.
 RANDOM: Final = "random.getstate()"
 _STDERR: Final = 2
 
-#: The same of NumPy's global generator.
+#: The name of the same state of NumPy's global generator.
 RANDOM_OF_NUMPY: Final = "numpy.random.get_state()"
 
 
@@ -68,7 +68,7 @@ _environ: Final = os.environ
 
 
 def _variables() -> dict[bytes, bytes]:
-    """The environment as it is; not bound once, since what watches it takes the dictionary's place."""
+    """The environment as it is. Looked up anew each time, since a watch replaces the dictionary."""
     variables: dict[bytes, bytes] = _environ._data  # type: ignore[attr-defined]
     return variables
 
@@ -84,7 +84,7 @@ def _bind_zone(
         return values["tzname"], values["timezone"], values["altzone"], values["daylight"]
 
     def write(_: Any) -> None:
-        # The zone follows the variable when `tzset` is called: the two may well differ, and the variable
+        # The zone follows the variable only when `tzset` is called: the two may well differ, and the variable
         # is a slot of its own.
         now = _variables().get(key)
         _put(environ, "TZ", was)
@@ -142,7 +142,7 @@ def _thresholds(put: Callable[[int, int, int], None] = gc.set_threshold) -> _Swi
 
 
 def _numpy_random() -> Iterator[_Switch]:
-    """NumPy's global generator, if somebody has imported it: its numbers as bytes, to be compared."""
+    """NumPy's global generator, if it was imported: its numbers as bytes, so that they can be compared."""
     numpy, generators = sys.modules.get("numpy"), sys.modules.get("numpy.random")
     if numpy is None or generators is None or not hasattr(generators, "get_state"):
         return
@@ -196,7 +196,7 @@ def _limits(
 
 
 def _timers(get: Callable[[int], Any] = signal.getitimer, put: Any = signal.setitimer) -> Iterator[_Switch]:
-    """Whether a timer runs: how much is left of it changes by itself."""
+    """Whether a timer runs. The time that is left changes by itself, so it is not compared."""
     for name in ("ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF"):
         number = getattr(signal, name)
 
@@ -210,7 +210,7 @@ def _timers(get: Callable[[int], Any] = signal.getitimer, put: Any = signal.seti
 
 
 def _digits() -> Iterator[_Switch]:
-    if hasattr(sys, "get_int_max_str_digits"):  # older releases of Python 3.10 have it not
+    if hasattr(sys, "get_int_max_str_digits"):  # missing in older releases of Python 3.10
         yield _Switch("sys.get_int_max_str_digits()", sys.get_int_max_str_digits, sys.set_int_max_str_digits)
 
 
@@ -291,9 +291,9 @@ _clear_logging: Final[Callable[[logging.Manager], None]] = logging.Manager._clea
 
 
 def _named_loggers() -> Iterator[tuple[str, dict[str, Any]]]:
-    """The loggers that somebody has asked for: the name and the values of each."""
+    """Yield the name and the values of each logger that code has asked for."""
     for name, logger in [("", _root), *_manager.loggerDict.items()]:
-        # A placeholder stands for the parents of a logger that nobody has asked for.
+        # A placeholder stands for the parent of a logger, if no code has asked for the parent itself.
         if not is_framework(name) and not isinstance(logger, logging.PlaceHolder):
             values = _dict_of(logger)
             if values is not None:
@@ -307,18 +307,18 @@ def _space_of_logger(name: str, values: dict[str, Any], before: dict[str, Any]) 
 
 def _as_new(name: str, values: dict[str, Any]) -> dict[str, Any]:
     new = vars(_new_logger(name))
-    # A list that is empty is what it was.
+    # An empty list counts as unchanged.
     same = {key for key in _OF_A_LOGGER if type(values.get(key)) is list and not values[key]}
     return {key: values[key] if key in same else new[key] for key in _OF_A_LOGGER}
 
 
 def known_loggers() -> frozenset[str]:
-    """The names of the loggers that there are."""
+    """The names of the loggers that exist."""
     return frozenset(name for name, _ in _named_loggers())
 
 
 def new_loggers(known: frozenset[str]) -> list[Namespace]:
-    """The loggers that have been made since these were `known`: what each had then is what a new one has."""
+    """The loggers that were made since `known`. The values before are those of a new logger."""
     named = [(name, values) for name, values in _named_loggers() if name not in known]
     return [_space_of_logger(name, values, _as_new(name, values)) for name, values in named]
 
@@ -352,7 +352,7 @@ def _default_of(var: contextvars.ContextVar[Any]) -> Any:
 
 
 def _read_context(copy: Callable[[], contextvars.Context]) -> Mapping[Any, Any]:
-    """The variables that are set, but not to what they are anyway."""
+    """The variables that are set to something other than their default."""
     return {
         var: value
         for var, value in copy().items()
@@ -361,10 +361,10 @@ def _read_context(copy: Callable[[], contextvars.Context]) -> Mapping[Any, Any]:
 
 
 def _enter(context: contextvars.Context) -> None:
-    """Have this thread go on in a context, for good."""
-    import ctypes  # some builds lack it
+    """Make this thread continue in a context, for good."""
+    import ctypes  # here, since some builds lack it
 
-    enter = ctypes.pythonapi["PyContext_Enter"]  # as an attribute it would be kept there
+    enter = ctypes.pythonapi["PyContext_Enter"]  # an attribute would stay there
     enter.argtypes, enter.restype = [ctypes.py_object], ctypes.c_int
     enter(context)
 
@@ -374,7 +374,7 @@ def _erase_variable(copy: Callable[[], contextvars.Context], var: contextvars.Co
     if default is not _NO_DEFAULT:
         var.set(default)
         return
-    # Only the token of who has set it could take the value away. So another context takes this one's place.
+    # Only the token of the code that set it could remove the value. So another context replaces this one.
     new = _new_context()
     for other, value in copy().items():
         if other is not var:
@@ -391,7 +391,7 @@ _CONTEXT: Final = Access(
 
 
 def process_spaces() -> list[Namespace]:
-    """Everything that belongs to the process, as it is now."""
+    """The namespaces that belong to the process as a whole, as they are now."""
     switches = (*_SWITCHES, _bind_zone(), *_numpy_random(), *_field_size())
     modules = sys.modules
     return [
@@ -411,7 +411,7 @@ _FILTERS_CHANGED: Final[Callable[[], None] | None] = getattr(
 
 
 def settle() -> None:
-    """Have forgotten what the standard library remembers about settings that were put back."""
+    """Clear what the standard library caches of settings that were put back."""
     _clear_logging(_manager)
     if _FILTERS_CHANGED is not None:
         _FILTERS_CHANGED()

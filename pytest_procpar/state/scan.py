@@ -1,7 +1,7 @@
-"""The state that a suite's modules hold: found, and copied deep enough that it can be told what changed.
+"""Finds the state that a suite's modules hold, and copies it deep enough to tell what changed.
 
-From every module it goes to classes, functions, module-level objects and containers, two levels down (in
-the standard library to what a module itself holds). It decides on no change.
+From every module it goes to classes, functions, module-level objects and containers, as deep as `_DEEPEST`
+says (in the standard library only to what a module itself holds). It does not decide what is a change.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ from pytest_procpar.state.tracked import Cache, Counter, Stated, TrackedContaine
 
 __all__ = ["StateScan"]
 
-#: How deep what is nested in a module's value is looked at.
+#: How many levels of nesting in a module's value are looked at.
 _DEEPEST: Final = {Origin.OURS: 4, Origin.INSTALLED: 2, Origin.STDLIB: 0}
-#: The values in a container with more entries than this are not looked into.
+#: Values in a container with more entries than this are not looked at.
 _WIDEST: Final = 1_000
-#: Instances of these are machinery, or are looked at elsewhere.
+#: Instances of these types are machinery, or are looked at elsewhere.
 _OPAQUE: Final[frozenset[type]] = frozenset(
     {
         *(
@@ -59,9 +59,9 @@ _OPAQUE: Final[frozenset[type]] = frozenset(
     }
 )
 _OPAQUE_HOMES: Final = frozenset({"typing", "threading", "_thread", "importlib", "re", "abc", "_abc", "ast"})
-#: Where pytest keeps what decorates a test.
+#: The type in which pytest keeps what decorates a test.
 _MARK: Final = ("_pytest.mark.structures", "Mark")
-#: Flags of a type that can be changed: it lies on the heap, and is not immutable.
+#: A type's flags: a type can be changed if it is on the heap and not immutable.
 _HEAP, _IMMUTABLE = 1 << 9, 1 << 8
 _flags_of: Callable[[type], int] = type.__dict__["__flags__"].__get__
 _LRU: Final = functools._lru_cache_wrapper
@@ -74,7 +74,7 @@ _Visit: TypeAlias = "Callable[[StateScan, Any, _Parent, Any, int], None]"
 
 @dataclass(slots=True)
 class StateScan:
-    """What has been found."""
+    """What was found."""
 
     spaces: list[Namespace] = field(default_factory=list)
     #: By the container's id.
@@ -85,16 +85,16 @@ class StateScan:
     #: By the object's id.
     stated: dict[int, Stated] = field(default_factory=dict)
     _seen: set[int] = field(default_factory=set)
-    #: The modules that `visit_modules` goes to.
+    #: The modules that `visit_modules` goes through.
     _loaded: frozenset[int] = frozenset()
-    #: What was met where it was not defined, or deep in something else.
+    #: Objects that were met in a module other than their own, or deep inside something else.
     _strangers: list[tuple[_Visit, Any, _Parent, Any, int]] = field(default_factory=list)
     _visits: dict[type, _Visit | None] = field(default_factory=dict)
     _module: str | None = None
     _origin: Origin = Origin.OURS
 
     def visit_modules(self) -> None:
-        """Go through all modules. What several share is named after where it most likely comes from."""
+        """Go through all modules. An object that several share is named after its most likely home."""
         found = []
         modules = sys.modules.copy()
         self._loaded = frozenset(map(id, modules.values()))
@@ -113,7 +113,7 @@ class StateScan:
             visit(self, value, parent, key, depth)
 
     def visit(self, space: Namespace, depth: int = 0) -> None:
-        """Take a space in, and what its values hold."""
+        """Add a namespace, and what its values hold."""
         if self._module is None:
             self._origin = space.origin
         self.spaces.append(space)
@@ -133,11 +133,11 @@ class StateScan:
                 visit(self, value, parent, key, depth)
 
     def _is_elsewhere(self, home: object) -> bool:
-        """Whether what says that it was defined in `home` is better looked at there."""
+        """Whether an object that was defined in `home` is better looked at there."""
         return self._module is not None and home != self._module
 
     def _take_container(self, obj: Any, parent: _Parent, key: Any, depth: int, family: Family) -> None:
-        if obj is sys.modules:  # a space of its own, whoever else holds it
+        if obj is sys.modules:  # a namespace of its own, whatever else holds it
             return
         if (known := self.held.get(id(obj))) is not None:
             known.parents.append((parent, key))
@@ -171,7 +171,7 @@ class StateScan:
             self._take_members(values.get("_member_map_"), parent.name(key))
 
     def _take_members(self, members: object, place: str) -> None:
-        """Go into the members of an enumeration: what they have of their own are attributes."""
+        """Go into the members of an enumeration: a member's own state is in its attributes."""
         for name, member in dict(members).items() if type(members) is dict else ():
             read = dict_of(type(member))
             if read is not None and id(member) not in self._seen:
@@ -226,7 +226,7 @@ class StateScan:
     def _take_module(self, module: object, parent: _Parent, key: Any, depth: int) -> None:
         if id(module) in self._loaded or depth > _DEEPEST[self._origin]:
             return
-        if depth and self._module is not None:  # a shorter name may lead there, too
+        if depth and self._module is not None:  # a shorter name may lead to it, too
             self._strangers.append((StateScan._take_module, module, parent, key, depth))
             return
         values = values_of(module)
@@ -235,7 +235,7 @@ class StateScan:
             self.visit(Namespace(parent.name(key), values, DICT, self._origin, values.copy()), depth + 1)
 
     def _take_mark(self, mark: Any, parent: _Parent, key: Any, depth: int) -> None:
-        """Go into the arguments of a test's mark: tests are given the values of `parametrize` themselves."""
+        """Go into the arguments of a test's mark: tests get the very objects given to `parametrize`."""
         values = vars(mark)
         if id(values) not in self._seen:
             self._seen.add(id(values))
@@ -265,7 +265,7 @@ class StateScan:
             self.stated[id(obj)] = Stated(obj, how, state, self._origin, [(parent, key)])
 
 
-# --- what is done with a value of each type -------------------------------------------------------
+# --- what to do with a value of each type ---------------------------------------------------------
 
 _dict_of_lru: Final[Callable[[Any], dict[str, Any]]] = _LRU.__dict__["__dict__"].__get__
 
@@ -287,7 +287,7 @@ def _visit_of(kind: type) -> _Visit | None:
         return None
     if type in order:
         return StateScan._take_class
-    if types.ModuleType in order:  # one that nobody finds in sys.modules, such as `six.moves`
+    if types.ModuleType in order:  # one that is not in sys.modules, such as `six.moves`
         return StateScan._take_module
     if (how := how_of(kind)) is not None:
         return lambda walk, obj, parent, key, depth: walk._take_stated(obj, parent, key, how)

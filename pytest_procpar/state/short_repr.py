@@ -1,6 +1,6 @@
-"""Values in few characters, for people: what they are, and of containers what is different.
+"""Short texts for values, for people: what they are and, for containers, what differs.
 
-A user's `__repr__` may raise; it may not hang.
+A user's `__repr__` may raise; it must not hang.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from pytest_procpar.state.containers import PLAIN, Pairs, differences, family_of
 
 __all__ = ["ABSENT", "WIDTH", "show", "show_change"]
 
-#: A repr is not longer than this.
+#: The longest repr, in characters.
 WIDTH: Final = 80
-#: How much of one entry of a container is shown.
+#: The most characters of one entry of a container that are shown.
 _ENTRY: Final = 30
-#: How many entries are.
+#: The most entries of a container that are shown.
 _FEW: Final = 5
 _DOTS: Final = "…"
-#: How a value looks that is not there.
+#: The text for a value that is not there.
 ABSENT: Final = "(absent)"
-#: Where an object lies says nothing, and differs in the next process.
+#: An address says nothing, and differs in the next process.
 _strip_addresses = re.compile(r" at 0x[0-9a-fA-F]+| id='\d+'").sub
 
 _BRACKETS: Final[dict[type, str]] = {list: "[]", tuple: "()", set: "{}", frozenset: "{}", dict: "{}"}
@@ -48,7 +48,7 @@ def show(value: object, width: int = WIDTH) -> str:
 
 
 def show_change(old: Any, new: Any, content: Callable[[object], Any]) -> tuple[str, str]:
-    """Two copies of a container (see `Family.copy`), as what only one of them has."""
+    """Show two copies of a container (see `Family.copy`): what only one of them has."""
     if isinstance(old, Pairs) and isinstance(new, Pairs):
         entries = list(differences(old, new, content))
         rest = len(old.keys) > sum(bool(was) for _, was, _ in entries)
@@ -67,7 +67,7 @@ def show_change(old: Any, new: Any, content: Callable[[object], Any]) -> tuple[s
 
 
 def _common(old: list[Any], new: list[Any]) -> tuple[int, int]:
-    """How many entries two lists begin with alike, and how many they end with."""
+    """The number of entries that two lists have in common at the start, and at the end."""
     most = min(len(old), len(new))
     start = next((i for i in range(most) if old[i] is not new[i]), most)
     end = next((i for i in range(most - start) if old[-1 - i] is not new[-1 - i]), most - start)
@@ -118,7 +118,7 @@ def _guarded_repr(value: object) -> str:
             return text
         return _strip_addresses("", text)
     except Exception as error:
-        # Its type only: the text of the error may be a user's code too.
+        # Only its type: the error's text may run a user's code, too.
         return f"<{type(value).__name__} whose repr raises {type(error).__name__}>"
 
 

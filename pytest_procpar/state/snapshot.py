@@ -1,8 +1,8 @@
-"""The state of this process that tests share: taken before a test, compared after it, put back slot by slot.
+"""The state of this process that tests share: copied before a test, compared after it, put back slot by slot.
 
 A slot is a place that can be named and put back on its own: ``os.environ['X']``, ``shop.CATALOGUE``,
-``logging.getLogger('shop').level``. What the run of the tests changes itself is left out. It knows nothing
-of tests: who takes a snapshot decides what ran in between.
+``logging.getLogger('shop').level``. What running tests changes by itself is left out. Nothing is known of
+tests here: the code that takes a snapshot decides what runs before the comparison.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from pytest_procpar.state.tracked import Cache, Counter, Stated, TrackedContaine
 
 __all__ = ["SlotChange", "StateSnapshot"]
 
-#: ``value``: something that code reads. ``cache``: what can be computed again, or a source of randomness.
-#: ``import``: a module that was imported meanwhile.
+#: ``value``: something that code reads. ``cache``: something that can be computed again, or a source of
+#: randomness. ``import``: a module that was imported meanwhile.
 Kind = Literal["value", "cache", "import"]
 
 _ORDER: Final[tuple[Kind, ...]] = ("value", "cache", "import")
@@ -44,19 +44,19 @@ _gc_on, _gc_off, _gc_is_on = gc.enable, gc.disable, gc.isenabled
 
 @dataclass(frozen=True, slots=True)
 class SlotChange:
-    """A slot that is otherwise than it was. Plain data: it can be sent to another process."""
+    """A slot that has changed. Plain data: it can be sent to another process."""
 
-    #: What a user would type to see it: the same in every process forked from the same state.
+    #: What a user would type to see it; the same in every process that was forked from the same state.
     name: str
     kind: Kind
-    #: Short reprs; of a container, what only one of the two has.
+    #: Short reprs; for a container, what only one of the two has.
     before: str
     after: str
     #: Whether `StateSnapshot.restore` can put it back.
     restorable: bool = True
-    #: What putting it back does beyond that, or why it cannot be done.
+    #: What else happens when it is put back, or why it cannot be put back.
     note: str = ""
-    #: What it is, and the module that its name begins with: see `remedies.Slot`.
+    #: What kind of slot it is, and the module that its name begins with: see `remedies.Slot`.
     way: str = ""
     module: str = ""
 
@@ -71,15 +71,15 @@ class _Slot:
 
 
 class StateSnapshot:
-    """The state of this process at the moment when it is made.
+    """The state of this process at the moment the object is made.
 
-    It keeps alive what it has seen. Making one runs no code of the suite, except `__hash__` of keys.
+    It keeps alive what it has seen. Making one runs no code of the suite except `__hash__` of keys.
     """
 
     def __init__(self) -> None:
         settings = process_spaces()
         was_on = _gc_is_on()
-        _gc_off()  # a collection would walk everything, for the sake of copies that stay
+        _gc_off()  # a collection would go through everything, because of copies that stay
         try:
             self._walk = StateScan()
             self._walk.visit_modules()
@@ -94,19 +94,19 @@ class StateSnapshot:
     def compare(self, *, imports: bool = False) -> list[SlotChange]:
         """The slots that have changed since, likely causes first.
 
-        That is: values before caches; of those, the suite's own before installed packages' and the standard
-        library's. With `imports`, modules imported meanwhile are listed too, last: nearly every test that is
-        the first to use something imports, and hardly ever does another test mind.
+        That is: values before caches, and among those the suite's own before those of installed packages and
+        of the standard library. With `imports`, modules imported meanwhile are listed as well, last: nearly
+        every test that is the first to use something imports it, and that hardly ever affects another test.
         """
         found = [slot for slot in self._find().values() if imports or slot.change.kind != "import"]
         found.sort(key=lambda slot: (_ORDER.index(slot.change.kind), slot.origin))
         return [replace(slot.change, module=module_of(slot.change.name, _is_module)) for slot in found]
 
     def restore(self, names: Iterable[str]) -> list[str]:
-        """Put back the slots of these names, and no other. Returns the names for which that failed.
+        """Put back the slots with these names, and no others; return the names for which that failed.
 
-        Containers get their content back in place, so that everybody who holds them sees it. A name that has
-        not changed is no failure.
+        Containers get their content back in place, so that everything that refers to them sees it. A name
+        that has not changed is not a failure.
         """
         found = self._find()
         failed = []
@@ -125,7 +125,7 @@ class StateSnapshot:
         found: dict[str, _Slot] = {}
         for slot in self._slots():
             known = found.setdefault(slot.change.name, slot)
-            if known is not slot:  # two places of one name, as two context variables may have it
+            if known is not slot:  # two places with the same name, such as two context variables
                 known.undo = [*known.undo, *slot.undo]
                 if not slot.change.restorable:
                     known.change = replace(known.change, restorable=False, note=slot.change.note)
@@ -135,7 +135,7 @@ class StateSnapshot:
         differing = {key: how for key, held in self._walk.held.items() if (how := self._differs(held))}
         changed = {key: self._walk.held[key] for key, how in differing.items() if how == "content"}
         places = {key: held.place() for key, held in changed.items()}
-        # Nothing leads there any more: whoever is bound to it again finds what was in it.
+        # No name leads to these any more. If one is bound to them again, it must find the old content.
         hidden = {key: held for key, held in changed.items() if not places[key]}
         for space in (*self._walk.spaces, *new_loggers(self._loggers)):
             yield from self._compare_space(space, hidden)
@@ -160,7 +160,7 @@ class StateSnapshot:
         return None if held is None else held.copy
 
     def _differs(self, held: TrackedContainer) -> Literal["", "content", "order"]:
-        """What of a container is otherwise, if anything: what is in it, or only the order of its keys."""
+        """What differs in a container, if anything: its content, or only the order of its keys."""
         if held.copy is None:
             return "content" if held.size_now() != held.size else ""
         if type(held.obj) is tuple:
@@ -192,7 +192,7 @@ class StateSnapshot:
     def _revive(
         self, value: object, hidden: dict[int, TrackedContainer], seen: frozenset[int] = frozenset()
     ) -> None:
-        """Give the hidden containers that `value` leads to what was in them."""
+        """Refill the hidden containers that `value` leads to."""
         held = self._walk.held.get(id(value))
         if held is None or held.copy is None or not hidden or id(value) in seen:
             return
@@ -239,7 +239,7 @@ class StateSnapshot:
 
 def _slot_of_order(held: TrackedContainer, place: str) -> _Slot:
     before, after = show(held.copy.keys), show(held.now().keys)
-    # Hardly anything depends on it: what does is looked for last.
+    # Hardly anything depends on the order, so it comes last among possible causes.
     return _Slot(
         SlotChange(f"{place}.keys()", "cache", before, after, way="order"), held.origin, [held.refill]
     )
@@ -286,7 +286,7 @@ def _differing(before: Any, now: Any) -> Iterator[tuple[Any, Any, Any]]:
 
 
 def _kind_of(name: str) -> Kind:
-    # What is called a cache is one, as a rule; and whatever draws a number moves the generator on.
+    # What is called a cache usually is one. And any code that draws a number changes a generator.
     is_random = name in (RANDOM, RANDOM_OF_NUMPY)
     return "cache" if is_random or "cache" in name.rpartition(".")[2].lower() else "value"
 
@@ -295,6 +295,6 @@ def _perform(undo: Sequence[Callable[[], object]]) -> bool:
     try:
         for step in undo:
             step()
-    except Exception:  # whatever refuses to be set
+    except Exception:  # something refuses to be set
         return False
     return True

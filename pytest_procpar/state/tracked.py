@@ -1,6 +1,6 @@
-"""What was found that holds state and is no space of named values: containers, caches, counters.
+"""What holds state and is not a namespace: containers, objects with a state of their own, caches, counters.
 
-It knows where each was found, and not whether it has changed.
+Each knows where it was found. Whether it has changed is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pytest_procpar.state.opaque_types import How
 
 __all__ = ["Cache", "Counter", "TrackedContainer", "Stated", "cache_of"]
 
-#: A container that is nested deeper than this in others is not looked for.
+#: A container that is nested in others more deeply than this is not looked for.
 _DEEPEST: Final = 5
 
 
@@ -32,30 +32,30 @@ class TrackedContainer:
     copy: Any
     size: int
     origin: Origin
-    #: Where it was found, the place it is named after first.
+    #: Where it was found; the place that it is named after comes first.
     parents: list[tuple[Namespace | TrackedContainer, Any]]
 
     def name(self, key: object) -> str:
-        """What a user would type to see an entry, as it was found."""
+        """What a user would have typed to see an entry when it was found."""
         parent, own = self.parents[0]
         return f"{parent.name(own)}[{key!r}]"
 
     def place(self, depth: int = 0) -> str:
-        """What a user would type to see it: a name that still leads to it; nothing if none does."""
+        """What a user would type to see it: a name that still leads to it; empty if none does."""
         return _place(self.obj, self.parents, depth)
 
     def leads_to(self, obj: object) -> bool:
-        """Whether it now has an object among its values."""
+        """Whether one of its current values is this object."""
         if self.size_now() > MOST:
             return False
         return any(value is obj for value in _values(self.now()))
 
     def size_now(self) -> int:
-        """How many entries it has."""
+        """The current number of entries."""
         return self.family.size(self.obj)
 
     def now(self) -> Any:
-        """A copy of what is in it."""
+        """A copy of its current content."""
         return self.family.copy(self.obj)
 
     def values(self) -> list[Any]:
@@ -63,7 +63,7 @@ class TrackedContainer:
         return _values(self.copy)
 
     def refill(self) -> None:
-        """Give it back what was in it."""
+        """Put back what was in it."""
         self.family.refill(self.obj, self.copy)
 
 
@@ -88,26 +88,26 @@ def _values(copy: Any) -> list[Any]:
 
 @dataclass(slots=True)
 class Stated:
-    """An object whose state is had and set by a call, and what that was."""
+    """An object whose state is read and set by a call, and the state that it had."""
 
     obj: Any
     how: How
     was: Any
     origin: Origin
-    #: Where it was found, the place it is named after first.
+    #: Where it was found; the place that it is named after comes first.
     parents: list[tuple[Namespace | TrackedContainer, Any]]
 
     def name(self) -> str:
-        """What a user would type to see it: a name that still leads to it; nothing if none does."""
+        """What a user would type to see it: a name that still leads to it; empty if none does."""
         place = _place(self.obj, self.parents)
         return place and f"{place}{self.how.suffix}"
 
     def now(self) -> Any:
-        """The state as it is."""
+        """The current state."""
         return self.how.state(self.obj)
 
     def put_back(self) -> None:
-        """Give it back its state."""
+        """Put back the state that it had."""
         self.how.write(self.obj, self.was)
 
 
@@ -120,7 +120,7 @@ _cache_clear: Final[Callable[[Any], None]] = _LRU.cache_clear
 
 @dataclass(slots=True)
 class Cache:
-    """A function's `lru_cache`, and what it said of itself: how often it missed, how much it held."""
+    """A function's `lru_cache`, and what it reported: the number of misses, and of entries."""
 
     name: str
     function: Any
@@ -128,7 +128,7 @@ class Cache:
     origin: Origin
 
     def now(self) -> tuple[int, int]:
-        """What it says now."""
+        """What it reports now."""
         found = _cache_info(self.function)
         return found.misses, found.currsize
 
@@ -138,7 +138,7 @@ class Cache:
 
 
 def cache_of(name: str, function: Any, origin: Origin) -> Cache | None:
-    """The cache of a function wrapped by `lru_cache`, if it may hold anything."""
+    """The cache of a function wrapped by `lru_cache`; None if it cannot hold anything."""
     if _cache_info(function).maxsize == 0:
         return None
     cache = Cache(name, function, (0, 0), origin)
@@ -153,7 +153,7 @@ _PARTS: Final = re.compile(r"count\((-?\d+)(?:, (-?\d+))?\)").fullmatch
 
 @dataclass(slots=True)
 class Counter:
-    """An `itertools.count`, and its repr: there is no other way to read one."""
+    """An `itertools.count`, and its repr, which is the only way to read one."""
 
     space: Namespace
     key: Any
@@ -162,11 +162,11 @@ class Counter:
 
     @property
     def can_put_back(self) -> bool:
-        """Whether its numbers are whole ones."""
+        """Whether its numbers are integers."""
         return _PARTS(self.text) is not None
 
     def put_back(self) -> None:
-        """Let a new one that stands where it stood take its place: it cannot be turned back."""
+        """Replace it by a new counter with the old position: a counter cannot be turned back."""
         if parts := _PARTS(self.text):
             new = itertools.count(int(parts[1]), int(parts[2] or 1))
             self.space.access.write(self.space.owner, self.key, new)

@@ -1,8 +1,8 @@
 """The operating system's functions, bound where no user's mock can reach them.
 
-Tests patch `os.write`, `time.time` and the like, in the module that defines them and in every module
-that imported them (freezegun and pyfakefs walk `sys.modules`). What we need while a test runs is bound
-here once, in default arguments and closures, before any test module is imported.
+Tests patch `os.write`, `time.time` and the like, in the module that defines them and in every module that
+imported them (freezegun and pyfakefs go through `sys.modules`). What we need while a test runs is bound here
+once, in default arguments and closures, before any test module is imported.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 
-#: What makes a worker write down its stacks: a signal that hardly any test uses.
+#: The signal that makes a worker write down its stacks. Hardly any test uses it.
 DUMP_SIGNAL = int(getattr(signal, "SIGRTMAX", signal.SIGUSR2 + 4)) - 4
 
 
@@ -46,7 +46,7 @@ def _bind_monotonic(clock: Callable[[], float] = genuine.monotonic) -> Callable[
     return lambda: clock()
 
 
-#: Seconds on a clock that does not jump back.
+#: Returns seconds on a clock that does not jump back.
 monotonic = _bind_monotonic()
 
 
@@ -54,7 +54,7 @@ def _bind_getpid(pid: Callable[[], int] = os.getpid) -> Callable[[], int]:
     return lambda: pid()
 
 
-#: The calling process's id.
+#: Returns the id of the calling process.
 getpid = _bind_getpid()
 
 
@@ -62,7 +62,7 @@ def _bind_end(end: Callable[[int], NoReturn] = os._exit) -> Callable[[int], NoRe
     return lambda status: end(status)
 
 
-#: End this process at once.
+#: Ends this process at once.
 end_process = _bind_end()
 
 
@@ -70,7 +70,7 @@ def _bind_chdir(chdir: Callable[..., None] = os.chdir) -> Callable[[object], Non
     return lambda path: chdir(path)
 
 
-#: Make a folder the working directory.
+#: Makes a folder the working directory.
 change_directory = _bind_chdir()
 
 
@@ -78,27 +78,27 @@ def _bind_pause(sleep: Callable[[float], None] = genuine.sleep) -> Callable[[flo
     return lambda seconds: sleep(seconds)
 
 
-#: Wait, in seconds.
+#: Waits for a number of seconds.
 pause = _bind_pause()
 
 
-#: Programs close descriptors up to a number they chose, which is hardly ever higher than this.
+#: Programs close descriptors up to a number of their choice, which is hardly ever higher than this.
 _FAR = 8192
-#: A process's table of descriptors reaches up to its highest one, and every fork copies it (8 bytes each).
+#: A process's descriptor table reaches up to its highest descriptor, and every fork copies it (8 bytes each).
 _TOO_FAR = 1 << 16
-#: How many numbers above the soft limit to use: the first figure that the system grants (macOS has a limit of
-#: its own that cannot be asked for).
+#: How many numbers above the soft limit to use: the first value that the system grants counts (macOS has a
+#: limit of its own that cannot be asked for).
 _ROOMS = (1 << 16, 1 << 12)
 
 
 def far_places(soft: int, hard: int, unlimited: int = resource.RLIM_INFINITY) -> list[tuple[int, int]]:
-    """Where descriptors can be put so that tests do not meet them, for these limits: the best place first.
+    """Where to put descriptors so that tests do not meet them, for these limits: the best place first.
 
-    Each is the lowest number to take, and the soft limit that allows it. Programs close descriptors up to a
-    number they chose (`os.closerange(3, 4096)`) or up to the soft limit (`SC_OPEN_MAX`). A descriptor above
-    the soft limit stays open and usable, and takes no number from tests; only `os.dup2` onto it is refused.
-    So ours go there if the hard limit allows it, above the usual numbers if that can be, and otherwise as far
-    up as is cheap (containers often have a limit of a million, or a billion).
+    Each place is the lowest number to take, and the soft limit that allows it. Programs close descriptors up
+    to a number of their choice (`os.closerange(3, 4096)`) or up to the soft limit (`SC_OPEN_MAX`). A
+    descriptor above the soft limit stays open and usable, and takes no number from tests; only `os.dup2` onto
+    it is refused. So ours go there if the hard limit allows it, above the usual numbers if possible.
+    Otherwise they go as far up as is cheap (containers often have a limit of a million, or a billion).
     """
     places = []
     if soft != unlimited and soft <= _TOO_FAR:
@@ -131,7 +131,7 @@ def _bind_out_of_reach(
             set_limits(which, limits)
 
     def out_of_reach(fd: int) -> int:
-        """Move a descriptor to where tests do not go, and return its new number; `fd` is closed.
+        """Move a descriptor to a number that tests do not use, and return that number; `fd` is closed.
 
         If no such number is left, or the system refuses it, the descriptor keeps its number. It is closed on
         exec in any case.
@@ -154,7 +154,7 @@ out_of_reach = _bind_out_of_reach()
 
 
 class Socket(_socket.socket):
-    """The socket of the C module, for ``with``: it is never a class that somebody has put in its place."""
+    """The socket class of the C module, for ``with``. Unlike `socket.socket`, nothing replaces it."""
 
     __slots__ = ()
 
@@ -166,9 +166,9 @@ class Socket(_socket.socket):
 
 
 def adopt_socket(fd: int) -> Socket:
-    """The blocking socket behind a descriptor, out of reach, closed on exec; `fd` is closed.
+    """Make a blocking socket of a descriptor, out of reach, closed on exec; `fd` is closed.
 
-    Neither a class that somebody has put in the place of `socket.socket` nor a default timeout changes it.
+    It is affected neither by a replacement of `socket.socket` nor by a default timeout.
     """
     sock = Socket(fileno=out_of_reach(fd))
     sock.setblocking(True)
@@ -178,15 +178,15 @@ def adopt_socket(fd: int) -> Socket:
 def socket_pair(
     make: Callable[..., tuple[_socket.socket, _socket.socket]] = _socket.socketpair,
 ) -> tuple[Socket, Socket]:
-    """Two connected stream sockets, as `adopt_socket` makes them."""
+    """Make two connected stream sockets, as `adopt_socket` does."""
     left, right = make(_socket.AF_UNIX, _socket.SOCK_STREAM)
     return adopt_socket(left.detach()), adopt_socket(right.detach())
 
 
 def make_pipe(make: Callable[[], tuple[int, int]] = os.pipe) -> tuple[int, int]:
-    """The reading and the writing end of a new pipe, out of reach, closed on exec.
+    """Make a pipe, out of reach, closed on exec; return its reading and its writing end.
 
-    :raises OSError: if there are no descriptors for it; then none is open.
+    :raises OSError: if there are no descriptors for it. Then neither end is open.
     """
     reader, writer = make()
     return out_of_reach(reader), out_of_reach(writer)
@@ -200,11 +200,11 @@ def _bind_file(status: Callable[[int], os.stat_result] = os.fstat) -> Callable[[
     return file_behind
 
 
-#: What tells the file, pipe or socket behind a descriptor from any other.
+#: Identifies the file, pipe or socket behind a descriptor: returns device and inode.
 file_behind = _bind_file()
 
 
-#: What `describe_status` says of who was killed, by the kernel for instance.
+#: What `describe_status` says of a process that was killed, by the kernel for instance.
 KILLED = "killed by SIGKILL"
 
 
@@ -230,13 +230,13 @@ def _bind_foreign(readlink: Callable[[str], str] = os.readlink) -> Callable[[str
     return is_foreign
 
 
-#: Whether a ``/proc`` belongs to another process name space than this process: pids of ours are those of
-#: other processes there.
+#: Whether a ``/proc`` belongs to another process namespace than this process: our pids are other processes
+#: there.
 is_foreign = _bind_foreign()
 
 
 def kernel_state(pid: int) -> str:
-    """What the kernel says that a process is doing: for one that cannot be asked (Linux; else nothing)."""
+    """What the kernel says a process is doing, for one that cannot be asked (Linux; empty elsewhere)."""
     facts: dict[str, str] = {}
     if is_foreign("/proc"):
         return ""

@@ -1,4 +1,4 @@
-"""Where the control groups of this process are in the file system."""
+"""Finds the control groups of this process in the file system."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ __all__ = ["own_directories", "read_text"]
 
 
 def own_directories(root: Path, controller: str) -> Iterator[tuple[int, Path]]:
-    """Yield version and directory of every group that may limit what `controller` (``cpu``, say) manages.
+    """Yield version and directory of every group that may limit what `controller` (such as ``cpu``) manages.
 
-    A group is also held by the limits of its ancestors, as far up as they are mounted. Both versions are
+    The limits of a group's ancestors apply to it, too, as far up as they are mounted. Both versions are
     looked for, since hybrid hosts mount both.
     """
     mounts = list(_mounts(read_text(root / "proc/self/mountinfo"), root, controller))
@@ -71,7 +71,7 @@ def _directories(group: PurePosixPath, mounts: list[_Mount]) -> Iterator[Path]:
     for mount in mounts:
         if group.is_relative_to(mount.group):
             below = group.relative_to(mount.group).parts
-            if ".." not in below:  # else outside this cgroup namespace (cgroup_namespaces(7))
+            if ".." not in below:  # otherwise outside this cgroup namespace (cgroup_namespaces(7))
                 found = True
                 yield from (mount.point.joinpath(*below[:n]) for n in range(len(below) + 1))
     if not found:
@@ -79,7 +79,7 @@ def _directories(group: PurePosixPath, mounts: list[_Mount]) -> Iterator[Path]:
 
 
 def read_text(file: Path) -> str:
-    """What is in a file; nothing if it cannot be read."""
+    """The text of a file; empty if it cannot be read."""
     try:
         return file.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:

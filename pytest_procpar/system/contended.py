@@ -1,7 +1,7 @@
-"""Which open files others have locked: of what could not be had, messages often tell no name.
+"""Finds the open file that other processes have locked: messages often do not name what was not available.
 
-Only looks: to open and close a file once more would end this process's own locks on it (POSIX). Imported
-when a test has failed, so a test's mocks are there: `posix` is what they leave alone.
+Files are only looked at: opening and closing one again would end this process's own locks on it (POSIX). The
+module is imported when a test has failed, so the test's mocks may be in place: they leave `posix` alone.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _CHUNK = 1 << 16
 
 
 def contended_file(message: str) -> str:
-    """The path of the file that is meant by a message that something could not be had.
+    """The path of the file that a message about an unavailable resource means.
 
-    That is the one that is open here and that others have locked, or else the one open database. Empty if
-    there is none, or more than one: a guess would be worth nothing.
+    It is the one file that is open here and locked by others, or else the one open database. Empty if there
+    is none, or more than one: a guess would be worth nothing.
     """
     if not is_contended(message):
         return ""
@@ -44,7 +44,7 @@ def contended_file(message: str) -> str:
 
 
 def locked_by_others(lines: Iterable[str], pid: int) -> set[int]:
-    """The inodes of files that other processes have locked, by the lines of /proc/locks."""
+    """The inodes of files that other processes have locked, according to lines of /proc/locks."""
     found = set()
     for line in lines:
         fields = line.split()
@@ -56,7 +56,7 @@ def locked_by_others(lines: Iterable[str], pid: int) -> set[int]:
 
 def _locked() -> set[int]:
     content = b""
-    with suppress(OSError):  # there is none on other systems
+    with suppress(OSError):  # other systems do not have it
         fd = posix.open("/proc/locks", posix.O_RDONLY | posix.O_CLOEXEC)
         try:
             while chunk := posix.read(fd, _CHUNK):

@@ -1,9 +1,9 @@
 """How many workers ``-n auto`` and ``-n logical`` mean.
 
-What the user asked for is answered first, then what the machine grants: the CPUs this process may
-be scheduled on, cut by the CPU quota of its control groups, which no count of CPUs shows (a
-container given 2 CPUs of a 64-core host still sees 64). Knows nothing of pytest's options,
-``--maxprocesses``, memory or the number of tests. Limits that cannot be read are no limits.
+What the user asked for comes first, then what the machine grants: the CPUs that this process may be scheduled
+on, limited by the CPU quota of its control groups, which no count of CPUs shows (a container given 2 CPUs of
+a 64-core host still sees 64). Knows nothing of pytest's options, ``--maxprocesses``, memory or the number of
+tests. A limit that cannot be read counts as none.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def count_cpus(
     """Return the number of workers for ``-n logical``, or for ``-n auto`` if not `logical`.
 
     At least 1, unless the user asked for 0. The two differ only where psutil is installed and knows
-    the physical cores. `warn` gets one sentence for each setting that is ignored as invalid; none
-    raises. `root` is where ``proc`` and the cgroup mounts are looked for.
+    the physical cores. `warn` gets one sentence for each setting that is ignored as invalid; none raises an
+    error. `root` is where ``proc`` and the cgroup mounts are looked for.
     """
     requested = requested_count(environ, sys._xoptions, warn)
     if requested is not None:
@@ -45,12 +45,13 @@ def count_cpus(
 def requested_count(
     environ: Mapping[str, str], xoptions: Mapping[str, str | bool], warn: Callable[[str], None]
 ) -> int | None:
-    """Return the count the user has set, or None if it is left to the machine.
+    """Return the count that the user has set, or None if it is left to the machine.
 
     First ``PYTEST_XDIST_AUTO_NUM_WORKERS`` (0 or more), as in pytest-xdist; then ``-X cpu_count``
     (`xoptions` is `sys._xoptions`) and ``PYTHON_CPU_COUNT`` (1 or more, or ``default``), which mean
-    on every version what Python 3.13 made of them: ``-X cpu_count=default`` hides the variable.
-    Empty is unset, for xdist and for Python. An invalid value is told to `warn` and skipped.
+    on every version what they mean since Python 3.13: ``-X cpu_count=default`` hides the variable.
+    An empty value counts as unset, as it does for xdist and for Python. An invalid value is reported to
+    `warn` and skipped.
     """
     name = "PYTEST_XDIST_AUTO_NUM_WORKERS"
     count = _parse_count(name, environ.get(name), 0, warn)
@@ -67,9 +68,9 @@ def requested_count(
 
 
 def smallest_limit(*, usable: int, physical: int | None, quota: int | None) -> int:
-    """Return how many of the `usable` CPUs to use, at least 1; None means not known or no limit.
+    """Return how many of the `usable` CPUs to use, at least 1; None means not known, or no limit.
 
-    `physical` cores are the whole machine's, so they may exceed what this process can use.
+    `physical` counts the cores of the whole machine, so it may exceed what this process can use.
     """
     return max(1, min(limit for limit in (usable, physical, quota) if limit is not None))
 
@@ -77,8 +78,8 @@ def smallest_limit(*, usable: int, physical: int | None, quota: int | None) -> i
 def cgroup_quota(root: Path = Path("/")) -> int | None:
     """Return the CPU quota of this process in whole CPUs, rounded up, or None if it has none.
 
-    A group is also held by the quotas of its ancestors, so the smallest of them counts, as far up
-    as they are mounted. Both versions are read, since hybrid hosts mount both: ``cpu.max`` (kernel
+    The quotas of a group's ancestors apply to it, too, so the smallest of them counts, as far up as they are
+    mounted. Both versions are read, since hybrid hosts mount both: ``cpu.max`` (kernel
     documentation, cgroup-v2) and ``cpu.cfs_quota_us``, ``cpu.cfs_period_us`` (sched-bwc).
     """
     quotas = [_quota_in(directory, version) for version, directory in own_directories(root, "cpu")]

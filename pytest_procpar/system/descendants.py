@@ -1,6 +1,6 @@
-"""The processes that have come of this one, as the Linux kernel sees them.
+"""The processes that descend from this one, as the Linux kernel sees them.
 
-Where there is no ``/proc`` none are seen. Bound against mocks like `process/system.py`.
+Where there is no ``/proc``, none are seen. Functions are bound against mocks as in `system/calls.py`.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ _PR_GET_CHILD_SUBREAPER = 37
 
 
 class Process(NamedTuple):
-    """What there is to know of a process."""
+    """What is known about a process."""
 
     pid: int
-    #: When it was started, in clock ticks since the machine was: two processes of one pid differ in it.
+    #: When it started, in clock ticks since the machine did. Two processes with the same pid differ in it.
     started: int
     parent: int
     group: int
     session: int
-    #: Whether it has ended and nobody has waited for it.
+    #: Whether it has ended and nothing has waited for it.
     ended: bool
-    #: Its command line, or its name if that cannot be had.
+    #: Its command line, or its name if the command line is not available.
     command: str
 
 
@@ -48,7 +48,7 @@ def _bind_list(listdir: Callable[[str], list[str]] = os.listdir) -> Callable[[st
     return list_names
 
 
-#: The names in a folder; none if it is gone.
+#: Returns the names in a folder; none if the folder is gone.
 list_names = _bind_list()
 
 
@@ -74,7 +74,7 @@ def _bind_read(
     return read_bytes
 
 
-#: What a file holds; nothing if it, or the process it tells of, is gone.
+#: Returns the contents of a file; empty if the file, or the process that it describes, is gone.
 read_bytes = _bind_read()
 
 
@@ -95,7 +95,7 @@ def _bind_childless(waitid: Callable[..., object] | None, system: Any = os) -> C
     return is_childless
 
 
-#: Whether this process surely has no child, ended or not.
+#: Whether this process certainly has no child, ended or not.
 is_childless = _bind_childless(genuine.waitid)
 
 
@@ -111,7 +111,7 @@ def _bind_reap(
     return reap
 
 
-#: Wait for a child that has ended.
+#: Waits for a child that has ended.
 reap = _bind_reap()
 
 
@@ -127,7 +127,7 @@ def _bind_pidfd(pidfd_open: Callable[[int], int] | None) -> Callable[[int], int 
     return open_pidfd
 
 
-#: A descriptor, out of reach, that becomes readable when a process ends; None where the kernel gives none.
+#: Returns a descriptor, out of reach, that becomes readable when a process ends; None if the kernel has none.
 open_pidfd = _bind_pidfd(getattr(os, "pidfd_open", None))
 
 
@@ -151,10 +151,10 @@ def _read_process(proc: str, pid: str | int, *, command: bool = True) -> Process
 
 
 def descendants(ancestor: int, proc: str = "/proc") -> dict[int, Process]:
-    """The processes below `ancestor`, by pid, those that have ended and are not waited for included.
+    """The processes below `ancestor`, by pid, including those that have ended and have not been waited for.
 
-    Those whose parents have ended are among them as far as an ancestor here is a subreaper. None are seen
-    where ``/proc`` is that of another name space.
+    Processes whose parents have ended are included only if an ancestor here is a subreaper. None are seen
+    where ``/proc`` belongs to another process namespace.
     """
     if is_foreign(proc):
         return {}
@@ -166,7 +166,7 @@ def descendants(ancestor: int, proc: str = "/proc") -> dict[int, Process]:
 
 
 def _listed_below(ancestor: int, proc: str) -> list[int]:
-    """By the lists of children that most kernels keep for every thread."""
+    """Find the descendants from the lists of children that most kernels keep for every thread."""
     found: list[int] = []
     todo = [ancestor]
     while todo:
@@ -178,7 +178,7 @@ def _listed_below(ancestor: int, proc: str) -> list[int]:
 
 
 def _found_below(ancestor: int, proc: str) -> list[int]:
-    """By asking every process of the machine for its parent."""
+    """Find the descendants by looking up the parent of every process of the machine."""
     names = (name for name in list_names(proc) if name.isdigit())
     every = (_read_process(proc, name, command=False) for name in names)
     children: dict[int, list[int]] = {}
@@ -194,7 +194,7 @@ def _found_below(ancestor: int, proc: str) -> list[int]:
 
 
 def line_of(process: Process, below: Mapping[int, Process]) -> Iterator[int]:
-    """The pid of a process and those of its ancestors, as far as they are in `below`."""
+    """Yield the pid of a process, and those of its ancestors that are in `below`."""
     member: Process | None = process
     while member is not None:
         yield member.pid
@@ -202,7 +202,7 @@ def line_of(process: Process, below: Mapping[int, Process]) -> Iterator[int]:
 
 
 def _load_prctl() -> Callable[..., int] | None:
-    """The system call prctl(2); None where there is none."""
+    """The system call prctl(2); None if there is none."""
     try:
         import ctypes
 
@@ -213,7 +213,7 @@ def _load_prctl() -> Callable[..., int] | None:
 
 
 def set_subreaper(wanted: bool) -> bool:
-    """Whether processes below this one whose parents end become its children (Linux); what it was before."""
+    """Make orphaned descendants children of this process, or not (Linux); return whether they were before."""
     prctl = _load_prctl()
     if prctl is None:
         return False
@@ -233,7 +233,7 @@ def wake_with_parent() -> None:
 
 
 def bind_death() -> Callable[[int], None]:
-    """What a child calls, with its parent's pid, to be killed when its parent dies (Linux; else nothing)."""
+    """Return what a child calls, with its parent's pid, so as to be killed when that dies (Linux only)."""
     prctl = _load_prctl()
     if prctl is None:
         return lambda parent: None

@@ -1,7 +1,7 @@
-"""Which files tests use, as an audit hook sees it (PEP 578); and files that are not there for a while.
+"""Notes which files tests use, by an audit hook (PEP 578), and moves files away for a while.
 
-Noted is what is opened while a test runs, its fixtures included. Not what belongs to Python or its packages,
-nor what is in the folder that the process has for temporary files.
+It notes what is opened while a test runs, including its fixtures. Files of Python and its packages are left
+out, and so is what is in the process's folder for temporary files.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ __all__ = ["note_uses", "uses_in", "without"]
 _CURRENT = "PYTEST_CURRENT_TEST"
 _SUFFIX = ".used"
 _IGNORED = (".py", ".pyc", ".pyo", ".so")
-#: A process notes no more than this, so that a test that makes files all the time is not held up.
+#: A process notes no more files than this, so that a test that makes files all the time is not slowed down.
 _MOST = 200
-#: What is larger is not set aside, since it is copied first; in bytes.
+#: A larger file, in bytes, is not moved away, since it would have to be copied first.
 _LARGEST = 64 << 20
 
-#: Bound here, where no test that fakes files can reach them.
+#: Bound here, out of reach of tests that fake files.
 _real = SimpleNamespace(
     environ=os.environ, fsdecode=os.fsdecode, realpath=os.path.realpath, open=os.open, write=write,
     close=close, join=os.path.join, dumps=json.dumps, digest=hashlib.sha256,
@@ -41,9 +41,9 @@ _noted_in: set[str] = set()
 
 
 def note_uses(folder: str, but: Iterable[Path | str] = ()) -> None:
-    """From now on note in `folder` which files are used while tests run, in this process or a fork of it.
+    """From now on, note in `folder` which files are used while tests run, in this process or a fork of it.
 
-    :param but: what is below these is left out.
+    :param but: files below these are left out.
     """
     if folder in _noted_in:
         return
@@ -54,7 +54,7 @@ def note_uses(folder: str, but: Iterable[Path | str] = ()) -> None:
 
 
 class _Noting:
-    """Listens to what is opened."""
+    """The audit hook: notes files that are opened."""
 
     def __init__(self, folder: str, spared: tuple[str, ...]) -> None:
         self._folder = folder
@@ -71,7 +71,7 @@ class _Noting:
             return
         if isinstance(path, int) or len(self._known) >= _MOST:
             return
-        with suppress(Exception):  # whatever a test has put in the place of the environment
+        with suppress(Exception):  # a test may have put anything in place of the environment
             test = _real.environ.get(_CURRENT)
             if test:
                 self._note(_real.fsdecode(path), test.rsplit(" ", 1)[0], writes=bool(flags & WRITES))
@@ -85,7 +85,7 @@ class _Noting:
             return
         line = _real.dumps([whole, test, writes]).encode()
         name = _real.digest(line).hexdigest()
-        with suppress(FileExistsError):  # another process has noted it
+        with suppress(FileExistsError):  # another process has noted the same
             file = _real.open(
                 _real.join(self._folder, name + _SUFFIX), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600
             )
@@ -103,22 +103,23 @@ def _file_of(database: object) -> object:
 
 
 def uses_in(folder: Path) -> Iterator[tuple[str, str, bool]]:
-    """What was noted there: the file, the test's nodeid, and whether it may have written it."""
+    """Yield what was noted in `folder`: a file, a test's nodeid, and whether the test may have written it."""
     for entry in sorted(folder.glob(f"*{_SUFFIX}")):
         with suppress(OSError, ValueError):
             path, test, writes = json.loads(entry.read_bytes())
             yield path, test, writes
 
 
-# --- without them -------------------------------------------------------------------------------------
+# --- running without files --------------------------------------------------------------------------
 
 
 @contextmanager
 def without(paths: Sequence[str], folder: Path) -> Iterator[bool]:
-    """Let these files not be there meanwhile; whether they are not.
+    """Move these files away for as long as the context lasts; yield whether all of them are gone.
 
-    Only regular files of one name that are this user's own, and no databases that are in use. If this process
-    is killed meanwhile, they are put back from `folder`, as all that is kept there (see `keeping`).
+    Only regular files are moved that belong to this user and have one name, and no databases that are in use.
+    If this process is killed meanwhile, they are put back from `folder`, like all that is kept there (see
+    `kept_files`).
     """
     if not all(map(_is_movable, paths)):
         yield False
@@ -137,12 +138,12 @@ def without(paths: Sequence[str], folder: Path) -> Iterator[bool]:
         yield len(moved) == len(paths)
     finally:
         for path in moved:
-            for more in BESIDE[1:]:  # it was not there before
+            for more in BESIDE[1:]:  # it did not exist before
                 with suppress(OSError):
                     os.unlink(path + more)
             with suppress(OSError):
                 os.replace(aside[path], path)
-        for copy in copies:  # who else writes there is not to be undone
+        for copy in copies:  # what others write there later is not to be undone
             if copy is not None:
                 copy.unlink(missing_ok=True)
 

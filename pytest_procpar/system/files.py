@@ -1,8 +1,8 @@
 """Reads and writes files so that no other user, and no process with the same pid, can interfere.
 
-A file gets its name when it is complete; until then it has one that nobody can guess, and that was free. What
-already has the name is replaced, neither followed nor written into, unless it is a pipe or a device. Nothing
-here waits for ever.
+A file gets its name when it is complete. Until then it has a name that was free and that nobody can guess.
+What already has the final name is replaced, and neither followed nor written into, unless it is a pipe or a
+device. Nothing here waits forever.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 __all__ = ["probe", "read", "replace", "write"]
 
-#: How long a pipe may be full, or empty, in seconds.
+#: How long a pipe may stay full, or empty, in seconds.
 _PATIENCE = 30.0
 _CHUNK = 1 << 20
 _TRIES = 100
@@ -30,14 +30,14 @@ _NEW = (
 #: Opens a pipe without waiting for its other end, and a terminal without making it the controlling one.
 _PATIENT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_CLOEXEC", 0)
 
-# Tests replace them.
+# Bound here, since tests replace the originals.
 _random, _open, _write, _close = os.urandom, os.open, os.write, os.close
 
 
 def replace(path: Path, data: bytes) -> None:
     """Replace the file `path` by one with this content, or leave it as it is; a link is not followed.
 
-    :raises OSError: if not all can be written; nothing of it is left then.
+    :raises OSError: if not everything can be written. Then nothing of it is left.
     """
     part, fd = _new_beside(path)
     try:
@@ -53,7 +53,7 @@ def replace(path: Path, data: bytes) -> None:
 
 
 def _new_beside(path: Path) -> tuple[Path, int]:
-    """A new file in the same folder; its name has no pid in it, since containers may share the folder."""
+    """Make a file in the same folder. Its name has no pid in it, since containers may share the folder."""
     for _ in range(_TRIES):
         part = path.with_name(f".procpar-{_random(8).hex()}.tmp")
         with suppress(FileExistsError):
@@ -62,12 +62,12 @@ def _new_beside(path: Path) -> tuple[Path, int]:
 
 
 def write(path: Path, data: bytes) -> None:
-    """Let the file have this content. Links are followed; a pipe or a device is written into.
+    """Write `data` as the content of a file. Links are followed; a pipe or a device is written into.
 
     Missing folders are made. A path that leads to this process's standard output or standard error means that
     stream.
 
-    :raises OSError: if not all can be written. A regular file stays as it was then.
+    :raises OSError: if not everything can be written. A regular file then stays as it was.
     """
     stream = _standard_stream(path)
     if stream is not None:
@@ -93,7 +93,7 @@ def write(path: Path, data: bytes) -> None:
 
 
 def probe(path: Path) -> None:
-    """Check that `write` could write there. Makes missing folders, and leaves no file.
+    """Check that `write` could write to `path`. Makes missing folders, and leaves no file.
 
     :raises OSError: if it could not.
     """
@@ -112,16 +112,16 @@ def probe(path: Path) -> None:
 
 
 def _target_of(path: Path) -> Path:
-    """The path without links of a file that is to be written.
+    """The path of a file that is to be written, with links resolved.
 
-    :raises OSError: for a link, pipe or device that another user has put into a folder for all, such as
+    :raises OSError: for a link, pipe or device that another user has put into a folder open to all, such as
         ``/tmp``. These are the rules of Linux's ``protected_symlinks`` and ``protected_fifos``, which do not
-        apply if we resolve the link.
+        apply if we resolve the link ourselves.
     """
     for _ in range(_MOST_LINKS):
         try:
             found = os.lstat(path)
-        except OSError:  # it is not there yet, or its folder is not
+        except OSError:  # it does not exist yet, or its folder does not
             return Path(os.path.realpath(path))
         if not stat.S_ISREG(found.st_mode) and not _is_trusted(found, path.parent):
             what = "link" if stat.S_ISLNK(found.st_mode) else "file"
@@ -133,7 +133,7 @@ def _target_of(path: Path) -> Path:
 
 
 def _is_trusted(found: os.stat_result, folder: Path) -> bool:
-    """Whether it belongs to this user or to the folder's owner, or the folder is not open to all."""
+    """Whether it belongs to this user or to the folder's owner, or the folder is not open to all users."""
     if not hasattr(os, "geteuid"):
         return True
     around = os.stat(folder)
@@ -142,9 +142,9 @@ def _is_trusted(found: os.stat_result, folder: Path) -> bool:
 
 
 def _standard_stream(path: Path) -> int | None:
-    """The descriptor of the standard stream that a path leads to, such as ``/dev/stdout`` or a log.
+    """The standard stream, as a descriptor, that a path such as ``/dev/stdout`` or a log leads to, or None.
 
-    Replacing the log would lose it, and a second descriptor would overwrite what comes later.
+    Replacing the log would lose its content, and a second descriptor would overwrite what is written later.
     """
     with suppress(OSError, ValueError):
         there = os.stat(path)
@@ -156,7 +156,7 @@ def _standard_stream(path: Path) -> int | None:
 
 
 def _pour(fd: int, data: bytes) -> None:
-    """Write all of it."""
+    """Write all of `data`."""
     left = memoryview(data)
     while left:
         with suppress(BlockingIOError):
@@ -169,9 +169,9 @@ def _pour(fd: int, data: bytes) -> None:
 def read(path: Path, limit: int) -> bytes:
     """The content of a regular file or of a pipe.
 
-    :param limit: how many bytes it may have.
-    :raises OSError: if it cannot be read; for another kind of file, for one with more bytes, and for a pipe
-        that nobody writes to.
+    :param limit: the most bytes that it may have.
+    :raises OSError: if it cannot be read, is of another kind, or has more bytes; and for a pipe to which
+        nothing writes.
     """
     fd = _open(path, os.O_RDONLY | _PATIENT | getattr(os, "O_BINARY", 0))
     try:
@@ -189,7 +189,7 @@ def read(path: Path, limit: int) -> bytes:
 def _read_all(fd: int, limit: int, kind: int) -> bytes:
     data = bytearray()
     while True:
-        # Before the first writer has come, a read from a pipe says "end of file".
+        # Before the first writer opens the pipe, a read from it says "end of file".
         if kind == stat.S_IFIFO and not _ready(fd, select.POLLIN):
             raise TimeoutError(errno.ETIMEDOUT, "nobody writes to this pipe")
         part = os.read(fd, _CHUNK)
@@ -205,7 +205,7 @@ def _too_large(limit: int) -> str:
 
 
 def _ready(fd: int, event: int) -> bool:
-    """Whether a pipe can be written to, or read from (an end of file counts), within `_PATIENCE`."""
+    """Whether a pipe can be written to or read from within `_PATIENCE`; an end of file counts."""
     poll = select.poll()
     poll.register(fd, event)
     return bool(poll.poll(_PATIENCE * 1000))

@@ -1,9 +1,9 @@
-"""Frozen objects, which thaw as soon as somebody looks for what is among them.
+"""Freezes objects, and thaws them as soon as code looks for them through `gc`.
 
-The functions of `gc` pass over frozen objects: a suite that looks for leaks through them would find nothing.
-So as long as anything is frozen here, those of them that tell are replaced by others, which first undo the
-freezing, in this process and for good, and put the originals back; in modules that have imported one by its
-name, too.
+The functions of `gc` skip frozen objects: a suite that looks for leaks with them would find nothing. So while
+anything is frozen here, those functions whose answer depends on it are replaced. A replacement first undoes
+the freezing, in this process and for good, and puts the originals back, also in modules that have imported a
+function by name.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ __all__ = [
     "thaw",
 ]  # fmt: skip
 
-#: Packages that collect garbage to be rid of what a test has made, and look at nothing (their code was read:
+#: Packages that collect garbage to get rid of what a test made, and look at nothing (their code was read:
 #: pytest 9.2, Hypothesis 6.170, aiohttp 3.14, pytest-asyncio 1.5).
 _TIDYING = frozenset({"_pytest", "hypothesis", "aiohttp", "pytest_asyncio"})
-#: A package that asks whether anything refers to an object, and not what does (the same version).
+#: A package that asks whether anything refers to an object, not what does (read in the same version).
 _ASKS_FOR_ANY = "hypothesis"
-#: Python 3.12 begins with some hundred frozen objects; whoever freezes all of a process with pytest has more.
+#: Python 3.12 starts with some hundred frozen objects. Code that freezes a process with pytest freezes more.
 _FEW = 5000
 
 
 class _State:
-    """Of this process.
+    """What is frozen in this process.
 
     Attributes:
-        is_frozen: Whether objects are frozen here.
-        places: Where the originals were: name spaces, and names in them.
+        is_frozen: Whether objects were frozen here.
+        places: Where the originals were: namespaces, and names in them.
     """
 
     def __init__(self) -> None:
@@ -51,27 +51,27 @@ class _State:
 
 
 class _Look:
-    """What stands in for a function of `gc`: a method that does as `ask`.
+    """Stands in for a function of `gc`: its bound method `stand_in` does what `ask` does.
 
-    A bound method, since that does not become a method of a class whose attribute it is, as functions of C do
-    not; and since it is called without a tuple of the arguments, which would refer to them.
+    It is a bound method for two reasons. As an attribute of a class it does not become a method, just as C
+    functions do not. And it is called without a tuple of the arguments, which would refer to them.
     """
 
     __slots__ = ("real", "stand_in")
 
     def __init__(self, real: Callable[..., Any]) -> None:
         self.real = real
-        # Named as the original is: ids of tests are made of that.
+        # Named like the original: ids of tests are made from its name.
         function = FunctionType(_Look.ask.__code__, globals(), real.__name__)
         function.__qualname__, function.__module__, function.__doc__ = real.__name__, "gc", real.__doc__
         self.stand_in = MethodType(function, self)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickled, a method is one of its object by its name: here, the function of the module."""
+        """Pickle this as the module `gc`: a pickled method is an object and a name, here one of `gc`."""
         return import_module, ("gc",)
 
     def ask(self, *args: Any, **kwargs: Any) -> Any:
-        """Answer as if nothing had been frozen."""
+        """Answer as if nothing were frozen."""
         caller = _frame(1)
         if _STATE.is_frozen and self._tells(args, kwargs, caller):
             thaw()
@@ -86,7 +86,7 @@ class _Look:
     def _tells(self, args: tuple[Any, ...], kwargs: dict[str, Any], caller: FrameType) -> bool:
         """Whether the answer would differ if nothing were frozen."""
         package = _package(caller.f_globals)
-        if self is _LOOKS["collect"]:  # the oldest of three generations is meant if none is named
+        if self is _LOOKS["collect"]:  # if no generation is given, the oldest of three is meant
             return [*args, *kwargs.values(), 2][0] == 2 and package not in _TIDYING
         if self is _LOOKS["get_referrers"] and package == _ASKS_FOR_ANY:
             return not self._answer(args, kwargs, caller)
@@ -96,7 +96,8 @@ class _Look:
 def _runs(thing: object, caller: FrameType) -> bool:
     """Whether a coroutine or generator is the one that asks.
 
-    From Python 3.11 to 3.13, what one refers to is not seen while it calls C code, as it would have done.
+    From Python 3.11 to 3.13, while one calls C code, as it would have without us, its references are not
+    seen.
     """
     attribute = _FRAMES.get(type(thing))
     return attribute is not None and getattr(thing, attribute) is caller
@@ -106,7 +107,7 @@ def _package(space: dict[str, Any]) -> str:
     return str(space.get("__name__")).partition(".")[0]
 
 
-#: Where a coroutine or generator has its frame.
+#: The attribute of a coroutine or generator that holds its frame.
 _FRAMES: dict[type, str] = (
     {CoroutineType: "cr_frame", GeneratorType: "gi_frame", AsyncGeneratorType: "ag_frame"}
     if (3, 11) <= sys.version_info < (3, 14)
@@ -114,7 +115,7 @@ _FRAMES: dict[type, str] = (
 )
 _frame, _refcount = sys._getframe, sys.getrefcount
 _STATE = _State()
-#: The functions whose answer depends on what is frozen. Nothing else here refers to them.
+#: The functions whose answer depends on what is frozen. Nothing else in this module refers to them.
 _LOOKS = {
     name: _Look(getattr(gc, name))
     for name in ("collect", "freeze", "get_freeze_count", "get_objects", "get_referrers", "unfreeze")
@@ -122,17 +123,17 @@ _LOOKS = {
 
 
 def collect() -> int:
-    """Collect garbage that is not frozen: how many objects."""
+    """Collect garbage that is not frozen; return the number of objects."""
     return int(_LOOKS["collect"].real())
 
 
 def get_objects() -> list[Any]:
-    """The objects that the garbage collector knows and that are not frozen."""
+    """The objects that the garbage collector tracks and that are not frozen."""
     return list(_LOOKS["get_objects"].real())
 
 
 def every_object() -> list[Any]:
-    """The objects that the garbage collector knows, those that are frozen as well: they stay so."""
+    """All objects that the garbage collector tracks, frozen ones included. They stay frozen."""
     if frozen_count() <= _FEW:
         return get_objects()
     _LOOKS["unfreeze"].real()
@@ -143,17 +144,17 @@ def every_object() -> list[Any]:
 
 
 def frozen_count() -> int:
-    """How many objects are frozen, by whomever."""
+    """The number of frozen objects, whatever froze them."""
     return int(_LOOKS["get_freeze_count"].real())
 
 
 def is_frozen() -> bool:
-    """Whether objects are frozen here, and nobody has looked."""
+    """Whether objects were frozen here and have not been looked for since."""
     return _STATE.is_frozen
 
 
 def freeze() -> None:
-    """Freeze all objects there are, until somebody looks; none, if somebody else has frozen some."""
+    """Freeze all objects until code looks for them. Do nothing if other code has frozen some."""
     if not _STATE.is_frozen:
         if frozen_count() > _FEW:
             return
@@ -165,7 +166,7 @@ def freeze() -> None:
 
 
 def thaw() -> None:
-    """Undo it, and put the functions of `gc` back, but for those in whose place somebody has put another."""
+    """Undo the freezing and put the functions of `gc` back, except those that other code has replaced."""
     if not _STATE.is_frozen:
         return
     _STATE.is_frozen = False
@@ -178,13 +179,13 @@ def thaw() -> None:
 
 
 def is_seen_elsewhere() -> bool:
-    """Whether one of the functions was kept where it is not replaced: in a class, or as a default value."""
+    """Whether one of the functions was stored where it is not replaced: in a class, or as a default value."""
     counts = [_refcount(look.real) for look in _LOOKS.values()]
-    return max(counts) > min(counts)  # nobody keeps all of them
+    return max(counts) > min(counts)  # no code keeps all of them
 
 
 def _places() -> Iterator[tuple[dict[str, Any], str, _Look]]:
-    """Where the functions are to be replaced. The standard library keeps none of them by name."""
+    """Yield where to replace the functions. The standard library keeps none of them by name."""
     looks = {id(look.real): look for look in _LOOKS.values()}
     for module_name, module in list(sys.modules.items()):
         if module_name != "gc" and module_name.partition(".")[0] in sys.stdlib_module_names:

@@ -1,13 +1,13 @@
 """The system's functions as Python has them, even if gevent or eventlet has replaced them.
 
-These replace functions that wait (`os.waitpid`, `time.sleep`, `select.poll`) by ones that run other greenlets
-meanwhile, and `os.close` by one that closes later: for good, and often before this package is imported, in a
-conftest or in a launcher. Our workers have no other greenlets, and in a process that has just been forked
-nothing would wake them up. The main thread of the controller waits by the replaced functions where plugins'
-greenlets should run on.
+The two replace functions that wait (`os.waitpid`, `time.sleep`, `select.poll`) by ones that run other
+greenlets meanwhile, and `os.close` by one that closes later. They do so for good, and often before this
+package is imported, in a conftest or in a launcher. Our workers have no other greenlets, and in a process
+that has just been forked nothing would wake them up. Where plugins' greenlets should go on running, the main
+thread of the controller waits with the replaced functions.
 
-The functions of `os` are those of `posix`, and those of `signal` are in `_signal`: both are let alone. The
-others are replaced in the one module in which they are, so they are taken from another copy of it.
+The functions of `os` come from `posix`, and those of `signal` from `_signal`, which both stay as they are.
+The others are replaced in the only module that has them, so they are taken from a second copy of that module.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ waitid = getattr(posix, "waitid", None)
 
 
 def _copy_of(module: Any) -> Any:
-    """Another copy of a module that is written in C; 20 µs."""
+    """Make a second copy of a module that is written in C. Takes 20 µs."""
     spec = module.__spec__
     copy = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(copy)
@@ -40,13 +40,13 @@ def _copy_of(module: Any) -> Any:
 
 _time, _select = _copy_of(time), _copy_of(select)
 
-#: As `signal.signal` and `signal.getsignal`, but a default handler is 0 and an ignored signal's is 1.
+#: Like `signal.signal` and `signal.getsignal`, but SIG_DFL is 0 and SIG_IGN is 1.
 set_handler, get_handler = (
     getattr(importlib.import_module("_signal"), name) for name in ("signal", "getsignal")
 )
 
 monotonic, sleep = _time.monotonic, _time.sleep
 
-#: A new, empty `select.poll` object, and what it can be asked for.
+#: A function that makes an empty `select.poll` object, and the events to ask it for.
 make_poll, READ, HANGUP = _select.poll, int(_select.POLLIN), int(_select.POLLHUP)
 WRITE = int(_select.POLLOUT)

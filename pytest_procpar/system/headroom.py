@@ -1,6 +1,6 @@
-"""How much memory is left before the kernel kills processes, and which ones it kills first then.
+"""How much memory is left before the kernel kills processes, and which ones it then kills first.
 
-A limit that the kernel does not tell is none. Descriptors and processes are the subject of `shortage`.
+A limit that the kernel does not tell counts as none. For descriptors and processes, see `shortage`.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ __all__ = [
     "resident",
 ]  # fmt: skip
 
-#: What is added to a process's ``oom_score_adj``, in thousandths of the available memory: for one that runs
-#: tests again, for a worker, and for the fork server. The controller is to be killed last: without it nobody
-#: would see a result.
+#: What is added to a process's ``oom_score_adj``, in thousandths of the available memory: for a process that
+#: runs tests again, for a worker, and for the fork server. The controller is to be killed last: without it
+#: nobody would see a result.
 FIRST_TO_GO = 700
 REPLACEABLE = 400
 SECOND_TO_LAST = 100
 
-#: What is left to the processes that exist, in bytes: all grow a little, page by page.
+#: What is left for the processes that exist, in bytes: all of them grow a little, page by page.
 _RESERVE = 8 << 20
-#: A limit that is higher than this is none (version 1 writes the highest number there is).
+#: A higher limit than this is none (version 1 writes the highest number there is).
 _UNLIMITED = 1 << 60
 
 
 def headroom(root: Path = Path("/")) -> int | None:
-    """How many bytes processes of this control group may still take; None if nothing limits that.
+    """How many more bytes processes of this control group may take; None if nothing limits that.
 
-    The limits of its ancestors hold for a control group, too, and so does the memory of the machine: the
-    least room of all counts. Kernel documentation: cgroup-v2, cgroup-v1/memory, ``/proc/meminfo``.
+    The limits of a control group's ancestors apply to it, too, and so does the memory of the machine: the
+    smallest of these counts. Kernel documentation: cgroup-v2, cgroup-v1/memory, ``/proc/meminfo``.
     """
     rooms = [_room_in(directory, version) for version, directory in own_directories(root, "memory")]
     rooms.append(_available(root))
@@ -50,7 +50,7 @@ def _room_in(directory: Path, version: int) -> int | None:
     if limit is None or limit >= _UNLIMITED or used is None:
         return None
     facts = _facts(directory / "memory.stat")
-    # The kernel drops cached files before it kills; of those in active use only half is counted as free.
+    # The kernel drops cached files before it kills processes; of those in active use, half count as free.
     files = facts.get(f"{prefix}inactive_file", 0) + facts.get(f"{prefix}active_file", 0) // 2
     return max(0, limit - used + files)
 
@@ -67,7 +67,7 @@ def _available(root: Path) -> int | None:
 
 
 def _number(file: Path) -> int | None:
-    """What a file says; None if it says that there is no limit, or is not there."""
+    """The number in a file; None if it says that there is no limit, or does not exist."""
     text = read_text(file).strip()
     return int(text) if text.isdecimal() else None
 
@@ -78,29 +78,29 @@ def _facts(file: Path) -> dict[str, int]:
 
 
 def fitting(wanted: int, room: int | None, size: int) -> int:
-    """How many of the `wanted` processes, of `size` bytes each, fit into the room; None is room for all."""
+    """How many of the `wanted` processes, of `size` bytes each, fit into `room`. None means room for all."""
     if room is None:
         return wanted
     return max(0, min(wanted, (room - _RESERVE) // max(1, size)))
 
 
 def no_room(room: int | None, needed: int) -> str:
-    """What to tell the user if so many bytes are needed, and the room is too small for that."""
+    """The message for the user if `needed` bytes do not fit into `room`."""
     return f"{(room or 0) >> 20} MB of memory are left, and it takes about {needed >> 20} MB"
 
 
 def resident(pid: int | str = "self", root: Path = Path("/")) -> int:
-    """How much memory a process takes, including what it shares, in bytes; 0 if that is not known."""
+    """How much memory a process takes, in bytes, including shared memory; 0 if that is not known."""
     kilobytes = _facts(root / f"proc/{pid}/status").get("VmRSS:", 0)
     return kilobytes << 10
 
 
 def be_expendable(points: int, file: Path = Path("/proc/self/oom_score_adj")) -> None:
-    """Let the kernel kill this process, and what it starts, before others if memory runs out.
+    """Let the kernel kill this process, and those that it starts, before others if memory runs out.
 
-    To raise the score takes no privilege.
+    Raising the score needs no privilege.
 
-    :param points: see `FIRST_TO_GO`. They are added to what it has.
+    :param points: see `FIRST_TO_GO`. They are added to the process's score.
     """
     with suppress(OSError, ValueError):  # no such file, or not ours to write
         before = int(file.read_text(encoding="ascii"))

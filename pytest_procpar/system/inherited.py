@@ -1,7 +1,7 @@
-"""Children that a process has not started: their own parents have ended (see `set_subreaper`).
+"""Waits for children that a process did not start: their own parents have ended (see `set_subreaper`).
 
 The first process of the machine, which would inherit them otherwise, waits for them as soon as they end. A
-test may rely on that: it kills a daemon, and goes on when there is no such process any more.
+test may rely on that: it kills a daemon, and goes on when the process no longer exists.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from pytest_procpar.system.genuine import close, get_handler, read, set_handler,
 
 __all__ = ["Woken", "reap_inherited"]
 
-#: How often to look for them where no signal can tell, in seconds.
+#: How often to look for them if no signal can tell, in seconds.
 _LOOK_SECONDS = 0.1
 
 
 def reap_inherited(own: Container[int]) -> None:
     """Wait for every child that has ended and was not started here.
 
-    :param own: children that were; so were those in the process group of this process.
+    :param own: children that were started here. So were those in this process's process group.
     """
-    if waitid is None:  # nor does this system let anybody inherit
+    if waitid is None:  # such a system does not let processes inherit children, either
         return
     group = os.getpgrp()
 
@@ -36,7 +36,7 @@ def reap_inherited(own: Container[int]) -> None:
 
     with suppress(ChildProcessError, ProcessLookupError):
         while (ended := waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
-            if is_own(ended.si_pid):  # the kernel would tell of this one again and again
+            if is_own(ended.si_pid):  # the kernel would report this one again and again
                 break
             reap(ended.si_pid)
         else:
@@ -48,9 +48,9 @@ def reap_inherited(own: Container[int]) -> None:
 
 
 class Woken:
-    """As long as it is entered, `fd` is readable when a child has ended; it is None where nobody can tell.
+    """Inside the context, `fd` is readable when a child has ended; it is None if nothing can tell.
 
-    A child that is forked meanwhile has to leave it, too.
+    A child that is forked inside the context has to leave it, too.
     """
 
     def __init__(self) -> None:
@@ -60,18 +60,18 @@ class Woken:
 
     @property
     def look_seconds(self) -> float | None:
-        """After how many seconds a look is due though `fd` has not become readable; None: never."""
+        """After how many seconds to look, even if `fd` has not become readable; None: never."""
         return _LOOK_SECONDS if self.fd is None and waitid is not None else None
 
     def drain(self) -> None:
-        """Let `fd` be readable only when the next child ends."""
+        """Make `fd` unreadable until the next child ends."""
         if self.fd is not None:
             with suppress(BlockingIOError):
                 while read(self.fd, 1 << 10):
                     pass
 
     def __enter__(self) -> Woken:
-        # A handler that C code has installed could not be put back: then there is none of ours.
+        # A handler that C code has installed could not be put back, so ours is not installed then.
         if waitid is None or get_handler(signal.SIGCHLD) is None:
             return self
         with suppress(OSError):

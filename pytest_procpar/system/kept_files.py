@@ -1,9 +1,9 @@
 """Copies the files of a project that a process is about to change, so that they can be put back.
 
 An audit hook (PEP 578) sees what Python itself opens, removes or renames, and the databases of `sqlite3`, in
-any thread. It does not see the programs that tests start, nor libraries that open files by themselves. A copy
-is complete before its file is touched, so it is good however the process ends. Does not know why tests run
-again, nor which of them write.
+any thread. It does not see what programs do that tests start, nor what libraries open by themselves. A copy
+is complete before its file is touched, so it is good however the process ends. Why tests run again, and which
+of them write, is not known here.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ __all__ = ["BESIDE", "WRITES", "PutBack", "keep_files", "keep_one", "put_back"]
 
 #: A file with more bytes than this is not copied.
 _LARGEST = 64 << 20
-#: Of a folder that is removed or renamed no more files than this are copied.
+#: No more files than this are copied from a folder that is removed or renamed.
 _MOST = 1000
-#: The flags by which a file that is opened may be changed.
+#: If a file is opened with one of these flags, it may be changed.
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-#: What stands beside a database of SQLite.
+#: The suffixes of the files of an SQLite database: its own, and those beside it.
 BESIDE = ("", "-journal", "-wal", "-shm")
-#: What any import may write.
+#: The folders into which any import may write.
 _BYTE_CODE = f"{os.sep}__pycache__{os.sep}"
 
-#: Bound here, where no test that fakes files can reach them.
+#: Bound here, out of reach of tests that fake files.
 _real = SimpleNamespace(
     lstat=os.lstat, open=os.open, read=read, write=write, close=close, link=os.link, unlink=os.unlink,
     readlink=os.readlink, rename=os.rename, exists=os.path.lexists, walk=os.walk,
@@ -45,15 +45,15 @@ _real = SimpleNamespace(
     split=os.path.split, dumps=json.dumps, digest=hashlib.sha256,
 )  # fmt: skip
 
-#: The folders that this process, or one that it was forked from, puts copies into.
+#: The folders into which this process, or one that it was forked from, puts copies.
 _kept_in: set[str] = set()
 
 
 @record
 class PutBack:
-    """The files that were put back as they were, and those that could not be.
+    """The files that were put back as they were, and those that could not be put back.
 
-    New files, which are removed, are neither.
+    New files, which are removed, are in neither list.
     """
 
     changed: tuple[str, ...] = ()
@@ -64,10 +64,10 @@ class PutBack:
 
 
 def keep_files(folder: str, roots: Sequence[Path], but: Sequence[Path | str] = ()) -> None:
-    """From now on copy into `folder` what this process, or a fork of it, is about to change below `roots`.
+    """From now on, copy into `folder` what this process, or a fork of it, is about to change below `roots`.
 
-    What is below `but` is left out, and the folder for temporary files if that is below a root. Called again
-    with the same folder, it does nothing.
+    What is below `but` is left out, and so is the folder for temporary files if that is below a root. A
+    second call with the same folder does nothing.
     """
     if folder in _kept_in:
         return
@@ -81,9 +81,9 @@ def keep_files(folder: str, roots: Sequence[Path], but: Sequence[Path | str] = (
 
 
 def keep_one(folder: Path, path: str) -> Path | None:
-    """Copy into `folder` what `path` is, see `keep_files`; the copy, or None if there was one already.
+    """Copy what is at `path` into `folder`, as `keep_files` does; return the copy, or None if there was one.
 
-    :raises OSError: if that cannot be done.
+    :raises OSError: if that is not possible.
     """
     above = os.path.join(os.path.dirname(path), "")
     before = set(folder.iterdir())
@@ -92,7 +92,7 @@ def keep_one(folder: Path, path: str) -> Path | None:
 
 
 class _Keeper:
-    """Listens to what is about to be done."""
+    """The audit hook: keeps a copy of what is about to be changed."""
 
     def __init__(self, folder: str, roots: tuple[str, ...], spared: tuple[str, ...]) -> None:
         self._folder = folder
@@ -131,7 +131,7 @@ class _Keeper:
             name = name[len("file:") :].split("?")[0]
         if not name or name == ":memory:":
             return
-        # If one of these exists, the database is in use: putting it back would spoil what others write.
+        # If one of these exists, the database is in use: putting it back would damage what others write.
         if not any(_real.exists(name + more) for more in BESIDE[1:]):
             for more in BESIDE:
                 self._keep(name + more)
@@ -151,7 +151,7 @@ class _Keeper:
 
     def _path(self, path: object, folder: int | None = -1) -> str | None:
         """The absolute path, with links resolved in all but the last part; None for a descriptor."""
-        if isinstance(path, int) or path is None:  # a descriptor: its file was seen when it was opened
+        if isinstance(path, int) or path is None:  # its file was seen when the descriptor was opened
             return None
         name = _real.fsdecode(path)
         if folder is not None and folder >= 0 and not name.startswith(os.sep):
@@ -165,11 +165,11 @@ class _Keeper:
             return
         self.keep_one(found)
         target = _real.realpath(found)
-        if target != found:  # a link, and what is written is behind it
+        if target != found:  # a link: the file that is written is behind it
             self.keep_one(target)
 
     def keep_one(self, path: str) -> None:
-        """Make an entry of a file, if it is below a root and there is none."""
+        """Make the entry of a file if the file is below a root and has none."""
         if path in self._known or not path.startswith(self._roots):
             return
         if path.startswith(self._spared) or _BYTE_CODE in path:
@@ -180,7 +180,7 @@ class _Keeper:
             self._write(path, name)
 
     def _write(self, path: str, name: str) -> None:
-        """Make an entry. Of several processes the first one wins, before it changes anything."""
+        """Make an entry. If several processes do so, the first one wins, before it changes anything."""
         self._number += 1
         part = f"{name}.{_real.getpid()}.{self._number}"
         file = _real.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -192,14 +192,14 @@ class _Keeper:
             _real.link(part, name)
         except FileExistsError:
             pass
-        except OSError:  # there are no hard links
+        except OSError:  # the file system has no hard links
             _real.rename(part, name)
             return
         _real.unlink(part)
 
 
 def _files(top: str) -> Iterator[str]:
-    """A path, and what is below it if it is a folder."""
+    """Yield a path and, if it is a folder, everything below it."""
     yield top
     for count, (folder, folders, files) in enumerate(_real.walk(top)):
         for name in (*folders, *files):
@@ -209,7 +209,7 @@ def _files(top: str) -> Iterator[str]:
 
 
 def _fill(file: int, path: str) -> None:
-    """Write what `path` is: a line that describes it, and if it is a file its bytes."""
+    """Write what is at `path`: a line that describes it and, for a file, its bytes."""
     try:
         status = _real.lstat(path)
     except OSError:
@@ -247,14 +247,14 @@ def _write_all(file: int, data: bytes) -> None:
 
 
 def put_back(folder: Path) -> PutBack:
-    """Restore what was changed from the copies in `folder`, and remove that.
+    """Restore what was changed from the copies in `folder`, then remove the folder.
 
-    The processes must have ended. Raises nothing for a file that cannot be restored: see `PutBack`.
+    The processes must have ended. A file that cannot be restored raises nothing: see `PutBack`.
     """
     changed, lost = [], []
     absent = []
-    for entry in sorted(folder.iterdir()) if folder.is_dir() else ():  # a test may have removed it
-        if entry.suffix:  # a copy that was not completed: its file was not touched
+    for entry in sorted(folder.iterdir()) if folder.is_dir() else ():  # a test may have removed the folder
+        if entry.suffix:  # an incomplete copy: its file was not touched
             continue
         with suppress(OSError, ValueError), entry.open("rb") as file:
             facts = json.loads(file.readline())
@@ -271,12 +271,12 @@ def put_back(folder: Path) -> PutBack:
             _remove(path)
         if path.exists() and not path.is_dir():
             lost.append(str(path))
-    shutil.rmtree(folder, ignore_errors=True)  # what comes after this is of no process that was run again
+    shutil.rmtree(folder, ignore_errors=True)  # what is written later is not by a process that was run again
     return PutBack(tuple(sorted(changed)), tuple(sorted(lost)))
 
 
 def _restore(facts: dict[str, Any], copy: Any) -> bool:
-    """Whether it had to be put back."""
+    """Restore one entry; return whether anything had to be changed."""
     path, kind = Path(facts["path"]), facts["kind"]
     if kind == "other":
         return False
@@ -305,14 +305,14 @@ def _rewrite(path: Path, copy: Any, facts: dict[str, Any]) -> bool:
         if path.is_symlink() or (path.exists() and not path.is_file()):
             _remove(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(old)  # the same file: links to it, its owner and who watches it stay
+        path.write_bytes(old)  # into the same file, so that links to it, its owner and its watchers stay
     os.chmod(path, stat.S_IMODE(facts["mode"]))
     os.utime(path, ns=(facts["time"], facts["time"]))
     return not same
 
 
 def _remove(path: Path) -> None:
-    """Remove what is new; a folder only if nothing is left in it but byte code."""
+    """Remove something new; a folder only if nothing but byte code is left in it."""
     if path.is_dir() and not path.is_symlink():
         caches = path / "__pycache__"
         if [each.name for each in path.iterdir()] == [caches.name]:

@@ -1,7 +1,7 @@
-"""Whether the kernel has killed a process because memory ran out, as far as its counters say.
+"""Tells from the kernel's counters whether it killed a process because memory ran out.
 
-Its counters name no process. So one that has gone up between two looks, with a worker killed by SIGKILL in
-between, is evidence and no proof; it is worded like that.
+The counters name no process. If one has gone up between two looks, and a worker was killed by SIGKILL in
+between, that is evidence and not proof; messages are worded accordingly.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ __all__ = ["OutOfMemory"]
 
 
 class OutOfMemory:
-    """The kernel's counters of out-of-memory kills: of this process's control group, else of the machine.
+    """The kernel's counters of out-of-memory kills: of this process's control group, or else of the machine.
 
     ``oom_kill`` in ``memory.events`` (kernel documentation, cgroup-v2), in ``memory.oom_control`` (version 1)
-    and in ``/proc/vmstat``. The kernel counts a kill in the group of its victim, whatever had run out. So
-    where the own group is counted, what happens in other containers and groups says nothing of us.
+    and in ``/proc/vmstat``. The kernel counts a kill in the group of the killed process, whichever limit was
+    reached. So if our own group has a counter, kills in other containers and groups do not affect it.
     """
 
     def __init__(self, root: Path = Path("/")) -> None:
-        directories = dict(own_directories(root, "memory"))  # of each version the innermost, the last one
+        directories = dict(own_directories(root, "memory"))  # of each version the innermost, which comes last
         own = [
             directory / name
             for directory in directories.values()
@@ -36,9 +36,9 @@ class OutOfMemory:
         self._counters = [_Counter(file, which) for file in own or [root / "proc/vmstat"]]
 
     def seen(self, *, killed: bool = True) -> str:
-        """Which memory was exhausted when the kernel killed a process, one kill a call; empty if none.
+        """Which memory was exhausted when the kernel killed a process, one kill per call; empty if none was.
 
-        :param killed: whether a process of ours was killed. If not, only the counters of the own group count.
+        :param killed: whether a process of ours was killed. If not, only counters of our own group are used.
         """
         if not killed and not self._is_own:
             return ""
@@ -47,7 +47,7 @@ class OutOfMemory:
 
 
 class _Counter:
-    """What a file counts; `which` memory that is about."""
+    """One file's count, and `which` memory it is about."""
 
     def __init__(self, file: Path, which: str) -> None:
         self.which = which
@@ -55,14 +55,14 @@ class _Counter:
         self._known = _kills(file) or 0
 
     def goes_up(self) -> bool:
-        """Whether it has counted more kills than were asked about: of two workers each has to be told of."""
+        """Whether it counted more kills than were asked about: two killed workers need two kills."""
         now, before = _kills(self._file) or 0, self._known
         self._known = min(before + 1, now)
         return now > before
 
 
 def _kills(file: Path) -> int | None:
-    """How many kills a file counts; None if it counts none."""
+    """The number of kills that a file counts; None if it has no such counter."""
     for line in read_text(file).splitlines():
         name, _, value = line.partition(" ")
         if name == "oom_kill" and value.isdecimal():

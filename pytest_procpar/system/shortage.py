@@ -1,6 +1,6 @@
-"""How many workers and throw-away processes there is room for, and what to say of an error of the system's.
+"""How many workers and throw-away processes there is room for, and how to word an error of the system.
 
-Memory is the subject of `headroom`.
+For memory, see `headroom`.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ __all__ = [
     "room_within",
 ]
 
-#: How many descriptors a worker takes in the controller: a pipe to hear it, both ends of its inbox (one
+#: How many descriptors the controller needs for a worker: a pipe to hear it, both ends of its inbox (one
 #: descriptor on Linux), files for stacks, captured output and captured errors, and a pipe for standard error.
 _A_WORKER = 6 if os.path.isdir("/proc/self/fd") else 7
-#: The same of a throw-away process: its stream, and its pidfd.
+#: How many it needs for a throw-away process: its stream, and its pidfd.
 _A_PROCESS = 2
 #: How many the controller may need for everything else: the fork server's stream, selectors, signals,
 #: reports, the re-check.
@@ -38,12 +38,12 @@ _PROCESSES = (errno.EAGAIN, errno.ENOMEM)
 
 
 def is_shortage(error: OSError) -> bool:
-    """Whether an error says that descriptors, processes or memory have run out: later there may be some."""
+    """Whether an error says that descriptors, processes or memory ran out, so that trying later may work."""
     return error.errno in (*_FILES, *_PROCESSES)
 
 
 def in_words(error: BaseException) -> str:
-    """What went wrong, as part of a sentence: what has run out and its limit, or the system's own words."""
+    """What went wrong, as part of a sentence: what ran out and its limit, or else the system's own words."""
     if not isinstance(error, OSError) or error.errno is None:
         return str(error) or type(error).__name__
     if error.errno in _FILES:
@@ -53,13 +53,13 @@ def in_words(error: BaseException) -> str:
         return f"the system grants no more processes ({limits})"
     if error.errno == errno.ENOMEM:
         return "the system grants no more memory"
-    # Arguments that are too long are no fault of the program's file.
+    # That arguments are too long says nothing about the program's file.
     is_about_file = isinstance(error.filename, str) and error.errno != errno.E2BIG
     return os.strerror(error.errno) + (f" ({error.filename})" if is_about_file else "")
 
 
 def descriptor_limit() -> str:
-    """How many descriptors this process may have, for a sentence."""
+    """The number of descriptors that this process may have, for a sentence."""
     return _shown(resource.RLIMIT_NOFILE)
 
 
@@ -69,18 +69,18 @@ def _shown(which: int) -> str:
 
 
 def room_for_workers(wanted: int) -> int:
-    """For how many workers this process has descriptors: from one to `wanted`."""
+    """For how many workers this process has descriptors: at least one, at most `wanted`."""
     return _room(wanted, _A_WORKER)
 
 
 def room_for_processes(wanted: int) -> int:
-    """For how many throw-away processes there is room: half of what is granted is for what tests start."""
+    """For how many throw-away processes there is room: half of the granted processes is left for tests."""
     room, granted = _room(wanted, _A_PROCESS), processes_granted()
     return room if granted is None else max(1, min(room, granted // 2))
 
 
 def processes_granted(root: Path = Path("/")) -> int | None:
-    """How many processes and threads the control groups of this process still grant; None: there is no limit.
+    """How many more processes and threads this process's control groups grant; None if there is no limit.
 
     Kernel documentation: cgroup-v2 and cgroup-v1/pids, which have the same files.
     """
@@ -103,15 +103,15 @@ def _room(wanted: int, each: int) -> int:
 
 
 def room_within(wanted: int, each: int, limit: int, used: int) -> int:
-    """How many of the `wanted`, but at least one, fit into a process that has `used` of `limit` descriptors.
+    """How many of the `wanted` fit into a process that has used `used` of `limit` descriptors; at least one.
 
-    :param each: how many descriptors one takes.
+    :param each: the number of descriptors that one of them takes.
     """
     return max(1, min(wanted, (limit - used - _SPARE) // each))
 
 
 def _count_open(limit: int) -> int:
-    """How many descriptors are open; where that cannot be listed, how many below `limit`."""
+    """The number of open descriptors; if they cannot be listed, of those below `limit`."""
     try:
         return len(os.listdir("/dev/fd"))
     except OSError:

@@ -1,8 +1,8 @@
-"""Whether a process stands still for good, as far as the Linux kernel shows what its threads wait for.
+"""Tells whether a process stands still for good, from what the Linux kernel shows about its threads.
 
-A lock of a thread library is a word in memory: who finds it taken has the kernel wait for a change of it
-(futex(2)). If that memory is the process's own, only its own threads can announce a change. So if all threads
-of a process wait like that, and none has a limit in time, it never goes on, unless a signal comes.
+A lock of a thread library is a word in memory: a thread that finds it taken has the kernel wait for a change
+(futex(2)). If that memory belongs to the process alone, only its own threads can announce a change. So if all
+threads of a process wait like that, and none has a timeout, it never goes on, unless a signal comes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from pytest_procpar.system.descendants import descendants, list_names, read_byte
 
 __all__ = ["Exit", "Standing", "futex_numbers", "look_at"]
 
-#: The number of futex(2), and of its form with 64 bits for the time, by the machine (the kernel's tables).
+#: The number of the system call futex(2), by machine, and of its form with 64-bit times (the kernel's
+#: tables).
 _FUTEX_64 = {
     "x86_64": 202, "aarch64": 98, "arm64": 98, "riscv64": 98, "loongarch64": 98, "ppc64": 221, "ppc64le": 221,
     "s390x": 238,
@@ -34,8 +35,8 @@ _WAITS = frozenset((0, 6, 9, 11, 13))
 _PRIVATE = 128
 _CLOCK_REALTIME = 256
 
-#: Signals that timers and other programs send to a process that waits for them. (Those of timers that measure
-#: processor time do not come while it waits.)
+#: Signals that timers and other programs send to a process that waits for them. (Signals of timers that
+#: measure processor time do not come while it waits.)
 _AWAITED = frozenset(
     int(getattr(signal, name)) for name in ("SIGALRM", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)
 )
@@ -43,15 +44,15 @@ _REALTIME = range(int(getattr(signal, "SIGRTMIN", 65)), int(getattr(signal, "SIG
 
 
 class Standing(NamedTuple):
-    """How a process stands, and what stays the same as long as nothing moves in it."""
+    """How a process stands, and what stays the same while nothing in it moves."""
 
     evidence: Evidence
-    #: Of each thread: its id, what it waits for, the time it has taken, how often it has been switched to.
+    #: For each thread: its id, what it waits for, its processor time, how often it was switched to.
     mark: tuple[tuple[Hashable, ...], ...] = ()
 
     @property
     def place(self) -> tuple[tuple[Hashable, ...], ...]:
-        """What it waits for, whether it has been woken up meanwhile or not."""
+        """What its threads wait for, whether they were woken up meanwhile or not."""
         return tuple(thread[:2] for thread in self.mark)
 
 
@@ -59,7 +60,7 @@ _MOVING = Standing(Evidence.NONE)
 
 
 def futex_numbers(machine: str, *, is_64bit: bool) -> tuple[int, ...]:
-    """The numbers by which a process calls futex(2); none if they are not known."""
+    """The numbers of the system call futex(2); empty if they are not known."""
     if not is_64bit:
         return _FUTEX_32
     return (_FUTEX_64[machine],) if machine in _FUTEX_64 else ()
@@ -69,9 +70,9 @@ _FUTEX = futex_numbers(os.uname().machine, is_64bit=sys.maxsize > 1 << 32)
 
 
 def look_at(pid: int, proc: str = "/proc", *, alone: bool = True) -> Standing:
-    """Look at a process, which this one may trace: one that it has started, as a rule.
+    """Look at a process that this one may trace, usually one that it started.
 
-    :param alone: whether one that has children does not count, since it may wait for them.
+    :param alone: whether a process with running children does not count, since it may wait for them.
     """
     if is_foreign(proc):
         return _MOVING
@@ -79,7 +80,7 @@ def look_at(pid: int, proc: str = "/proc", *, alone: bool = True) -> Standing:
     marks: list[tuple[Hashable, ...]] = []
     for task in list_names(f"{proc}/{pid}/task"):
         found = None
-        with suppress(ValueError):  # a kernel that shows it in another way
+        with suppress(ValueError):  # a kernel that shows it in another format
             found = _look_at_thread(f"{proc}/{pid}/task/{task}", f"{proc}/{pid}/maps")
         if found is None:
             return _MOVING
@@ -95,7 +96,7 @@ def look_at(pid: int, proc: str = "/proc", *, alone: bool = True) -> Standing:
 
 
 class Exit:
-    """Watches a process that is to end."""
+    """Watches a process that is supposed to end."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
@@ -103,7 +104,7 @@ class Exit:
         self._deadlocks = weighing.Deadlocks()
 
     def is_hopeless(self) -> bool:
-        """Whether it certainly will not; to be asked every now and then."""
+        """Whether it certainly will not end. To be called repeatedly."""
         now = monotonic()
         if now < self._due:
             return False
@@ -115,7 +116,7 @@ class Exit:
 
 
 def _look_at_thread(folder: str, maps: str) -> tuple[Evidence, tuple[Hashable, ...]] | None:
-    """What speaks for it that a thread waits for a lock, and what must not change; None if nothing does."""
+    """How likely it is that a thread waits for a lock, and what must not change then; None if it is not."""
     fields = read_bytes(f"{folder}/stat").rpartition(b")")[2].split()
     if len(fields) < 13 or fields[0] != b"S":
         return None
@@ -125,7 +126,7 @@ def _look_at_thread(folder: str, maps: str) -> tuple[Evidence, tuple[Hashable, .
     if len(call) > 6:
         if not _waits_for_itself(call, maps):
             return None
-        if int(call[4], 16):  # a limit in time: it may do something else every now and then
+        if int(call[4], 16):  # a timeout: it may do something else every now and then
             return Evidence.DOUBTFUL, (tuple(call[:3]), (), ())
         return (Evidence.PROVEN if switches else Evidence.LIKELY), (tuple(call), time, switches)
     if call:  # "running", or in no system call
@@ -143,7 +144,7 @@ def _waits_for_itself(call: list[bytes], maps: str) -> bool:
 
 
 def _is_private(address: int, maps: str) -> bool:
-    """Whether memory belongs to one process only: who waits for a thread's end waits in no private way."""
+    """Whether memory belongs to one process only. Waiting for a thread's end does not use a private futex."""
     from pytest_procpar.core.evidence.thread_owner import MemoryMap, parse_maps
 
     mapping = MemoryMap(parse_maps(os.fsdecode(read_bytes(maps)))).at(address)
@@ -161,5 +162,5 @@ def _awaits_signal(status: str) -> bool:
     return True
 
 
-#: The signals that the C library keeps for itself: below the first one that programs may use.
+#: The signals that the C library reserves: those below the first one that programs may use.
 _INTERNAL = range(32, _REALTIME.start)

@@ -1,7 +1,7 @@
 """What some plugins and libraries hold that processes must not share, and how each of them lets go of it.
 
-Each by itself: one that has changed costs a warning, not the run. None is imported here, and one that is not
-loaded costs a look into `sys.modules`. For the others there is the hook `pytest_procpar_worker_forked`.
+Each is handled on its own: if one has changed, that costs a warning, not the run. None is imported here, and
+one that is not loaded costs a look into `sys.modules`. The hook `pytest_procpar_worker_forked` is for others.
 """
 
 from __future__ import annotations
@@ -23,19 +23,20 @@ from pytest_procpar.role import Role, role_of
 
 __all__ = ["adapt", "adapted_sockets", "introduce", "unfreeze"]
 
-# Tests replace it.
+# Bound here, since tests replace the original.
 _getpid = os.getpid
 
-#: The process whose things are its own: the one that has begun the run, until `adapt` has been called.
+#: The id of the process that owns what is open: of the one that began the run, until `adapt` has been called.
 _settled = _getpid()
 
 _ADAPTERS = (*PLUGINS, *LIBRARIES)
 
 
 def adapt(config: pytest.Config) -> None:
-    """In a process that was forked: let plugins in use renew what they must not share.
+    """In a forked process, let plugins in use renew what they must not share.
 
-    It does nothing a second time: what such a process has opened since is its own.
+    A second call does nothing, since what was opened meanwhile is the process's own. A throw-away process
+    renews every time.
     """
     _renew(config, throw_away=role_of(config).is_throw_away)
 
@@ -55,10 +56,10 @@ def _renew(config: pytest.Config, *, throw_away: bool) -> None:
 
 
 def adapted_sockets(config: pytest.Config) -> frozenset[int]:
-    """The descriptors of the open sockets that `adapt` sees to."""
+    """The descriptors of the open sockets that `adapt` takes care of."""
     found: set[int] = set()
     for adapter in _ADAPTERS:
-        with suppress(Exception):  # what cannot be found now is told when it cannot be renewed
+        with suppress(Exception):  # what cannot be found now is reported when it cannot be renewed
             if adapter.module in sys.modules:
                 found.update(_descriptors(adapter.sockets(config)))
     return frozenset(found)
@@ -71,17 +72,17 @@ def _descriptors(sockets: Iterable[Any]) -> Iterable[int]:
 
 
 def introduce(config: pytest.Config) -> None:
-    """Before all others when a process is configured: tell plugins what they would ask pytest-xdist for."""
+    """Tell plugins what they would ask pytest-xdist for. Called first when a process is configured."""
     role = role_of(config)
     if role.is_main:
         _warn_of_harvest(config)
-    else:  # what conftests, imported in the controller, have opened: a probe still has it as a worker does
+    else:  # it still has what conftests opened when the controller imported them
         _renew(config, throw_away=role is Role.FRESH_PROBE)
     rerunfailures: Any = sys.modules.get("pytest_rerunfailures")
     if rerunfailures is None:
         return
-    # It asks the distribution for its version, and its package for a hook: reports of repetitions are dropped
-    # without the one, crashes not repeated without the other. We have the hook and lose no reports.
+    # It looks up pytest-xdist's version, and a hook in its package. Without the version it drops reports of
+    # repetitions, without the hook it does not repeat crashes. We have the hook and lose no reports.
     with suppress(AttributeError):
         if rerunfailures.works_with_current_xdist() is None:
             rerunfailures.works_with_current_xdist = lambda: True
@@ -102,7 +103,7 @@ def _warn_of_harvest(config: pytest.Config) -> None:
 
 
 def unfreeze() -> None:
-    """After the heap is frozen: make objects anew that are looked for among those that are not frozen.
+    """After the heap is frozen, recreate objects that are looked for among those that are not frozen.
 
     Hypothesis (6.170) asks the garbage collector what refers to its random generator, and warns if nothing
     does: since Python 3.14, in the profile that it uses on CI servers.

@@ -1,4 +1,4 @@
-"""What plugins keep beside a report, and not in it, where it does not travel: it is put in for the way."""
+"""Carries what plugins keep beside a report, where it would not travel, inside the report's data."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _Data = dict[str, Any] | None
 
 
 def install(config: pytest.Config) -> None:
-    """In a controller and in a worker: see to the plugins that are loaded."""
+    """In a controller or a worker, register what carries data for the plugins that are loaded."""
     if hasattr(sys.modules.get(_BDD), "test_report_context_registry"):
         config.pluginmanager.register(_Scenarios(sys.modules[_BDD]), "procpar-bdd")
 
 
 class _Scenarios:
-    """Of pytest-bdd 8 and 9: what a test's report says in ``--cucumber-json``, which else is an empty list.
+    """What pytest-bdd 8 and 9 say of a test in ``--cucumber-json``, which is an empty list otherwise.
 
     Up to pytest-bdd 7 it was an attribute of the report, and travelled with it.
     """
@@ -33,7 +33,7 @@ class _Scenarios:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_report_to_serializable(self, report: Any) -> Generator[None, _Data, _Data]:
-        """Add it."""
+        """Add the scenario to the report's data."""
         data = yield
         context = self._contexts.get(report)
         if data is not None and context is not None:
@@ -42,7 +42,7 @@ class _Scenarios:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_report_from_serializable(self, data: dict[str, Any]) -> Generator[None, Any, Any]:
-        """Keep it beside the report again."""
+        """Keep the scenario beside the report again."""
         context = data.pop(_KEY, None)
         report = yield
         if context is not None and report is not None:

@@ -1,7 +1,8 @@
-"""filelock's locks, which belong to the process that has made them: a forked one has to be told that it is.
+"""Lets forked processes use filelock's locks, which belong to the process that made them.
 
-From 3.30 on a lock refuses to be used in a process that was forked since it was made. The library has reset
-it by then: if it was held, the parent holds it, and the child does not. Written against filelock 3.30 to 4.3.
+From 3.30 on, a lock refuses to be used in a process that was forked after the lock was made. By then the
+library has reset it: if it was held, the parent holds it, and the child does not. Written against filelock
+3.30 to 4.3.
 """
 
 from __future__ import annotations
@@ -14,19 +15,19 @@ from typing import Any
 
 __all__ = ["carry_locks", "renew_locks"]
 
-# Tests replace it.
+# Bound here, since tests replace the original.
 _getpid = os.getpid
 
-#: Where the locks are registered: from 4.3 on, and before.
+#: The modules in which the locks are registered: from 4.3 on, and before.
 _REGISTRIES = ("filelock._core._fork", "filelock._api")
-#: Where it is noted which databases were open when the process was forked, by the same versions.
+#: Where the same versions note which databases were open when the process was forked.
 _DATABASES = (("filelock._sqlite._fork", "FORKED_DATABASES"), ("filelock._read_write", "_FORKED_DATABASES"))
 
 
 def carry_locks() -> Callable[[], None]:
-    """What a process has to do that is about to be forked from this one: let it have the locks of this one.
+    """Return what a process that will be forked from this one has to call to keep this one's locks.
 
-    Nothing is done where that is not possible; `renew_locks` tells.
+    It does nothing where that is not possible; `renew_locks` raises an error then.
     """
     if "filelock" not in sys.modules:
         return _do_nothing
@@ -37,7 +38,7 @@ def carry_locks() -> Callable[[], None]:
     def carry() -> None:
         with suppress(Exception):
             renew_locks()
-            for kind, instances in known.items():  # the library has forgotten which it gave out for a path
+            for kind, instances in known.items():  # the library forgets which lock it gave out for a path
                 kind._instances.update(instances)
 
     return carry
@@ -50,20 +51,20 @@ def _do_nothing() -> None:
 def renew_locks() -> None:
     """Let this process use the locks that were made before it was forked.
 
-    But those on an SQLite database that was open then: SQLite does not survive a fork.
+    Except locks on an SQLite database that was open then: SQLite does not survive a fork.
     """
     for lock in _locks():
         if lock._creator_pid == _getpid() or _was_open(lock):
             continue
         lock._creator_pid = _getpid()
-        if getattr(lock, "_owns_executor", False):  # the thread of the old one is missing
+        if getattr(lock, "_owns_executor", False):  # the old one's thread does not exist here
             lock._executor = type(lock._executor)(max_workers=1)
         if hasattr(lock, "_fork_invalidated"):
             lock._fork_invalidated = False
 
 
 def _locks() -> list[Any]:
-    """All of them: none before 3.30, where they do not ask."""
+    """All locks; none before 3.30, where a lock does not check its process."""
     for name in _REGISTRIES:
         registry = getattr(sys.modules.get(name), "_FORK_OBJECTS", None)
         if registry is not None:

@@ -1,6 +1,6 @@
 """The event loops of gevent and eventlet: after a fork each process must have its own.
 
-Else both processes would share one epoll descriptor, and each would change what the other waits for. gevent's
+Otherwise both would share one epoll descriptor, and each would change what the other waits for. gevent's
 own `os.fork` takes care of that; ours bypasses it. Written against gevent 26.9 and eventlet 0.41.
 """
 

@@ -1,4 +1,4 @@
-"""What an adapter is: what is done in a forked process for one plugin or library."""
+"""The form of an adapter: what is done in a forked process for one plugin or library."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 __all__ = ["KEPT", "Adapter"]
 
-#: What was made before the fork and is used by others: were it freed here, it would end their connection.
+#: Objects from before the fork that other processes use: freed here, they would end the others' connection.
 KEPT: list[object] = []
 
 
@@ -17,12 +17,12 @@ class Adapter(NamedTuple):
     """What is done for one plugin or library.
 
     Attributes:
-        name: Its distribution's.
+        name: The name of its distribution.
         module: A module that is loaded if it is in use.
-        renew: Done in a process that was forked; the second argument says whether it is a throw-away one, of
-            which nobody may hear.
-        sockets: Those that `renew` sees to.
-        tells: Whether the plugin reports or records results: then `renew` is also called in a throw-away
+        renew: Called in a process that was forked. The second argument says whether it is a throw-away
+            process, of which nobody may hear.
+        sockets: The open sockets that `renew` takes care of.
+        tells: Whether the plugin reports or records results. If so, `renew` is also called in a throw-away
             process that was not forked.
     """
 

@@ -30,7 +30,7 @@ def _testcontainers_sockets(config: pytest.Config) -> Iterable[Any]:
 
 
 def _renew_testcontainers(config: pytest.Config, throw_away: bool) -> None:
-    """The session's id names the container that removes the others: one name, one container."""
+    """Draw a new session id: it names the container that removes the others, so no two may share it."""
     old, new = sys.modules["testcontainers.core.labels"].SESSION_ID, str(uuid.uuid4())
     for name, module in list(sys.modules.items()):
         if name.startswith("testcontainers.") and getattr(module, "SESSION_ID", None) == old:
@@ -46,7 +46,7 @@ def _renew_testcontainers(config: pytest.Config, throw_away: bool) -> None:
 
 
 def _django_connections() -> list[Any]:
-    """Those that are open, but for databases in memory: a fork copies such a one, with what is in it."""
+    """The open connections, except to databases in memory: a fork copies these, with what is in them."""
     if not sys.modules["django.conf"].settings.configured:
         return []
     initialized = sys.modules["django.db"].connections.all(initialized_only=True)
@@ -62,7 +62,7 @@ def _django_sockets(config: pytest.Config) -> Iterable[Any]:
 
 
 def _renew_django(config: pytest.Config, throw_away: bool) -> None:
-    """Not closed: that would say good-bye to the server, on the connection that the others have, too."""
+    """Forget connections, but do not close them: that would end the others' session with the server."""
     for each in _django_connections():
         KEPT.append(each.connection)
         each.connection = None
@@ -76,10 +76,10 @@ def _renew_django(config: pytest.Config, throw_away: bool) -> None:
 
 
 def _renew_opentelemetry(config: pytest.Config, throw_away: bool) -> None:
-    """Its threads start anew by themselves in a forked process; spans of a throw-away one go nowhere."""
+    """Drop the spans of a throw-away process. In any forked process the threads restart by themselves."""
     if throw_away:
         provider = sys.modules["opentelemetry.trace"].get_tracer_provider()
-        provider = getattr(provider, "provider", provider)  # logfire puts one before it
+        provider = getattr(provider, "provider", provider)  # logfire puts its own before it
         provider._active_span_processor._span_processors = ()
 
 
@@ -87,7 +87,10 @@ def _renew_opentelemetry(config: pytest.Config, throw_away: bool) -> None:
 
 
 def _renew_hypothesis(config: pytest.Config, throw_away: bool) -> None:
-    """A failing example that passes in a re-check would be deleted, and no later run would try it first."""
+    """Keep a throw-away process from writing to an example database.
+
+    If a failing example passed in a re-check, it would be deleted, and no later run would try it first.
+    """
     if not throw_away:
         return
     kinds = [sys.modules["hypothesis.database"].ExampleDatabase]
@@ -102,23 +105,24 @@ def _renew_hypothesis(config: pytest.Config, throw_away: bool) -> None:
 
 
 def _renew_filelock(config: pytest.Config, throw_away: bool) -> None:
-    """Every fork has done so; here it is told if that was in vain."""
+    """Renew the locks. Every fork has done so, but only here is a failure reported."""
     renew_locks()
 
 
 # --- random generators: numpy 1.17 to 2.4, Faker 4 to 40, factory_boy 3, PyTorch 2 -------------------
 
-#: The Mersenne Twister makes so many words of 32 bits at once. How many of these blocks numpy's generator is
-#: followed that has been drawn from, a part at a time: all take 15 ms. One that is further counts as seeded.
+#: The Mersenne Twister makes `_BLOCK` words of 32 bits at once. A generator that has been drawn from is
+#: followed for `_BLOCKS` of these blocks in each of `_PARTS` parts, all of which take 15 ms. One that is
+#: further counts as seeded.
 _BLOCK, _BLOCKS, _PARTS = 624, 512, 8
-#: The states that were put into generators here.
+#: The states that this module has put into generators.
 _UNSEEDED: dict[str, dict[str, Any]] = {}
-#: PyTorch's own seeds are of 64 bits; others hardly ever are.
+#: PyTorch draws its own seeds from 64 bits; other seeds are hardly ever that large.
 _SEEDS_OF_OTHERS = 1 << 32
 
 
 def _renew_numpy(config: pytest.Config, throw_away: bool) -> None:
-    """Its global generator, if nobody has seeded it: another worker would draw the same numbers."""
+    """Seed the global generator unless somebody has: other workers would draw the same numbers."""
     module = sys.modules["numpy.random.mtrand"]
     generator = module._rand._bit_generator
     if not throw_away and _is_unseeded(generator):
@@ -127,7 +131,7 @@ def _renew_numpy(config: pytest.Config, throw_away: bool) -> None:
 
 
 def _is_unseeded(generator: Any) -> bool:
-    """Whether it has come, by being drawn from, of the seed that numpy or `_renew_numpy` has chosen."""
+    """Whether its state follows, by drawing, from the seed that numpy or `_renew_numpy` has chosen."""
     seed = getattr(generator, "_seed_seq", None)  # there is none after `seed`
     if seed is None or type(generator).__name__ != "MT19937":
         return False
@@ -151,7 +155,7 @@ def _at(state: dict[str, Any], place: int) -> dict[str, Any]:
 
 
 def _renew_faker(config: pytest.Config, throw_away: bool) -> None:
-    """What all its generators share, if nobody has seeded it."""
+    """Seed what all its generators share, unless somebody has."""
     module = sys.modules["faker.generator"]
     if not throw_away and not getattr(module.Generator, "_is_seeded", True):
         module.random.seed()
@@ -164,7 +168,7 @@ def _renew_factory_boy(config: pytest.Config, throw_away: bool) -> None:
 
 
 def _renew_torch(config: pytest.Config, throw_away: bool) -> None:
-    """The generator of the processor, if nobody has seeded it."""
+    """Seed the generator of the processor, unless somebody has."""
     generator = sys.modules["torch"].default_generator
     if not throw_away and generator.initial_seed() >= _SEEDS_OF_OTHERS:
         generator.seed()

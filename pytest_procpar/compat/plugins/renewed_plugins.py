@@ -17,7 +17,7 @@ from pytest_procpar.compat.plugins.renewal import KEPT, Adapter
 
 __all__ = ["PLUGINS"]
 
-#: The row of a worker in Allure's timeline, for all processes that run its tests.
+#: Each worker's row in Allure's timeline, for all processes that run its tests.
 _ROWS: dict[str, str] = {}
 
 # --- pytest-rerunfailures 16 -------------------------------------------------------------------------
@@ -29,7 +29,7 @@ def _rerunfailures_sockets(config: pytest.Config) -> Iterable[Any]:
 
 
 def _renew_rerunfailures(config: pytest.Config, throw_away: bool) -> None:
-    """Its answers came to whichever worker read first: of 3,000 tests, 800 were reported."""
+    """Connect anew: an answer came to whichever worker read first. Of 3,000 tests, 800 were reported."""
     database: Any = getattr(config, "failures_db", None)
     if not hasattr(database, "sock"):
         return
@@ -40,7 +40,7 @@ def _renew_rerunfailures(config: pytest.Config, throw_away: bool) -> None:
     else:
         given = config.workerinput  # type: ignore[attr-defined]
         renewed = module.ClientStatusDB(given["sock_port"], given["statusdb_token"])
-        # It writes twice, then reads, for every test: the kernel would wait for 40 ms between the writes.
+        # For every test it writes twice, then reads: the kernel would wait for 40 ms between the writes.
         renewed.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         config.failures_db = renewed  # type: ignore[attr-defined]
 
@@ -49,17 +49,17 @@ def _renew_rerunfailures(config: pytest.Config, throw_away: bool) -> None:
 
 
 class _SharedSocket:
-    """A socket through which processes talk in turns."""
+    """A socket that several processes write to, one at a time."""
 
     def __init__(self, shared: Any) -> None:
         self._shared = shared
 
     def sendall(self, data: bytes) -> None:
-        """Send all of it, with nobody else's in between."""
+        """Send all of it, without data of other processes in between."""
         if sys.platform != "win32":
             import fcntl
 
-            fcntl.lockf(self._shared, fcntl.LOCK_EX)  # let go of by the kernel if this process dies
+            fcntl.lockf(self._shared, fcntl.LOCK_EX)  # the kernel releases it if this process dies
             try:
                 self._shared.sendall(data)
             finally:
@@ -80,7 +80,7 @@ def _retry_sockets(config: pytest.Config) -> Iterable[Any]:
 
 
 def _renew_retry(config: pytest.Config, throw_away: bool) -> None:
-    """A connection for each worker would block: its server reads one until it is closed, then the next."""
+    """Let workers share a connection: the plugin's server reads one until it is closed, then the next."""
     plugin = sys.modules["pytest_retry.retry_plugin"]
     reporter = plugin.retry_manager.reporter
     if throw_away:
@@ -94,7 +94,10 @@ def _renew_retry(config: pytest.Config, throw_away: bool) -> None:
 
 
 def _renew_testmon(config: pytest.Config, throw_away: bool) -> None:
-    """SQLite forbids to carry a connection over a fork: https://www.sqlite.org/howtocorrupt.html, 2.6."""
+    """Open the database anew.
+
+    SQLite forbids carrying a connection over a fork: https://www.sqlite.org/howtocorrupt.html, section 2.6.
+    """
     data: Any = getattr(config, "testmon_data", None)
     module: Any = sys.modules["testmon.db"]
     if data is None or not isinstance(data.db, module.DB):  # it is not active, or talks to a server
@@ -108,7 +111,10 @@ def _renew_testmon(config: pytest.Config, throw_away: bool) -> None:
 
 
 def _renew_allure(config: pytest.Config, throw_away: bool) -> None:
-    """The timeline has a row for each process and thread, as they were when the plugin was configured."""
+    """Give the worker a row of its own in the timeline, and let a throw-away process write nothing.
+
+    The plugin has named the row after the process and thread in which it was configured.
+    """
     listener: Any = config.pluginmanager.getplugin("allure_listener")
     if listener is None:
         return
@@ -125,7 +131,7 @@ def _renew_allure(config: pytest.Config, throw_away: bool) -> None:
 
 
 def _renew_monitor(config: pytest.Config, throw_away: bool) -> None:
-    """It holds an SQLite connection, and the process that it measures; a throw-away one adds no rows."""
+    """Renew its SQLite connection, and the process that it measures. A throw-away process adds no rows."""
     monitor: Any = getattr(config.pluginmanager.getplugin("session"), "pytest_monitor", None)
     if monitor is None:
         return
@@ -145,10 +151,10 @@ def _renew_monitor(config: pytest.Config, throw_away: bool) -> None:
 
 
 def _renew_benchmark(config: pytest.Config, throw_away: bool) -> None:
-    """While ``gw0`` collects, it decides to say at the end that it does not measure."""
+    """Drop the note that it does not measure, which it decides to print while ``gw0`` collects."""
     session: Any = getattr(config, "_benchmarksession", None)
     if session is not None:
-        session.xdist_benchmark_found = False  # the fork server, which has collected, says it
+        session.xdist_benchmark_found = False  # the fork server, which has collected, prints it
 
 
 PLUGINS = (

@@ -1,8 +1,8 @@
-"""What reporters that replace pytest's learn from collection, which does not happen in a controller.
+"""Tells reporters that replace pytest's what they learn from a collection, which a controller does not do.
 
-pytest-sugar 1.1 makes up for it only where pytest-xdist can be imported, pytest-rich 0.3 not at all: with
-pytest-xdist the first finished test ends its run in a ZeroDivisionError. teamcity-messages 1.33, by which
-PyCharm runs pytest, does not say there how many tests there will be.
+pytest-sugar 1.1 makes up for that only if pytest-xdist can be imported, pytest-rich 0.3 not at all: under
+pytest-xdist the first finished test ends its run in a ZeroDivisionError. teamcity-messages 1.33, with which
+PyCharm runs pytest, does not say in a controller how many tests there will be.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def count_as(config: pytest.Config, word: str, tests: Sequence[object]) -> None:
 
 
 def mute_reporters(config: pytest.Config) -> None:
-    """Let reporters that print by themselves print nothing here: they do in the controller.
+    """Keep reporters that print by themselves from printing here: they print in the controller.
 
     With ``-s``, which PyCharm gives, a worker's output is shown, and each test would be reported twice.
     """
@@ -39,7 +39,7 @@ def mute_reporters(config: pytest.Config) -> None:
 
 
 def tell_reporters(config: pytest.Config, ids: Sequence[str]) -> None:
-    """The suite is known: tell the reporters of other plugins. What they then do wrong is a warning."""
+    """Tell the reporters of other plugins about the collected suite. An error of theirs becomes a warning."""
     for module, name, tell in _REPORTERS:
         reporter = config.pluginmanager.get_plugin(name) or getattr(config, name, None)
         if type(reporter).__module__ != module:
@@ -52,12 +52,12 @@ def tell_reporters(config: pytest.Config, ids: Sequence[str]) -> None:
 
 
 def _tell_sugar(config: pytest.Config, reporter: Any, ids: Sequence[str]) -> None:
-    """What its ``DeferredXdistPlugin`` does."""
+    """Do what its ``DeferredXdistPlugin`` does."""
     reporter.tests_count = len(ids)
 
 
 def _tell_rich(config: pytest.Config, reporter: Any, ids: Sequence[str]) -> None:
-    """What its ``pytest_collectreport`` does, with stand-ins that have what it asks of an item."""
+    """Do what its ``pytest_collectreport`` does, with stand-ins that have what it asks of an item."""
     for nodeid in ids:
         path = Path(config.rootpath, nodeid.partition("::")[0])
         item = SimpleNamespace(nodeid=nodeid, path=path)
@@ -73,7 +73,7 @@ def _tell_teamcity(config: pytest.Config, reporter: Any, ids: Sequence[str]) -> 
     reporter.teamcity.testCount(len(ids))
 
 
-#: The module of a reporter, the name of its plugin or of the config's attribute that holds it, what to do.
+#: The module of a reporter; the name of its plugin, or of the config's attribute that holds it; what to call.
 _REPORTERS: tuple[tuple[str, str, Callable[[pytest.Config, Any, Sequence[str]], None]], ...] = (
     ("pytest_sugar", "terminalreporter", _tell_sugar),
     ("pytest_rich.terminal", "rich-terminal-reporter", _tell_rich),

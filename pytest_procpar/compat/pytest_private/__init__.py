@@ -1,1 +1,1 @@
-"""What we need of pytest that it does not offer in public, each with the reason why."""
+"""What we need from pytest that it does not offer in public, each with the reason why."""

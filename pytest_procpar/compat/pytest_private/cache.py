@@ -1,7 +1,7 @@
-"""pytest's cache plugins (``--lf``, ``--nf``, ``--sw``), which split their work over two processes here.
+"""pytest's cache plugins (``--lf``, ``--nf``, ``--sw``), whose work is split over two processes here.
 
-Their state is read where the suite is collected and written where the reports arrive. Under pytest-xdist
-the second process never learns what only the first can know; here the controller is told.
+Their state is read where the suite is collected, and written where the reports arrive. Under pytest-xdist
+the second process never learns what only the first one can know; here the controller is told.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ __all__ = ["cache_entry", "failed_before", "has_entry", "learn_collection", "pla
 
 
 def cache_entry(config: pytest.Config, key: str) -> Path | None:
-    """The file in which `config.cache`, made at configure, will have a value; None if it will have none."""
+    """Return the file for a value in `config.cache`, made at configure; None if it will have none."""
     return None if config.getoption("cacheclear", False) else _place(config, key)
 
 
 def has_entry(config: pytest.Config, key: str) -> bool:
-    """Whether an earlier run has left a value in the cache, and this one is not to clear it."""
+    """Whether an earlier run left a value in the cache, and this run does not clear it."""
     path = cache_entry(config, key)
     return path is not None and path.exists()
 
@@ -34,22 +34,22 @@ def _place(config: pytest.Config, key: str) -> Path | None:
 
 
 def place_in_cache(config: pytest.Config, key: str) -> Path | None:
-    """The file for a value in `config.cache`, whose folder is made; None if there is no cache.
+    """Make the folder for a value in `config.cache`, and return the file; None if there is no cache.
 
     :raises OSError: if the folder cannot be made.
     """
     cache, path = getattr(config, "cache", None), _place(config, key)
     if cache is None or path is None:
         return None
-    cache.mkdir("procpar")  # with what keeps the cache out of version control
+    cache.mkdir("procpar")  # which also writes the files that keep the cache out of version control
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
 
 
 def set_aside(config: pytest.Config, path: Path, what: str) -> None:
-    """Give a damaged file of the cache another name, and warn of it.
+    """Rename a damaged file of the cache, and warn about it.
 
-    :param what: what it held, with its verb: "the start method that was remembered for this project cannot".
+    :param what: what it held, and the verb: "the start method that was remembered for this project cannot".
     :raises pytest.UsageError: if the warning is an error (``-W error``).
     """
     aside = path.with_suffix(".damaged")
@@ -69,8 +69,8 @@ def failed_before(config: pytest.Config) -> frozenset[str]:
 
 
 def learn_collection(config: pytest.Config, ids: Iterable[str], deselected: int) -> None:
-    """Tell the controller's cache plugins what has been collected."""
-    from pytest_procpar.compat.pytest_reports.reports import nodeid_of  # which a plain run does without
+    """Tell the controller's cache plugins what was collected."""
+    from pytest_procpar.compat.pytest_reports.reports import nodeid_of  # a plain run does not need it
 
     ids = list(ids)
     newest = config.pluginmanager.getplugin("nfplugin")

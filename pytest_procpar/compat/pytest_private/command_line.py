@@ -1,4 +1,4 @@
-"""How this run was started, and how another one is that has to behave alike but leaves nothing behind.
+"""How this run was started, and how to start another one that behaves alike but leaves nothing behind.
 
 Written against the private parsers of pytest 8.2 to 9.2.
 """
@@ -21,7 +21,7 @@ __all__ = [
     "same_arguments", "stops_early_anyway", "wants_workers_anyway", "writing_options",
 ]  # fmt: skip
 
-#: What says which tests run in which order and where, how much is shown, and when to stop.
+#: Options that say which tests run, in which order and where, how much is shown, and when to stop.
 _DROPPED = frozenset((
     "numprocesses", "dist", "distload", "maxprocesses", "maxworkerrestart", "maxschedchunk", "tx",
     "loadscopereorder", "testrunuid", "recheck", "recheck_order", "recheck_budget", "recheck_tests",
@@ -33,14 +33,14 @@ _DROPPED = frozenset((
     "ignore_glob", "pastebin", "continue_on_collection_errors", "randomly_seed", "force_short_summary",
     "code_highlight", "fold_skipped", "failure_output",
 ))  # fmt: skip
-#: Options that write files or send something, as far as a name can tell.
+#: Options that write files or send something, judged by their names.
 _WRITES = re.compile(
     r"--(no-)?(cov|html|self-contained|css|junit|report|json|allure|clean-allure|log-file|result|output|profile|"
     r"benchmark|memray|metadata|csv|tap|ctrf|md|excel|splunk|picked|store-durations|durations-path|"
     r"inline-snapshot|snapshot-update|force-regen|regen-all|regtest-reset|insta|image-snapshot-update|"
     r"mpl-generate|testmon|rp-|teamcity|ddtrace|export-traces|logfire)"
 )
-#: Options that a process that runs tests again must not have: of workers, debuggers, and pytest's own files.
+#: Options that a process that runs tests again must not get: for workers, debuggers, pytest's own files.
 _NOT_AGAIN = frozenset((
     "numprocesses", "dist", "distload", "maxprocesses", "maxworkerrestart", "maxschedchunk", "tx",
     "looponfail", "loadscopereorder", "testrunuid", "recheck", "recheck_order", "recheck_budget",
@@ -48,17 +48,17 @@ _NOT_AGAIN = frozenset((
     "procpar_report", "procpar_try", "procpar_try_report", "isolate", "max_tests_per_worker", "hang_timeout",
     "leaks", "usepdb", "trace", "basetemp", "cacheclear", "pastebin", "debug", "collectonly",
 ))  # fmt: skip
-#: Options of `_NOT_AGAIN` by which a file is written or something is sent, and those that ask for workers.
+#: Options of `_NOT_AGAIN` that write a file or send something, and those that ask for workers.
 _WRITTEN = frozenset(("procpar_report", "recheck_suggest", "pastebin", "debug"))
 _OF_WORKERS = frozenset(("numprocesses", "dist", "distload", "maxprocesses", "tx"))
-#: Plugins that an editor adds, which are not found by a command in a shell.
+#: Plugins that an editor adds. A command in a shell does not find them.
 _EDITORS = frozenset(("vscode_pytest",))
 _ASKS_FOR_WORKERS = re.compile(r"-n|--numprocesses|--tx|--isolate|--forked|--max-tests|--recheck")
 _ENDS_EARLY = re.compile(r"-[a-z]*x|--exitfirst|--maxfail")
 
 
-#: Which of pytest's own plugins, by the names they are registered under, select or order tests by what
-#: earlier runs have left in the cache, and by which options.
+#: Options that select or order tests by what earlier runs left in the cache, and the plugin of pytest that
+#: implements each, by the name under which it is registered.
 _BY_THE_CACHE = {
     "lf": "lfplugin", "failedfirst": "lfplugin", "newfirst": "nfplugin", "stepwise": "stepwiseplugin",
     "stepwise_skip": "stepwiseplugin", "stepwise_reset": "stepwiseplugin",
@@ -67,7 +67,10 @@ _BY_CHANCE = re.compile(r"random|shuffle", re.IGNORECASE)
 
 
 def kept_options(config: pytest.Config) -> list[str]:
-    """The options on the command line that change what a test does: no tests, and nothing that is written."""
+    """The options on the command line that change what a test does.
+
+    Paths and nodeids are left out, and so are options that select tests, write files or ask for workers.
+    """
     kept: list[str] = []
     for flag, dest, words in _options(_given(config), known_options(config._parser)):
         of_editor = dest == "plugins" and words[-1].removeprefix("-p") in _EDITORS
@@ -80,7 +83,7 @@ def kept_options(config: pytest.Config) -> list[str]:
 
 
 def same_arguments(config: pytest.Config, own: Sequence[str]) -> list[str]:
-    """The arguments of this run, with some of our own that come after them and before what is no option."""
+    """The arguments of this run with `own` added after the options, before a ``--``."""
     given = _given(config)
     seed = getattr(config.option, "randomly_seed", None)  # drawn by pytest-randomly, unless it was given
     drawn = [f"--randomly-seed={seed}"] if isinstance(seed, int) else []
@@ -89,13 +92,13 @@ def same_arguments(config: pytest.Config, own: Sequence[str]) -> list[str]:
 
 
 def given_paths(config: pytest.Config) -> list[str]:
-    """What of this run's arguments is no option: paths and nodeids."""
+    """The arguments of this run that are not options: paths and nodeids."""
     given = _words(_given(config), known_options(config._parser))
     return [word for flag, _, words in given if not flag for word in words if word != "--"]
 
 
 def known_options(parser: pytest.Parser) -> Mapping[str, object]:
-    """The options that are known so far, by flag. pytest 8 makes a new parser each time that it parses."""
+    """The options that are known so far, by flag. pytest 8 makes a new parser each time it parses."""
     private: Any = parser
     known = getattr(private, "optparser", None) or private._getparser()
     actions: Mapping[str, object] = known._option_string_actions
@@ -106,7 +109,7 @@ def inert_arguments(args: Sequence[str], actions: Mapping[str, object]) -> list[
     """The arguments of a run, configured ones included, without those of `_NOT_AGAIN` and `_WRITES`.
 
     :param args: what pytest is about to parse.
-    :param actions: the options that are known, by flag. Those of conftests are not yet, and stay.
+    :param actions: the known options, by flag. Options of conftests are not known yet, and stay.
     """
     return [
         word
@@ -117,7 +120,7 @@ def inert_arguments(args: Sequence[str], actions: Mapping[str, object]) -> list[
 
 
 def given_options(config: pytest.Config) -> list[tuple[str, list[str]]]:
-    """The known options on the command line: destination and words of each."""
+    """The known options on the command line: the destination and the words of each."""
     return [(dest, words) for _, dest, words in _options(_given(config), known_options(config._parser))]
 
 
@@ -130,11 +133,11 @@ def writing_options(config: pytest.Config) -> list[str]:
 def inert_words(
     config: pytest.Config, own: Sequence[str], but: Collection[str] = (), *, configured: bool
 ) -> list[str]:
-    """The arguments of a run like this one that writes nothing and has no workers of its own accord.
+    """The arguments for a run like this one that writes nothing and does not ask for workers.
 
-    :param own: what comes after the options of this run, and before what is none.
+    :param own: what to add after the options of this run and before its other arguments.
     :param but: the destinations of further options to leave out.
-    :param configured: whether they are to stand for the configured ones, too.
+    :param configured: whether to include the configured options, too.
     """
     given = (_configured(config) if configured else []) + _given(config)
     options, rest = [], []
@@ -147,13 +150,13 @@ def inert_words(
 
 
 def configured_options(config: pytest.Config) -> list[str]:
-    """The words of the project's ``addopts`` without those that ask for workers."""
+    """The words of the project's ``addopts``, without those that ask for workers."""
     words = _words([str(word) for word in config.getini("addopts")], known_options(config._parser))
     return [word for _, dest, some in words if dest not in _OF_WORKERS for word in some]
 
 
 def _is_inert(flag: str, dest: str) -> bool:
-    """Whether an option may stand in a run that writes nothing, and has no workers by it."""
+    """Whether an option neither writes anything nor asks for workers."""
     return dest not in _NOT_AGAIN and not _WRITES.match(flag)
 
 
@@ -163,12 +166,12 @@ def _given(config: pytest.Config) -> list[str]:
 
 
 def _options(args: Sequence[str], actions: Mapping[str, object]) -> Iterator[tuple[str, str, list[str]]]:
-    """Flag, destination and words of every option that is known, as argparse takes them."""
+    """The flag, destination and words of each known option, split as argparse splits them."""
     return (option for option in _words(args, actions) if option[0])
 
 
 def _words(args: Sequence[str], actions: Mapping[str, object]) -> Iterator[tuple[str, str, list[str]]]:
-    """The same, with what is no such option between them: its flag is empty."""
+    """As `_options`, with the other words in between. Their flag and destination are empty."""
     rest = list(args)
     while rest:
         word = rest.pop(0)
@@ -188,7 +191,7 @@ def _words(args: Sequence[str], actions: Mapping[str, object]) -> Iterator[tuple
         if nargs is None and not glued and rest:
             words.append(rest.pop(0))
         elif nargs is not None and not word.startswith("--") and len(word) > 2:
-            rest.insert(0, f"-{word[2:]}")  # a cluster of letters
+            rest.insert(0, f"-{word[2:]}")  # several short options in one word
             words = [flag]
         elif isinstance(nargs, int) and not glued:
             words += rest[:nargs]
@@ -201,20 +204,21 @@ def _words(args: Sequence[str], actions: Mapping[str, object]) -> Iterator[tuple
 
 
 def wants_workers_anyway(config: pytest.Config) -> bool:
-    """Whether the project's configuration, or the environment, asks for workers."""
+    """Whether the project's configuration or the environment asks for workers."""
     return any(_ASKS_FOR_WORKERS.match(word) for word in _configured(config))
 
 
 def stops_early_anyway(config: pytest.Config) -> bool:
-    """Whether the project's configuration, or the environment, lets a run end with its first failures."""
+    """Whether the project's configuration or the environment makes a run stop at its first failures."""
     return any(_ENDS_EARLY.match(word) for word in _configured(config))
 
 
 def neutral_options(config: pytest.Config) -> list[str]:
     """What keeps the project's configuration, or the environment, from selecting or ordering by the cache.
 
-    What it selects by names and marks is the same in every run. The cache is not: a polluter that has passed
-    is left out by ``--lf``. Such an option cannot be taken back, but the plugin that minds it can be blocked.
+    What they select by names and marks is the same in every run. What they select by the cache is not:
+    ``--lf`` leaves out a polluter that passed. Such an option cannot be taken back, but the plugin that
+    implements it can be blocked.
     """
     wanted = [dest for _, dest, _ in _options(_configured(config), known_options(config._parser))]
     blocked = dict.fromkeys(_BY_THE_CACHE[dest] for dest in wanted if dest in _BY_THE_CACHE)
@@ -222,19 +226,19 @@ def neutral_options(config: pytest.Config) -> list[str]:
 
 
 def orders_by_chance(config: pytest.Config) -> bool:
-    """Whether a plugin is there that gives tests another order in each run, as far as a name can tell."""
+    """Whether there is a plugin that, judging by its name, shuffles the tests in each run."""
     impls = config.hook.pytest_collection_modifyitems.get_hookimpls()
     return any(_BY_CHANCE.search(getattr(impl.function, "__module__", "")) for impl in impls)
 
 
 def _configured(config: pytest.Config) -> list[str]:
-    """The words that stand before those of every command line."""
+    """The words that pytest puts before those of every command line."""
     words = shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))
     return words + [str(word) for word in config.getini("addopts")]
 
 
 def replay_folder(config: pytest.Config) -> Path | None:
-    """The folder in pytest's cache for files that the user can give to ``--replay``; None without a cache.
+    """The folder in pytest's cache for files that the user can give to ``--replay``; None if there is none.
 
     :raises OSError: if the folder cannot be made.
     """

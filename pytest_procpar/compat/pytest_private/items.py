@@ -1,4 +1,4 @@
-"""What we need to know of items, and change in what is set up for them, that pytest does not offer in public.
+"""What we need to know about items, and change in their setup, that pytest does not offer in public.
 
 Written against pytest 8.2 to 9.2.
 """
@@ -26,11 +26,11 @@ _NAMES: pytest.StashKey[dict[str, Any]] = pytest.StashKey()
 
 
 class Locations:
-    """Gives `Item.location`, with one look at the file system a file instead of one a test.
+    """Gives `Item.location` with one look at the file system per file, instead of one per test.
 
-    pytest looks whether a function's source file exists, and makes its path relative, for every test: an
+    For every test, pytest looks whether the function's source file exists, and makes its path relative: an
     eighth of the time that an empty test takes (CPython 3.11). The answer is the same for all functions of a
-    file, if nothing stands between an item and its function.
+    file, unless something wraps the function or the item's class changes how it is located.
     """
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Locations:
 
 
 def _plain_code(item: pytest.Item) -> types.CodeType | None:
-    """The code of an item that is a test function which nobody has wrapped, and of pytest's own class."""
+    """The code of an item's test function, if nothing wraps it and the class locates it as pytest's does."""
     if not isinstance(item, pytest.Function):
         return None
     kind = type(item)
@@ -68,10 +68,10 @@ def _plain_code(item: pytest.Item) -> types.CodeType | None:
 
 
 def remember_hook_proxies(session: pytest.Session) -> None:
-    """Let `Node.ihook` find out once a path which conftests apply there: the suite is collected.
+    """Let `Node.ihook` find out only once per path which conftests apply there. For after the collection.
 
-    A test asks for it seven times, and where conftests of other folders do not apply, each answer is a new
-    object which makes its hook callers anew.
+    pytest asks for it seven times per test. Where conftests of other folders do not apply, each answer is a
+    new object, which makes its hook callers anew.
     """
     find = session.gethookproxy
     conftests = session.config.pluginmanager._conftest_plugins
@@ -92,10 +92,10 @@ def remember_hook_proxies(session: pytest.Session) -> None:
 
 
 def copy_item(item: pytest.Item) -> pytest.Item:
-    """Another item for the same test, with which it runs a second time as if it had been collected twice.
+    """Copy an item, so that its test can run a second time as if it had been collected twice.
 
-    The same item a second time in a row would stay set up in between, with its fixtures: pytest compares
-    nodes. For before the item has run.
+    If the same item ran twice in a row, it would stay set up in between, with its fixtures, since pytest
+    compares nodes. Call this before the item has run.
     """
     twin = copy.copy(item)
     twin.user_properties = [*item.user_properties]
@@ -114,9 +114,9 @@ def copy_item(item: pytest.Item) -> pytest.Item:
 
 
 def refresh(item: pytest.Item) -> None:
-    """Give an item back what its last run has used up, if it ran before; to be called before every run.
+    """Restore what an item's last run used up, if it ran before. Call it before every run.
 
-    A doctest loses the names of its module when it has run.
+    A doctest that has run has lost the names of its module.
     """
     if isinstance(item, pytest.DoctestItem):
         names = item.stash.setdefault(_NAMES, dict(item.dtest.globs))
@@ -149,10 +149,10 @@ def _is_users(finalizer: Any) -> bool:
 def watch_teardown(
     session: pytest.Session, decide: Callable[[pytest.Item | None], pytest.Item | pytest.Session | None]
 ) -> None:
-    """Let `decide` say, when a test is torn down, for which next node things are kept alive.
+    """Let `decide` choose, when a test is torn down, the next node, for which fixtures are kept alive.
 
-    pytest wants the next item when a test starts; by the time it is torn down we know better, since it
-    may have been taken back or have come meanwhile. `decide` gets what pytest was going to use.
+    pytest wants the next item when a test starts. By the time of the teardown we know better: that item may
+    have been taken back, or another one may have arrived. `decide` gets what pytest was going to use.
     """
     state = session._setupstate
     teardown = type(state).teardown_exact
@@ -169,16 +169,16 @@ def watch_teardown(
 
 
 def late_teardown(item: pytest.Item, keep: pytest.Item | pytest.Session | None) -> pytest.TestReport | None:
-    """Tear down, after `item` has finished, what only stayed alive for a test that did not come.
+    """After `item` has finished, tear down what was kept alive only for a test that did not come.
 
-    A report for `item` if that failed, else None. Not by `pytest_runtest_teardown`: that hook has been
-    called for this item, and plugins undo things in it that they can undo once only.
+    Return a report for `item` if that failed, else None. `pytest_runtest_teardown` is not used: that hook has
+    already been called for this item, and plugins undo things in it that they can undo only once.
     """
     capture = item.config.pluginmanager.getplugin("capturemanager")
     state = item.session._setupstate
     captured = ExitStack()
     if isinstance(capture, CaptureManager):
-        with suppress(Exception):  # a test has closed what captures, which was its own error
+        with suppress(Exception):  # a test has closed the capture's file, which was that test's error
             captured.enter_context(capture.item_capture("teardown", item))
     try:
         call = pytest.CallInfo.from_call(

@@ -1,4 +1,4 @@
-"""pytest's log file and its live log (``log_cli``), as far as several processes have to do with them.
+"""pytest's log file and its live log (``log_cli``) when several processes log.
 
 Written against the private parts of pytest 8.2 to 9.2.
 """
@@ -33,13 +33,13 @@ class LiveLog:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._source: object = None
-        #: Whether something else has been shown since the latest record: set by whoever shows it.
+        #: Whether something else was shown since the latest record. Set by the code that shows it.
         self.interrupted = True
         config.pluginmanager.register(self, "procpar-live-log")
 
     @pytest.hookimpl
     def pytest_plugin_registered(self, plugin: object) -> None:
-        """Append to the log file, wherever it ends by then: others do, too."""
+        """Write at the current end of the log file (``O_APPEND``), since other processes write to it, too."""
         if isinstance(plugin, LoggingPlugin) and sys.platform != "win32":
             import fcntl
 
@@ -47,14 +47,14 @@ class LiveLog:
             fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_APPEND)
 
     def show(self, message: Logged, worker: str | None) -> None:
-        """Write a record in lines of its own, below a heading that says whose it is."""
+        """Write a record on lines of its own, below a heading that says which worker and test it is from."""
         plugin = self._config.pluginmanager.getplugin("logging-plugin")
         handler = getattr(plugin, "log_cli_handler", None)
         if not isinstance(handler, _LiveLoggingStreamHandler):
             return
         try:
             text = handler.format(logging.makeLogRecord(message.data))
-        except Exception:  # a format that asks for what this record does not have: pytest ignores that, too
+        except Exception:  # the format asks for a field that this record lacks: pytest ignores that, too
             return
         reporter = handler.stream
         reporter.ensure_newline()
@@ -72,20 +72,20 @@ class LiveLog:
         reporter.flush()
 
 
-# --- in the others ----------------------------------------------------------------------------------
+# --- in the other processes -------------------------------------------------------------------------
 
 
 class LogForwarder:
-    """A plugin that sees to pytest's logging plugin when that is configured, or at once if it is.
+    """A plugin that redirects the live log once pytest's logging plugin is registered, or now if it is.
 
-    :param send: tells the process that owns the terminal.
+    :param send: sends a record to the process that owns the terminal.
     """
 
     def __init__(self, config: pytest.Config, send: Callable[[Logged], None]) -> None:
         self._config = config
         self._send = send
         self._mode = getattr(config.option, "log_file_mode", None)
-        config.option.log_file_mode = "a"  # the controller has emptied the file if it was to be
+        config.option.log_file_mode = "a"  # the controller has already emptied the file if it should be
 
     @pytest.hookimpl
     def pytest_plugin_registered(self, plugin: object) -> None:
@@ -113,10 +113,10 @@ def _replace(old: logging.Handler, new: logging.Handler) -> None:
 
 
 class _Handler(logging.Handler):
-    """Stands where pytest's handler of the live log stood.
+    """Replaces pytest's handler of the live log.
 
-    Only the main thread speaks to the controller: what other threads log leaves with the main thread's next
-    record, or at the end of the phase.
+    Only the main thread speaks to the controller: a record of another thread is sent with the main thread's
+    next record, or at the end of the phase.
     """
 
     def __init__(self, send: Callable[[Logged], None]) -> None:
@@ -127,7 +127,7 @@ class _Handler(logging.Handler):
         self.nodeid: str | None = None
 
     def reset(self) -> None:
-        """Headings are the business of who shows the records."""
+        """Do nothing: headings are written by the process that shows the records."""
 
     def set_when(self, when: str | None) -> None:
         self._when = when
@@ -135,7 +135,7 @@ class _Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             self._waiting.append(Logged(self.nodeid, self._when, _portable(record, self.formatter)))
-        except Exception:  # as under pytest: what is wrong with a record is said by another handler
+        except Exception:  # as under pytest, another handler reports what is wrong with the record
             return
         if _get_ident() == _main_thread().ident:
             self.release_waiting()
@@ -146,7 +146,7 @@ class _Handler(logging.Handler):
 
 
 def _portable(record: logging.LogRecord, formatter: logging.Formatter | None) -> dict[str, Any]:
-    """What a formatter elsewhere needs of a record, in builtin types."""
+    """The parts of a record that a formatter in another process needs, in builtin types."""
     if record.exc_info and not record.exc_text:
         record.exc_text = (formatter or logging.Formatter()).formatException(record.exc_info)
     whole = {**record.__dict__, "msg": record.getMessage(), "args": None, "exc_info": None}
@@ -154,7 +154,7 @@ def _portable(record: logging.LogRecord, formatter: logging.Formatter | None) ->
 
 
 class _Attribution:
-    """Tells the handler which test runs, and lets nothing wait for longer than a phase."""
+    """Tells the handler which test runs, and sends the records that wait, at the latest after each phase."""
 
     def __init__(self, handler: _Handler) -> None:
         self._handler = handler

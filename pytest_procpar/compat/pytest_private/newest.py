@@ -1,4 +1,4 @@
-"""Which pytest this version has been tried with: a newer one may have changed what is private to it."""
+"""The newest pytest that this version was tried with. A newer one may have changed its private parts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ NEWEST_TRIED = (9, 2)
 
 
 def untried_note(version: tuple[int | str, ...]) -> str | None:
-    """What the header says of a pytest that is newer; None if it is not.
+    """The header's line about a pytest that is newer than that; None if it is not newer.
 
     :param version: `pytest.version_tuple`.
     """

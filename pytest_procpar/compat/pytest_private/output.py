@@ -16,7 +16,7 @@ import pytest
 from _pytest.capture import CaptureManager, FDCapture, FDCaptureBinary
 from _pytest.faulthandler import fault_handler_stderr_fd_key
 
-# Not what gevent puts in the place of `os.close`, which closes later.
+# Not gevent's replacement of `os.close`, which closes later.
 if sys.platform == "win32":
     from os import close as _close
 else:
@@ -40,17 +40,17 @@ def _fd_captures(config: pytest.Config) -> Iterable[FDCapture | FDCaptureBinary]
 
 
 def capture_files(config: pytest.Config) -> frozenset[int]:
-    """The descriptors of what pytest captures into."""
+    """The descriptors of the files that pytest captures into."""
     return frozenset(capture.tmpfile.fileno() for capture in _fd_captures(config))
 
 
 def redirect_stdio(
     config: pytest.Config, source: int, targets: Iterable[int], far: Callable[[int], int]
 ) -> None:
-    """Let the standard descriptors in `targets` be copies of `source`, while captured and after.
+    """Make the standard descriptors in `targets` copies of `source`, during capture and after it.
 
-    What pytest's capture goes back to when suspended is a saved copy, so that is replaced too: by one with
-    another number, since nothing can be put onto a number above the soft limit.
+    While it is suspended, pytest's capture uses a saved copy of the original, so that copy is replaced, too.
+    The new one gets another number, since nothing can be put onto a number above the soft limit.
 
     :param far: see `own_capture`.
     """
@@ -66,13 +66,13 @@ def redirect_stdio(
 
 
 def own_capture(config: pytest.Config, files: Mapping[int, int], far: Callable[[int], int]) -> None:
-    """Let this process capture standard output (1) and error (2) in `files`, by descriptors that are its own.
+    """Let this process capture standard output (1) and error (2) in `files`, by descriptors of its own.
 
-    A capture file is one open file description: after a fork all processes would write to it, and each
-    would read half of the others' output. The file objects stay, since others refer to them.
+    A capture file is one open file description: after a fork, all processes would write to it, and each
+    would read half of the others' output. The file objects stay, since other code refers to them.
 
-    :param far: moves a descriptor to where tests that close all they know of do not find it. pytest's own
-        capture does not survive them.
+    :param far: moves a descriptor to a number where it is not found by tests that close all descriptors they
+        know of. pytest's own capture does not survive such tests.
     """
     for capture in _fd_captures(config):
         saved = capture.targetfd_save
@@ -95,14 +95,14 @@ def own_capture(config: pytest.Config, files: Mapping[int, int], far: Callable[[
 
 
 def _read_all(fd: int) -> bytes:
-    """What is in a file, whose position is its end afterwards."""
+    """The contents of a file. Afterwards its position is at the end."""
     os.lseek(fd, 0, os.SEEK_SET)
     return os.read(fd, os.fstat(fd).st_size)
 
 
 @contextmanager
 def captured_kept(config: pytest.Config) -> Iterator[None]:
-    """Let what is in the capture files stay there, though another process captures meanwhile."""
+    """Keep what is in the capture files, although another process captures into them meanwhile."""
     captures = [c for c in _fd_captures(config) if c.targetfd != 0]
     descriptors = [capture.tmpfile.fileno() for capture in captures]
     contents = [_read_all(fd) for fd in descriptors]
@@ -116,10 +116,10 @@ def captured_kept(config: pytest.Config) -> Iterator[None]:
 
 
 def move_open_files(config: pytest.Config, far: Callable[[int], int]) -> None:
-    """Move what pytest's plugins keep open to where tests do not close it (see `own_capture`).
+    """Move descriptors that pytest's plugins keep open to where tests do not close them (see `own_capture`).
 
-    These are the null device, which the logging plugin has open where there is no log file, and what the
-    faulthandler plugin writes to.
+    These are the null device, which the logging plugin opens if there is no log file, and the descriptor
+    that the faulthandler plugin writes to.
     """
     handler = getattr(config.pluginmanager.getplugin("logging-plugin"), "log_file_handler", None)
     raw = getattr(getattr(getattr(handler, "stream", None), "buffer", None), "raw", None)
@@ -130,7 +130,7 @@ def move_open_files(config: pytest.Config, far: Callable[[int], int]) -> None:
 
 
 def mute_log_file(config: pytest.Config, null: int) -> None:
-    """Let nothing more get into the file of ``--log-file`` from this process.
+    """Keep this process from writing any more into the file of ``--log-file``.
 
     :param null: a descriptor of the null device.
     """
@@ -142,16 +142,16 @@ def mute_log_file(config: pytest.Config, null: int) -> None:
 
 
 def forget_fault_handler(config: pytest.Config) -> None:
-    """Let pytest's faulthandler plugin not close its descriptor at the end: ours is in use instead."""
+    """Keep pytest's faulthandler plugin from closing its descriptor at the end: ours is in use instead."""
     if fault_handler_stderr_fd_key in config.stash:
         del config.stash[fault_handler_stderr_fd_key]
 
 
 class _Held:
-    """A text stream that keeps what is written to it until it is told to let it out.
+    """A text stream that holds back what is written to it until it is released.
 
-    Even an unbuffered one (``PYTHONUNBUFFERED``, usual in containers). What the stream may refuse to encode
-    goes out at once, since the writer has to know.
+    This is so even for an unbuffered stream (``PYTHONUNBUFFERED``, usual in containers). Text that the stream
+    may refuse to encode is written at once, since the writer has to know.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -159,7 +159,7 @@ class _Held:
         self._held: list[str] = []
 
     def write(self, text: str) -> int:
-        """Keep text for later."""
+        """Hold text back."""
         if not text.isascii():
             self.release()
             return self.stream.write(text)
@@ -167,10 +167,10 @@ class _Held:
         return len(text)
 
     def flush(self) -> None:
-        """Not now."""
+        """Do nothing: `release` flushes."""
 
     def release(self) -> None:
-        """Let everything out."""
+        """Write and flush all that was held back."""
         if self._held:
             text = "".join(self._held)
             self._held.clear()
@@ -183,10 +183,10 @@ class _Held:
 
 @contextmanager
 def output_in_batches(config: pytest.Config) -> Iterator[Callable[[], None]]:
-    """Let the terminal reporter's letters out when the function that this yields is called, and at the end.
+    """Write the terminal reporter's letters in batches: when the yielded function is called, and at the end.
 
-    The reporter flushes after every letter, a system call each. Lines (``-v``) go out as they are written:
-    they stand between what plugins print.
+    The reporter flushes after every letter, which is a system call each. Lines (``-v``) are written at once,
+    since they stand between what plugins print.
     """
     writer = getattr(config.pluginmanager.getplugin("terminalreporter"), "_tw", None)
     stream = getattr(writer, "_file", None)
@@ -204,9 +204,10 @@ def output_in_batches(config: pytest.Config) -> Iterator[Callable[[], None]]:
 
 
 def end_progress_line(config: pytest.Config) -> None:
-    """Let the terminal reporter write what stands at the end of the last line of letters, unless it has.
+    """Let the terminal reporter write the progress at the end of the last line of letters, unless it has.
 
-    Since pytest 9 it does so after the loop over the tests: too late for who writes lines before that ends.
+    Since pytest 9 it does so after the loop over the tests. That is too late for code that writes lines
+    before the loop ends.
     """
     reporter = config.pluginmanager.getplugin("terminalreporter")
     if not hasattr(reporter, "pytest_runtestloop") or config.get_verbosity(config.VERBOSITY_TEST_CASES) > 0:
@@ -217,7 +218,7 @@ def end_progress_line(config: pytest.Config) -> None:
 
 
 def terminal_stream(config: pytest.Config) -> TextIO | None:
-    """What the terminal reporter writes to, if that is a terminal; not held back by `output_in_batches`."""
+    """The stream that the terminal reporter writes to if that is a terminal, without `output_in_batches`."""
     writer = getattr(config.pluginmanager.getplugin("terminalreporter"), "_tw", None)
     stream = getattr(writer, "_file", None)
     if isinstance(stream, _Held):
@@ -240,10 +241,10 @@ def add_to_stats(reporter: Any, category: str, entries: list[Any]) -> None:
 
 
 def mute_reporter(config: pytest.Config, sink: TextIO) -> None:
-    """Let the terminal reporter of a process that owns no terminal write to `sink`, and show no test.
+    """In a process that owns no terminal, let the terminal reporter write to `sink` and show no test.
 
-    Plugins expect the reporter to be there; nobody sees what it would format for every test, nor its part of
-    the header. Whether it hears of reports is decided when it is known who listens to it (see `Statuses`).
+    Plugins expect the reporter to be there, but nobody sees what it would format for every test, nor its part
+    of the header. Whether it gets reports is decided once it is known who listens to it (see `Statuses`).
     """
     reporter = config.pluginmanager.getplugin("terminalreporter")
     if reporter is None:

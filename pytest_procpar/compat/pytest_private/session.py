@@ -1,6 +1,6 @@
-"""What we need of pytest's session that it does not offer in public, each in a function that says why.
+"""What we need from pytest's session that it does not offer in public, each in a function that says why.
 
-Written against pytest 8.2 to 9.2. Only this package of ours imports `_pytest`.
+Written against pytest 8.2 to 9.2. Of our packages, only `compat` imports `_pytest`.
 """
 
 from __future__ import annotations
@@ -29,15 +29,16 @@ def add_short_option(group: OptionGroup, *names: str, **attributes: Any) -> None
 
 
 def config_from_command_line(args: list[str]) -> pytest.Config:
-    """What pytest's `main` makes of a command line: plugins and initial conftests are loaded."""
+    """Make a config from a command line as pytest's `main` does: plugins and initial conftests are loaded."""
     return _prepareconfig(args)
 
 
 def run_main(config: pytest.Config, run: Callable[[], None], own: object, *, forked: bool) -> None:
-    """Let plugins do in a worker what they do once the command line is read, and `run` it where pytest would.
+    """Call the plugins' `pytest_cmdline_main` in a worker, and `run` in the place where pytest would run.
 
-    :param own: our plugin. A process that was `forked` in its part of `pytest_cmdline_main` has what comes
-        before that behind itself.
+    :param own: our plugin.
+    :param forked: whether this process was forked during our `pytest_cmdline_main`. The calls that come
+        before ours have been made then.
     """
     caller = config.hook.pytest_cmdline_main
     main = config.pluginmanager.getplugin("main")
@@ -65,16 +66,16 @@ def run_main(config: pytest.Config, run: Callable[[], None], own: object, *, for
 
 
 def session_from_config(config: pytest.Config) -> pytest.Session:
-    """A new session; pytest's own `wrap_session` would finish it in the fork server."""
+    """Make a session. pytest's own `wrap_session` would also finish it, in the fork server."""
     session: pytest.Session = pytest.Session.from_config(config)
     session.exitstatus = pytest.ExitCode.OK
     return session
 
 
 def postpone_fixture_manager(config: pytest.Config) -> Callable[[pytest.Session], None]:
-    """Keep pytest from looking for fixtures in every plugin when a session starts; what does it later.
+    """Keep pytest from looking for fixtures in every plugin at session start; return what does that later.
 
-    That takes 8 ms, and in the controller nobody waits for it. Call it before `pytest_configure` is over.
+    It takes 8 ms, and nothing in the controller waits for it. Call this before `pytest_configure` is over.
     """
     fixtures = config.pluginmanager.getplugin("fixtures")
     caller = config.hook.pytest_sessionstart
@@ -86,7 +87,7 @@ def postpone_fixture_manager(config: pytest.Config) -> Callable[[pytest.Session]
 
 
 def set_ini(config: pytest.Config, name: str, value: object) -> None:
-    """Let an ini option have a value, whether anybody knows it or not: ``-o`` may be refused then."""
+    """Set an ini option, even one that no plugin has defined: ``-o`` may be refused for such an option."""
     config._inicache[name] = value
 
 
@@ -101,14 +102,14 @@ def unconfigure(config: pytest.Config) -> None:
 
 
 def tear_down_all(session: pytest.Session) -> None:
-    """Tear down whatever is set up, as pytest does at a session's end that an exception has brought about."""
+    """Tear down all that is set up, as pytest does when an exception ends the session."""
     session._setupstate.teardown_exact(None)
 
 
 def raise_interrupt(place: tuple[str, int] | None) -> NoReturn:
-    """Raise a KeyboardInterrupt that seems to come from `place`, a file and a line from 1.
+    """Raise a KeyboardInterrupt that seems to come from `place`: a file, and a line counted from 1.
 
-    pytest prints where an interrupt came from; that was in another process, in a test.
+    pytest prints where an interrupt came from. This one came from a test, in another process.
     """
     if place is not None:
         filename, line = place
@@ -120,7 +121,7 @@ def raise_interrupt(place: tuple[str, int] | None) -> NoReturn:
 
 
 def set_basetemp(config: pytest.Config, basetemp: Path) -> None:
-    """Let ``tmp_path`` of this process live under `basetemp`, unless it does already."""
+    """Put this process's ``tmp_path`` directories under `basetemp`, unless they are there already."""
     factory = getattr(config, "_tmp_path_factory", None)
     if factory is None or factory._given_basetemp == basetemp:
         return
@@ -129,9 +130,9 @@ def set_basetemp(config: pytest.Config, basetemp: Path) -> None:
 
 
 def shared_basetemp(config: pytest.Config) -> str | None:
-    """The controller's base temporary directory, made if need be; workers have theirs inside it.
+    """The controller's base temporary directory, made if necessary; workers have theirs inside it.
 
-    If it cannot be made that is an error of the tests that ask for such a directory, as under plain pytest.
+    If it cannot be made, the tests that ask for such a directory fail, as under plain pytest.
     """
     factory = getattr(config, "_tmp_path_factory", None)
     if factory is None:

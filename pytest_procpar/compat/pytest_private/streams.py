@@ -1,4 +1,4 @@
-"""Mends standard streams that this process still needs after tests have closed, detached or deleted them.
+"""Mends standard streams that this process still needs after tests closed, detached or deleted them.
 
 Written against the private parts of pytest 8.2 to 9.2.
 """
@@ -24,16 +24,16 @@ from pytest_procpar.compat.pytest_private.output import redirect_stdio
 
 __all__ = ["forget_hung_up_terminal", "mend_capture"]
 
-#: How long after SIGHUP the terminal may take to be seen as gone, in milliseconds.
+#: How long to wait after SIGHUP for the terminal to be seen as gone, in milliseconds.
 _HANG_UP_MS = 100
 
 
 def mend_capture(config: pytest.Config) -> None:
     """Give pytest's capture new files for those that a test has closed, so that capturing can end.
 
-    A test that closes `sys.stdout` closes the file that pytest captures into. Each phase that follows fails
-    then, as under plain pytest; without this, so would the end of the process, which belongs to no test, and
-    where plugins print.
+    A test that closes `sys.stdout` closes the file that pytest captures into. Each later phase then fails, as
+    under plain pytest. Without this, so would the end of the process, which belongs to no test, and whatever
+    plugins print.
     """
     manager = config.pluginmanager.getplugin("capturemanager")
     if isinstance(manager, CaptureManager) and manager._global_capturing is not None:
@@ -57,7 +57,7 @@ def _mend_files(capturing: MultiCapture[str]) -> None:
 
 
 def _is_open(stream: object) -> bool:
-    """Whether a standard stream can be written to; one of a test's own need not be a file."""
+    """Whether a standard stream can be written to. One that a test has put there need not be a file."""
     try:
         return stream is not None and not getattr(stream, "closed", False)
     except ValueError:  # it is detached
@@ -65,7 +65,7 @@ def _is_open(stream: object) -> bool:
 
 
 def forget_hung_up_terminal(config: pytest.Config) -> None:
-    """Let what is written to a terminal that has hung up, or a pipe without a reader, go nowhere."""
+    """Discard what is written to a terminal that has hung up, or to a pipe without a reader."""
     gone = [fd for fd in (1, 2) if _has_hung_up(fd)]
     if gone:
         null = os.open(os.devnull, os.O_WRONLY)
@@ -83,7 +83,7 @@ def _has_hung_up(fd: int) -> bool:
 
 
 def _is_usable(file: object) -> bool:
-    """Whether what is written to a text stream gets anywhere."""
+    """Whether what is written to a text stream can still reach its file."""
     try:
         return not file.buffer.closed  # type: ignore[attr-defined]
     except (AttributeError, ValueError):  # it is detached

@@ -1,7 +1,7 @@
 """Hides our frames in users' tracebacks, where they stand between pytest's.
 
-pytest leaves out the frames of functions that have a local variable ``__tracebackhide__``, but not from what
-Python formats: ``--tb=native``, and groups of exceptions in every style.
+pytest leaves out the frames of functions that have a local variable ``__tracebackhide__``, but not where
+Python formats the traceback: ``--tb=native``, and exception groups in every style.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _PACKAGE = str(Path(__file__).parent.parent) + "/"
 
 
 def hide_frames(config: pytest.Config, call: pytest.CallInfo[None]) -> None:
-    """Take our frames out of the exception of a call and its causes, unless ``--full-trace`` is given.
+    """Remove our frames from a call's exception and its causes, unless ``--full-trace`` is given.
 
-    To be called before the report is made.
+    Call it before the report is made.
     """
     if call.excinfo is None or config.getoption("fulltrace", False):
         return
@@ -30,19 +30,19 @@ def hide_frames(config: pytest.Config, call: pytest.CallInfo[None]) -> None:
         error = todo.pop()
         if isinstance(error, BaseException) and id(error) not in seen:
             seen.add(id(error))
-            with suppress(Exception):  # a user's exception may give any answer
+            with suppress(Exception):  # a user's exception may do anything here
                 todo += _hide_in(error)
 
 
 def _hide_in(error: BaseException) -> list[object]:
-    """Take our frames out of one exception; its cause, context and, if it is a group, members."""
+    """Remove our frames from one exception; return its cause, its context and, of a group, its members."""
     # Not by an assignment, which an exception may refuse: a frozen dataclass does.
     BaseException.with_traceback(error, _without_ours(error.__traceback__))
     return [error.__cause__, error.__context__, *(getattr(error, "exceptions", None) or ())]
 
 
 def hide_frames_in_reports(config: pytest.Config) -> None:
-    """Hide our frames in each report from now on. To be called at the first error, since it takes time."""
+    """Hide our frames in each report from now on. Call it at the first error, since it costs time."""
     if not config.pluginmanager.hasplugin("procpar-frames"):
         config.pluginmanager.register(_Hider(config), "procpar-frames")
 

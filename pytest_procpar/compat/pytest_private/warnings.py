@@ -1,4 +1,4 @@
-"""Recorded warnings as data, and back again without importing what raised them."""
+"""Turns recorded warnings into data, and back without importing the modules that raised them."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def tell_warning(
 ) -> None:
     """Show a warning of ours among the others, subject to ``-W`` and ``filterwarnings``.
 
-    If these turn it into an error, it is not raised, since the code that runs now did not cause it, but
-    reported as an error of the run.
+    If these turn it into an error, it is reported as an error of the run. It is not raised, since the code
+    that runs now did not cause it.
 
-    :param filename: where the warning is said to be.
-    :param item: the test that it is about, whose ``filterwarnings`` marks count, too.
+    :param filename: the file that the warning names.
+    :param item: the test that the warning is about; its ``filterwarnings`` marks count, too.
     """
     if config.pluginmanager.is_blocked("warnings"):
         return
@@ -38,7 +38,7 @@ def tell_warning(
             warnings.warn_explicit(text, category, filename, 0, "pytest_procpar", registry={})
     except category:
         report = pytest.CollectReport(nodeid or "procpar", "failed", f"{category.__name__}: {text}", [])
-        report.when = "run"  # else it is said that something could not be collected
+        report.when = "run"  # otherwise pytest says that something could not be collected
         config.hook.pytest_collectreport(report=report)
         return
     for message in shown:
@@ -75,17 +75,17 @@ def warning_to_data(
 
 
 def warning_from_data(data: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of `pytest_warning_recorded`.
+    """The arguments of `pytest_warning_recorded`, from what `warning_to_data` returned.
 
-    A category that is not imported here is replaced by a class of its name: importing a test module only
-    to show a warning would run it in the controller.
+    A category that is not imported here is replaced by a class of the same name: importing a test module only
+    to show a warning would run that module in the controller.
     """
     category = _category(data["module"], data["category"])
     try:
         text: Warning | str = category(data["text"])
         if str(text) != data["text"]:
             text = data["text"]
-    except Exception:  # a category whose constructor wants something else
+    except Exception:  # the category's constructor wants other arguments
         text = data["text"]
     message = warnings.WarningMessage(
         message=text,

@@ -1,6 +1,6 @@
 """Shows failures earlier than pytest's summary does, which then leaves out what is on the terminal already.
 
-Written against the terminal reporter of pytest 8.2 to 9.2. A reporter with a summary of its own is let alone.
+Written against the terminal reporter of pytest 8.2 to 9.2. One with a summary of its own is left alone.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from _pytest.terminal import TerminalReporter
 
 __all__ = ["EarlySummary", "early_summary"]
 
-#: What pytest's reporter writes before plugins write theirs, in this order.
+#: The sections that pytest's reporter writes before plugins write theirs, in this order.
 _SECTIONS = ("errors", "failures", "xfailures", "warnings", "passes", "xpasses")
 #: The categories of reports that are shown there.
 _CATEGORIES = ("error", "failed", "xfailed", "passed", "xpassed")
@@ -25,17 +25,17 @@ _Summary = Generator[None, Any, Any]
 
 
 class EarlySummary:
-    """What of the summary is on the terminal already.
+    """The part of the summary that is on the terminal already.
 
     :param reporter: pytest's terminal reporter.
-    :param implementation: what pluggy keeps of its part of the summary.
+    :param implementation: pluggy's record of the reporter's `pytest_terminal_summary`.
     """
 
     def __init__(self, reporter: TerminalReporter, implementation: Any) -> None:
         self._reporter: Any = reporter
-        #: The reports that are shown, by their id.
+        #: The reports that were shown, by their id.
         self._shown: dict[int, object] = {}
-        #: The nodeids of those that are failures, and were shown at once.
+        #: The nodeids of the failures among them that were shown at once.
         self._failed: set[str] = set()
         self._summarize: Callable[..., _Summary] = implementation.function
         implementation.function = self._leave_out
@@ -53,7 +53,7 @@ class EarlySummary:
                 self._shown[id(report)] = report
 
     def _leave_out(self, *args: Any) -> _Summary:
-        """Take the place of the reporter's part of the summary, which goes round those of plugins."""
+        """Replace the reporter's part of the summary, which wraps those of plugins."""
         summary = self._summarize(*args)
         with self._without_shown():
             next(summary)
@@ -69,7 +69,7 @@ class EarlySummary:
             return stop.value
 
     def show_failure(self, report: Any) -> None:
-        """Write what has just been reported, if the reporter counts it as a failure, as the summary would."""
+        """Write a report that has just come, as the summary would, if the reporter counts it as a failure."""
         reporter = self._reporter
         does_so_itself = type(reporter).summary_failures is not TerminalReporter.summary_failures
         if does_so_itself or reporter.config.option.tbstyle == "no" or hasattr(report, "_pdbshown"):
@@ -93,7 +93,7 @@ class EarlySummary:
             reporter.flush()
 
     def _write_teardown(self, report: Any) -> None:
-        """Write what was captured while a test was torn down whose failure has been shown."""
+        """Write what was captured during the teardown of a test whose failure was shown."""
         reporter = self._reporter
         if reporter.config.option.tbstyle != "line" and any(
             "teardown" in name for name, _ in report.sections
@@ -111,7 +111,7 @@ class EarlySummary:
 
     @contextmanager
     def _without_shown(self) -> Iterator[None]:
-        """Let the reporter not know of the reports that are shown."""
+        """Hide the reports that were shown from the reporter."""
         stats, known = self._reporter.stats, {}
         for category in _CATEGORIES:
             reports = stats.get(category, [])
@@ -125,7 +125,7 @@ class EarlySummary:
             for category, (reports, count) in known.items():
                 reports += stats[category][count:]  # a plugin may have added some
                 stats[category] = reports
-            # The reporter counts the warnings that it has shown last, and would show the others again.
+            # The reporter notes how many warnings it showed last, and would show the earlier ones again.
             if self._reporter._already_displayed_warnings is not None:
                 self._reporter._already_displayed_warnings = len(stats.get("warnings", ()))
 
@@ -136,12 +136,12 @@ def _headline(category: str, report: Any, name: str) -> str:
     return f"ERROR collecting {name}" if report.when == "collect" else f"ERROR at {report.when} of {name}"
 
 
-#: What there is in this run.
+#: This run's `EarlySummary`, or None if it can have none.
 _KEY = pytest.StashKey["EarlySummary | None"]()
 
 
 def early_summary(config: pytest.Config) -> EarlySummary | None:
-    """What shows failures early in this run; None where the summary is not that of pytest's own reporter."""
+    """Return this run's `EarlySummary`; None if pytest's own reporter does not write the summary."""
     if _KEY not in config.stash:
         config.stash[_KEY] = _make(config)
     return config.stash[_KEY]
@@ -172,7 +172,7 @@ class ShowAtOnce:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """The same for what could not be collected."""
+        """Show a collection error when the reporter has counted it."""
         self._show(report)
 
     def _show(self, report: pytest.TestReport | pytest.CollectReport) -> None:

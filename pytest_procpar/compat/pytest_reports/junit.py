@@ -1,4 +1,4 @@
-"""What tests write straight into pytest's junit xml, on its way from a worker to the process that has it.
+"""Carries what tests write straight into pytest's junit xml from a worker to the process that has the xml.
 
 Written against the private parts of pytest 8.2 to 9.2. A worker has no junit xml, so `record_xml_attribute`
 and `record_testsuite_property` do nothing there (pytest#7767, #8654): here they find a stand-in.
@@ -28,10 +28,10 @@ _SETUP, _TEARDOWN = fixtures.pytest_fixture_setup.__code__, fixtures.FixtureDef.
 class JunitStandIn:
     """Stands where pytest and plugins look for the junit xml, from the fork until the session finishes.
 
-    Not before and not after: `pytest_configure`, `pytest_sessionstart` and `pytest_sessionfinish` are called
-    in the controller, too, which has the real one.
+    It is not there before or after: `pytest_configure`, `pytest_sessionstart` and `pytest_sessionfinish` are
+    called in the controller, too, which has the real one.
 
-    :param send: tells the controller.
+    :param send: sends a record to the controller.
     """
 
     def __init__(self, config: pytest.Config, send: Callable[[JunitRecord], None]) -> None:
@@ -39,17 +39,17 @@ class JunitStandIn:
         self.family = "xunit1" if family == "legacy" else family
         self._config = config
         self._send = send
-        #: What each fixture of wide scope has noted, and the request that stands for its latest instance.
+        #: By fixture of wide scope: the request for its latest instance, and how often that has noted what.
         self._noted: dict[str, tuple[object, Counter[tuple[str, str]]]] = {}
 
     def install(self) -> None:
-        """Be found from now on."""
+        """Put this object where pytest and plugins look for the junit xml."""
         self._config.stash[xml_key] = self  # type: ignore[misc]
         self._config.pluginmanager.register(self, "procpar-junit")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
-        """Be found no more."""
+        """Remove it from there."""
         del self._config.stash[xml_key]
         self._config.pluginmanager.unregister(self)
 
@@ -86,7 +86,7 @@ class _CaseStandIn:
 
 
 def _wide_fixture(frame: FrameType | None) -> tuple[str | None, object]:
-    """The fixture that is set up or torn down in `frame` (None: every test has its own), and its request."""
+    """The fixture that `frame` sets up or tears down (None: every test has its own), and its request."""
     while frame is not None:
         if frame.f_code is _SETUP or frame.f_code is _TEARDOWN:
             request = frame.f_locals["request"]
@@ -100,15 +100,15 @@ def _wide_fixture(frame: FrameType | None) -> tuple[str | None, object]:
 
 
 class JunitNotes:
-    """Puts what workers have noted into the junit xml of this process, if it has one."""
+    """Puts what workers noted into the junit xml of this process, if it has one."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        #: How often an instance of a fixture of wide scope has noted the same, by what it has noted.
+        #: How often one instance of a fixture of wide scope has noted the same, at most, by what it noted.
         self._most: dict[tuple[str, str, str], int] = {}
 
     def add(self, note: JunitRecord, node: object | None) -> None:
-        """Add what a worker has noted; `node` is what its reports have as ``node``."""
+        """Add what a worker noted; `node` is the ``node`` of that worker's reports."""
         xml = self._config.stash.get(xml_key, None)
         if xml is None:
             return
@@ -124,7 +124,7 @@ class JunitNotes:
         add(note.name, note.value)
 
     def _is_new(self, note: JunitRecord) -> bool:
-        """Whether no other instance has noted it so often: serially there is one."""
+        """Whether no other instance has noted this as often. In a serial run there is only one instance."""
         key = (note.fixture or "", note.name, note.value)
         if note.nth <= self._most.get(key, 0):
             return False

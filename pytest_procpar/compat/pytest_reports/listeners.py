@@ -15,9 +15,9 @@ from pytest_procpar.compat.pytest_reports.quiet_hooks import module_of
 
 __all__ = ["mute_plugins", "silence_plugins", "silence_tellers"]
 
-#: The hooks by which pytest tells of the running test.
+#: The hooks through which pytest tells plugins about the running test.
 _OF_TESTS = ("pytest_runtest_logstart", "pytest_runtest_logreport", "pytest_runtest_logfinish")
-#: These, and all others by which a plugin can learn how tests end.
+#: These, and all others through which a plugin can learn how tests end.
 _OF_RUNS = (
     *_OF_TESTS, "pytest_report_teststatus", "pytest_exception_interact", "pytest_warning_recorded",
     "pytest_collectreport", "pytest_internalerror", "pytest_keyboard_interrupt", "pytest_terminal_summary",
@@ -29,20 +29,21 @@ _TELLERS = re.compile(
     r"pytest_zebrunner|launchable)(\.|$)"
 )
 
-#: Those of them that tell of failures where these happen.
+#: Those of them that report failures in the process where they happen.
 _EDITORS = re.compile(r"vscode_pytest(\.|$)")
 
 
 def mute_plugins(config: pytest.Config) -> None:
     """Let only pytest's own plugins hear of tests in this process: the others hear of them in another one.
 
-    A failure is interacted with where it happens. There an editor's plugin tells how a test ended, too, so
-    here it tells only what the report in the other process does not: an error of the setup.
+    pytest calls `pytest_exception_interact` in the process where a failure happens. An editor's plugin uses
+    that hook, too, to report how a test ended. So here it reports only what the report in the other process
+    does not: an error of the setup.
     """
     _mute(config, _OF_TESTS)
     failures, protocol = config.hook.pytest_exception_interact, config.hook.pytest_runtest_protocol
     for impl in protocol.get_hookimpls():
-        if _EDITORS.match(module_of(impl.plugin)):  # there it tells of a test that is skipped
+        if _EDITORS.match(module_of(impl.plugin)):  # from there it reports skipped tests
             protocol._remove_plugin(impl.plugin)
     for at, impl in enumerate(failures._hookimpls):
         if _EDITORS.match(module_of(impl.plugin)) and not (impl.hookwrapper or impl.wrapper):
@@ -60,14 +61,14 @@ def _of_setups(impl: HookImpl) -> Callable[[object, object, pytest.TestReport], 
 
 
 def silence_plugins(config: pytest.Config) -> None:
-    """Let no plugin learn or report what this process runs: it runs it again, and it has been reported."""
+    """Keep plugins from learning or reporting what this process runs: it repeats tests already reported."""
     silence_tellers(config)
     _mute(config, _OF_RUNS)
     config.trace.root.setwriter(None)  # the file of --debug
 
 
 def silence_tellers(config: pytest.Config) -> None:
-    """Let no plugin report to the outside what this process runs."""
+    """Keep plugins from reporting to the outside what this process runs."""
     tellers = [plugin for plugin in config.pluginmanager.get_plugins() if _TELLERS.match(module_of(plugin))]
     for plugin in tellers:
         for caller in config.pluginmanager.get_hookcallers(plugin) or ():

@@ -1,8 +1,8 @@
-"""What pytest does for the start and the end of a test, and its passed setup and teardown, if nobody listens.
+"""Finds out which hook calls for a test can be left out because nobody listens to them.
 
-Of the eight hook calls that a passed test makes in the controller, six then only count two reports. They are
-left out where every implementation is pytest's own and known to do nothing else. Any other plugin that
-listens gets every call.
+They are those for its start and end, and for its passed setup and teardown. Of the eight hook calls that a
+passed test makes in the controller, six then only count two reports. They are left out if every
+implementation is pytest's own and known to do nothing else. Any other plugin that listens gets every call.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["QuietPhases", "is_observed", "is_pytests_own", "module_of"]
 
 
 class QuietPhases:
-    """Knows which reporting hooks have nobody to tell."""
+    """Knows which reporting hooks nobody listens to."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -27,7 +27,7 @@ class QuietPhases:
         )  # fmt: skip
         self._seen: tuple[object, ...] = ()
         self._reporter: TerminalReporter | None = None
-        #: Whether the reports of a passed setup and teardown are only counted: by `count`.
+        #: Whether the reports of a passed setup and teardown need only be counted, by `count`.
         self.reports = False
         #: Whether nothing happens when a test starts, or has ended.
         self.starts = self.ends = False
@@ -68,13 +68,13 @@ def _ignores_passed_phases(plugin: object) -> bool:
 
 
 def is_observed(config: pytest.Config) -> bool:
-    """Whether a recorder of hook calls (pytester's, ``--debug``) has taken the place of pluggy's function."""
+    """Whether a recorder of hook calls (pytester's, ``--debug``) has replaced pluggy's function."""
     execute = getattr(config.pluginmanager, "_inner_hookexec", None)
     return getattr(execute, "__name__", "") != "_multicall"
 
 
 def module_of(plugin: object) -> str:
-    """The name of the module that a plugin is, or is an object of."""
+    """The name of a plugin that is a module, or else of the module of its class."""
     name = getattr(plugin, "__name__", None)
     return name if isinstance(name, str) else type(plugin).__module__
 
@@ -91,5 +91,5 @@ def _ignores_starts(plugin: object) -> bool:
 
 
 def _logs_nothing(plugin: object) -> bool:
-    """Whether this is pytest's logging plugin, and there is no live log to tell which phase it is."""
+    """Whether this is pytest's logging plugin without a live log, which would have to know the phase."""
     return type(plugin) is LoggingPlugin and type(plugin.log_cli_handler) is _LiveLoggingNullHandler

@@ -1,7 +1,7 @@
 """Where failures were raised: ``--tb=no``, ``line`` and ``native`` leave that out of reports.
 
-The re-check wants to know it, to see which failures have the same root. It is kept beside the report, for the
-way to the controller.
+The re-check needs this to see which failures have the same root. It is kept beside the report until the
+report is sent to the controller.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ import pytest
 
 __all__ = ["install", "raised_of"]
 
-#: The styles of a traceback whose entries name neither functions nor places.
+#: The traceback styles whose entries name neither functions nor places.
 _STYLES = ("no", "line", "native")
 _NAME = "procpar-raised"
 
-#: The function that the first entry of the traceback would show; of the last one file, line and statement.
+#: The function in the first entry of the traceback; file, line and statement of the last entry.
 Raised: TypeAlias = tuple[str, str, int, str]
 
 
 def install(config: pytest.Config) -> None:
-    """In a worker: note it from now on, if reports do not tell."""
-    if config.getoption("tbstyle", "auto") in _STYLES:  # there is none with ``-p no:terminal``
+    """In a worker, note from now on where failures are raised, if reports do not say that."""
+    if config.getoption("tbstyle", "auto") in _STYLES:  # the option is missing with ``-p no:terminal``
         config.pluginmanager.register(_Noting(), _NAME)
 
 
 def raised_of(config: pytest.Config, report: pytest.TestReport | pytest.CollectReport) -> Raised | None:
-    """What is known of a report that was made just now; None if there is nothing."""
+    """Where the failure in a report that was just made was raised; None if that is not known."""
     noting: _Noting | None = config.pluginmanager.get_plugin(_NAME)
     return None if noting is None or noting.report is not report else noting.raised
 
@@ -49,7 +49,7 @@ class _Noting:
         report = yield
         if call.excinfo is not None and report.failed:
             self.report, self.raised = report, None
-            with suppress(Exception):  # a user's exception may give any answer
+            with suppress(Exception):  # a user's exception may do anything here
                 self.raised = _raised(item, call.excinfo)
         return report
 

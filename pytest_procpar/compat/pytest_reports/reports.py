@@ -1,4 +1,4 @@
-"""Reports on their way from a worker to the controller, such that they look there as they did here."""
+"""Carries reports from a worker to the controller, so that they look there as they did in the worker."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _PHASES: tuple[Literal["setup", "call", "teardown"], ...] = ("setup", "call", "t
 
 
 def core_handles_reports(config: pytest.Config) -> bool:
-    """Whether no plugin but pytest itself turns reports into data, so that a short form says the same."""
+    """Whether only pytest itself turns reports into data, so that a short form says the same."""
     return all(
         getattr(impl.plugin, "__name__", "").startswith("_pytest.")
         for impl in config.hook.pytest_report_to_serializable.get_hookimpls()
@@ -43,17 +43,17 @@ def core_handles_reports(config: pytest.Config) -> bool:
 
 
 def nodeid_of(text: str) -> Any:
-    """What a report's constructor takes fastest as a nodeid, to be shared by the reports of one test."""
+    """The form of a nodeid that a report's constructor takes fastest, for all reports of one test."""
     return text if NodeId is None else NodeId.parse(text)
 
 
 def crash_location(path: str, message: str) -> ReprFileLocation:
-    """Where a failure is, as far as that is known of a whole file, and what it is in one line."""
+    """The location of a failure of a whole file, with a message of one line."""
     return ReprFileLocation(path, 1, message)
 
 
 def nodeid_from_here(config: pytest.Config, nodeid: str) -> str:
-    """A nodeid as it has to be given on the command line where the user stands."""
+    """A nodeid as it has to be given on the command line in the user's current directory."""
     return str(config.cwd_relative_nodeid(nodeid_of(nodeid)))
 
 
@@ -74,7 +74,7 @@ def passed_reports(
 
 
 class _CollectedNode:
-    """As much of a collected node as ``--lf`` reads from a collection report."""
+    """The part of a collected node that ``--lf`` reads from a collection report."""
 
     def __init__(self, nodeid: str) -> None:
         self.nodeid = nodeid
@@ -87,9 +87,9 @@ def collected_nodes(nodeids: Iterable[str]) -> list[_CollectedNode]:
 
 
 class _Text(TerminalRepr):
-    """A failure's text that stands where an object of pytest's or a plugin's stood.
+    """A failure's text in place of an object of pytest's or of a plugin's.
 
-    Where a plain string stood a plain string arrives: pytest repeats that in the short summary.
+    A plain string arrives as a plain string, since pytest repeats it in the short summary.
     """
 
     def __init__(self, text: str) -> None:
@@ -103,7 +103,7 @@ class _Text(TerminalRepr):
 
 
 def report_to_data(config: pytest.Config, report: pytest.TestReport | pytest.CollectReport) -> dict[str, Any]:
-    """A report in builtin types, by whoever knows its kind."""
+    """A report in builtin types, made by the plugin that knows its kind."""
     data: dict[str, Any] = config.hook.pytest_report_to_serializable(config=config, report=report)
     if data.get("user_properties"):
         data["user_properties"] = to_shown(data["user_properties"])
@@ -115,7 +115,7 @@ def report_to_data(config: pytest.Config, report: pytest.TestReport | pytest.Col
 
 
 def report_from_data(config: pytest.Config, data: dict[str, Any]) -> Any:
-    """The report that `report_to_data` was given."""
+    """Make the report that `report_to_data` was given."""
     is_text = data.pop("procpar_text", False)
     data.pop("procpar_raised", None)
     data.pop("procpar_held", None)
@@ -126,13 +126,13 @@ def report_from_data(config: pytest.Config, data: dict[str, Any]) -> Any:
     if is_text:
         report.longrepr = _Text(report.longrepr)
     if subtest is not None and hasattr(report, "context"):
-        # pytest takes the repr of the arguments when the context is made, and made it twice.
+        # pytest takes the repr of the arguments when a context is made, and this one was made twice.
         object.__setattr__(report.context, "kwargs", subtest["kwargs"])
     return report
 
 
 def add_junit_properties(config: pytest.Config, report: pytest.TestReport) -> None:
-    """Let a report's ``user_properties`` be in the junit xml file, though no teardown report will follow."""
+    """Write a report's ``user_properties`` into the junit xml, although no teardown report will follow."""
     xml = config.stash.get(xml_key, None)
     if xml is not None:
         reporter = xml.node_reporter(report)
@@ -141,14 +141,14 @@ def add_junit_properties(config: pytest.Config, report: pytest.TestReport) -> No
 
 
 def add_finding_properties(config: pytest.Config, findings: Iterable[Any]) -> None:
-    """Let what was found out about tests be in the junit xml file, though their reports are over."""
+    """Add what was found out about tests to the junit xml, although their reports have been handled."""
     xml = config.stash.get(xml_key, None)
     if xml is None:
         return
     cases = {}
     for reporter in xml.node_reporters_ordered:
         element = reporter.to_xml()
-        reporter.__dict__["to_xml"] = lambda made=element: made  # it makes a new one each time
+        reporter.__dict__["to_xml"] = lambda made=element: made  # `to_xml` makes a new one each time
         cases[element.get("classname"), element.get("name")] = element
     for finding in findings:
         names = mangle_test_address(finding["test"]["nodeid"])
@@ -171,9 +171,9 @@ def _add_properties(case: ElementTree.Element, finding: dict[str, Any]) -> None:
 
 
 def settle_subtests(config: pytest.Config, report: pytest.TestReport) -> None:
-    """Let a test that contains failed subtests fail, as pytest does when it shows the report.
+    """Make a test that contains failed subtests fail, as pytest does when it shows the report.
 
-    What it counts them by is known in the worker only.
+    Only the worker knows what pytest counts them by.
     """
     if failed_subtests_key is None or report.when != "call" or not report.passed:  # type: ignore[redundant-expr]
         return

@@ -15,7 +15,7 @@ __all__ = ["from_shown", "to_shown"]
 
 #: A value that is no exact builtin travels as a tuple: this mark, its builtin value or None, `str`, `repr`.
 _MARK = "procpar-shown"
-#: What is nested deeper is left out.
+#: Anything nested deeper than this is left out.
 _DEEPEST = 20
 _ELLIPSIS = (_MARK, None, "[...]", "[...]")
 
@@ -31,7 +31,7 @@ def to_shown(value: Any) -> Any:
 
 class _Copy:
     def __init__(self) -> None:
-        #: The copies of containers by their id: what is met twice is copied once.
+        #: The copies of containers, by the id of the original: each is copied once.
         self._known: dict[int, Any] = {}
 
     def of(self, value: Any, depth: int) -> Any:
@@ -41,10 +41,10 @@ class _Copy:
         if id(value) not in self._known:
             if depth > _DEEPEST:
                 return _ELLIPSIS
-            self._known[id(value)] = _ELLIPSIS  # where Python's repr has one, too: for a loop
+            self._known[id(value)] = _ELLIPSIS  # for a container that contains itself, as in Python's repr
             try:
                 self._known[id(value)] = self._fill(kind, value, depth)
-            except Exception:  # a subclass that is none, or a container that changes meanwhile
+            except Exception:  # a class that only claims to be a subclass, or a container that changes
                 self._known[id(value)] = _marked(value, None)
         return self._known[id(value)]
 
@@ -92,7 +92,7 @@ def _text(show: Callable[[Any], str], value: Any) -> str:
 
 
 def from_shown(value: Any) -> Any:
-    """The value that `to_shown` was given, as far as it is text or data."""
+    """Make the value that `to_shown` was given, with stand-ins for objects of other classes."""
     known: dict[int, Any] = {}
 
     def made(value: Any) -> Any:
@@ -114,7 +114,7 @@ def from_shown(value: Any) -> Any:
 
 
 class _Shown:
-    """Something that looks like an object of another process."""
+    """Has the `str` and the `repr` of an object of another process."""
 
     shown: tuple[str, str]
 
@@ -125,7 +125,7 @@ class _Shown:
         return self.shown[1]
 
 
-#: By a builtin type, its subclass with other texts.
+#: The subclass of each builtin type whose instances have texts of their own.
 _kinds: dict[type, type] = {}
 
 

@@ -2,7 +2,7 @@
 
 In every process that runs tests, pytest's terminal reporter calls ``pytest_report_teststatus`` for each
 report and counts the report in its ``stats``. Under pytest-xdist it does so in the workers, too, and plugins
-rely on it: that of VS Code takes a passed test from there, in the worker, and from nowhere else.
+rely on it: the one of VS Code learns of a passed test there, in the worker, and nowhere else.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ __all__ = ["Statuses", "tell_no_statuses"]
 
 
 def _place_of(config: pytest.Config, reporter: object) -> HookImpl | None:
-    """The reporter's implementation of the hook for reports, which has its place among the others."""
+    """The reporter's implementation of `pytest_runtest_logreport`, at its place in the order of calls."""
     impls = config.hook.pytest_runtest_logreport.get_hookimpls()
     return next((impl for impl in impls if impl.plugin is reporter), None)
 
 
 def tell_no_statuses(config: pytest.Config) -> None:
-    """Let the reporter of this process hear of no report, so that no plugin here learns how tests end."""
+    """Keep reports from the reporter of this process, so that no plugin here learns how tests end."""
     reporter = config.pluginmanager.getplugin("terminalreporter")
     if _place_of(config, reporter) is not None:
         config.hook.pytest_runtest_logreport._remove_plugin(reporter)
 
 
 class Statuses:
-    """Lets the reporter of a worker ask for statuses, if a plugin other than pytest's own hears of them.
+    """Lets a worker's reporter ask for statuses if a plugin other than pytest's own listens to them.
 
-    Else it leaves the reporter out, which takes longer than a trivial test. Made after the collection, when
-    all that it has loaded is registered.
+    Otherwise it leaves the reporter out, since that takes longer than a trivial test. Make it after the
+    collection, when all plugins that the collection loads are registered.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -44,7 +44,7 @@ class Statuses:
         self._reports = config.hook.pytest_runtest_logreport
         self._listeners = config.hook.pytest_report_teststatus
         self._seen = 0
-        #: Whether the reporter asks. If so, a report is complete once the reporter has heard of it.
+        #: Whether the reporter asks. If so, a report is complete once the reporter has handled it.
         self.told = False
         place = _place_of(config, self._reporter) if isinstance(self._reporter, TerminalReporter) else None
         self._place: HookImpl | None = None
@@ -63,7 +63,7 @@ class Statuses:
         return is_observed(self._config) or not all(is_pytests_own(impl.plugin) for impl in impls)
 
     def look(self) -> None:
-        """A plugin has been registered: let the reporter ask from now on, if that one listens."""
+        """After a plugin was registered, let the reporter ask from now on if that plugin listens."""
         if self.told or self._place is None or len(self._listeners._hookimpls) == self._seen:
             return
         self.told = self._has_listener()

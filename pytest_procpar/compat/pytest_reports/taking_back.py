@@ -1,7 +1,7 @@
-"""Takes back what pytest has counted of a test whose result does not count, before another one is reported.
+"""Undoes pytest's counting of a test's result that does not count, before another result is reported.
 
 Written against the private parts of pytest 8.2 to 9.2. What pytest learns by itself from the later result
-(``--lf``, ``--sw``) is let alone.
+(``--lf``, ``--sw``) is left alone.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from _pytest.terminal import TerminalReporter
 
 __all__ = ["take_back", "take_back_stop"]
 
-#: What the terminal reporter counts that is no result of a test, or not its last one.
+#: What the terminal reporter counts besides the last results of tests.
 _NO_RESULTS = ("warnings", "deselected", "rerun")
 _PHASES = ("setup", "call", "teardown")
 
 
 def take_back(session: pytest.Session, failed: Sequence[Any], category: str) -> None:
-    """Take back a test's result.
+    """Undo what pytest counted for a test.
 
-    :param failed: its reports that are failures, in the order in which they came.
-    :param category: under what the terminal reporter is to count the first of them.
+    :param failed: the test's reports that are failures, in the order in which they came.
+    :param category: the word under which the terminal reporter is to count the first of them.
     """
     session.testsfailed -= len(failed)
     reports = _take_from_terminal(session.config, failed, category) or list(failed)
@@ -35,12 +35,12 @@ def take_back(session: pytest.Session, failed: Sequence[Any], category: str) -> 
 
 
 def take_back_stop(session: pytest.Session) -> None:
-    """Let failures not stop a session any more: `Session.shouldfail` does not let itself be unset."""
+    """Keep earlier failures from stopping the session. `Session.shouldfail` cannot be unset."""
     session._shouldfail = False
 
 
 def _take_from_terminal(config: pytest.Config, failed: Sequence[Any], category: str) -> list[Any]:
-    """All reports of the test that are counted, which are not any more."""
+    """Remove all reports of the test from the terminal reporter's counts; return them."""
     reporter = config.pluginmanager.getplugin("terminalreporter")
     if not isinstance(reporter, TerminalReporter):
         return []
@@ -66,7 +66,7 @@ def _is_of_the_same(report: Any, other: Any) -> bool:
 
 
 def _take_from_junit(xml: LogXML, reports: Sequence[Any]) -> None:
-    """Remove the test's cases and what they have added to the counts: what the same reports add elsewhere."""
+    """Remove the test's cases, and what they added to the counts: as much as the reports add to a new xml."""
     scratch = LogXML("", xml.prefix, xml.suite_name, xml.logging, xml.report_duration, xml.family, True)
     for report in reports:
         scratch.pytest_runtest_logreport(report)

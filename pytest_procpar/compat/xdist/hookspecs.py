@@ -32,7 +32,7 @@ def pytest_xdist_rsyncfinish(source: Any, gateways: Any) -> None:
 
 @pytest.hookspec(firstresult=True)
 def pytest_xdist_getremotemodule() -> None:
-    """Never called: workers are forked, they import no module of ours."""
+    """Never called: workers are forked, and import no module of ours."""
 
 
 @pytest.hookspec
@@ -57,7 +57,7 @@ def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
 
 @pytest.hookspec(firstresult=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Called when the test loop begins: an object that decides who runs what in the place of ``--dist``.
+    """Called when the test loop begins: return an object that decides who runs what, instead of ``--dist``.
 
     It has the methods of pytest-xdist's scheduling protocol; ``docs/options.md`` says when each is called.
     """

@@ -16,7 +16,7 @@ from pytest_procpar.core.model import WorkerId, worker_name
 
 __all__ = ["Nodes"]
 
-#: Packages of plugins that have hooks for nodes, and need no node beyond those that run tests.
+#: Packages of plugins that implement hooks for nodes, but need no nodes besides those that run tests.
 _CONTENT = frozenset(
     {
         "flaky", "pytest_cov", "pytest_metadata", "pytest_procpar", "pytest_randomly", "pytest_rerunfailures",
@@ -45,20 +45,20 @@ class Nodes:
         return [node for worker, node in self._nodes.items() if worker not in self._down]
 
     def all_wanted(self) -> bool:
-        """Whether a plugin may have prepared something for each node, and wait for what each returns."""
+        """Whether some plugin may prepare something for each node, and wait for what each node returns."""
         hook = self._config.hook
         callers = (hook.pytest_configure_node, hook.pytest_testnodeready, hook.pytest_testnodedown)
         plugins = [impl.plugin for caller in callers for impl in caller.get_hookimpls()]
         return any(module_of(plugin).partition(".")[0] not in _CONTENT for plugin in plugins)
 
     def connect(self, orders: TakesOrders) -> None:
-        """Let a scheduler command the workers through their nodes: where what it wants goes."""
+        """Let a scheduler command the workers through their nodes; the commands go to `orders`."""
         self._orders = orders
         for worker, node in self._nodes.items():
             node.connect(worker, orders)
 
     def set_up(self, count: int) -> list[dict[str, Any]]:
-        """Make the first `count` nodes; the workerinput of each, with what plugins have put into it."""
+        """Make the first `count` nodes; return the workerinput of each, with what plugins put into it."""
         self._count = count
         nodes = [Node(self._config, self.manager, worker_name(WorkerId(i)), count) for i in range(count)]
         self.manager.specs = [node.gateway.spec for node in nodes]
@@ -75,7 +75,7 @@ class Nodes:
         self._config.hook.pytest_configure_node(node=node)
 
     def make_ready(self, count: int, ids: list[str]) -> None:
-        """The suite is known and `count` workers will run it: the rest of the nodes is not wanted."""
+        """Tell plugins about the collected suite, and drop the nodes beyond the `count` that will run it."""
         self._count, self._ids = count, ids
         tell_workers(self._config, count)
         for worker in [w for w in self._nodes if w >= count]:
@@ -89,7 +89,7 @@ class Nodes:
         tell_reporters(self._config, ids)
 
     def input_for(self, worker: WorkerId) -> dict[str, Any]:
-        """The workerinput of a worker that is about to be forked; a replacement's node is made now."""
+        """Return the workerinput of a worker that is about to be forked; make the node of a replacement."""
         if worker not in self._nodes:
             node = Node(self._config, self.manager, worker_name(worker), self._count)
             self._introduce(worker, node)
@@ -99,25 +99,25 @@ class Nodes:
         return self._nodes[worker].workerinput
 
     def inputs(self, least: int) -> list[dict[str, Any]]:
-        """The workerinput of the workers that the run has begun with, and of more up to `least`.
+        """Return the workerinput of the workers that the run began with, and of more, up to `least`.
 
-        Of no more if the project itself prepares nodes: what it prepared was for the run.
+        No more are made if the project itself prepares nodes: what it prepared was for the run.
         """
         count = self._count if _prepares_nodes(self._config) else max(self._count, least)
         return [self.input_for(WorkerId(i)) for i in range(count)]
 
     def down(self, worker: WorkerId, error: object | None) -> None:
-        """A worker is gone."""
+        """Tell plugins that a worker is gone."""
         self._down.add(worker)
         node = self._nodes[worker]
         self._config.hook.pytest_testnodedown(node=node, error=error)
         _has_returned_coverage(self._config, node)
 
     def abandon(self) -> None:
-        """The run is over: tell plugins that each node is gone that they know of and that is not gone yet.
+        """At the end of the run, tell plugins about each node that has not been reported as gone yet.
 
-        It has returned nothing. An error that a plugin raises for that is a warning, so that it does not hide
-        how the run ended.
+        Such a node has returned nothing. If a plugin raises an error because of that, the error is shown as a
+        warning, so that it does not hide how the run ended.
         """
         for worker, node in self._nodes.items():
             if worker in self._down:
@@ -141,7 +141,7 @@ def _prepares_nodes(config: pytest.Config) -> bool:
 
 
 def _has_returned_coverage(config: pytest.Config, node: Node) -> None:
-    """Keep pytest-cov from saying that this worker has none: that of one that has died is recovered."""
+    """Keep pytest-cov from reporting this worker as without data: a dead worker's data is recovered."""
     plugin = config.pluginmanager.getplugin("_cov")
     failed = getattr(getattr(plugin, "cov_controller", None), "failed_workers", None)
     if isinstance(failed, list) and node in failed:

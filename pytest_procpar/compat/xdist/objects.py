@@ -1,4 +1,4 @@
-"""The objects through which plugins look at a worker, in the shape pytest-xdist has given them."""
+"""The objects through which plugins look at a worker, in the shape that pytest-xdist gave them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Gateway", "Node", "NodeManager", "Spec", "TakesOrders"]
 
-#: Takes down what a worker is wanted for, and which tests, by their places in the collected order.
+#: Records what a worker is asked to do, and with which tests, by their positions in the collected order.
 TakesOrders: TypeAlias = "Callable[[WorkerId, Want, tuple[int, ...]], None]"
 
 
@@ -35,7 +35,7 @@ class Spec:
         return "popen"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Spec)  # whatever the id: a replacement has the same specification (XSpec)
+        return isinstance(other, Spec)  # not the id: a replacement has the same specification (XSpec)
 
     def __hash__(self) -> int:
         return hash(str(self))
@@ -56,7 +56,7 @@ class RInfo:
 
 
 class Gateway:
-    """What stands between the controller and a worker: an id, to the eyes of a plugin."""
+    """The connection between the controller and a worker; to a plugin, mainly an id."""
 
     def __init__(self, spec: Spec) -> None:
         self.id = spec.id
@@ -70,7 +70,7 @@ class Gateway:
 
 
 class _WorkerInfo(dict[str, Any]):
-    """What `Node.workerinfo` is: a dict whose ``platform`` is found out when somebody asks for it.
+    """The type of `Node.workerinfo`: a dict that finds out its ``platform`` when first asked for it.
 
     `platform.platform` starts a process to learn the processor's name.
     """
@@ -98,7 +98,7 @@ class NodeManager:
 class Node:
     """A worker as the controller's plugins see it.
 
-    ``workerinfo`` is there once the worker is ready, ``workeroutput`` once it has finished its session: a
+    ``workerinfo`` is set once the worker is ready, ``workeroutput`` once it has finished its session: a
     worker that crashed has none.
     """
 
@@ -128,7 +128,7 @@ class Node:
         self._order = partial(orders, worker)
 
     def send_runtest_some(self, indices: Sequence[int]) -> None:
-        """Have the worker run these tests, by their places in the collected order, after those it has."""
+        """Have the worker run these tests, given by position in the collected order, after those it has."""
         self._command("run", indices)
 
     def send_runtest_all(self) -> None:
@@ -138,7 +138,7 @@ class Node:
     def send_steal(self, indices: Sequence[int]) -> None:
         """Ask for tests back: all of these, or none if the worker has begun one of them.
 
-        The answer is a call of the scheduler's ``remove_pending_tests_from_node``.
+        The answer comes as a call of the scheduler's ``remove_pending_tests_from_node``.
         """
         self._command("steal", indices)
 
@@ -158,7 +158,7 @@ class Node:
     # --- what the run does ---
 
     def make_ready(self) -> None:
-        """Fill in what is known of a forked worker: it is this process's image."""
+        """Fill in what is known about a forked worker, which is a copy of this process."""
         self.workerinfo = _WorkerInfo(
             version=sys.version,
             version_info=tuple(sys.version_info),

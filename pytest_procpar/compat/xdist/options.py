@@ -1,7 +1,7 @@
-"""The options that plugins know from pytest-xdist and read from ``config.option``: all that is written there.
+"""The options that plugins know from pytest-xdist and read from ``config.option``; set only here.
 
-In the controller ``numprocesses`` is a number, ``dist`` is not ``"no"``, and ``tx`` has one entry a worker; a
-worker is no controller. Does not know why there are so many workers.
+In the controller ``numprocesses`` is a number, ``dist`` is not ``"no"``, and ``tx`` has one entry per worker.
+A worker has the values of a process that is no controller. How many workers there are is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ __all__ = ["hide_workers", "show_workers", "tell_count", "tell_distribution", "t
 
 
 def tell_count(config: pytest.Config, count: int | None) -> None:
-    """Put a number into the place of ``-n auto`` and ``-n logical``."""
+    """Replace ``-n auto`` or ``-n logical`` by the number that it stands for."""
     config.option.numprocesses = count
 
 
 def tell_distribution(config: pytest.Config, workers: int | None, dist: str) -> None:
     """Say who runs the tests.
 
-    :param workers: how many there are to be; None: nobody has asked for a number, not even for none.
+    :param workers: the number of workers; None if nobody asked for a number, not even for 0.
     """
     config.option.dist = dist
     if workers is not None:
@@ -27,25 +27,25 @@ def tell_distribution(config: pytest.Config, workers: int | None, dist: str) -> 
 
 
 def tell_workers(config: pytest.Config, count: int) -> None:
-    """Say how many workers there are; may be said again."""
+    """Say how many workers there are. May be called again."""
     config.option.numprocesses = count
     config.option.tx = _specifications(count)
 
 
 def hide_workers(config: pytest.Config) -> None:
-    """Keep an installed pytest-xdist from starting a run of its own: configured, it looks at ``tx``."""
+    """Keep an installed pytest-xdist from starting its own run: it looks at ``tx`` when it is configured."""
     config.option.tx = []
 
 
 def show_workers(config: pytest.Config, count: int) -> None:
-    """Undo `hide_workers`: pytest-xdist has looked."""
+    """Undo `hide_workers`, after pytest-xdist has looked."""
     config.option.tx = _specifications(count)
 
 
 def tell_worker(config: pytest.Config, *, loadgroup: bool) -> None:
-    """Say what keeps a worker from acting as a controller, as pytest-xdist does in its own.
+    """Set what keeps a worker from acting as a controller, as pytest-xdist does in its own workers.
 
-    :param loadgroup: whether the names of groups are looked for (``--dist=loadgroup``).
+    :param loadgroup: whether to look for names of groups (``--dist=loadgroup``).
     """
     option = config.option
     option.looponfail = option.usepdb = option.distload = False

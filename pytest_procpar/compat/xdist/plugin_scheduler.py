@@ -1,11 +1,11 @@
-"""The scheduler that a plugin has made: is called for the core, and is what other plugins get to see.
+"""A scheduler that a plugin made: called on behalf of the core, and shown to other plugins.
 
-A scheduler is an object of pytest-xdist's scheduling protocol (its ``scheduler/protocol.py``): it is told of
-workers and of tests that have ended, and answers by calling its nodes' methods, in the midst of that or at
-any other time. These calls are noted as orders and carried out when the scheduler has returned, since it is
-not made for being called from inside of its own calls.
+It is an object that follows pytest-xdist's scheduling protocol (its ``scheduler/protocol.py``). It is told
+about workers, and about tests that have ended. It answers by calling methods of its nodes, during such a call
+or at any other time. These calls are noted as orders and carried out once the scheduler has returned, since a
+scheduler is not made to be called from inside its own calls.
 
-What it raises is not caught: it ends the run.
+Exceptions that it raises are not caught: they end the run.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = ["ForeignScheduling", "XdistScheduler", "SchedulerAdapter"]
 
 
 class XdistScheduler(Protocol):
-    """The part of pytest-xdist's scheduling protocol that is called; nodes are opaque."""
+    """The part of pytest-xdist's scheduling protocol that is used here. Nodes are opaque."""
 
     @property
     def nodes(self) -> Iterable[Any]:
@@ -43,7 +43,7 @@ class XdistScheduler(Protocol):
 
     @property
     def collection_is_completed(self) -> bool:
-        """Whether all nodes that it waits for have told what they collected."""
+        """Whether all nodes that it waits for have reported what they collected."""
 
     @property
     def tests_finished(self) -> bool:
@@ -56,7 +56,7 @@ class XdistScheduler(Protocol):
         """A node has collected these tests."""
 
     def schedule(self) -> None:
-        """Begin to hand out tests, or go on with it."""
+        """Start to hand out tests, or continue."""
 
     def mark_test_complete(self, node: Any, item_index: int, duration: float = 0) -> None:
         """A test has ended."""
@@ -68,30 +68,30 @@ class XdistScheduler(Protocol):
         """A node has given tests back: the answer to a steal."""
 
     def remove_node(self, node: Any) -> str | None:
-        """A node is gone; the test that it must have been running."""
+        """A node is gone; return the test that it must have been running."""
 
 
 class SchedulerAdapter:
-    """Answers the core for a scheduler.
+    """Asks a scheduler what the core wants to know.
 
-    :param node: gives a worker's node.
+    :param node: returns a worker's node.
     """
 
     def __init__(self, scheduler: XdistScheduler, node: Callable[[WorkerId], Any]) -> None:
         self._scheduler = scheduler
         self._node = node
         self._orders: list[SchedulerOrder] = []
-        #: The names by which the scheduler knows the tests, in collected order, once these are known.
+        #: The scheduler's names for the tests, in collected order, once they are collected.
         self.collection: list[str] = []
 
     def note(self, worker: WorkerId, what: Want, tests: tuple[int, ...]) -> None:
-        """A node was called for this."""
+        """Note an order that the scheduler gave by calling a method of a node."""
         self._orders.append(SchedulerOrder(worker, what, tests))
 
     def answer(self, consult: Consult) -> Decided:
-        """Call the scheduler; what it wants, and has wanted since the last time.
+        """Call the scheduler; return what it orders now, and what it has ordered since the last call.
 
-        :raises IndexError: if it sends a test that there is not.
+        :raises IndexError: if it sends a test that does not exist.
         """
         scheduler = self._scheduler
         dealing = finished = False
@@ -119,7 +119,7 @@ class SchedulerAdapter:
         return Decided(orders, dealing, finished)
 
     def _add(self, node: Any) -> bool:
-        """Tell it of a node; whether it knows all that it waits for, and so hands out tests."""
+        """Tell it about a node; return whether it has all nodes that it waits for, and hands out tests."""
         self._scheduler.add_node(node)
         self._scheduler.add_node_collection(node, list(self.collection))
         if not self._scheduler.collection_is_completed:
@@ -128,7 +128,7 @@ class SchedulerAdapter:
         return True
 
     def _wind_up(self) -> bool:
-        """Shut its nodes down if it has nothing left to hand out; whether that is so."""
+        """Shut its nodes down if it has nothing left to hand out; return whether they were shut down."""
         if not self._scheduler.tests_finished:
             return False
         for node in list(self._scheduler.nodes):
@@ -149,7 +149,7 @@ class SchedulerAdapter:
 
 
 class _Overheard:
-    """A scheduler, but for one method."""
+    """A scheduler with one method replaced."""
 
     def __init__(self, scheduler: XdistScheduler, mark_test_pending: Callable[[str], None]) -> None:
         self._scheduler = scheduler
@@ -165,13 +165,13 @@ class ForeignScheduling:
     def __init__(self, config: pytest.Config, scheduler: XdistScheduler, nodes: Nodes) -> None:
         self.scheduler = scheduler
         self._config = config
-        #: What answers the core.
+        #: Answers the core.
         self.adapter = SchedulerAdapter(scheduler, nodes.__getitem__)
-        #: The names by which the scheduler knows tests, by nodeid where they differ.
+        #: The scheduler's names for the tests, by nodeid, where they differ from the nodeids.
         self._names: dict[str, str] = {}
         self._wanted: set[str] = set()
         self._mark = scheduler.mark_test_pending
-        # It is the scheduler itself that plugins have to be given, and its method says nothing to us.
+        # Plugins must be given the scheduler itself, and its own method does not tell us when it is called.
         self._seen: object = scheduler
         try:
             scheduler.mark_test_pending = self._mark_test_pending  # type: ignore[method-assign]
@@ -181,14 +181,14 @@ class ForeignScheduling:
 
     @property
     def name(self) -> str:
-        """What kind of scheduler it is."""
+        """The name of the scheduler's class."""
         return type(self.scheduler).__name__
 
     def collected(self, ids: list[str], keys: list[str] | None) -> None:
-        """The tests are known.
+        """Take the collected tests.
 
-        Under ``--dist=loadgroup`` pytest-xdist appends a test's group to its nodeid, and its schedulers'
-        subclasses look for it there; ours stay as they are, so the scheduler gets names of its own.
+        Under ``--dist=loadgroup`` pytest-xdist appends a test's group to its nodeid, and subclasses of its
+        schedulers look for it there. Our nodeids stay as they are, so the scheduler gets names of its own.
         """
         self.adapter.collection = list(ids)
         if self._config.option.dist == "loadgroup" and keys is not None:
@@ -198,7 +198,7 @@ class ForeignScheduling:
             self._names = dict(zip(ids, names, strict=True))
 
     def consult(self, crashitem: str, call: Callable[[object], None]) -> bool:
-        """Call what may want a crashed test to run again; whether it does."""
+        """Pass the scheduler to `call`; return whether that asked for the crashed test to run again."""
         self._wanted.clear()
         call(self._seen)
         return self._names.get(crashitem, crashitem) in self._wanted

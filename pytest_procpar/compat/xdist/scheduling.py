@@ -1,6 +1,6 @@
-"""What plugins know as a run's scheduler where ``--dist`` decides, and how one of theirs is asked for.
+"""What plugins see as a run's scheduler where ``--dist`` decides, and how a plugin is asked for its own one.
 
-It is what ``getplugin("dsession").sched`` and the argument ``sched`` of `pytest_handlecrashitem` give.
+Plugins get it from ``getplugin("dsession").sched`` and as the argument ``sched`` of `pytest_handlecrashitem`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["Log", "OwnScheduling", "make_scheduling"]
 
 
 class Log:
-    """What a scheduler is given to log to: called like `print`, and each attribute is a log of that name.
+    """The log that a scheduler is given: call it like `print`; each attribute is a log of that name.
 
     Nothing is written unless pytest runs with ``--debug``, as under pytest-xdist.
     """
@@ -45,9 +45,9 @@ class Log:
 
 
 class OwnScheduling:
-    """The scheduler of ``--dist``, as far as plugins ask for it: what it hands out, it decides alone."""
+    """The scheduler of ``--dist`` as plugins see it. They have no say in what it hands out."""
 
-    #: What kind of scheduler it is, if ``--dist`` does not say that.
+    #: The name of the scheduler; None, since ``--dist`` says it.
     name: str | None = None
 
     def __init__(self, config: pytest.Config, nodes: Nodes) -> None:
@@ -59,7 +59,7 @@ class OwnScheduling:
 
     @property
     def scheduler(self) -> object:
-        """What plugins get to see."""
+        """The object that plugins get to see."""
         return self
 
     @property
@@ -69,7 +69,7 @@ class OwnScheduling:
 
     @property
     def numnodes(self) -> int:
-        """How many workers the run was begun with."""
+        """The number of workers that the run began with."""
         return len(self.config.option.tx)
 
     @property
@@ -79,16 +79,16 @@ class OwnScheduling:
 
     @property
     def has_pending(self) -> bool:
-        """Whether tests run, or are to run."""
+        """Whether tests are running or waiting to run."""
         return self.collection_is_completed and not self.tests_finished
 
     @property
     def tests_finished(self) -> bool:
-        """Whether all workers that are left finish their sessions."""
+        """Whether all workers that are left are finishing their sessions."""
         return self.collection_is_completed and all(node.shutting_down for node in self.nodes)
 
     def collected(self, ids: list[str], keys: list[str] | None) -> None:
-        """The tests are known."""
+        """Take the collected tests."""
         self.collection = list(ids)
 
     def mark_test_pending(self, item: str) -> None:
@@ -101,7 +101,7 @@ class OwnScheduling:
         self._put_back = True
 
     def consult(self, crashitem: str, call: Callable[[object], None]) -> bool:
-        """Call what may want a crashed test to run again; whether it does."""
+        """Pass this object to `call`; return whether that asked for the crashed test to run again."""
         self._crashitem, self._put_back = crashitem, False
         try:
             call(self)
@@ -111,11 +111,11 @@ class OwnScheduling:
 
 
 def make_scheduling(config: pytest.Config, nodes: Nodes) -> ForeignScheduling | None:
-    """Ask plugins for a scheduler; None if none has one to offer."""
+    """Ask plugins for a scheduler; return None if no plugin offers one."""
     log = Log("dsession", enabled=bool(config.option.debug))
     scheduler = config.hook.pytest_xdist_make_scheduler(config=config, log=log)
     if scheduler is None:
         return None
-    from pytest_procpar.compat.xdist.plugin_scheduler import ForeignScheduling  # most runs have none
+    from pytest_procpar.compat.xdist.plugin_scheduler import ForeignScheduling  # most runs need none
 
     return ForeignScheduling(config, scheduler, nodes)

@@ -1,6 +1,6 @@
-"""What is registered under the name ``xdist`` where pytest-xdist is not installed.
+"""The plugin that is registered under the name ``xdist`` if pytest-xdist is not installed.
 
-Plugins ask for that name before they do what they do under a parallel run, and tests ask for the fixtures.
+Plugins ask for that name before they do what they do in a parallel run, and tests ask for the fixtures.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Names that a project has made of the time, which are the same in processes that are forked since."""
+"""Finds names that a project made from the time: they are the same in all processes forked since."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 __all__ = ["DatedNames"]
 
-#: The least that a name has which is finer than a second.
+#: What a name contains at the least if its time is finer than a second.
 _DIGITS = re.compile(r"\d{10}|\d{4}[-_.]\d\d|[0-9a-f]{15}", re.IGNORECASE)
 
-#: What is longer holds contents, not a name.
+#: Longer texts are contents, not names.
 _LONGEST = 4_096
 
 
 class DatedNames:
-    """What has got such a name since `begin`.
+    """Finds what has got such a name since `begin`.
 
     :param is_vouched: whether a file's names are safe.
     """
@@ -41,12 +41,12 @@ class DatedNames:
         self._modules = frozenset(sys.modules)
 
     def begin(self, before: Before) -> None:
-        """From here on; modules that were imported since this was made may still get names."""
+        """Start from now. Modules that were imported since this object was made may still get names."""
         self._since = time()
         self._before = before
 
     def findings(self, nodeids: Iterable[str]) -> Iterator[str]:
-        """A reason for each; none if ids of tests hold one, which would be others in each process."""
+        """Yield a reason for each; none if ids of tests hold one, which would differ between processes."""
         for reason in self._found():
             if any(map(self._is_dated, nodeids)):
                 return

@@ -1,4 +1,4 @@
-"""How a function does something else for a while, and stays the object that it is."""
+"""Makes a function do something else for a while, without replacing the function object."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ __all__ = ["Builtin", "code_that_calls", "copy_of"]
 
 
 class Builtin:
-    """Stands in for a function that is written in C: as a class's attribute, too, it becomes no method.
+    """Stands in for a function written in C: as an attribute of a class, too, it does not become a method.
 
-    :param module: where it is found by its name.
+    :param module: the module in which its name is found.
     """
 
     def __init__(self, original: Any, function: Callable[..., Any], module: str) -> None:
@@ -26,7 +26,7 @@ class Builtin:
         return name
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call what stands in."""
+        """Call the stand-in."""
         return self._function(*args, **kwargs)
 
 
@@ -35,7 +35,7 @@ def _template(*args: Any, **kwargs: Any) -> Any:
 
 
 class _Template:
-    """For a method that uses ``super()``: it has a free variable, and so must its code."""
+    """For a method that uses ``super()``: the method has a free variable, so its code must have one, too."""
 
     def method(*args: Any, **kwargs: Any) -> Any:
         __class__  # type: ignore[name-defined]  # noqa: B018
@@ -43,16 +43,16 @@ class _Template:
 
 
 def code_that_calls(hidden: str, like: CodeType) -> CodeType:
-    """The code of a function that passes everything on to the global one of this name.
+    """The code of a function that passes its arguments on to the global function of this name.
 
-    :param like: the code in whose place it is to be, with no free variable but ``__class__``.
+    :param like: the code that it replaces, which has no free variable except ``__class__``.
     """
     code = (_Template.method if like.co_freevars else _template).__code__
     return code.replace(co_names=(hidden,), co_name=like.co_name, co_filename=like.co_filename)
 
 
 def copy_of(function: FunctionType) -> FunctionType:
-    """A function that does what this one does now."""
+    """A new function that does what this one does now."""
     copy = FunctionType(
         function.__code__,
         function.__globals__,

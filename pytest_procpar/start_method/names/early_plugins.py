@@ -1,4 +1,4 @@
-"""What a project's plugins did that were imported before anybody could watch: those given by ``-p``."""
+"""Finds what the project's plugins did that were imported before any watch began: those given by ``-p``."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ __all__ = ["EarlyPlugins"]
 
 
 class EarlyPlugins:
-    """The project's modules that are plugins at the first `begin`, and what their sources tell.
+    """The project's modules that are plugins at the first `begin`, and what their sources say.
 
-    :param vouched: what the project says is safe: the word "names", if all are.
+    :param vouched: what the project declares safe: the word "names" if all names are.
     :param is_vouched: whether a file is known to do no harm.
     """
 
@@ -38,7 +38,7 @@ class EarlyPlugins:
         self._files: dict[str, ModuleType] | None = None
 
     def begin(self) -> None:
-        """Note which there are, the first time."""
+        """Note which plugins there are, on the first call."""
         if self._files is not None:
             return
         self._files = {}
@@ -48,8 +48,8 @@ class EarlyPlugins:
                 self._files[file] = plugin
 
     def findings(self) -> Iterator[str]:
-        """A reason for each that asked for the worker's identity, or made a name, when it was imported."""
-        files, self._files = self._files or {}, {}  # once: their sources tell the same again
+        """Yield a reason for each that read the worker's identity, or made a name, when it was imported."""
+        files, self._files = self._files or {}, {}  # only once: their sources would say the same again
         for file in [file for file in files if self._is_vouched(file)]:
             del files[file]
         yield from self._reads(files)
@@ -67,7 +67,7 @@ class EarlyPlugins:
                     yield f"{self._project.place(file)}:{line} reads {variable} while it is imported"
 
     def _names(self, files: Mapping[str, ModuleType]) -> Iterator[str]:
-        """A text or path that was made to be unique, and lives in a variable of a module."""
+        """Find texts and paths that were made to be unique and are held by a module's variable."""
         for file, module in files.items():
             from pytest_procpar.core.evidence.at_import import names_made
             from pytest_procpar.start_method.names.living_names import is_credential

@@ -1,4 +1,4 @@
-"""What lives on in namespaces, by the name under which it is held: texts, paths, uuids and numbers."""
+"""What namespaces hold, with the name under which it is held: texts, paths, uuids and numbers."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from uuid import UUID
 
 __all__ = ["held_values"]
 
-#: How many objects are looked at, and how far from a namespace.
+#: The most objects that are looked at, and their greatest distance from a namespace.
 _MOST, _DEEPEST = 10_000, 6
 
 #: Longer texts are contents, not names.
 _LONGEST_TEXT = 4_096
 
-#: What belongs to pytest, marks with a test's parameters among it, and to ourselves.
+#: Packages whose objects are not looked into: pytest with its marks, which hold a test's parameters, and
+#: ours.
 _NOT_LOOKED_INTO = frozenset({"_pytest", "pytest_procpar", "pluggy", "builtins", "typing", "weakref"})
 
 _CONTAINERS = (list, tuple, set, frozenset, deque)
@@ -29,11 +30,11 @@ _CONTAINERS = (list, tuple, set, frozenset, deque)
 def held_values(
     spaces: Iterable[Mapping[str, Any]], is_own: Any = lambda module: True, *, libraries: bool = True
 ) -> Iterator[tuple[str, str | int]]:
-    """All texts and numbers that these namespaces hold, a name each; a uuid as its 32 digits.
+    """Yield all texts and numbers that these namespaces hold, each with a name; a uuid as its 32 digits.
 
-    A uuid or number in a container is data, not a name, and is not among them.
+    A uuid or number in a container is data, not a name, and is left out.
 
-    :param is_own: whether a module, by its name, belongs to the project: only its classes are looked into.
+    :param is_own: whether a module, given by name, belongs to the project: only its classes are looked into.
     :param libraries: whether to look into objects whose classes belong to libraries.
     """
     seen: set[int] = set()
@@ -59,7 +60,7 @@ def held_values(
 
 
 def _value(thing: Any, *, named: bool) -> str | int | None:
-    """A text or number as such; None for all else. A proxy's type is asked: it would load what it is for."""
+    """A plain text or number; None for others. Only the type is looked at: a proxy would load its object."""
     kind = type(thing)
     if issubclass(kind, str):
         return str.__str__(thing) if len(thing) <= _LONGEST_TEXT else None
@@ -83,7 +84,7 @@ def _named(space: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _parts(thing: Any, is_own: Any, *, libraries: bool) -> Iterator[tuple[str, Any, bool]]:
-    """What an object holds: a name if there is one, the part, and whether it is held by that name."""
+    """Yield what an object holds: a name if it has one, the part, and whether it is held by that name."""
     kind = type(thing)
     if issubclass(kind, ModuleType):
         if is_own(ModuleType.__getattribute__(thing, "__dict__").get("__name__")):
@@ -109,7 +110,7 @@ def _parts(thing: Any, is_own: Any, *, libraries: bool) -> Iterator[tuple[str, A
 
 
 def _parts_of_function(function: FunctionType, is_own: Any) -> Iterator[tuple[str, Any, bool]]:
-    """Defaults, and what it encloses."""
+    """A function's defaults, and the variables that it encloses."""
     if not is_own(function.__module__):
         return
     defaults, code = function.__defaults__ or (), function.__code__
@@ -117,17 +118,17 @@ def _parts_of_function(function: FunctionType, is_own: Any) -> Iterator[tuple[st
     for name, value in (*zip(names, defaults, strict=False), *(function.__kwdefaults__ or {}).items()):
         yield name, value, True
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=False):
-        with suppress(ValueError):  # it may be empty yet
+        with suppress(ValueError):  # it may still be empty
             yield name, cell.cell_contents, True
 
 
 def _parts_of_cache(cached: Any, is_own: Any) -> Iterator[tuple[str, Any, bool]]:
-    """What a function has returned, which only the garbage collector can tell."""
+    """What a cached function has returned. Only the garbage collector can tell."""
     if not is_own(getattr(cached, "__module__", "")):
         return
     name = getattr(cached, "__name__", "")
     for part in gc.get_referents(cached):
-        # An unlimited cache is a dictionary; of a limited one, the results are there themselves.
+        # An unlimited cache is a dictionary; a limited cache refers to its results directly.
         results = part.values() if type(part) is dict else (part,)
         yield from ((name, result, True) for result in results)
 
@@ -138,13 +139,13 @@ def _is_looked_into(kind: type) -> bool:
 
 
 def _attributes(thing: Any) -> Iterator[tuple[str, Any]]:
-    """An object's attributes, without running any of its code."""
+    """Yield an object's attributes without running any of its code."""
     with suppress(AttributeError, TypeError):
         yield from _named(object.__getattribute__(thing, "__dict__"))
     for kind in type(thing).__mro__:
         slots = kind.__dict__.get("__slots__", ())
         for name in (slots,) if isinstance(slots, str) else tuple(slots):
             member = kind.__dict__.get(name) or kind.__dict__.get(f"_{kind.__name__.lstrip('_')}{name}")
-            with suppress(AttributeError):  # nothing may be in it
+            with suppress(AttributeError):  # the slot may be empty
                 if type(member) is MemberDescriptorType:
                     yield name, member.__get__(thing)

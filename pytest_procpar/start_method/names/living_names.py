@@ -1,7 +1,7 @@
-"""Which of the values that a project's files have made live on as names.
+"""Finds out which values that a project's files made live on as names.
 
-What is looked at: namespaces of the modules that took part, the environment, pytest's config, session and
-plugins, and the file system. What was made and is gone, or is only compared or counted with, does no harm.
+It looks at the namespaces of the modules that took part, the environment, pytest's config, session and
+plugins, and the file system. A value that is gone, or is only compared or counted with, does no harm.
 """
 
 from __future__ import annotations
@@ -32,38 +32,39 @@ from pytest_procpar.start_method.project.files import ProjectFiles
 
 __all__ = ["are_in_ids", "is_credential", "living"]
 
-#: Holders of credentials, which are made by chance to be secret, not to be unique.
+#: Names of variables that hold credentials, which are random to be secret, not to be unique.
 _CREDENTIAL = re.compile(r"secret|passw|token|salt|nonce|csrf", re.IGNORECASE)
 _SECRET_KEY = re.compile(r"(^|_)key$", re.IGNORECASE)
 
-#: Calls that return the name of a file, and make none.
+#: Calls that return the name of a file and do not create it.
 _ONLY_NAMES = ("tempfile.mktemp()", "tempfile._get_candidate_names()")
 
 _PORT_NAME = re.compile(r"(?i:(^|_)ports?(_|$|\d))|[a-z]Port$")
 _PORTS = range(1024, 65536)
 
-#: What holds data that were made by chance, rather than a name.
+#: Names of variables that hold randomly made data rather than a name.
 _DATA = re.compile(
     r"sha\d|md5|hash|digest|checksum|hmac|signature|etag|crc|(en|de)coded|expect|payload|body|content|data|seed",
     re.IGNORECASE,
 )
-#: More random bytes are data.
+#: Longer random bytes are data.
 _LONGEST_BYTES = 64
 
-#: A text's last word, which may end with other digits of a number: not of one that has two of them.
+#: The last word of a text, which may end with a number in another base; the number must have three digits
+#: there.
 _ENDING, _LEAST_NUMBER = re.compile(r"[0-9A-Za-z]+$"), 0x100
 
-#: How many of the items are looked at: what is set on one is set on all, or on the first ones.
+#: How many of the items are looked at: what is set on one item is set on all of them, or on the first ones.
 _ITEMS = 3
 
-#: Smaller numbers stand in ids by accident.
+#: Smaller numbers occur in ids by accident.
 _LEAST_IN_IDS = 100
 
 
 def living(
     sites: Iterable[Site], config: pytest.Config, before: Before, project: ProjectFiles
 ) -> Iterator[Site]:
-    """The calls that have made what lives on."""
+    """Yield the calls whose values live on."""
     environ = list(before.environ_since().items())
     added = list(_added(config, before, project))
     held: dict[tuple[int, ...], list[tuple[str, str | int]]] = {}
@@ -93,12 +94,12 @@ def living(
 
 
 def is_credential(name: str) -> bool:
-    """Whether what a variable of this name holds is made by chance to be secret."""
+    """Whether a variable of this name holds something that is random to be secret."""
     return _CREDENTIAL.search(name) is not None
 
 
 def are_in_ids(sites: Iterable[Site], nodeids: Iterable[str]) -> bool:
-    """Whether what was made, be it alive or not, is in ids of tests."""
+    """Whether ids of tests contain what was made, whether that lives on or not."""
     text = "\n".join(nodeid.partition("[")[2] for nodeid in nodeids)
     sites = list(sites)
     values = [value for site in sites for value in _values(site)]
@@ -108,7 +109,7 @@ def are_in_ids(sites: Iterable[Site], nodeids: Iterable[str]) -> bool:
 
 
 def _values(site: Site) -> Iterator[MadeValue]:
-    """What was made, characters put together."""
+    """The values that were made, with characters that were drawn one by one put together."""
     yield from (_value(made) for made in site.made if not made.is_bound())
     if site.characters:
         yield text_value(site.characters)
@@ -116,7 +117,7 @@ def _values(site: Site) -> Iterator[MadeValue]:
 
 def _value(made: Made) -> MadeValue:
     match made.kind.name, made.value:
-        case "uuid", uuid.UUID() as value:  # the end of some tells the machine
+        case "uuid", uuid.UUID() as value:  # in some versions the end identifies the machine
             return uuid_value(value.hex, is_random=value.version not in (1, 6))
         case "bytes", bytes() as data:
             return bytes_value(data)
@@ -131,8 +132,8 @@ def _value(made: Made) -> MadeValue:
 
 
 def _may_hold(name: str, site: Site) -> bool:
-    """Whether what is held by this name may be a name that was made there, and is in use."""
-    if site.kind == "file":  # it is gone; what `with` has bound is held by a variable
+    """Whether what this variable holds may be a name that was made at `site` and is in use."""
+    if site.kind == "file":  # the file is gone; what `with` has bound is held by a variable
         return site.call in _ONLY_NAMES or name.isupper()
     if site.kind in ("bytes", "uuid", "random") and is_credential(name):
         return False
@@ -140,7 +141,7 @@ def _may_hold(name: str, site: Site) -> bool:
 
 
 def _is_in_text(site: Site, holders: Iterable[tuple[str, str | int]], project: ProjectFiles) -> bool:
-    """Whether a text holds what was made, and does not stand in the code as it is."""
+    """Whether a held text contains what was made, and is not in the code literally."""
     texts = [project.without_root(value) for _, value in holders if isinstance(value, str)]
     together = "\n".join(texts)
     values = [value for value in _values(site) if value.is_in(together)]
@@ -151,15 +152,15 @@ def _is_in_text(site: Site, holders: Iterable[tuple[str, str | int]], project: P
 
 
 def _is_port(site: Site, holders: Iterable[tuple[str, str | int]]) -> bool:
-    """Whether a number is a port that was found there."""
+    """Whether a held number is a port that was found at `site`."""
     numbers = {value for _, value in holders if isinstance(value, int) and value in _PORTS}
     return site.kind == "port" and bool(numbers & {value.number for value in _values(site)})
 
 
 def _works_out_port(site: Site, held: Iterable[tuple[str, str | int]], before: Before) -> bool:
-    """Whether a module that took part has a port that stands neither in the code nor in the environment.
+    """Whether a module that took part holds a port that is neither in its code nor in the environment.
 
-    :param held: what all that took part hold, libraries included.
+    :param held: what all modules that took part hold, libraries included.
     """
     if site.kind not in ("pid", "random", "bytes") or not any(_is_named_port(*one) for one in held):
         return False
@@ -178,7 +179,7 @@ def _is_named_port(name: str, value: str | int) -> bool:
 
 
 def _is_derived(site: Site, holders: Iterable[tuple[str, str | int]], before: Before, looks: _Looks) -> bool:
-    """Whether a text was worked out of what was made, such as a hash, by the statements that took part."""
+    """Whether the statements that took part derived a text, such as a hash, from what was made."""
     if site.kind not in ("pid", "uuid", "bytes", "random") or (site.kind == "bytes" and _is_long(site)):
         return False
     numbers = [made.value for made in site.made if type(made.value) is int and made.value >= _LEAST_NUMBER]
@@ -189,7 +190,7 @@ def _is_derived(site: Site, holders: Iterable[tuple[str, str | int]], before: Be
             found = [*looks.words(value), *(_ENDING.findall(value) if value.endswith(digits) else ())]
             if found:
                 words.setdefault(name, set()).update(found)
-    if not words:  # so no source is looked into
+    if not words:  # so no source needs to be read
         return False
     given = f"{' '.join(before.environ.values())} {_source(site)} {os.uname().nodename}"
     words = {name: {word for word in found if word not in given} for name, found in words.items()}
@@ -200,14 +201,14 @@ def _is_derived(site: Site, holders: Iterable[tuple[str, str | int]], before: Be
 
 
 class _Looks:
-    """What texts look like, and what sources assign: looked into once."""
+    """Remembers what texts look like, and what sources assign."""
 
     def __init__(self, project: ProjectFiles) -> None:
         self._project = project
         self._words: dict[str, list[str]] = {}
 
     def words(self, text: str) -> list[str]:
-        """The words that look as if they were worked out."""
+        """The words that look derived."""
         known = self._words.get(text)
         if known is None:
             found = made_words(text)
@@ -216,7 +217,7 @@ class _Looks:
         return known
 
     def names(self, file: str, lines: Iterable[int]) -> frozenset[str]:
-        """The names of what gets what is made in these lines."""
+        """The names to which these lines assign what they make."""
         return assigned_names("".join(linecache.getlines(file)), lines)
 
 
@@ -225,7 +226,7 @@ def _is_long(site: Site) -> bool:
 
 
 def _source(site: Site) -> str:
-    """The code of the files that took part."""
+    """The source of the files that took part."""
     files = dict.fromkeys((site.file, *(space.get("__file__") for space in site.spaces)))
     return "".join("".join(linecache.getlines(file)) for file in files if isinstance(file, str))
 
@@ -234,7 +235,7 @@ def _source(site: Site) -> str:
 
 
 def _added(config: pytest.Config, before: Before, project: ProjectFiles) -> Iterator[Mapping[str, Any]]:
-    """What was put since into pytest's config, session and module, and the project's plugins."""
+    """What was put since then into pytest's config, session and module, and the project's plugins."""
     ours = ("workerinput", "workeroutput")
     yield {name: value for name, value in before.attributes_since(config).items() if name not in ours}
     options = vars(config.option)

@@ -1,8 +1,8 @@
-"""Where the standard library makes values that are unique to a process, watched for a while.
+"""Watches where the standard library makes values that are unique to a process.
 
-As far as can be, what a module looks up in itself at each call is replaced, and not what users import by
-name. What they have imported by name nevertheless goes on working after the end, and modules get the
-original back. Nothing else is left, and nothing is noted of what C code does.
+Where possible, it replaces what a module looks up in itself at each call, not what users import by name.
+A replacement that users did import by name keeps working after the end, and modules get the original back.
+Nothing else is left behind. What C code does is not seen.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ __all__ = ["SourceKind", "Made", "NameSources"]
 
 
 class SourceKind:
-    """A way in which values are made.
+    """A way of making values.
 
-    :param between: the modules of the standard library that pass on what somebody else has asked for.
+    :param between: the modules of the standard library that only pass on what other code asks for.
     """
 
     def __init__(self, name: str, *between: str) -> None:
@@ -41,9 +41,9 @@ class SourceKind:
 class Made:
     """A value that was made.
 
-    :param call: the call as a user knows it, unless a frame between tells better.
-    :param value: what was made: for a file, the part of its name that was.
-    :param path: where a temporary file was to be.
+    :param call: the call as a user knows it, unless a frame in between has a better name for it.
+    :param value: what was made; of a file, the part of its name that was made.
+    :param path: where a temporary file was going to be.
     :param is_bound: whether a socket is still bound to the port that was found.
     """
 
@@ -72,14 +72,14 @@ PID = SourceKind("pid", "os")
 FOLDER = SourceKind("folder")
 PORT = SourceKind("port", "socket", "socketserver", "http.server", "xmlrpc.server")
 
-#: Takes a value, and the frame that made or asked for it.
+#: Takes a value, and the frame that made it or asked for it.
 Note = Callable[[Made, FrameType], None]
 
 _MAKERS = frozenset({"uuid1", "uuid4", "uuid6", "uuid7", "uuid8"})
 #: Methods of generators whose results may become names; floats and shuffled lists do not.
 _METHODS = ("choice", "choices", "sample", "randint", "randrange", "randbytes")
 
-#: A list that is longer is data.
+#: Longer lists are data.
 _LONGEST = 65
 
 _ABSENT: Any = object()
@@ -91,17 +91,18 @@ class NameSources:
     def __init__(self, note: Note) -> None:
         self._note = _careful(note)
         self._is_on = False
-        #: Owner, name, what was there (if it was its own), what is there now.
+        #: Owner, name, the original (if it was the owner's own), the replacement.
         self._replaced: list[tuple[Any, str, Any, Any]] = []
-        #: Functions that run other code: the function, its own code, and the name of what that calls.
+        #: Functions that run other code: the function, its own code, and the global name that the other code
+        #: calls.
         self._diverted: list[tuple[Any, CodeType, str]] = []
         self._references: list[int] = []
         self._modules: frozenset[str] = frozenset()
-        #: Generators whose numbers are the same in every process.
+        #: Generators that were seeded: their numbers are the same in every process.
         self._seeded: weakref.WeakSet[random.Random] = weakref.WeakSet()
 
     def watch(self) -> None:
-        """From here on, note."""
+        """Start to note values."""
         if self._is_on:
             return
         self._is_on = True
@@ -117,7 +118,7 @@ class NameSources:
         self._references = [sys.getrefcount(new) for *_, new in self._replaced]
 
     def release(self) -> None:
-        """Note nothing more, and put back what was there."""
+        """Stop, and put the originals back."""
         if not self._is_on:
             return
         self._is_on = False
@@ -140,7 +141,7 @@ class NameSources:
             self._give_back(taken)
 
     def _give_back(self, taken: dict[int, tuple[Any, Any]]) -> None:
-        """Modules that were imported since have what they have imported by name."""
+        """Put the originals into modules imported since, which have imported replacements by name."""
         for name in sys.modules.keys() - self._modules:
             space = getattr(sys.modules.get(name), "__dict__", {})
             for key, value in list(space.items()):
@@ -224,7 +225,7 @@ class NameSources:
         self._replace(random, "getrandbits", Builtin(original, getrandbits, "random"))
 
     def _draw(self, own: random.Random, name: str, original: Any, /, *args: Any, **kwargs: Any) -> Any:
-        """A method of a generator, whose result is noted if the generator was not seeded."""
+        """Call a method of a generator, and note its result if the generator was not seeded."""
         result = original(*args, **kwargs)
         if self._is_on:
             self._look(args[0], own, name, result, sys._getframe(2))
@@ -242,8 +243,8 @@ class NameSources:
         original(generator, a, *args, **kw)
         if not self._is_on:
             return
-        with suppress(TypeError):  # a class of the project's may have no hash
-            if a is None or isinstance(a, float):  # by chance, or by the time
+        with suppress(TypeError):  # a class of the project's may not be hashable
+            if a is None or isinstance(a, float):  # seeded at random, or from the time
                 self._seeded.discard(generator)
             else:
                 self._seeded.add(generator)
@@ -254,9 +255,10 @@ class NameSources:
         return True
 
     def _divert(self, function: Any, to: Callable[..., Any]) -> None:
-        """Let a function call another one, with itself as the first argument.
+        """Make a function call another one, with a copy of itself as the first argument.
 
-        It stays the object that it is, wherever it or a method bound to it is held: only its code is another.
+        The function object stays the same, wherever it or a method bound to it is held: only its code
+        changes.
         """
         copy = copy_of(function)
         hidden = f"_procpar_{function.__name__}"
@@ -296,7 +298,7 @@ class NameSources:
         )
 
     def _watch_folders(self) -> None:
-        """Those of pytest: a hook that asks for one gets it in the folder of all workers."""
+        """Watch pytest's folders: a hook that asks for one gets it inside the folder of all workers."""
         original = pytest.TempPathFactory.mktemp
 
         @functools.wraps(original)
@@ -310,7 +312,7 @@ class NameSources:
 
 
 class _Candidates:
-    """Names for temporary files; the next one is asked for until there is no such file yet."""
+    """Candidate names for temporary files: `tempfile` takes the next one until no such file exists."""
 
     def __init__(self, names: Any, note: Note) -> None:
         self._names = names
@@ -331,7 +333,7 @@ class _Candidates:
 
 
 def _careful(note: Note) -> Note:
-    """One that never fails, since it is called in the midst of what a user has called."""
+    """Wrap `note` so that it never fails, since it runs inside calls that a user's code made."""
 
     def careful(made: Made, frame: FrameType) -> None:
         with suppress(Exception):
@@ -341,14 +343,14 @@ def _careful(note: Note) -> Note:
 
 
 def _path_of(name: str, given: Mapping[str, Any]) -> str:
-    """Where a function of `tempfile` with these variables is about to make a file of this name."""
+    """The path at which a function of `tempfile` with these variables will make a file of this name."""
     prefix, suffix = given.get("prefix", given.get("pre", "")), given.get("suffix", given.get("suf", ""))
     folder = os.fsdecode(given.get("dir", ""))
     return os.path.abspath(os.path.join(folder, f"{os.fsdecode(prefix)}{name}{os.fsdecode(suffix)}"))
 
 
 def _asked_for(data: bytes, frame: FrameType) -> object:
-    """What the system's random bytes become: a number, if `random.SystemRandom` has asked for them."""
+    """What the system's random bytes become: a number if `random.SystemRandom` has asked for them."""
     if frame.f_code.co_name == "getrandbits" and frame.f_globals is vars(random):
         count = frame.f_locals.get("k", 8 * len(data))
         return int.from_bytes(data, "big") >> max(0, 8 * len(data) - count)

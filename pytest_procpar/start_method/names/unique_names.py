@@ -1,6 +1,6 @@
-"""Names that are unique to a process, made before there are workers: all workers would share them.
+"""Finds names that are unique to a process and were made before there are workers, which would share them.
 
-What counts is a call by one of the project's own files whose result lives on (`living_names`).
+Only a call in one of the project's own files counts, and only if its result lives on (`living_names`).
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from pytest_procpar.start_method.project.frames import module_of, package_of
 
 __all__ = ["Before", "Site", "UniqueNames"]
 
-#: How many values of one call in the code are kept, and how many characters that were drawn one by one.
+#: How many values of one call site are kept, and how many characters that were drawn one by one.
 _MOST_OF_ONE, _MOST_CHARACTERS = 64, 1_000
-#: After how many in all nothing more is noted: they are data.
+#: After this many values in total, nothing more is noted: they are data.
 _MOST = 20_000
 
 #: Modules and packages that call what they are given, or only find a name for their caller.
@@ -45,19 +45,20 @@ _PACKAGES_BETWEEN = frozenset(
 )
 _TEST_TOOLS = frozenset({"_pytest", "pytest", "pluggy"})
 
-#: What libraries make for the project's files. Their random bytes and numbers are credentials and data, and
-#: process ids they ask for to see whether they were forked.
+#: What libraries make for the project's files that counts. Random bytes and numbers of libraries are
+#: credentials or data, and libraries ask for process ids to see whether they were forked.
 _OF_LIBRARIES = frozenset({"file", "uuid", "port"})
-#: How many calls of libraries are looked into.
+#: The most calls of libraries that are looked into.
 _MOST_OF_LIBRARIES = 2_000
 
 
 class Site:
-    """A call in one of the project's files, and what it has made.
+    """A call in one of the project's files, and what it made.
 
-    :param frame: what called, and ``call`` what it has called.
+    :param frame: the frame of the call.
+    :param call: what it called.
     :param is_own: whether a file is one of the project's.
-    :param is_by_library: whether a library has made it for the project.
+    :param is_by_library: whether a library made the values for the project.
     """
 
     def __init__(
@@ -76,14 +77,14 @@ class Site:
         self._is_own = is_own
         self.is_by_library = is_by_library
         self._spaces: dict[int, Mapping[str, Any]] = {}
-        #: Which lines of which of the project's files took part.
+        #: By file of the project's: the lines that took part.
         self.lines: dict[str, set[int]] = {}
         self.made: list[Made] = []
-        #: Whether so much was made that it is data.
+        #: Whether so many values were made that they are data.
         self.is_data = False
-        #: Characters that were drawn one by one.
+        #: Characters that were drawn one by one, put together.
         self.characters = ""
-        #: Words of texts that were worked out of it.
+        #: Words of texts that were derived from the values.
         self.derived: set[str] = set()
 
     @property
@@ -92,7 +93,7 @@ class Site:
         return list(self._spaces.values())
 
     def add(self, made: Made, frame: FrameType | None) -> None:
-        """Something more was made here, for all who have called this frame."""
+        """Note another value that was made here, on behalf of all callers of this frame."""
         if len(self.made) < _MOST_OF_ONE and len(self.characters) <= 1:
             while frame is not None:
                 file = frame.f_code.co_filename
@@ -120,18 +121,18 @@ class Before:
         self.public = frozenset(vars(pytest))
 
     def environ_since(self) -> dict[str, str]:
-        """The environment variables that have another value."""
+        """The environment variables whose values have changed, or that are new."""
         return {name: value for name, value in os.environ.items() if self.environ.get(name) != value}
 
     def attributes_since(self, config: pytest.Config) -> dict[str, Any]:
-        """What pytest's config has got."""
+        """The attributes that pytest's config has got since."""
         return {name: value for name, value in vars(config).items() if name not in self.config}
 
 
 class UniqueNames:
-    """Looks for names that the project's own files have made since `begin`, up to `end`.
+    """Looks for names that the project's own files make between `begin` and `end`.
 
-    :param vouched: what the project says is safe: the word "names", if all are.
+    :param vouched: what the project declares safe: the word "names" if all names are.
     :param is_vouched: whether a file's calls are safe.
     :param nodeids: returns the ids of the collected tests.
     """
@@ -152,13 +153,13 @@ class UniqueNames:
         self._project = project
         self._before: Before | None = None
         self._dated: DatedNames | None = None
-        #: None stands for one that is vouched for.
+        #: By call; None for one that is vouched for.
         self._sites: dict[Any, Site | None] = {}
         self._left = _MOST
         self._left_of_libraries = _MOST_OF_LIBRARIES
 
     def begin(self) -> None:
-        """Note what is made from here on."""
+        """Start to note what is made."""
         if not self._are_vouched:
             self._before = Before(self._config)
             if self._dated is None:
@@ -170,14 +171,14 @@ class UniqueNames:
             self._sources.watch()
 
     def end(self) -> None:
-        """Note nothing more, and leave no trace."""
+        """Stop, and leave no trace."""
         self._sources.release()
 
     def findings(self) -> Iterator[str]:
-        """A reason for each call that has made a name which lives on.
+        """Yield a reason for each call that made a name which lives on.
 
-        There is none if ids of tests hold what was made: workers that collect for themselves would not come
-        to the same tests.
+        There is none if ids of tests contain what was made: workers that collect for themselves would not
+        find the same tests.
         """
         yield from self._made()
         if self._dated is not None:
@@ -225,9 +226,9 @@ class UniqueNames:
             site.add(made, frame)
 
     def _asked_for(self, frame: FrameType) -> tuple[FrameType | None, str]:
-        """The project's frame for which a library's is at work, and what that has called.
+        """The project's frame on behalf of which a library's frame runs, and what it called.
 
-        A library that makes something while it is imported makes it for itself, and pytest's plugins do.
+        What a library makes while it is imported is its own, and so is what pytest's plugins make.
         """
         called, caller = frame, frame.f_back
         while caller is not None and not self._project.has(caller.f_code.co_filename):
@@ -241,7 +242,7 @@ class UniqueNames:
 
 
 def _is_between(frame: FrameType, kind: SourceKind) -> bool:
-    """Whether a frame passes on what somebody else has asked for, as code without a file does."""
+    """Whether a frame only passes on what other code asks for; code without a file does so, too."""
     module = module_of(frame)
     if module in kind.between or module in _BETWEEN or package_of(frame) in _PACKAGES_BETWEEN:
         return True
@@ -250,7 +251,7 @@ def _is_between(frame: FrameType, kind: SourceKind) -> bool:
 
 
 def _call(frame: FrameType, kind: SourceKind) -> str | None:
-    """The call that a frame of the standard library is."""
+    """The name of the call, if a frame of the standard library has one that a user knows."""
     module, name = module_of(frame), frame.f_code.co_name
     if module not in kind.between or kind.name in ("port", "random"):
         return None

@@ -1,4 +1,4 @@
-"""What belongs to a process as a whole, and is broken in a fork: CUDA's context, further interpreters."""
+"""State of a process as a whole that breaks in a fork: CUDA's context, further interpreters."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ __all__ = ["Contexts"]
 
 
 class Contexts:
-    """Such things that exist, whenever they were made."""
+    """Finds such state, whenever it was made."""
 
     def begin(self) -> None:
-        """Nothing is excused for having been there before."""
+        """Do nothing: state that was there before is unsafe, too."""
 
     def findings(self) -> Iterator[str]:
-        """A reason for each kind."""
+        """Yield a reason for each kind."""
         if _uses_cuda():
             yield "CUDA was initialised"
         if _has_interpreters():
@@ -34,7 +34,7 @@ def _uses_cuda() -> bool:
 
 
 def _has_interpreters() -> bool:
-    """Whether there are others than the main one: a forked process loses them, or dies of them."""
+    """Whether there are interpreters besides the main one: a forked process loses them, or crashes."""
     module = sys.modules.get("_interpreters") or sys.modules.get("_xxsubinterpreters")
     with suppress(Exception):
         return module is not None and len(module.list_all()) > 1

@@ -1,4 +1,4 @@
-"""Files of databases that a process must not carry across a fork, by what stands in them."""
+"""Recognizes files of databases that a process must not carry across a fork, by their content."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Final
 
 __all__ = ["database_of"]
 
-#: Which bytes stand where in a file of which library: each keeps locks, a cache or memory that belong to one
-#: process (sqlite.org/howtocorrupt.html §2.6, lmdb.tech/doc, GDBM's manual, DuckDB's "concurrency").
+#: The position and bytes that identify a library's files. Each library keeps locks, a cache or memory that
+#: belong to one process (sqlite.org/howtocorrupt.html §2.6, lmdb.tech/doc, GDBM's manual, DuckDB's
+#: "concurrency").
 _MAGIC: Final = (
     (0, b"SQLite format 3\0", "SQLite"),
     (8, b"DUCK", "DuckDB"),
@@ -19,20 +20,20 @@ _MAGIC: Final = (
     (1, b"\x9a\x57\x13", "GDBM"),
     (12, b"\x61\x15\x06\0", "Berkeley DB"),
 )
-#: What LevelDB and RocksDB write to as long as they are open.
+#: The file that LevelDB and RocksDB write to while they are open.
 _MANIFEST: Final = re.compile(r"MANIFEST-\d{6,}")
-#: Those of Coverage and pytest-testmon, which are seen to in every process.
+#: The files of Coverage and pytest-testmon, which are taken care of in every process.
 _SEEN_TO: Final = (".coverage", ".testmondata")
 
 
 def database_of(fd: int, path: str) -> str | None:
-    """Which library's database a regular file is; None if it is none, or that cannot be told."""
+    """The library whose database a regular file is; None if it is none, or that cannot be told."""
     name = PurePath(path).name
     if name.startswith(_SEEN_TO):
         return None
     if _MANIFEST.fullmatch(name):
         return "LevelDB"
-    with suppress(OSError):  # it is only written
+    with suppress(OSError):  # it is open for writing only
         head = os.pread(fd, 24, 0)
         for at, magic, library in _MAGIC:
             if head[at : at + len(magic)] == magic:

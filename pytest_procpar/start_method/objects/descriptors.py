@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Descriptors", "open_files"]
 
-#: Libraries whose datagrams nobody answers.
+#: Libraries that send datagrams and get no answers.
 _ONLY_SEND: Final = frozenset({"statsd", "datadog"})
-#: What the kernel calls a descriptor without a file that can be shared (by a child process, for a profiler).
+#: The kernel's names for descriptors without a file that can be shared (for a child process, for a profiler).
 _HARMLESS: Final = ("anon_inode:[pidfd]", "anon_inode:[perf_event]", "anon_inode:bpf")
 
 
-#: The types that have a descriptor themselves.
+#: The types that have a descriptor of their own.
 _WITH_FILENO: Final = (_socket.socket, io.FileIO, getattr(select, "epoll", io.FileIO))
-#: The types of what holds a database.
+#: The types of objects that hold a database.
 _DATABASES: Final = frozenset(
     {
         ("sqlite3", "Connection"),
@@ -48,9 +48,9 @@ class _Found(NamedTuple):
     """A descriptor that must not be shared.
 
     Attributes:
-        kind: The word that vouches for all of its kind.
-        words: What it is.
-        holds: Whether an object is, or holds, something of this kind; its descriptor is looked at besides.
+        kind: The word in ``procpar_fork_safe`` that covers all of its kind.
+        words: What it is, for the message.
+        holds: Whether an object is, or holds, something of this kind. Its descriptor is compared as well.
     """
 
     kind: str
@@ -59,9 +59,9 @@ class _Found(NamedTuple):
 
 
 class Descriptors:
-    """Sockets, pipes, databases and the like that have been opened since `begin` (Linux; elsewhere none).
+    """Sockets, pipes, databases and the like that were opened since `begin` (Linux; elsewhere none).
 
-    :param is_vouched: whether a kind, or what is held by a module, is safe.
+    :param is_vouched: whether a kind is safe, or what a module holds.
     :param adapted: returns the descriptors that are renewed in each worker.
     """
 
@@ -75,11 +75,11 @@ class Descriptors:
         self._before: frozenset[str] = frozenset()
 
     def begin(self) -> None:
-        """Note which there are."""
+        """Note which descriptors there are."""
         self._before = frozenset(_key(fd, target) for fd, target in open_files())
 
     def findings(self) -> Iterator[str]:
-        """A reason for each that is new, with what it is and what holds it."""
+        """Yield a reason for each new one: what it is and what holds it."""
         if not any(self._new()):
             return
         from pytest_procpar.start_method.objects.holders import held_by
@@ -110,7 +110,7 @@ class Descriptors:
 
 
 def open_files() -> Iterator[tuple[int, str]]:
-    """This process's descriptors, and what the kernel calls what is behind them (Linux; elsewhere none)."""
+    """This process's descriptors, and what the kernel calls the file behind each (Linux; elsewhere none)."""
     with suppress(OSError):
         for name in os.listdir("/proc/self/fd"):
             with suppress(OSError):
@@ -118,7 +118,7 @@ def open_files() -> Iterator[tuple[int, str]]:
 
 
 def _key(fd: int, target: str) -> str:
-    """What tells one from another: copies of a descriptor are one, but for what has no name of its own."""
+    """What identifies an open file. Copies of a descriptor have the same key, unless the file has no name."""
     return f"{fd} {target}" if target.startswith("anon_inode:") else target
 
 
@@ -138,7 +138,7 @@ def _classify(fd: int, target: str) -> _Found | None:
 
 
 def _classify_nameless(target: str) -> _Found | None:
-    # gevent makes its loop anew in every process that we fork.
+    # gevent makes a new loop in every process that we fork.
     if target.startswith(_HARMLESS) or "gevent" in sys.modules:
         return None
     name = target.removeprefix("anon_inode:").strip("[]")
@@ -148,7 +148,7 @@ def _classify_nameless(target: str) -> _Found | None:
 
 
 def _classify_file(fd: int, target: str) -> _Found | None:
-    """What a path leads to. A file in memory is seen where it is mapped, if it is."""
+    """Classify the file at a path. A file in memory is found where it is mapped, if it is."""
     try:
         status = os.fstat(fd)
         flags = fcntl.fcntl(fd, fcntl.F_GETFL)
@@ -169,7 +169,7 @@ def _classify_file(fd: int, target: str) -> _Found | None:
 
 
 def _has_sqlite(path: str) -> bool:
-    """Whether an empty file is a database to which somebody is connected, and has written nothing yet."""
+    """Whether an empty file is a database with a connection that has written nothing yet."""
     sqlite: Any = sys.modules.get("sqlite3")
     if sqlite is None:
         return False
@@ -199,7 +199,7 @@ def _ends(fd: int) -> str:
     return words
 
 
-# --- who holds it, and what excuses it ---------------------------------------------------------------
+# --- what holds it, and what excuses it -------------------------------------------------------------
 
 
 def _holder(fd: int, found: _Found) -> Holder | None:
@@ -215,7 +215,7 @@ def _leads_to(thing: object, fd: int) -> bool:
     """Whether an object owns a descriptor. Methods of a project's own classes are not called."""
     if issubclass(type(thing), _WITH_FILENO):
         return cast("_socket.socket", thing).fileno() == fd
-    # multiprocessing's, which need not be loaded: its connections, and what says that a child has ended.
+    # For multiprocessing, which need not be loaded: its connections, and the sentinels of its children.
     return fd in (getattr(thing, name, None) for name in _handles(type(thing)))
 
 
@@ -230,7 +230,7 @@ def _handles(kind: type[Any]) -> tuple[str, ...]:
 
 
 def _of_multiprocessing() -> frozenset[int]:
-    """The pipes to its helper processes, which are made for being shared."""
+    """The pipes to multiprocessing's helper processes, which are made to be shared."""
     found = []
     for name, module in list(sys.modules.items()):
         if name.endswith(("multiprocessing.resource_tracker", "loky.backend.resource_tracker")):
@@ -241,7 +241,7 @@ def _of_multiprocessing() -> frozenset[int]:
 
 
 def _is_only_sent_to(fd: int, holder: Holder | None) -> bool:
-    """Whether a socket is for datagrams of logs and figures: nothing comes back, and each arrives whole."""
+    """Whether a socket sends logs or metrics as datagrams: nothing comes back, and each arrives whole."""
     try:
         with closing(_socket.socket(fileno=os.dup(fd))) as copy:
             if copy.type != _socket.SOCK_DGRAM:

@@ -1,4 +1,4 @@
-"""Child processes that a test module has started, for which only the process that did so can wait."""
+"""Child processes that a test module has started: only the process that started them can wait for them."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ __all__ = ["HeldProcesses"]
 class HeldProcesses:
     """Running processes in variables of test modules.
 
-    What a conftest or another plugin has started is a server for all tests: one serves all workers.
+    A process that a conftest or another plugin has started is a server for all tests: one serves all workers.
 
-    :param is_vouched: whether the kind, or what is held by a module, is safe.
+    :param is_vouched: whether the kind is safe, or what a module holds.
     """
 
     def __init__(self, config: pytest.Config, is_vouched: Callable[[str], bool]) -> None:
@@ -30,10 +30,10 @@ class HeldProcesses:
         self._is_vouched = is_vouched
 
     def begin(self) -> None:
-        """Nothing is excused for having been there before: the module that holds it has come since."""
+        """Do nothing: the modules that hold such processes are imported later."""
 
     def findings(self) -> Iterator[str]:
-        """A reason for each, with the variable that holds it."""
+        """Yield a reason for each process, with the variable that holds it."""
         if self._is_vouched("children"):
             return
         for _, holder in self._held():
@@ -41,7 +41,7 @@ class HeldProcesses:
                 yield f"a child process was started, held by {holder}"
 
     def abandon(self) -> None:
-        """End those that this process has started: it runs no test that would do so."""
+        """End those that this process has started: no test will run here that would do so."""
         for process, _ in list(self._held()):
             with suppress(Exception):
                 process.kill()
@@ -59,7 +59,7 @@ class HeldProcesses:
 
 
 def _is_running(thing: Any) -> bool:
-    with suppress(Exception):  # it may be another process's, or not have been started
+    with suppress(Exception):  # it may be another process's, or not be started
         if any(base.__name__ == "Popen" and base.__module__ == "subprocess" for base in type(thing).__mro__):
             return thing.returncode is None and thing.poll() is None
         if any(base.__module__ == "multiprocessing.process" for base in type(thing).__mro__):

@@ -1,6 +1,6 @@
-"""Who holds a thing: the variable of a module from which it is reached, for a message that names it.
+"""Finds the holder of an object: the variable of a module from which it is reached, to name it in a message.
 
-It is looked for when something has been found that needs a name: at most some tenths of a second.
+The search runs only when something was found that needs a name. It takes some tenths of a second at most.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from pytest_procpar.state.namespaces import Origin, origin_of
 
 __all__ = ["Holder", "find_holder", "held_by", "project_variables"]
 
-#: No more objects than this are looked at: the nearest come first.
+#: The most objects that are looked at, the nearest first.
 _MOST: Final = 200_000
-#: What holds nothing, or only what is everybody's.
+#: Types whose objects hold nothing, or only what everything shares.
 _LEAVES: Final = (
     str, bytes, int, float, complex, bool, type(None), ModuleType, CodeType, BuiltinFunctionType
 )  # fmt: skip
-#: What runs the tests, whose variables lead everywhere.
+#: The packages that run the tests. Their variables lead everywhere.
 _MACHINERY: Final = frozenset({"_pytest", "pytest", "pluggy", "pytest_procpar", "coverage", "__main__"})
-#: But for marks, which hold what tests are parametrized with.
+#: The exception: marks, which hold what tests are parametrized with.
 _MARKS: Final = "_pytest.mark.structures"
 
 
@@ -44,12 +44,12 @@ class Holder(NamedTuple):
 
 
 def held_by(holder: Holder | None) -> str:
-    """The words for it at the end of a message."""
+    """The holder, in words for the end of a message."""
     return "" if holder is None else f", held by {holder}"
 
 
 def find_holder(is_it: Callable[[object], bool]) -> Holder | None:
-    """The variable that leads to such a thing in the fewest steps, if there is one of the project's own."""
+    """The variable that leads to such an object in the fewest steps, preferably one of the project's."""
     own, others = _modules()
     return _search(own, is_it) or _search(others, is_it)
 
@@ -60,7 +60,7 @@ def project_variables() -> Iterator[tuple[object, Holder]]:
 
 
 def _modules() -> tuple[list[ModuleType], list[ModuleType]]:
-    """The modules of the project, and those that were installed; not the standard library's."""
+    """The modules of the project, and the installed ones; without the standard library."""
     own: list[ModuleType] = []
     others: list[ModuleType] = []
     for name, module in list(sys.modules.items()):
@@ -76,7 +76,7 @@ def _modules() -> tuple[list[ModuleType], list[ModuleType]]:
 def _search(modules: Iterable[ModuleType], is_it: Callable[[object], bool]) -> Holder | None:
     waiting = deque(_variables(modules))
     seen = {id(thing) for thing, _ in waiting}
-    kept: list[object] = []  # else another object could get the same id
+    kept: list[object] = []  # otherwise another object could get the same id
     while waiting and len(seen) < _MOST:
         thing, holder = waiting.popleft()
         kept.append(thing)
@@ -99,7 +99,7 @@ def _variables(modules: Iterable[ModuleType]) -> Iterator[tuple[object, Holder]]
 
 
 def _parts(thing: object, module: str) -> Iterable[object]:
-    """What an object holds itself: not its class, nor the module that a function was defined in."""
+    """The objects that an object itself holds: not its class, nor the module of a function."""
     machinery = type(thing).__module__
     if machinery.partition(".")[0] in _MACHINERY and machinery != _MARKS:
         return ()

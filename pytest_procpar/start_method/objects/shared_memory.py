@@ -1,4 +1,4 @@
-"""Memory that forked processes would share, and write to: semaphores, values, arrays, anonymous maps."""
+"""Memory that forked processes would share and write to: semaphores, values, arrays, anonymous maps."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 
 __all__ = ["SharedMemory"]
 
-#: What the kernel calls memory that has no file, and memory with a name. (What `mmap.mmap` makes with no file
-#: is shared unless it is told otherwise.)
+#: The kernel's names for memory without a file, and for memory with a name. (Memory that `mmap.mmap` makes
+#: without a file is shared unless the caller says otherwise.)
 _SHARED: Final = ("/dev/zero (deleted)", "/dev/shm/", "/memfd:", "/SYSV")
 _SEMAPHORE: Final = "/dev/shm/sem."
-#: What follows the permissions of a map with a name: offset, device, inode, name.
+#: The part of a map's line after the permissions: offset, device, inode, name.
 _WRITTEN: Final = re.compile(rb" rw-s (.*/.*)")
-#: Of libraries that generate code, which write to it before they run it.
+#: Memory of libraries that generate code: they write to it before they run it.
 _CODE: Final = ("/memfd:libffi", "/memfd:doublemapper", "/memfd:procpar")
-#: Libraries that hold a lock for what several of their processes write: at most one waits for another.
+#: Libraries that lock what several of their processes write: at worst one waits for another.
 _LOCKING: Final = frozenset({"tqdm", "numba", "joblib"})
 
 
 class SharedMemory:
-    """What processes would share that has been made since `begin` (Linux; elsewhere none is seen).
+    """Memory made since `begin` that processes would share (Linux; elsewhere none is seen).
 
-    :param is_vouched: whether a kind, or what is held by a module, is safe.
+    :param is_vouched: whether a kind is safe, or what a module holds.
     """
 
     def __init__(self, is_vouched: Callable[[str], bool]) -> None:
@@ -38,11 +38,11 @@ class SharedMemory:
         self._before: frozenset[str] = frozenset()
 
     def begin(self) -> None:
-        """Note what there is."""
+        """Note which shared memory there is."""
         self._before = frozenset(_maps())
 
     def findings(self) -> Iterator[str]:
-        """A reason for semaphores, and one for other memory, with what holds it."""
+        """Yield a reason for semaphores, and one for other memory, each with what holds it."""
         if self._is_vouched("shared-memory"):
             return
         new = set(_maps()) - self._before
@@ -70,7 +70,7 @@ class SharedMemory:
 
 
 def _maps() -> Iterable[str]:
-    """The memory that is shared and may be written: inode and name of each."""
+    """The memory that is shared and writable: inode and name of each map."""
     with suppress(OSError), open("/proc/self/maps", "rb", buffering=0) as file:
         for line in _WRITTEN.findall(file.readall()):
             *_, inode, name = os.fsdecode(line).split(None, 3)

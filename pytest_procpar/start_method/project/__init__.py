@@ -1,1 +1,1 @@
-"""What belongs to the project: its files and frames, who imported a library, who looks into a mapping."""
+"""What belongs to the project: its files and frames, what imported a library, what looks into a mapping."""

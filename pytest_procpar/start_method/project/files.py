@@ -1,4 +1,4 @@
-"""Which files are the project's own: neither libraries nor what is in a virtual environment."""
+"""Tells which files are the project's own: neither libraries nor files of a virtual environment."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _STDLIB = os.path.join(os.path.dirname(os.path.realpath(string.__file__)), "")
 
 
 class ProjectFiles:
-    """Tells them by where they are: below the rootdir, the invocation's folder or ``--confcutdir``."""
+    """Tells them by their place: below the rootdir, the invocation's folder or ``--confcutdir``."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._root = config.rootpath
@@ -51,7 +51,7 @@ class ProjectFiles:
         return not set(INSTALLED).intersection(Path(path[len(root) :]).parts)
 
     def _real(self, file: str) -> str:
-        """The path of a file without symbolic links, which most files of a folder have in common."""
+        """A file's path without symbolic links. The folder's part is remembered for its other files."""
         if os.path.islink(file):
             return os.path.realpath(file)
         folder, name = os.path.split(file)
@@ -66,13 +66,13 @@ class ProjectFiles:
         return isinstance(file, str) and self.has(file)
 
     def place(self, file: str) -> str:
-        """A file as a user knows it: relative to the rootdir if it is inside."""
+        """A file as a user knows it: relative to the rootdir if it is inside that."""
         with suppress(ValueError):
             return str(Path(file).relative_to(self._root))
         return file
 
     def without_root(self, text: str) -> str:
-        """A text without the project's own folder, whose name may hold any number."""
+        """A text without the project's own folder, whose name may contain any number."""
         for root in self._roots:
             if len(root) > 1:
                 text = text.replace(root, "/").replace(root[:-1], "")

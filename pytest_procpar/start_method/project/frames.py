@@ -1,4 +1,4 @@
-"""Whose code a frame runs, by the name of its module."""
+"""Tells whose code a frame runs, by the name of its module."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who has brought a library into this process: the package that it lies in, and the project's own module."""
+"""Finds what loaded a library into this process: the package that it is in, and the project's module."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def packages(path: str) -> list[str]:
 
 
 def _of_distribution(name: str) -> list[str]:
-    """The packages that a wheel has installed, whose own copies of libraries are in ``NAME.libs``."""
+    """The packages that a wheel installed whose own copies of libraries are in ``NAME.libs``."""
     from importlib.metadata import distribution
 
     with suppress(Exception):
@@ -37,7 +37,7 @@ def _of_distribution(name: str) -> list[str]:
 
 
 def importer(names: Iterable[str], files: ProjectFiles) -> str | None:
-    """The file of the first of the project's modules that has imported one of these packages, or from one."""
+    """The file of the project's first module that imports one of these packages, or something from one."""
     wanted = frozenset(names)
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None) if type(module) is ModuleType else None
@@ -49,7 +49,7 @@ def importer(names: Iterable[str], files: ProjectFiles) -> str | None:
 
 
 def _home(value: Any) -> str:
-    """The top package that something is, or is from; what is lazy is left in peace."""
+    """The top package that a value is, or is from. Lazy objects are not made to load."""
     with suppress(Exception):
         kind = type(value)
         name = (

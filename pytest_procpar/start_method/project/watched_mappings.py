@@ -1,4 +1,4 @@
-"""Dictionaries that note who looks into them for what differs between workers."""
+"""Dictionaries that note which code looks into them for what differs between workers."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ __all__ = ["COMMON", "VARIABLE", "WatchedEnviron", "WatchedInput"]
 #: What tells a process which worker it is: a variable, and a key of ``config.workerinput``.
 VARIABLE = "PYTEST_XDIST_WORKER"
 _KEY = "workerid"
-#: Variables that are the same in all workers, and which a process that is no worker yet does not have.
+#: Variables that are the same in all workers. A process that is not a worker yet does not have them.
 COMMON = ("PYTEST_XDIST_TESTRUNUID", "PYTEST_XDIST_WORKER_COUNT")
 
 
 class WatchedEnviron(dict[Any, Any]):
     """The dictionary behind `os.environ`.
 
-    Whoever goes through the keys and asks for the value of each in turn takes it all, as `dict` does.
+    Code that goes through the keys, and asks for the value of each in turn, copies it all, as `dict` does.
 
-    :param asked: called with the variable's name if somebody looks for what only workers have.
-    :param taken: called if somebody takes it all.
+    :param asked: called with the variable's name when code looks for what only workers have.
+    :param taken: called when code copies it all.
     """
 
     def __init__(self, data: dict[Any, Any], asked: Callable[[str], None], taken: Callable[[], None]) -> None:
         super().__init__(data)
         self._asked, self._taken = asked, taken
         self._names = {os.environ.encodekey(name): name for name in (VARIABLE, *COMMON)}
-        #: What is left to come, in reverse, while the whole is being copied.
+        #: The keys still to come, in reverse, while the whole is being copied.
         self._copied: list[Any] = []
 
     def __iter__(self) -> Any:
@@ -63,18 +63,18 @@ class WatchedEnviron(dict[Any, Any]):
 
 
 class WatchedInput(dict[str, Any]):
-    """``config.workerinput`` of a process that collects for all workers, and its copies where they can be.
+    """``config.workerinput`` of a process that collects for all workers, and its copies where possible.
 
-    Copies that are made once nobody watches any more are plain.
+    Copies that are made when nothing watches any more are plain.
 
     `dict` and ``**`` go through the keys and ask for the value of each in one instruction of their caller.
 
-    A key tells of the worker if the workers' values differ, and its presence if not all have it.
+    A key tells about the worker if the workers' values differ; its presence does if not all of them have it.
 
-    :param inputs: those of all workers.
-    :param asked: called with a key that tells of the worker if somebody looks for it.
-    :param taken: called with all such keys if somebody takes it all.
-    :param is_on: whether anybody watches.
+    :param inputs: the workerinputs of all workers.
+    :param asked: called with a key that tells about the worker, when code looks for it.
+    :param taken: called with all such keys when code copies it all.
+    :param is_on: whether anything watches.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class WatchedInput(dict[str, Any]):
         super().__init__(workerinput)
         self._is_on = is_on
         self._asked, self._all_taken = asked, taken
-        #: The instruction that is going through the keys.
+        #: The instruction that goes through the keys.
         self._taker: tuple[CodeType, int] | None = None
         inputs = [workerinput, *inputs]
         keys = frozenset().union(*inputs)
@@ -155,7 +155,7 @@ class WatchedInput(dict[str, Any]):
         return super().values()
 
     def copy(self) -> dict[str, Any]:
-        """One that is watched, too."""
+        """Make a copy that is watched, too."""
         return self._like(self._plain())
 
     def __copy__(self) -> dict[str, Any]:
@@ -189,6 +189,6 @@ class WatchedInput(dict[str, Any]):
 
 
 def _instruction() -> tuple[CodeType, int]:
-    """What is being done with the dictionary whose method's method asks."""
+    """The instruction with which code uses the dictionary, three frames up."""
     frame = sys._getframe(3)
     return frame.f_code, frame.f_lasti

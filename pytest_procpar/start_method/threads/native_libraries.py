@@ -1,7 +1,7 @@
-"""What becomes of native libraries in a forked process after they have used their threads: one table.
+"""What native libraries do in a forked process after they have used their threads, in one table.
 
-A fork has none of these threads. That does no harm where the library starts them anew, or where the calling
-thread does the work of those that are missing; elsewhere it waits for them for ever, or dies.
+A forked process has none of these threads. That does no harm if the library starts them anew, or if the
+calling thread does their work. Otherwise the library waits for them forever, or crashes.
 `benchmarks/native_threads` tries it.
 """
 
@@ -18,17 +18,18 @@ class NativeLibrary(NamedTuple):
     """A library, and what is known of its threads.
 
     Attributes:
-        name: As messages and ``procpar_fork_safe`` have it.
-        files: By which a thread's owner is recognised: patterns of the file's name, and of as many folders
-            before it, or a folder (with a slash at its end).
+        name: The name in messages and in ``procpar_fork_safe``.
+        files: Identifies a thread's owner: patterns of the file's name with as many folders before it as the
+            pattern has, or a folder (with a slash at its end).
         survives: Whether it works in a forked process after it has used its threads.
-        tried: In which versions.
-        note: What it does.
-        threads: A pattern of the threads' names, where it is about some of a library's threads, or where
+        tried: The versions that were tried.
+        note: What it does in a forked process.
+        threads: A pattern of the threads' names, if the entry is about some of a library's threads, or if
             names tell whose they are when stacks cannot be read.
-        spared: How many threads its mere import starts, without which it works.
-        modules: What has brought it in if it is imported, where the library's file lies elsewhere.
-        beside: A pattern of files of which one must be loaded too, if it is about one user of a library.
+        spared: How many threads an import starts that the library works without.
+        modules: The modules that load the library, if its file lies elsewhere.
+        beside: A pattern of files of which one must be loaded, too, if the entry is about one user of a
+            library.
     """
 
     name: str
@@ -47,7 +48,7 @@ class NativeLibrary(NamedTuple):
         return self.modules == ("faulthandler",)
 
 
-#: Of the entries that fit a thread, the first counts.
+#: The first entry that fits a thread counts.
 NATIVE_LIBRARIES = (
     NativeLibrary(
         "jemalloc",
@@ -178,10 +179,10 @@ NATIVE_LIBRARIES = (
 def known_library(
     path: str | None, thread: str, is_loaded: Callable[[str], bool] = lambda pattern: False
 ) -> NativeLibrary | None:
-    """The entry for a thread of this name that a file's library has started.
+    """The entry for a thread of this name that the library in a file has started.
 
-    :param path: the file's; None: that cannot be told, and only threads with names of their own are known.
-    :param is_loaded: whether a library is loaded whose file's name fits.
+    :param path: the file; None if it is not known. Then only threads with names of their own are recognized.
+    :param is_loaded: whether a library is loaded whose file's name matches a pattern.
     """
     for library in NATIVE_LIBRARIES:
         if path is None:

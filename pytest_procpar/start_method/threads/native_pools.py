@@ -1,4 +1,4 @@
-"""Native threads by the library that they belong to, and in words."""
+"""Groups native threads by the library that they belong to, and describes them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Pool", "pools"]
 
 
 class Pool(NamedTuple):
-    """Threads of one library: the table's entry, if there is one, and its file, if that is known."""
+    """Threads of one library: its entry in the table, if it has one, and its file, if that is known."""
 
     library: NativeLibrary | None
     path: str | None
@@ -25,19 +25,19 @@ class Pool(NamedTuple):
 
     @property
     def is_certain(self) -> bool:
-        """Whether it is known whose they are; others may be about to end, or are not Python's only just."""
+        """Whether their owner is known. Other threads may be about to end, or be Python's own."""
         return self.path is not None and not (self.library is not None and self.library.is_interpreter)
 
     @property
     def name(self) -> str:
-        """As messages have it."""
+        """The name in messages."""
         if self.library is not None:
             return self.library.name
         return Path(self.path).name if self.path is not None else "an unknown library"
 
     @property
     def users(self) -> list[str]:
-        """The packages that have brought it in."""
+        """The packages that have loaded the library."""
         found = packages(self.path) if self.path is not None else []
         if self.library is not None:
             named = [name for name in self.library.modules if name in sys.modules]
@@ -46,13 +46,13 @@ class Pool(NamedTuple):
         return found
 
     def is_vouched(self, vouched: Iterable[str]) -> bool:
-        """Whether the project says that it is safe: by the name of the library, its file, or its user."""
+        """Whether the project declares it safe: by the name of the library, its file, or its user."""
         file = Path(self.path).name if self.path is not None else self.name
         names = {self.name, file, file.partition(".")[0].partition("-")[0], *self.users}
         return any(fnmatch.fnmatch(name.lower(), pattern.lower()) for name in names for pattern in vouched)
 
     def describe(self, files: ProjectFiles | None = None) -> str:
-        """What it is, whose, of how many threads, and which of the project's files imports it."""
+        """The library, its user, the number of threads, and which of the project's files imports it."""
         users = self.users
         about = [f"used by {user}" for user in users[-1:] if user not in self.name.lower()]
         module = importer(users, files) if files is not None else None
@@ -68,8 +68,9 @@ class Pool(NamedTuple):
 def pools(tids: Iterable[int], excused: Iterable[int], python: int) -> list[Pool]:
     """The pools among these threads that a forked process would miss.
 
-    :param excused: the threads that are no hazard if nobody knows whose they are.
-    :param python: how many threads run Python that `threading` does not know of: they are not looked at here.
+    :param excused: the threads that are no hazard if their owner is not known.
+    :param python: the number of threads that run Python and are not known to `threading`. They are not
+        counted here.
     """
     by_library: dict[tuple[NativeLibrary | None, str | None], list[NativeThread]] = {}
     for thread in identify(tids):

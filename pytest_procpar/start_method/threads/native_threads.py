@@ -1,7 +1,8 @@
-"""Threads that Python has not started: pools of native libraries.
+"""Threads that Python did not start: pools of native libraries.
 
-Each is judged by the library that it belongs to (`native_libraries`), whenever it was started. What nobody
-knows is a hazard, unless it was there before the first conftest: then it belongs to what runs pytest.
+Each thread is judged by the library that it belongs to (`native_libraries`), whenever it was started. One of
+an unknown library is a hazard, unless it was there before the first conftest: then it belongs to what runs
+pytest.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NativeThreads"]
 
-#: How often it is looked whether a thread stays, and at what distance, in seconds.
+#: How often to look whether a thread stays, and how long to wait in between, in seconds.
 _LOOKS, _LOOK_SECONDS = 20, 0.005
 
 
@@ -29,7 +30,7 @@ class NativeThreads:
 
     :param vouched: what the project says is safe: patterns of libraries and their users, or the word
         "native-threads" for all.
-    :param project: which files are the project's, to tell which of them has brought a library in.
+    :param project: tells which files are the project's, to say which of them loads a library.
     """
 
     def __init__(self, vouched: Iterable[str] = (), project: ProjectFiles | None = None) -> None:
@@ -38,11 +39,11 @@ class NativeThreads:
         self._before: frozenset[int] = frozenset()
 
     def begin(self) -> None:
-        """Note which there are."""
+        """Note which native threads there are."""
         self._before = _native_threads()
 
     def findings(self) -> Iterator[str]:
-        """A reason for each library, with the number of its threads and who has brought it in."""
+        """Yield a reason for each library: the number of its threads, and what has loaded it."""
         if "native-threads" not in self._vouched and _native_threads():
             for pool in self._lasting():
                 yield pool.describe(self._project)
@@ -50,7 +51,7 @@ class NativeThreads:
     def _lasting(self) -> list[Pool]:
         """The pools that are a hazard, and stay.
 
-        A thread that Python has joined is known to the kernel for a moment more.
+        The kernel still lists a thread for a moment after Python has joined it.
         """
         from pytest_procpar.start_method.threads.native_pools import pools
 
@@ -66,7 +67,7 @@ class NativeThreads:
 
 
 def _native_threads() -> frozenset[int]:
-    """The kernel's numbers of the threads that Python has not started (Linux; elsewhere none are seen)."""
+    """The kernel's ids of the threads that Python did not start (Linux; elsewhere none are seen)."""
     try:
         tasks = os.listdir("/proc/self/task")
     except OSError:

@@ -1,4 +1,4 @@
-"""Threads that Python has started: a forked process has none of them."""
+"""Threads that Python started: a forked process has none of them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from types import FrameType
 
 __all__ = ["PythonThreads", "unknown_to_threading"]
 
-#: Threads of debuggers and of what runs pytest: they have no part in a test.
+#: Threads of debuggers and of what runs pytest, which take no part in a test.
 _OUTSIDE_THREADS = ("pydevd.*", "IPython*", "MainThread")
 
-#: Threads without which a forked process does as well: tqdm's only refreshes bars that stand still, and
-#: Sentry's are started anew when they are needed (tried: tqdm 4.70, sentry-sdk 2.75).
+#: Threads that a forked process can do without: tqdm's only refreshes bars that stand still, and Sentry's are
+#: started anew when they are needed (tried: tqdm 4.70, sentry-sdk 2.75).
 _SPARED_THREADS = ("tqdm_monitor", "sentry-sdk.BackgroundWorker", "sentry.monitor")
 
 
@@ -29,11 +29,11 @@ class PythonThreads:
         self._before: frozenset[int] = frozenset()
 
     def begin(self) -> None:
-        """Note which there are without a name: they may belong to what runs pytest."""
+        """Note the threads without a name: they may belong to what runs pytest."""
         self._before = frozenset(unknown_to_threading())
 
     def findings(self) -> Iterator[str]:
-        """A reason for each thread, with its name, if it has one, and what it runs."""
+        """Yield a reason for each thread: its name, if it has one, and what it runs."""
         for thread in threading.enumerate():
             if thread is threading.current_thread() or thread is threading.main_thread():
                 continue
@@ -52,6 +52,6 @@ class PythonThreads:
 
 
 def unknown_to_threading() -> dict[int, FrameType]:
-    """The threads that run Python and were not started by `threading`: what each is running."""
+    """The threads that run Python and were not started by `threading`: the current frame of each."""
     known = {thread.ident for thread in threading.enumerate()}
     return {ident: frame for ident, frame in sys._current_frames().items() if ident not in known}

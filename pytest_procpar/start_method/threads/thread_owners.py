@@ -1,7 +1,7 @@
-"""The libraries that have started this process's native threads.
+"""Finds the libraries that started this process's native threads.
 
-What the kernel shows of a thread tells where its stack is (proc_pid_syscall(5)), the process's own memory
-what is on it. Both may be withheld, as in some sandboxes: then OpenBLAS is asked how many threads it has.
+The kernel tells where a thread's stack is (proc_pid_syscall(5)), and the process's own memory shows what is
+on it. Both may be withheld, as in some sandboxes: then OpenBLAS is asked how many threads it has.
 """
 
 from __future__ import annotations
@@ -16,18 +16,19 @@ from pytest_procpar.system.descendants import read_bytes
 
 __all__ = ["NativeThread", "identify", "is_loaded"]
 
-#: How much of a stack is read, in bytes, from where it stands toward its base: threads of a pool stand within
-#: 8 KiB of that. And how much of the ends of all that may be stacks, if it is not known where it stands.
+#: How much of a stack is read, in bytes, from the stack pointer toward the stack's base: threads of a pool
+#: have theirs within 8 KiB of that. And how much is read at the end of each mapping that may be a stack, if
+#: the stack pointer is not known.
 _STACK_BYTES, _TAIL_BYTES = 256 * 1024, 16 * 1024
 
-#: How OpenBLAS's builds call the function that tells the size of its pool.
+#: The names, in builds of OpenBLAS, of the function that returns the size of its pool.
 _POOL_SIZES = [
     f"{prefix}openblas_get_num_threads{suffix}" for prefix in ("", "scipy_") for suffix in ("", "64_", "_64_")
 ]
 
 
 class NativeThread(NamedTuple):
-    """A thread: its number, its name, the file of the library that has started it (None: that is unknown)."""
+    """A thread: its id, its name, and the file of the library that started it (None if unknown)."""
 
     tid: int
     name: str
@@ -35,7 +36,7 @@ class NativeThread(NamedTuple):
 
 
 def identify(tids: Iterable[int]) -> list[NativeThread]:
-    """Who these threads are; those that have ended meanwhile are left out."""
+    """Identify these threads; those that have ended meanwhile are left out."""
     with _memory() as (memory, mem):
         threads = [
             NativeThread(tid, name, None if mem is None else _owner(tid, memory, mem))
@@ -46,13 +47,13 @@ def identify(tids: Iterable[int]) -> list[NativeThread]:
 
 
 def is_loaded(pattern: str) -> bool:
-    """Whether a library is loaded whose file's name fits."""
+    """Whether a library is loaded whose file's name matches `pattern`."""
     return bool(MemoryMap(parse_maps(_read("/proc/self/maps"))).files(pattern))
 
 
 @contextmanager
 def _memory() -> Iterator[tuple[MemoryMap, int | None]]:
-    """What is mapped, and a descriptor that reads memory without risk; None: stacks cannot be looked at."""
+    """What is mapped, and a descriptor that reads memory safely; None if stacks cannot be read."""
     bits = 48 if os.uname().machine == "aarch64" else 64
     memory = MemoryMap(parse_maps(_read("/proc/self/maps")), bits)
     mem = None
@@ -86,13 +87,13 @@ def _owner(tid: int, memory: MemoryMap, mem: int) -> str | None:
 
 
 def _stack_pointer(tid: int) -> int:
-    """Where the stack of a thread ends that waits in the kernel, in whole words; 0: it computes."""
+    """The stack pointer of a thread that waits in the kernel, rounded up to words; 0 if it is computing."""
     words = _read(f"/proc/self/task/{tid}/syscall").split()
     return int(words[-2], 16) + 7 & ~7 if len(words) > 2 else 0
 
 
 def _grant_openblas(threads: list[NativeThread], memory: MemoryMap) -> list[NativeThread]:
-    """Take the newest of unnamed threads for those of OpenBLAS, as many as it says it has."""
+    """Attribute the newest threads without a name to OpenBLAS, as many as it says it has."""
     name = _read("/proc/self/comm")
     pools = [path for path in memory.files("lib*openblas*") for _ in range(_pool_size(path) - 1)]
     granted = []
@@ -103,7 +104,7 @@ def _grant_openblas(threads: list[NativeThread], memory: MemoryMap) -> list[Nati
 
 
 def _pool_size(path: str) -> int:
-    """How many threads an OpenBLAS computes with, its caller's among them."""
+    """The number of threads an OpenBLAS computes with, including its caller's."""
     import ctypes
 
     with suppress(OSError):
@@ -115,7 +116,7 @@ def _pool_size(path: str) -> int:
 
 
 def _peek(mem: int, address: int, size: int) -> bytes:
-    """What is in memory: less, if not all of that is mapped (any more)."""
+    """Read memory; fewer bytes if not all of it is mapped (any more)."""
     with suppress(OSError, OverflowError):
         return os.pread(mem, size, address)
     return b""
