@@ -28,7 +28,7 @@ LONG = {
     "core/run/plugin_scheduling.py": 390,
     "core/run/run.py": 438,
     "coverage_data/measuring.py": 413,
-    "ipc/transport.py": 366,
+    "ipc/link.py": 366,
     "recheck/confirm.py": 329,
     "recheck/prober.py": 432,
     "report/recheck_summary.py": 382,

@@ -15,22 +15,16 @@ from pytest_procpar.cluster.server_group import ServerGroup
 from pytest_procpar.cluster.server_process import ServerProcess
 from pytest_procpar.config.settings import Settings
 from pytest_procpar.core.model import StartMethod, WorkerId
-from pytest_procpar.core.protocol.messages import (
-    Fork,
-    FromServer,
-    FromWorker,
-    Record,
-    Signal,
-    StartRoot,
-    fingerprint,
-)
+from pytest_procpar.core.protocol.records import Record
+from pytest_procpar.core.protocol.server import Fork, FromServer, Signal, StartRoot, fingerprint
+from pytest_procpar.core.protocol.worker import FromWorker
 from pytest_procpar.core.protocol.worker_status import Death, WorkerStatus
 from pytest_procpar.forking.children import signal_group
 from pytest_procpar.forking.heap import SharedHeap
 from pytest_procpar.ipc.blackbox import BlackBox, in_memory
 from pytest_procpar.ipc.board import Board, BoardSlot
 from pytest_procpar.ipc.inbox import Inbox, WorkerPort
-from pytest_procpar.ipc.transport import Port
+from pytest_procpar.ipc.port import Port
 from pytest_procpar.start_method.choose import choose_method
 from pytest_procpar.system.calls import out_of_reach, socket_pair
 from pytest_procpar.system.shortage import in_words

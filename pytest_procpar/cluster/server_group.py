@@ -13,7 +13,7 @@ import pytest
 from pytest_procpar.cluster.server_process import ServerProcess, recipe, start_server
 from pytest_procpar.config.settings import Settings
 from pytest_procpar.core.model import StartMethod
-from pytest_procpar.core.protocol.messages import FromServer, Ping, Quit, Setup, Suspend
+from pytest_procpar.core.protocol.server import FromServer, Ping, Quit, Setup, Suspend
 from pytest_procpar.core.protocol.wire import WireError
 from pytest_procpar.core.record import changed
 from pytest_procpar.forking.children import signal_group

@@ -15,14 +15,15 @@ import pytest
 from pytest_procpar.compat.plugins.after_fork import adapted_sockets
 from pytest_procpar.config.settings import INTERPRETER, Settings
 from pytest_procpar.core.model import StartMethod
-from pytest_procpar.core.protocol.messages import FromServer, Recipe, Setup
+from pytest_procpar.core.protocol.server import FromServer, Recipe, Setup
 from pytest_procpar.core.protocol.wire import WireError
 from pytest_procpar.coverage_data.measuring import begin_beside, pass_on_coverage
 from pytest_procpar.forking import file_positions
 from pytest_procpar.forking.children import kill_with_descendants
 from pytest_procpar.forking.fork import fork
 from pytest_procpar.ipc.board import Board
-from pytest_procpar.ipc.transport import Link, Port
+from pytest_procpar.ipc.link import Link
+from pytest_procpar.ipc.port import Port
 from pytest_procpar.replay.file import REPLAY
 from pytest_procpar.start_method.hazards import HAZARDS
 from pytest_procpar.system.calls import Socket, end_process, monotonic, socket_pair

@@ -7,7 +7,8 @@ from typing import Any
 from pytest_procpar.controller.collaborators import Collaborators
 from pytest_procpar.controller.signals import Signals
 from pytest_procpar.core.model import StartMethod, WorkerId, worker_name
-from pytest_procpar.core.protocol.messages import Collected, Halted, Reaped
+from pytest_procpar.core.protocol.common import Collected, Halted
+from pytest_procpar.core.protocol.server import Reaped
 from pytest_procpar.core.run.collected_suites import CollectedSuites, Merged, difference
 
 __all__ = ["Collecting"]

@@ -10,7 +10,7 @@ from pytest_procpar.controller.signals import Signals
 from pytest_procpar.controller.worker_deaths import Deaths
 from pytest_procpar.core.inquiry.probes import Outcome
 from pytest_procpar.core.model import TestIndex, WorkerId, assert_never, worker_name
-from pytest_procpar.core.protocol.messages import Record
+from pytest_procpar.core.protocol.records import Record
 from pytest_procpar.core.run.events import Effect, Event
 from pytest_procpar.system.calls import monotonic
 

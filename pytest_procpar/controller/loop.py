@@ -18,25 +18,17 @@ from pytest_procpar.controller.effects import Effects
 from pytest_procpar.controller.signals import Signals
 from pytest_procpar.controller.worker_deaths import Deaths, Postmortem
 from pytest_procpar.core.model import WorkerId, assert_never, worker_name
-from pytest_procpar.core.protocol.messages import (
+from pytest_procpar.core.protocol.common import Broke, Collected, CollectReported, Halted, Logged, Warned
+from pytest_procpar.core.protocol.server import Forked, Pong, Reaped, Unsafe
+from pytest_procpar.core.protocol.worker import (
     Began,
-    Broke,
-    Collected,
-    CollectReported,
     Done,
     Finished,
-    Forked,
     FromWorker,
-    Halted,
     JunitRecord,
-    Logged,
-    Pong,
     Ready,
-    Reaped,
     Reported,
     Starved,
-    Unsafe,
-    Warned,
 )
 from pytest_procpar.core.run.actions import Action
 from pytest_procpar.core.run.events import Event

@@ -25,22 +25,12 @@ from pytest_procpar.compat.pytest_reports.reports import (
 from pytest_procpar.config.settings import fork_safe
 from pytest_procpar.controller.run_end import Ending
 from pytest_procpar.core.model import TestIndex
-from pytest_procpar.core.protocol.messages import (
-    Began,
-    Broke,
-    Done,
-    Finished,
-    Halted,
-    JunitRecord,
-    Logged,
-    Message,
-    Reaped,
-    Reported,
-    Starved,
-    Warned,
-)
+from pytest_procpar.core.protocol.codec import Message
+from pytest_procpar.core.protocol.common import Broke, Halted, Logged, Warned
+from pytest_procpar.core.protocol.server import Reaped
+from pytest_procpar.core.protocol.worker import Began, Done, Finished, JunitRecord, Reported, Starved
 from pytest_procpar.core.protocol.worker_status import Stage
-from pytest_procpar.coverage_data.measuring import collect_coverage
+from pytest_procpar.coverage_data.combining import collect_coverage
 from pytest_procpar.forking.children import signal_group
 from pytest_procpar.forking.fork import fork
 from pytest_procpar.ipc.blackbox import BlackBox

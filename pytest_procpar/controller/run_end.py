@@ -6,7 +6,7 @@ import pytest
 
 from pytest_procpar.compat.pytest_private.session import raise_interrupt
 from pytest_procpar.core.model import assert_never
-from pytest_procpar.core.protocol.messages import Halted
+from pytest_procpar.core.protocol.common import Halted
 
 __all__ = ["Ending", "bug"]
 

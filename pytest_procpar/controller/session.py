@@ -33,7 +33,7 @@ from pytest_procpar.core.inquiry.run_record import RunRecord
 from pytest_procpar.core.recheck.result import ENDED_EARLY, RecheckResult
 from pytest_procpar.core.record import changed
 from pytest_procpar.core.run.run import Run
-from pytest_procpar.coverage_data.measuring import collect_coverage, recover_coverage
+from pytest_procpar.coverage_data.combining import collect_coverage, recover_coverage
 from pytest_procpar.json_report.finding_records import finding_records
 from pytest_procpar.report.results import Results
 from pytest_procpar.report.terminal import Terminal

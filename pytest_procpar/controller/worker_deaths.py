@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest_procpar.core.run.events as events
 from pytest_procpar.controller.collaborators import Collaborators
 from pytest_procpar.core.model import TestIndex, WorkerId, worker_name
-from pytest_procpar.core.protocol.messages import PassedPhases
+from pytest_procpar.core.protocol.common import PassedPhases
 from pytest_procpar.core.protocol.worker_status import Death, Stage, WorkerStatus
 from pytest_procpar.core.record import changed, record
 from pytest_procpar.core.run.events import Event

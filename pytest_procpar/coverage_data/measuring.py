@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import atexit
 import base64
-import glob
 import os
 import signal
 import socket
@@ -28,23 +27,20 @@ from pytest_procpar.ipc.journal import Journal
 from pytest_procpar.system.calls import getpid
 
 __all__ = [
-    "ONE_TEST", "SEVERAL_TESTS", "begin_beside", "collect_coverage", "coverage_looks_away",
+    "LOST", "ONE_TEST", "SEVERAL_TESTS", "STATE", "TOKEN", "begin_beside", "coverage_looks_away",
     "forget_coverage", "join_coverage", "keep_coverage_of_terminated", "leave_coverage", "note_coverage",
-    "own_coverage", "pass_on_coverage", "recover_coverage", "save_coverage", "save_shared_coverage",
+    "own_coverage", "pass_on_coverage", "running_instances", "save_coverage", "save_shared_coverage",
+    "suffix_of",
 ]  # fmt: skip
 
 _VARIABLES = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
-
 #: What the names of this run's data files share: with the letter after it, Coverage's six characters.
-_TOKEN = base64.b32encode(os.urandom(5)).decode()[:5]
-
+TOKEN = base64.b32encode(os.urandom(5)).decode()[:5]
 # Bound here, since tests replace the originals.
 _random = os.urandom
-
-
 #: The roles of processes: one that runs one test, and one that runs several and is then replaced by another.
 ONE_TEST, SEVERAL_TESTS = "i", "r"
-_OTHER, _LOST = "p", "l"
+_OTHER, LOST = "p", "l"
 
 
 class _State:
@@ -58,16 +54,13 @@ class _State:
     first = True
 
 
-_state = _State()
+STATE = _State()
 
 
-def _running() -> list[Any]:
+def running_instances() -> list[Any]:
     """The measurements that run in this process: by ``coverage run``, pytest-cov, or the API."""
     control = sys.modules.get("coverage.control")
     return list(getattr(getattr(control, "Coverage", None), "_instances", ()))
-
-
-# --- forks ---
 
 
 @contextmanager
@@ -82,8 +75,8 @@ def coverage_looks_away() -> Iterator[None]:
     if not instances:
         yield
         return
-    if _state.journal is None:
-        _state.journal = Journal()
+    if STATE.journal is None:
+        STATE.journal = Journal()
     saved = list(instances)
     hidden = {name: os.environ.pop(name) for name in _VARIABLES if name in os.environ}
     instances.clear()
@@ -101,20 +94,20 @@ def own_coverage(group: int | None = None, role: str = _OTHER) -> None:
         file for each of 10,000 tests would take a minute. By default a process has a group to itself.
     :param role: a letter that says what the process is.
     """
-    _state.first = False
-    *waiting, running = _running() or [None]
+    STATE.first = False
+    *waiting, running = running_instances() or [None]
     for instance in waiting:
         _abandon(instance)
-    _state.mine = None
+    STATE.mine = None
     if running is not None:
         with suppress(AttributeError):  # other private parts in this version: left to Coverage
-            _state.mine = _Measurement(running, group or getpid(), role)
+            STATE.mine = _Measurement(running, group or getpid(), role)
 
 
 def leave_coverage() -> None:
     """From now on, save nothing that this process, or one that it forks, measures."""
-    _state.mine = None
-    for instance in _running():
+    STATE.mine = None
+    for instance in running_instances():
         _abandon(instance)
         atexit.unregister(getattr(instance, "_atexit", None))  # type: ignore[arg-type]
 
@@ -160,13 +153,10 @@ def keep_coverage_of_terminated() -> None:
 
     It matters less for this process than for those that tests fork, which inherit it.
     """
-    for instance in _running():
+    for instance in running_instances():
         with suppress(AttributeError):
             if instance.config.sigterm:
                 signal.signal(signal.SIGTERM, instance._on_sigterm)
-
-
-# --- fresh interpreters ---
 
 
 def pass_on_coverage(config: Any) -> tuple[str, str] | None:
@@ -174,14 +164,14 @@ def pass_on_coverage(config: Any) -> tuple[str, str] | None:
 
     Coverage starts there by itself if ``patch = subprocess`` says so, and pytest-cov in each worker.
     """
-    if not _running() or any(name in os.environ for name in _VARIABLES):
+    if not running_instances() or any(name in os.environ for name in _VARIABLES):
         return None
-    instance = _running()[-1]
+    instance = running_instances()[-1]
     plugin = config.pluginmanager.getplugin("_cov")
     if instance is getattr(getattr(plugin, "cov_controller", None), "cov", None):
         return None
     serialize = getattr(instance.config, "serialize", None)  # since 7.10
-    return None if serialize is None else (serialize(), _TOKEN)
+    return None if serialize is None else (serialize(), TOKEN)
 
 
 def begin_beside(config: Any) -> list[str]:
@@ -195,15 +185,12 @@ def begin_beside(config: Any) -> list[str]:
 
 def join_coverage(passed: tuple[str, str]) -> None:
     """Take part in the measurement, in a fresh interpreter."""
-    global _TOKEN
-    config, _TOKEN = passed
+    global TOKEN
+    config, TOKEN = passed
     from coverage import Coverage
 
     Coverage(config_file=f":data:{config}").start()
     own_coverage()
-
-
-# --- a process's own data ---
 
 
 class _Measurement:
@@ -234,7 +221,7 @@ class _Measurement:
                 collector.flush_data()
             return
         sizes = [len(found) for found in lines.values()]
-        if sizes == self._sizes or _state.journal is None:
+        if sizes == self._sizes or STATE.journal is None:
             return
         new: dict[str, set[Any]] = {}
         for name, found in lines.items():
@@ -244,7 +231,7 @@ class _Measurement:
                 if fresh:
                     new[name] = fresh
         tracers = {name: collector.file_tracers[name] for name in new if name in collector.file_tracers}
-        if new and not _state.journal.append((self._id, new, tracers)):
+        if new and not STATE.journal.append((self._id, new, tracers)):
             return  # perhaps it works the next time
         for name, fresh in new.items():
             self._seen.setdefault(name, set()).update(fresh)
@@ -265,9 +252,9 @@ class _Measurement:
         first process does.
         """
         self._collector.flush_data()
-        if _state.journal is not None:
+        if STATE.journal is not None:
             unmatched = getattr(self._instance._inorout, "source_pkgs_unmatched", ())
-            _state.journal.append((self._id, list(unmatched)))
+            STATE.journal.append((self._id, list(unmatched)))
 
 
 def _use_file(data: Any, group: int, role: str) -> None:
@@ -278,25 +265,26 @@ def _use_file(data: Any, group: int, role: str) -> None:
     """
     data._our_suffix = False  # otherwise it is renamed when it is closed
     data._reset()
-    data._filename = f"{data.base_filename()}.{_suffix(data, group, role)}"
+    data._filename = f"{data.base_filename()}.{suffix_of(data, group, role)}"
     data._pid = getpid()
     data._have_used = True  # otherwise what is there is erased
 
 
-def _suffix(data: Any, group: int, role: str) -> str:
+def suffix_of(data: Any, group: int, role: str) -> str:
+    """The suffix of a data file that this process writes."""
     given = f"{data._suffix}." if isinstance(data._suffix, str) else ""
     host = socket.gethostname().replace(".", "_")
-    return f"{given}{host}.pid{group}.X{_TOKEN}{role}x"
+    return f"{given}{host}.pid{group}.X{TOKEN}{role}x"
 
 
 def note_coverage() -> None:
     """After a test, note what was measured since the last one, so that it outlives this process."""
-    mine = _state.mine
+    mine = STATE.mine
     if mine is not None:
         try:
             mine.note()
         except Exception as error:
-            _state.mine = None
+            STATE.mine = None
             sys.stderr.write(f"pytest-procpar: coverage data could not be noted: {error!r}\n")
 
 
@@ -313,101 +301,8 @@ def save_coverage() -> None:
 
 
 def _save() -> None:
-    if _state.mine is not None:
+    if STATE.mine is not None:
         try:
-            _state.mine.save()
+            STATE.mine.save()
         except Exception as error:  # a full disk, or a test has patched what this needs
             sys.stderr.write(f"pytest-procpar: coverage data of a process could not be saved: {error!r}\n")
-
-
-# --- the first process ---
-
-
-def recover_coverage() -> None:
-    """In the first process, when the others are gone, write out the notes of those that saved nothing."""
-    running = _running()
-    if not _state.first or _state.journal is None or not running:
-        return
-    lost: dict[bytes, list[tuple[dict[str, set[Any]], dict[str, str]]]] = {}
-    unmatched: list[set[str]] = []
-    for process, *noted in _state.journal.read():
-        if len(noted) == 2:
-            lost.setdefault(process, []).append((noted[0], noted[1]))
-        else:
-            lost.pop(process, None)
-            unmatched.append(set(noted[0]))
-    try:
-        _forget_warnings(running[-1], unmatched)
-        for parts in lost.values():
-            _write_lost(running[-1], parts)
-    except Exception as error:
-        sys.stderr.write(f"pytest-procpar: coverage data of a dead process is lost: {error!r}\n")
-
-
-def _forget_warnings(instance: Any, unmatched: list[set[str]]) -> None:
-    """Drop the warnings here of no data, or of an unmeasured package, if another process measured it."""
-    if not unmatched:
-        return
-    inorout = instance._inorout
-    inorout.source_pkgs_unmatched = [
-        package for package in inorout.source_pkgs_unmatched if all(package in left for left in unmatched)
-    ]
-    if _files(instance):
-        instance._warn_no_data = False
-
-
-def _write_lost(instance: Any, parts: list[tuple[dict[str, set[Any]], dict[str, str]]]) -> None:
-    """Write what a dead process noted to a file like the one that it would have written itself."""
-    collector, given = instance._collector, instance._data
-    data = type(given)(given.base_filename(), _suffix(given, getpid(), _LOST))
-    data.read()
-    data.set_context(collector.static_context)
-    packed = collector.branch and collector.core.packed_arcs
-    for lines, tracers in parts:
-        if packed:
-            lines = {name: set(map(_unpack, found)) for name, found in lines.items()}
-        add = data.add_arcs if collector.branch else data.add_lines
-        add(collector.mapped_file_dict(lines))
-        data.add_file_tracers({collector.cached_mapped_file(name): t for name, t in tracers.items()})
-    data.close(force=True)
-
-
-def _unpack(packed: int) -> tuple[int, int]:
-    """The two line numbers that Coverage's C tracer packed into one number (see `CTracer_record_pair`)."""
-    first, second = packed & 0xFFFFFFF, packed >> 28 & 0xFFFFFFF
-    return -first if packed & 1 << 56 else first, -second if packed & 1 << 57 else second
-
-
-def _files(instance: Any) -> list[str]:
-    base = glob.escape(instance._data.base_filename())
-    return glob.glob(f"{base}.*.X{_TOKEN}?x")
-
-
-def collect_coverage(config: Any = None) -> None:
-    """In the first process, at its end, take over the data of the others if one file was asked for.
-
-    If several were asked for, the user or pytest-cov combines them. pytest-cov has done so by now, unless the
-    run did not end regularly. Then it leaves nothing.
-    """
-    if not _state.first:
-        return
-    recover_coverage()
-    plugin = config.pluginmanager.getplugin("_cov") if config is not None else None
-    theirs = getattr(getattr(plugin, "cov_controller", None), "cov", None)
-    for instance in _running():
-        data = getattr(instance, "_data", None)
-        if data is None or (getattr(data, "_suffix", True) and instance is not theirs):
-            continue
-        for path in _files(instance):
-            if instance is not theirs:
-                _take_over(instance, type(data)(path))
-            os.unlink(path)
-
-
-def _take_over(instance: Any, other: Any) -> None:
-    try:
-        other.read()
-        instance.get_data().update(other)
-        other.close(force=True)
-    except Exception as error:  # its process was killed while it was writing
-        sys.stderr.write(f"pytest-procpar: coverage data in {other.data_filename()} is lost: {error!r}\n")

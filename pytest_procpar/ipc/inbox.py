@@ -19,15 +19,16 @@ from functools import partial
 from itertools import islice
 from typing import NoReturn
 
-from pytest_procpar.core.protocol.messages import (
+from pytest_procpar.core.protocol.preview import Preview
+from pytest_procpar.core.protocol.records import (
     RECORD_SIZE,
     Record,
     pack_record,
     unpack_record,
     unpack_records,
 )
-from pytest_procpar.core.protocol.preview import Preview
-from pytest_procpar.ipc.transport import Receiver, Sender
+from pytest_procpar.ipc.link import Sender
+from pytest_procpar.ipc.port import Receiver
 from pytest_procpar.system.calls import file_behind, make_pipe, out_of_reach, pause
 from pytest_procpar.system.genuine import READ, close, make_poll, read, write
 

@@ -20,7 +20,8 @@ from pytest_procpar.compat.pytest_private.items import watch_teardown
 from pytest_procpar.compat.pytest_private.output import captured_kept
 from pytest_procpar.compat.pytest_private.session import shared_basetemp, tear_down_all
 from pytest_procpar.core.model import TestIndex
-from pytest_procpar.core.protocol.messages import Ready, Record, Starved
+from pytest_procpar.core.protocol.records import Record
+from pytest_procpar.core.protocol.worker import Ready, Starved
 from pytest_procpar.core.protocol.worker_status import Stage
 from pytest_procpar.coverage_data.measuring import ONE_TEST, SEVERAL_TESTS, own_coverage, save_coverage
 from pytest_procpar.forking import file_positions

@@ -19,7 +19,8 @@ from pytest_procpar.compat.pytest_private.session import shared_basetemp
 from pytest_procpar.compat.pytest_reports.listeners import mute_plugins
 from pytest_procpar.compat.pytest_reports.statuses import tell_no_statuses
 from pytest_procpar.core.model import Dist, TestIndex, WorkerId
-from pytest_procpar.core.protocol.messages import Done, Reaped
+from pytest_procpar.core.protocol.server import Reaped
+from pytest_procpar.core.protocol.worker import Done
 from pytest_procpar.forking.fork import default_signals, flush_stdio, let_setsid_work
 from pytest_procpar.ipc.board import Board
 from pytest_procpar.ipc.inbox import WorkerLink

@@ -13,8 +13,8 @@ from contextlib import suppress
 
 from pytest_procpar.core.inquiry.probes import Outcome
 from pytest_procpar.core.model import TestIndex
-from pytest_procpar.core.protocol.messages import ForkChild, WaitChild
-from pytest_procpar.ipc.transport import Port
+from pytest_procpar.core.protocol.probe import ForkChild, WaitChild
+from pytest_procpar.ipc.port import Port
 from pytest_procpar.system.calls import socket_pair
 from pytest_procpar.system.descendants import open_pidfd
 from pytest_procpar.system.genuine import READ, close, make_poll

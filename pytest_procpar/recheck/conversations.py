@@ -15,18 +15,18 @@ from typing import TypeAlias, TypeVar
 from pytest_procpar.cluster.cluster import Cluster
 from pytest_procpar.core.inquiry.probes import Outcome
 from pytest_procpar.core.model import TestIndex
-from pytest_procpar.core.protocol.messages import (
-    Broke,
+from pytest_procpar.core.protocol.codec import Message
+from pytest_procpar.core.protocol.common import Broke
+from pytest_procpar.core.protocol.probe import (
     FromBranch,
-    Message,
     Perform,
     Performed,
     ProbeExited,
     ProbeReady,
-    Reaped,
     Rested,
     Until,
 )
+from pytest_procpar.core.protocol.server import Reaped
 from pytest_procpar.core.record import record
 from pytest_procpar.recheck.checkpoints import Indices, ProbeHandle
 from pytest_procpar.system.calls import KILLED, describe_status, monotonic

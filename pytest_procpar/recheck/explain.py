@@ -7,15 +7,7 @@ from __future__ import annotations
 
 from pytest_procpar.core.inquiry.ddmin import find_blame
 from pytest_procpar.core.model import TestIndex
-from pytest_procpar.core.protocol.messages import (
-    Changed,
-    ChangedSlot,
-    Compare,
-    Perform,
-    Rested,
-    Restore,
-    Watch,
-)
+from pytest_procpar.core.protocol.probe import Changed, ChangedSlot, Compare, Perform, Rested, Restore, Watch
 from pytest_procpar.core.recheck.result import StateChange
 from pytest_procpar.core.survey.changers import StateAfter
 from pytest_procpar.recheck.checkpoints import Indices, ProbeHandle

@@ -9,7 +9,7 @@ from typing import Any
 from pytest_procpar.cluster.cluster import Cluster
 from pytest_procpar.core.inquiry.probes import Probe, ProbeResult
 from pytest_procpar.core.model import TestIndex, WorkerId
-from pytest_procpar.core.protocol.messages import ProbeReady, Until
+from pytest_procpar.core.protocol.probe import ProbeReady, Until
 from pytest_procpar.core.recheck.result import StateChange
 from pytest_procpar.core.survey.changers import StateAfter
 from pytest_procpar.recheck.checkpoints import (

@@ -9,58 +9,40 @@ from pytest_procpar.compat.pytest_private.output import screen_width
 from pytest_procpar.core.inquiry.findings import (
     FAILED_AGAIN,
     MISSED,
-    NOT_RECHECKED,
     OUT_OF_TIME,
     PLAINLY,
-    Finding,
     Kind,
 )
-from pytest_procpar.core.inquiry.probes import Confirmation, Outcome
-from pytest_procpar.core.inquiry.trials import IN_TURN
+from pytest_procpar.core.inquiry.probes import Outcome
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.printable import listed, printable_line
-from pytest_procpar.core.recheck.result import RecheckFinding, RecheckResult, StateChange, Suggestion
+from pytest_procpar.core.recheck.result import RecheckFinding, RecheckResult
 
 if TYPE_CHECKING:
     from pytest_procpar.core.inquiry.roots import Root
+from pytest_procpar.report.recheck_lines import (
+    MEANINGS,
+    ROLES,
+    budget_that_would_do,
+    heading_of,
+    headlines,
+    lines_in_turn,
+    lines_of_root,
+    lines_of_state,
+    lines_of_suggestion,
+    meaning_of,
+    order_of_lines,
+    reason_of,
+    tried_line,
+    untried_line,
+)
 
 __all__ = ["write_findings"]
 
 #: The kinds that show only at times: they are grouped by what they have in common.
 _BY_CHANCE = (Kind.PARALLEL_ONLY, Kind.FLAKY)
-
 #: If there are more tests than this, they are counted, not listed, where a list says little.
 _LISTED = 5
-
-#: How much is shown of a command that could not be run, in characters.
-_READABLE = 1000
-
-_ROLES = {
-    Kind.VICTIM: "polluter",
-    Kind.CONTAMINATED_CRASH: "polluter",
-    Kind.BRITTLE: "state-setter",
-}
-
-_MEANINGS = {
-    Kind.VICTIM: "passes alone and fails after its polluter",
-    Kind.CONTAMINATED_CRASH: "passes alone and crashes after its polluter",
-    Kind.BRITTLE: "fails alone and passes after its state-setter",
-    Kind.NIO: "passes, and fails when it is run once more in the same process",
-    Kind.PARALLEL_ONLY: "fails only while other tests run beside it",
-    Kind.FORK_DEPENDENT: "fails in forked workers and passes in fresh interpreters",
-    Kind.FLAKY: "passes and fails under the same conditions",
-    Kind.FILE_DEPENDENT: "fails on its own while there is a file that tests have left, and passes without it",
-    Kind.PLAIN: "fails alone, after all tests are collected",
-    Kind.FAILS_ALONE: "fails alone, after all tests are collected",
-}
-
-#: How to let tests share a worker.
-_ONE_GROUP = "use one xdist_group, with --dist=loadgroup"
-
-#: How a test ended with a patch.
-_HELPS = "it passes, after that and after all that ran before it"
-_GROUPED = "and --dist=loadgroup they share a process, in which it passes"
-
 #: What a test does that depends on nothing, by how it ended in the run; and what several such tests do.
 _PLAINLY = {
     Outcome.FAILED: ("fails on its own too", "fail on their own too"),
@@ -83,7 +65,7 @@ def write_findings(result: RecheckResult, nodeid: Callable[[TestIndex], str], re
     :param reporter: pytest's terminal reporter.
     """
     section = _Section(nodeid, screen_width(reporter))
-    lines = [*_headline(result), *section.blocks(result), *section.rest(result)]
+    lines = [*headlines(result), *section.blocks(result), *section.rest(result)]
     if lines:
         reporter.write_sep("=", "procpar: re-check")
         for line in lines:
@@ -102,8 +84,8 @@ class _Section:
         for insight in result.flagged:
             finding = insight.finding
             root: tuple[object, ...] = (finding,)
-            if finding.kind in _ROLES and finding.cause:
-                root = (_heading(insight), finding.cause)
+            if finding.kind in ROLES and finding.cause:
+                root = (heading_of(insight), finding.cause)
             elif finding.kind is Kind.FILE_DEPENDENT:
                 root = (finding.kind, finding.files, finding.cause)
             elif finding.kind is Kind.FORK_DEPENDENT:  # tests that were tried together have the same commands
@@ -123,14 +105,14 @@ class _Section:
         first = insights[0]
         kind, cause = first.finding.kind, first.finding.cause
         yield from self._headings(insights)
-        yield f"    {_meaning(first.finding)}"
-        yield from _common(root, len(insights))
+        yield f"    {meaning_of(first.finding)}"
+        yield from lines_of_root(root, len(insights))
         if root is not None and root.contention:
-            yield from _in_turn([each for each in everything if each.finding.test in root.tests])
-        if kind in _ROLES:
+            yield from lines_in_turn([each for each in everything if each.finding.test in root.tests])
+        if kind in ROLES:
             plural = "s, which act together" if len(cause) > 1 else ""
             for test in cause:
-                yield f"    {_ROLES[kind]}{plural}: {self._nodeid(test)}"
+                yield f"    {ROLES[kind]}{plural}: {self._nodeid(test)}"
         if first.finding.files:
             for file in first.finding.files:
                 yield f"    file: {file}"
@@ -139,11 +121,11 @@ class _Section:
             yield "    let each test have its own in tmp_path, or remove it when the test is over"
         if first.finding.beside:
             yield f"    beside: {self._names(first.finding.beside)}"
-        yield from _state(first.changes, kind)
+        yield from lines_of_state(first.changes, kind)
         yield from self._cleaners(first.cleaners)
-        yield from _suggestion(first.suggestion)
+        yield from lines_of_suggestion(first.suggestion)
         for tried in first.confirmations:
-            yield f"    {_tried(tried)}"
+            yield f"    {tried_line(tried)}"
         for note in dict.fromkeys(insight.finding.note for insight in insights):
             if note:
                 yield f"    {note}"
@@ -155,7 +137,7 @@ class _Section:
             names = self._names([insight.finding.test for insight in insights])
             told = [(f"{len(insights)} tests: {names}", insights[0])]
         for name, insight in told:
-            yield f"{_heading(insight)} {name}"
+            yield f"{heading_of(insight)} {name}"
             if insight.finding.message:
                 yield self._fitted(f"    {insight.finding.message}")
 
@@ -181,10 +163,10 @@ class _Section:
             if finding.note == FAILED_AGAIN or finding.note.startswith(MISSED):
                 continue
             if finding.kind is Kind.UNKNOWN and finding.note:
-                would = _that_would_do(result) if OUT_OF_TIME in finding.note else ""
+                would = budget_that_would_do(result) if OUT_OF_TIME in finding.note else ""
                 yield f"not settled: {name}: {finding.note}{would and f' ({would} do)'}"
             elif finding.kind not in (Kind.UNKNOWN, *PLAINLY):
-                what = f"it {_MEANINGS[finding.kind]} ({self._names(finding.cause)})"
+                what = f"it {MEANINGS[finding.kind]} ({self._names(finding.cause)})"
                 why = next((f": {tried.reason}" for tried in insight.confirmations if tried.reason), "")
                 yield f"not settled: {name}: {what}, but it could not be seen in a fresh process{why}"
         if result.coverage is not None:
@@ -233,13 +215,13 @@ class _Section:
             elif note.startswith(MISSED):
                 place = _MISSED
             ways.setdefault((place, kind), []).append(insight)
-        for (place, kind), group in sorted(ways.items(), key=_order_of_lines):
+        for (place, kind), group in sorted(ways.items(), key=order_of_lines):
             if place == _MISSED:
-                way = f"not run again, since {_reason(group[0], result)}"
+                way = f"not run again, since {reason_of(group[0], result)}"
             else:
                 way = [*_PLAINLY.values(), _IN_COMPANY][place][len(group) > 1]
             if kind is Kind.FAILS_ALONE:
-                way += _untried(group, result)
+                way += untried_line(group, result)
             yield f"{way}: {self._names([insight.finding.test for insight in group])}"
 
     def _unconfirmed(self, insights: Sequence[RecheckFinding]) -> Iterable[str]:
@@ -254,129 +236,3 @@ class _Section:
 
     def _names(self, tests: Sequence[TestIndex]) -> str:
         return listed(list(map(self._nodeid, tests)), _LISTED)
-
-
-def _common(root: Root | None, count: int) -> Iterable[str]:
-    """What tests that failed in the same way have in common, and what to do about it."""
-    if root is None:
-        return
-    if count > 1 and root.where:
-        yield f"    all have failed {root.where}"
-    if root.contention:
-        named = "it" if count > 1 else root.where.removeprefix("on ")
-        own = "take a free one" if root.where.startswith("on port ") else "have its own in tmp_path"
-        yield f"    one process at a time can have {named}: let each test {own}, or {_ONE_GROUP}"
-    elif root.where.startswith("on file "):
-        named = "" if count > 1 else f" {root.where.removeprefix('on file ')}"
-        advice = f"let each have its own in tmp_path, or {_ONE_GROUP}"
-        yield f"    tests that share the file{named}: {advice}"
-
-
-def _in_turn(insights: Sequence[RecheckFinding]) -> Iterable[str]:
-    """What came of running them one after the other, as the tests of one group."""
-    seen = [tally for each in insights for tally in each.finding.tallies if tally.under == IN_TURN]
-    if not seen:
-        return
-    passed = sum(not tally.bad for tally in seen)
-    rest = len(insights) - len(seen)
-    more = f", and for {rest} more there was no time" if rest else ""
-    yield f"    tried: one after the other in one process {passed} of {len(seen)} pass{more}"
-
-
-def _order_of_lines(way: tuple[tuple[int, Kind], object]) -> tuple[int, bool]:
-    place, kind = way[0]
-    return place, kind is not Kind.PLAIN
-
-
-def _headline(result: RecheckResult) -> Iterable[str]:
-    """How many failures there are, and how many roots, if that is not the same number."""
-    failures = len({test for root in result.roots for test in root.tests})
-    if len(result.roots) < failures:
-        roots = len(result.roots)
-        yield f"{failures} failures, {roots} root{'' if roots == 1 else 's'}"
-
-
-def _reason(missed: RecheckFinding, result: RecheckResult) -> str:
-    """Why a test was not run again."""
-    note = missed.finding.note
-    if note != NOT_RECHECKED:
-        return note.removeprefix(MISSED)
-    more = f" (--recheck-budget={result.budget} would leave some)" if result.budget else ""
-    return f"there was no time{more}"
-
-
-def _untried(insights: Sequence[RecheckFinding], result: RecheckResult) -> str:
-    """What was left out of the attempts to show that these tests depend on no other."""
-    notes = {insight.finding.note for insight in insights}
-    note = notes.pop() if len(notes) == 1 else "not tried after all tests before them"
-    would = _that_would_do(result)
-    return f" ({note}{would and f': {would}'})"
-
-
-def _that_would_do(result: RecheckResult) -> str:
-    """The budget with which there would be enough time, if it is known."""
-    return f"--recheck-budget={result.budget} would" if result.budget else ""
-
-
-def _meaning(finding: Finding) -> str:
-    """What a finding says of its test, with the counts."""
-    if finding.kind is Kind.FLAKY and finding.tallies and not any(tally.bad for tally in finding.tallies):
-        runs = sum(tally.total for tally in finding.tallies)
-        counts = ", ".join(f"{tally.under} {tally.total}" for tally in finding.tallies)
-        return f"failed once, and not again in {runs} run{'' if runs == 1 else 's'}: {counts}"
-    if finding.fails_since:
-        return f"passed in the run, and fails since: a file or database may be to blame{_counts(finding)}"
-    return f"{_MEANINGS[finding.kind]}{_counts(finding)}"
-
-
-def _heading(insight: RecheckFinding) -> str:
-    name = insight.finding.kind.value.upper().replace("-", " ")
-    if insight.finding.kind in PLAINLY:
-        return "COLLECTION DEPENDENT"
-    return f"{name} (COLLECTION DEPENDENT)" if insight.collection_dependent else name
-
-
-def _counts(finding: Finding) -> str:
-    """How often the test failed, under the conditions that matter."""
-    role = _ROLES.get(finding.kind)
-    told = [tally for tally in finding.tallies if tally.under != IN_TURN]
-    shown = [t for t in told if role is None or t.under in ("alone", f"after its {role}")]
-    counts = [f"{tally.under} {tally.bad} of {tally.total}" for tally in shown]
-    return f" (failures: {', '.join(counts)})" if counts else ""
-
-
-def _state(changes: Sequence[StateChange] | None, kind: Kind) -> Iterable[str]:
-    if changes is None:
-        return
-    for change in changes:
-        if change.proven:
-            yield f"    proven: {change.slot} is {change.before} before and {change.after} after"
-    if not any(change.proven for change in changes):
-        how = "even if all else is put back" if kind is Kind.BRITTLE else "when it is put back"
-        yield f"    no state was found that makes it pass {how}"
-
-
-def _suggestion(suggestion: Suggestion | None) -> Iterable[str]:
-    if suggestion is not None:
-        yield f"    tried: with this patch {_GROUPED if suggestion.grouped else _HELPS}"
-        yield from (f"    {line}".rstrip() for line in suggestion.diff.split("\n")[:-1])
-
-
-def _short(command: str) -> str:
-    """A command, cut if it is too long to read."""
-    return command if len(command) <= _READABLE else f"{command[:_READABLE]}..."
-
-
-def _tried(confirmation: Confirmation) -> str:
-    """What came of a command."""
-    if confirmation.reason:
-        return f"could not be confirmed ({confirmation.reason}): {_short(confirmation.command)}"
-    if confirmation.word is None:
-        return f"not tried: {confirmation.command}"
-    if confirmation.by_chance and not confirmation.holds:
-        runs = f"{confirmation.runs} run{'' if confirmation.runs == 1 else 's'}"
-        return f"has not failed in {runs}, but may: {confirmation.command}"
-    if confirmation.runs > 1:
-        return f"fails (1 of {confirmation.runs} runs): {confirmation.command}"
-    ends = "fails" if confirmation.word.bad else "passes"
-    return f"{ends}: {confirmation.command}"

@@ -22,7 +22,8 @@ from pytest_procpar.compat.pytest_reports.reports import (
 from pytest_procpar.compat.xdist.objects import Node
 from pytest_procpar.compat.xdist.scheduling import OwnScheduling
 from pytest_procpar.core.model import TestIndex
-from pytest_procpar.core.protocol.messages import JunitRecord, Location, Logged, PassedPhases
+from pytest_procpar.core.protocol.common import Location, Logged, PassedPhases
+from pytest_procpar.core.protocol.worker import JunitRecord
 from pytest_procpar.core.protocol.worker_status import Death
 from pytest_procpar.report.crash_reports import not_run, reproduce, verdict, worker_died
 from pytest_procpar.report.crash_summary import CrashSummary

@@ -17,7 +17,7 @@ import pytest
 
 from pytest_procpar.compat.pytest_private.session import unconfigure
 from pytest_procpar.core.model import WorkerOptions
-from pytest_procpar.core.protocol.messages import Setup, ToServer
+from pytest_procpar.core.protocol.server import Setup, ToServer
 from pytest_procpar.coverage_data.measuring import leave_coverage
 from pytest_procpar.forking.fork import (
     default_signals,
@@ -27,7 +27,7 @@ from pytest_procpar.forking.fork import (
     run_exit_handlers,
 )
 from pytest_procpar.ipc.board import Board
-from pytest_procpar.ipc.transport import Link
+from pytest_procpar.ipc.link import Link
 from pytest_procpar.role import Role, take_role
 from pytest_procpar.server.loop import Server, StartOrder, await_setup
 from pytest_procpar.server.session import Assignment, WorkerSession

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 from pytest_procpar.core.model import assert_never
-from pytest_procpar.core.protocol.messages import (
+from pytest_procpar.core.protocol.server import (
     Fork,
     Forked,
     Ping,
@@ -23,7 +23,7 @@ from pytest_procpar.core.protocol.messages import (
     ToServer,
 )
 from pytest_procpar.forking.children import Children, nobody_else_waits
-from pytest_procpar.ipc.transport import Link
+from pytest_procpar.ipc.link import Link
 from pytest_procpar.system.calls import monotonic, pause
 from pytest_procpar.system.genuine import READ, close, make_poll
 from pytest_procpar.system.inherited import Woken, reap_inherited

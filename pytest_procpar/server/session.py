@@ -29,7 +29,7 @@ from pytest_procpar.compat.pytest_private.streams import mend_capture
 from pytest_procpar.compat.pytest_reports import raised
 from pytest_procpar.compat.pytest_reports.statuses import tell_no_statuses
 from pytest_procpar.core.model import WorkerOptions, worker_name
-from pytest_procpar.core.protocol.messages import Fork, Setup, StartRoot, Unsafe, fingerprint
+from pytest_procpar.core.protocol.server import Fork, Setup, StartRoot, Unsafe, fingerprint
 from pytest_procpar.coverage_data.measuring import save_coverage, save_shared_coverage
 from pytest_procpar.forking import file_positions
 from pytest_procpar.forking.fork import (
@@ -42,7 +42,7 @@ from pytest_procpar.forking.fork import (
 from pytest_procpar.forking.heap import Heap
 from pytest_procpar.ipc.board import Board
 from pytest_procpar.ipc.inbox import WorkerLink
-from pytest_procpar.ipc.transport import Link
+from pytest_procpar.ipc.link import Link
 from pytest_procpar.isolation.isolating_runner import IsolatingRunner
 from pytest_procpar.role import Role, take_role
 from pytest_procpar.server.loop import StartOrder

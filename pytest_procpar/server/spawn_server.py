@@ -6,12 +6,13 @@ import os
 import signal
 from typing import BinaryIO
 
-from pytest_procpar.core.protocol.messages import Setup, encode
+from pytest_procpar.core.protocol.codec import encode
+from pytest_procpar.core.protocol.server import Setup
 from pytest_procpar.core.protocol.wire import Encoder
 from pytest_procpar.coverage_data.measuring import leave_coverage
 from pytest_procpar.forking.fork import default_signals
 from pytest_procpar.forking.interpreter import start_interpreter
-from pytest_procpar.ipc.transport import Link
+from pytest_procpar.ipc.link import Link
 from pytest_procpar.server.loop import Server, StartOrder, await_setup
 from pytest_procpar.system.calls import adopt_socket, end_process
 from pytest_procpar.system.descendants import set_subreaper, wake_with_parent

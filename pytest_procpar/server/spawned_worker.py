@@ -12,12 +12,14 @@ from typing import BinaryIO, cast
 import pytest
 
 from pytest_procpar.compat.pytest_private.session import ConftestImportFailure, config_from_command_line
-from pytest_procpar.core.protocol.messages import Broke, Halted, Setup, StartRoot, decode
+from pytest_procpar.core.protocol.codec import decode
+from pytest_procpar.core.protocol.common import Broke, Halted
+from pytest_procpar.core.protocol.server import Setup, StartRoot
 from pytest_procpar.core.protocol.wire import Decoder, loads
 from pytest_procpar.coverage_data.measuring import join_coverage
 from pytest_procpar.forking import file_positions
 from pytest_procpar.ipc.board import Board
-from pytest_procpar.ipc.transport import Sender
+from pytest_procpar.ipc.link import Sender
 from pytest_procpar.replay.file import Replay
 from pytest_procpar.replay.reorder import install as install_replay
 from pytest_procpar.server.fork_server import be_process

@@ -26,15 +26,15 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-from pytest_procpar.state.namespaces import DICT, Access, Namespace, Origin, dict_of
-from pytest_procpar.state.noise import is_framework
+from pytest_procpar.state.context_state import CONTEXT
+from pytest_procpar.state.logger_state import _manager, logger_spaces
+from pytest_procpar.state.namespaces import Access, Namespace, Origin
 
-__all__ = ["RANDOM", "RANDOM_OF_NUMPY", "known_loggers", "new_loggers", "process_spaces", "settle"]
+__all__ = ["RANDOM", "RANDOM_OF_NUMPY", "process_spaces", "settle"]
 
 #: The name of a state that nearly any code changes by using it.
 RANDOM: Final = "random.getstate()"
 _STDERR: Final = 2
-
 #: The name of the same state of NumPy's global generator.
 RANDOM_OF_NUMPY: Final = "numpy.random.get_state()"
 
@@ -256,9 +256,6 @@ def _write_one(switches: tuple[_Switch, ...], name: str, value: Any) -> None:
 _SETTINGS: Final = Access(_read_all, _write_one, None, lambda _, key: str(key), "setting")
 
 
-# --- the environment, the modules, the loggers, the context -----------------------------------------
-
-
 def _item(place: str, key: object) -> str:
     return f"{place}[{key!r}]"
 
@@ -282,112 +279,7 @@ _MODULES: Final = Access(
     _item,
     "item",
 )
-
-_OF_A_LOGGER: Final = frozenset({"level", "disabled", "propagate", "handlers", "filters"})
-_manager: Final = logging.root.manager
-_root: Final = logging.root
-_new_logger: Final = logging.Logger
 _clear_logging: Final[Callable[[logging.Manager], None]] = logging.Manager._clear_cache  # type: ignore[attr-defined]
-
-
-def _named_loggers() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the name and the values of each logger that code has asked for."""
-    for name, logger in [("", _root), *_manager.loggerDict.items()]:
-        # A placeholder stands for the parent of a logger, if no code has asked for the parent itself.
-        if not is_framework(name) and not isinstance(logger, logging.PlaceHolder):
-            values = _dict_of(logger)
-            if values is not None:
-                yield name, values
-
-
-def _space_of_logger(name: str, values: dict[str, Any], before: dict[str, Any]) -> Namespace:
-    place = f"logging.getLogger({name!r})" if name else "logging.getLogger()"
-    return Namespace(place, values, DICT, Origin.OURS, before, _OF_A_LOGGER)
-
-
-def _as_new(name: str, values: dict[str, Any]) -> dict[str, Any]:
-    new = vars(_new_logger(name))
-    # An empty list counts as unchanged.
-    same = {key for key in _OF_A_LOGGER if type(values.get(key)) is list and not values[key]}
-    return {key: values[key] if key in same else new[key] for key in _OF_A_LOGGER}
-
-
-def known_loggers() -> frozenset[str]:
-    """The names of the loggers that exist."""
-    return frozenset(name for name, _ in _named_loggers())
-
-
-def new_loggers(known: frozenset[str]) -> list[Namespace]:
-    """The loggers that were made since `known`. The values before are those of a new logger."""
-    named = [(name, values) for name, values in _named_loggers() if name not in known]
-    return [_space_of_logger(name, values, _as_new(name, values)) for name, values in named]
-
-
-def _loggers() -> Iterator[Namespace]:
-    for name, values in _named_loggers():
-        before = {key: values[key] for key in _OF_A_LOGGER if key in values}
-        yield _space_of_logger(name, values, before)
-    values = vars(_manager)
-    keys = frozenset({"_disable", "loggerClass", "logRecordFactory"})
-    yield Namespace(
-        "logging.root.manager", values, DICT, Origin.OURS, {key: values[key] for key in keys}, keys
-    )
-
-
-def _dict_of(value: object) -> dict[str, Any] | None:
-    get = dict_of(type(value))
-    return None if get is None else get(value)
-
-
-_NO_DEFAULT: Final = object()
-_run_in: Final = contextvars.Context.run
-_new_context: Final = contextvars.Context
-
-
-def _default_of(var: contextvars.ContextVar[Any]) -> Any:
-    try:
-        return _run_in(_new_context(), var.get)
-    except LookupError:
-        return _NO_DEFAULT
-
-
-def _read_context(copy: Callable[[], contextvars.Context]) -> Mapping[Any, Any]:
-    """The variables that are set to something other than their default."""
-    return {
-        var: value
-        for var, value in copy().items()
-        if var.name != "decimal_context" and value is not _default_of(var)
-    }
-
-
-def _enter(context: contextvars.Context) -> None:
-    """Make this thread continue in a context, for good."""
-    import ctypes  # here, since some builds lack it
-
-    enter = ctypes.pythonapi["PyContext_Enter"]  # an attribute would stay there
-    enter.argtypes, enter.restype = [ctypes.py_object], ctypes.c_int
-    enter(context)
-
-
-def _erase_variable(copy: Callable[[], contextvars.Context], var: contextvars.ContextVar[Any]) -> None:
-    default = _default_of(var)
-    if default is not _NO_DEFAULT:
-        var.set(default)
-        return
-    # Only the token of the code that set it could remove the value. So another context replaces this one.
-    new = _new_context()
-    for other, value in copy().items():
-        if other is not var:
-            _run_in(new, other.set, value)
-    _enter(new)
-
-
-_CONTEXT: Final = Access(
-    _read_context,
-    lambda _, var, value: var.set(value),
-    _erase_variable,
-    lambda _, var: f"ContextVar({var.name!r}).get()",
-)
 
 
 def process_spaces() -> list[Namespace]:
@@ -397,10 +289,8 @@ def process_spaces() -> list[Namespace]:
     return [
         Namespace("os.environ", _environ, _ENVIRON, Origin.OURS, _ENVIRON.read(_environ)),
         Namespace("", switches, _SETTINGS, Origin.OURS, _read_all(switches)),
-        *_loggers(),
-        Namespace(
-            "", contextvars.copy_context, _CONTEXT, Origin.OURS, _CONTEXT.read(contextvars.copy_context)
-        ),
+        *logger_spaces(),
+        Namespace("", contextvars.copy_context, CONTEXT, Origin.OURS, CONTEXT.read(contextvars.copy_context)),
         Namespace("sys.modules", modules, _MODULES, Origin.OURS, dict(modules)),
     ]
 

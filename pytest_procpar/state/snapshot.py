@@ -18,16 +18,10 @@ from typing import Any, Final, Literal
 
 from pytest_procpar.core.recheck.remedies import NEW, module_of
 from pytest_procpar.state.containers import MOST, Pairs, base_of, same, same_content, untouched
+from pytest_procpar.state.logger_state import known_loggers, new_loggers
 from pytest_procpar.state.namespaces import MISSING, Namespace, Origin
 from pytest_procpar.state.noise import is_noise
-from pytest_procpar.state.process_settings import (
-    RANDOM,
-    RANDOM_OF_NUMPY,
-    known_loggers,
-    new_loggers,
-    process_spaces,
-    settle,
-)
+from pytest_procpar.state.process_settings import RANDOM, RANDOM_OF_NUMPY, process_spaces, settle
 from pytest_procpar.state.scan import StateScan
 from pytest_procpar.state.short_repr import ABSENT, show, show_change
 from pytest_procpar.state.tracked import Cache, Counter, Stated, TrackedContainer

@@ -13,7 +13,7 @@ from pytest_procpar.compat.plugins.reporters import mute_reporters
 from pytest_procpar.compat.pytest_private.output import mute_reporter, redirect_stdio
 from pytest_procpar.compat.xdist.options import tell_worker
 from pytest_procpar.core.model import Dist
-from pytest_procpar.core.protocol.messages import Setup
+from pytest_procpar.core.protocol.server import Setup
 from pytest_procpar.forking.fork import flush_stdio
 from pytest_procpar.start_method.hazards import Hazards
 from pytest_procpar.system.calls import change_directory, out_of_reach

@@ -24,8 +24,8 @@ from pytest_procpar.compat.pytest_private.items import (
 )
 from pytest_procpar.core.inquiry.probes import Outcome
 from pytest_procpar.core.model import TestIndex
-from pytest_procpar.core.protocol.messages import (
-    Broke,
+from pytest_procpar.core.protocol.common import Broke
+from pytest_procpar.core.protocol.probe import (
     Changed,
     Compare,
     ForkChild,
@@ -41,7 +41,7 @@ from pytest_procpar.core.protocol.messages import (
 from pytest_procpar.coverage_data.measuring import forget_coverage
 from pytest_procpar.forking import file_positions
 from pytest_procpar.forking.fork import default_signals, fork, let_setsid_work, let_setsid_work_again
-from pytest_procpar.ipc.transport import Link
+from pytest_procpar.ipc.link import Link
 from pytest_procpar.system.calls import adopt_socket, end_process, getpid
 from pytest_procpar.system.genuine import close, waitpid
 from pytest_procpar.system.shortage import in_words

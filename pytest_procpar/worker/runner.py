@@ -18,18 +18,10 @@ from pytest_procpar.compat.pytest_private.warnings import tell_warning, warning_
 from pytest_procpar.compat.pytest_reports.reports import core_handles_reports, report_to_data, settle_subtests
 from pytest_procpar.compat.pytest_reports.statuses import Statuses
 from pytest_procpar.core.model import TestIndex
-from pytest_procpar.core.protocol.messages import (
-    Began,
-    Done,
-    Finished,
-    Location,
-    PassedPhases,
-    Ready,
-    Record,
-    Reported,
-    Warned,
-)
+from pytest_procpar.core.protocol.common import Location, PassedPhases, Warned
+from pytest_procpar.core.protocol.records import Record
 from pytest_procpar.core.protocol.wire import Encoder
+from pytest_procpar.core.protocol.worker import Began, Done, Finished, Ready, Reported
 from pytest_procpar.core.protocol.worker_status import Stage
 from pytest_procpar.coverage_data.measuring import note_coverage, own_coverage
 from pytest_procpar.ipc.board import Board, BoardSlot

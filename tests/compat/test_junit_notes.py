@@ -11,7 +11,7 @@ from _pytest.junitxml import LogXML, xml_key
 from _pytest.scope import Scope
 
 from pytest_procpar.compat.pytest_reports.junit import JunitNotes, JunitStandIn
-from pytest_procpar.core.protocol.messages import JunitRecord
+from pytest_procpar.core.protocol.worker import JunitRecord
 
 
 class Desk:

@@ -11,7 +11,7 @@ import pytest
 from _pytest.logging import _LiveLoggingStreamHandler
 
 from pytest_procpar.compat.pytest_private.logs import LiveLog, _Attribution, _Handler
-from pytest_procpar.core.protocol.messages import Logged
+from pytest_procpar.core.protocol.common import Logged
 
 
 class Sender:

@@ -9,7 +9,8 @@ import pytest
 from pytest_procpar.controller.collection import Collecting
 from pytest_procpar.controller.signals import Signals
 from pytest_procpar.core.model import StartMethod, WorkerId
-from pytest_procpar.core.protocol.messages import Collected, Halted, Reaped
+from pytest_procpar.core.protocol.common import Collected, Halted
+from pytest_procpar.core.protocol.server import Reaped
 from tests.controller.office import GW0, GW1, GW2, Office, death
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_procpar.controller.run_end import Ending, bug
-from pytest_procpar.core.protocol.messages import Halted
+from pytest_procpar.core.protocol.common import Halted
 
 
 def session(**more: Any) -> Any:

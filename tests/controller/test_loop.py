@@ -16,16 +16,9 @@ from pytest_procpar.controller.loop import Loop
 from pytest_procpar.controller.run_end import Ending
 from pytest_procpar.controller.supervision import Supervisor
 from pytest_procpar.core.model import RunOptions, TestIndex, WorkerId
-from pytest_procpar.core.protocol.messages import (
-    Began,
-    Broke,
-    Collected,
-    Done,
-    Finished,
-    FromWorker,
-    Ready,
-    Reaped,
-)
+from pytest_procpar.core.protocol.common import Broke, Collected
+from pytest_procpar.core.protocol.server import Reaped
+from pytest_procpar.core.protocol.worker import Began, Done, Finished, FromWorker, Ready
 from pytest_procpar.core.protocol.worker_status import Death, Stage, WorkerStatus
 from pytest_procpar.core.run.run import Run
 

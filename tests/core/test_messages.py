@@ -12,18 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_procpar.core.model import TestIndex
-from pytest_procpar.core.protocol.messages import (
-    _KINDS,
-    RECORD_SIZE,
-    Finished,
-    Setup,
-    decode,
-    encode,
-    pack_record,
-    unpack_record,
-    unpack_records,
-)
+from pytest_procpar.core.protocol.codec import _KINDS, decode, encode
+from pytest_procpar.core.protocol.records import RECORD_SIZE, pack_record, unpack_record, unpack_records
+from pytest_procpar.core.protocol.server import Setup
 from pytest_procpar.core.protocol.wire import Decoder, Encoder, WireError, loads
+from pytest_procpar.core.protocol.worker import Finished
 
 LEAVES = st.none() | st.integers() | st.floats() | st.text(max_size=5) | st.binary(max_size=5)
 VALUES = LEAVES | st.lists(LEAVES, max_size=9) | st.lists(LEAVES, max_size=9).map(tuple)

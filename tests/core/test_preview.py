@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_procpar.core.model import TestIndex
-from pytest_procpar.core.protocol.messages import Record
 from pytest_procpar.core.protocol.preview import PREVIEW_BYTES, Preview
+from pytest_procpar.core.protocol.records import Record
 
 WORDS: list[Record] = ["hold", "last", "finish"]
 RECORDS = st.lists(st.integers(0, 2**31 - 1).map(TestIndex) | st.sampled_from(WORDS), max_size=5)

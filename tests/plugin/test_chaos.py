@@ -78,7 +78,7 @@ def test_a_test_that_is_over_is_not_blamed_when_its_worker_dies_before_the_next_
     suite.tests("def test_first(): pass\ndef test_second(): pass")
     suite.conftest("""
         import os
-        from pytest_procpar.core.protocol.messages import Began
+        from pytest_procpar.core.protocol.worker import Began
         from pytest_procpar.ipc.inbox import WorkerLink
 
         def pytest_procpar_worker_forked(config):
@@ -101,7 +101,7 @@ def test_a_worker_that_dies_before_its_first_test_begins_has_run_none(suite: Sui
     suite.tests("def test_first(): pass\ndef test_second(): pass")
     suite.conftest("""
         import os
-        from pytest_procpar.core.protocol.messages import Began
+        from pytest_procpar.core.protocol.worker import Began
         from pytest_procpar.ipc.inbox import WorkerLink
 
         def pytest_procpar_worker_forked(config):

@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
-from pytest_procpar.core.protocol.messages import Record, Setup
 from pytest_procpar.core.protocol.preview import PREVIEW_BYTES, Preview
+from pytest_procpar.core.protocol.records import Record
+from pytest_procpar.core.protocol.server import Setup
 from pytest_procpar.ipc.inbox import Inbox, WorkerLink, WorkerPort
-from pytest_procpar.ipc.transport import Link, Port, Receiver
+from pytest_procpar.ipc.link import Link
+from pytest_procpar.ipc.port import Port, Receiver
 from pytest_procpar.system.calls import socket_pair
 
 T = TypeVar("T")

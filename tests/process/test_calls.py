@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from pytest_procpar.core.protocol.messages import Ready
-from pytest_procpar.ipc.transport import Link, Port
+from pytest_procpar.core.protocol.worker import Ready
+from pytest_procpar.ipc.link import Link
+from pytest_procpar.ipc.port import Port
 from pytest_procpar.system.calls import describe_status, far_places, out_of_reach, socket_pair
 from tests.process.helpers import child, hear
 

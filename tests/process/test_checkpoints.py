@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pytest_procpar.core.model import TestIndex
-from pytest_procpar.ipc.transport import Port
+from pytest_procpar.ipc.port import Port
 from pytest_procpar.recheck.checkpoints import CheckpointTree, Indices, ProbeHandle, check_points, memory_cap
 from pytest_procpar.recheck.conversations import Conversations, Ended, Job, ProbeContext
 from pytest_procpar.system.calls import socket_pair

@@ -13,7 +13,7 @@ _FORKING = """
 import os, signal
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.system.calls import socket_pair
-from pytest_procpar.ipc.transport import Port
+from pytest_procpar.ipc.port import Port
 from pytest_procpar.recheck.checkpoints import Tree, Twig
 
 PAGES = range(0, 32 << 20, 4096)

@@ -12,9 +12,10 @@ import sys
 import pytest
 
 from pytest_procpar.core.model import TestIndex, WorkerId
-from pytest_procpar.core.protocol.messages import Fork, Quit, Ready, ToServer
+from pytest_procpar.core.protocol.server import Fork, Quit, ToServer
+from pytest_procpar.core.protocol.worker import Ready
 from pytest_procpar.ipc.inbox import WorkerLink
-from pytest_procpar.ipc.transport import Link
+from pytest_procpar.ipc.link import Link
 from pytest_procpar.system.calls import Socket, adopt_socket
 from tests.process.helpers import BEYOND_THE_BUFFER, Gate, child, hear, process, push, setup, streams, worker
 

@@ -10,23 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_procpar.core.model import Dist, TestIndex, WorkerId, WorkerOptions
-from pytest_procpar.core.protocol.messages import (
-    Began,
-    Broke,
-    Done,
-    FromServer,
-    FromWorker,
-    Quit,
-    Ready,
-    Recipe,
-    Signal,
-    ToServer,
-    decode,
-    encode,
-)
+from pytest_procpar.core.protocol.codec import decode, encode
+from pytest_procpar.core.protocol.common import Broke
+from pytest_procpar.core.protocol.server import FromServer, Quit, Recipe, Signal, ToServer
 from pytest_procpar.core.protocol.wire import Decoder, Encoder, WireError, loads
+from pytest_procpar.core.protocol.worker import Began, Done, FromWorker, Ready
 from pytest_procpar.core.record import fields
-from pytest_procpar.ipc.transport import Link, Port
+from pytest_procpar.ipc.link import Link
+from pytest_procpar.ipc.port import Port
 from pytest_procpar.system.calls import socket_pair
 from tests.process.helpers import BEYOND_THE_BUFFER, Gate, hear, process, push, ready, setup, streams
 

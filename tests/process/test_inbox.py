@@ -15,16 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_procpar.core.model import TestIndex
-from pytest_procpar.core.protocol.messages import (
-    RECORD_SIZE,
-    Broke,
-    Done,
-    Ready,
-    Record,
-    pack_record,
-    unpack_records,
-)
+from pytest_procpar.core.protocol.common import Broke
+from pytest_procpar.core.protocol.records import RECORD_SIZE, Record, pack_record, unpack_records
 from pytest_procpar.core.protocol.wire import WireError
+from pytest_procpar.core.protocol.worker import Done, Ready
 from pytest_procpar.ipc import inbox
 from pytest_procpar.ipc.inbox import WorkerLink
 from tests.process.helpers import BEYOND_THE_BUFFER, Gate, child, claim_all, hear, pipes, push, ready, worker

@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 
 from pytest_procpar.core.model import TestIndex
-from pytest_procpar.core.protocol.messages import Broke, Done, Quit, Ready
+from pytest_procpar.core.protocol.common import Broke
+from pytest_procpar.core.protocol.server import Quit
+from pytest_procpar.core.protocol.worker import Done, Ready
 from pytest_procpar.ipc.inbox import WorkerLink
-from pytest_procpar.ipc.transport import Link, Port
+from pytest_procpar.ipc.link import Link
+from pytest_procpar.ipc.port import Port
 from tests.process.helpers import BEYOND_THE_BUFFER, Gate, claim_all, hear, process, ready, worker
 
 pytestmark = pytest.mark.python_dependent

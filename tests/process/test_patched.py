@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from pytest_procpar.core.model import TestIndex, WorkerId
-from pytest_procpar.core.protocol.messages import Done, Fork, Ready
+from pytest_procpar.core.protocol.server import Fork
+from pytest_procpar.core.protocol.worker import Done, Ready
 from pytest_procpar.ipc.inbox import WorkerLink, WorkerPort
-from pytest_procpar.ipc.transport import Link, Port
+from pytest_procpar.ipc.link import Link
+from pytest_procpar.ipc.port import Port
 from pytest_procpar.system import calls
 from pytest_procpar.system.calls import adopt_socket, socket_pair
 from tests.process.helpers import pipes

@@ -10,14 +10,8 @@ from unittest.mock import MagicMock
 import pytest
 
 from pytest_procpar.core.model import Dist
-from pytest_procpar.core.protocol.messages import (
-    Broke,
-    Collected,
-    CollectReported,
-    Halted,
-    JunitRecord,
-    Warned,
-)
+from pytest_procpar.core.protocol.common import Broke, Collected, CollectReported, Halted, Warned
+from pytest_procpar.core.protocol.worker import JunitRecord
 from pytest_procpar.forking.child_runner import SessionOver
 from pytest_procpar.replay import reorder
 from pytest_procpar.worker import session_reporter as relay_module

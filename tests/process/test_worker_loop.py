@@ -11,7 +11,9 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from pytest_procpar.core.protocol.messages import Began, Done, Finished, Ready, Record, Reported, Warned
+from pytest_procpar.core.protocol.common import Warned
+from pytest_procpar.core.protocol.records import Record
+from pytest_procpar.core.protocol.worker import Began, Done, Finished, Ready, Reported
 from pytest_procpar.core.protocol.worker_status import Stage
 from pytest_procpar.system.calls import monotonic
 from pytest_procpar.worker import runner as worker_module

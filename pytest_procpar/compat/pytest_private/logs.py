@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from _pytest.logging import LoggingPlugin, _LiveLoggingStreamHandler
 
-from pytest_procpar.core.protocol.messages import Logged
+from pytest_procpar.core.protocol.common import Logged
 
 __all__ = ["LiveLog", "LogForwarder"]
 

@@ -17,7 +17,7 @@ from _pytest import fixtures
 from _pytest.junitxml import _check_record_param_type, xml_key
 
 from pytest_procpar.compat.pytest_reports.reports import nodeid_of
-from pytest_procpar.core.protocol.messages import JunitRecord
+from pytest_procpar.core.protocol.worker import JunitRecord
 
 __all__ = ["JunitNotes", "JunitStandIn"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pytest_procpar.core.protocol.messages import Record, record_number, record_of
+from pytest_procpar.core.protocol.records import Record, record_number, record_of
 
 __all__ = ["PREVIEW_BYTES", "Preview"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from pytest_procpar.core.model import TestIndex
-from pytest_procpar.core.protocol.messages import Phases
+from pytest_procpar.core.protocol.common import Phases
 from pytest_procpar.core.record import record
 
 __all__ = ["Death", "Stage", "WorkerStatus"]
