@@ -1,4 +1,4 @@
 """The controller's handle on the processes of a run: fork servers and, through them, workers.
 
-Start reading at `cluster`. This package carries out orders and reports what happened; it never decides.
+Start at `cluster`. This package carries out orders and reports what happened; it never decides.
 """

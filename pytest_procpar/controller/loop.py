@@ -157,7 +157,7 @@ class Loop:
                     self._show_hint()
             case actions.KillLost(worker, why):
                 self._supervisor.kill_lost(worker, why)
-            case actions.PingWorker():
+            case actions.PingServer():
                 self._cluster.ping()
             case actions.GiveUpServer(why):
                 self._cluster.kill_server()

@@ -66,7 +66,7 @@ class _Processes:
         self._board = Board(0, slots=1)
         self._slot = self._board.slot(0)
         self._box = BlackBox()
-        self._casualties = CrashSummary()
+        self._crash_summary = CrashSummary()
         self._junit = JunitNotes(session.config)
         self._live_log = LiveLog(session.config)
         self._ending = Ending()
@@ -138,7 +138,7 @@ class _Processes:
     @pytest.hookimpl
     def pytest_terminal_summary(self, terminalreporter: object) -> None:
         """List the tests that crashed."""
-        self._casualties.write(terminalreporter)
+        self._crash_summary.write(terminalreporter)
 
     # --- the test's process ---
 
@@ -210,11 +210,11 @@ class _Processes:
             self._hear(Finished(slot.test, passes))
         if self._is_over:
             died = worker_died(_NAME, death, nodeid, limit=None)
-            self._casualties.worker(died)
+            self._crash_summary.worker(died)
             self._config.hook.pytest_collectreport(report=died)
         else:
             command = reproduce(self._config, nodeid)
             report = verdict(nodeid, _NAME, death, command, limit=None, earlier=self._sections)
-            self._casualties.test(report)
+            self._crash_summary.test(report)
             self._item.ihook.pytest_runtest_logreport(report=report)
             add_junit_properties(self._config, report)

@@ -1,4 +1,4 @@
 """Starting processes, and what a forked one must forget, renew or put right before it does anything else.
 
-Start reading at `fork`.
+Start at `fork`.
 """

@@ -1,4 +1,4 @@
 """Fresh pytest processes that run tests again, as a user would, and change nothing of the user's.
 
-Start reading at `rounds` for the process that starts them, at `rerun` for the one that is started.
+Start at `rounds` for the process that starts them, at `rerun` for the one that is started.
 """

@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any
 
 from pytest_procpar.core.protocol.codec import encode
-from pytest_procpar.core.protocol.probe import FromBranch
+from pytest_procpar.core.protocol.probe import FromProbe
 from pytest_procpar.core.protocol.server import FromServer
 from pytest_procpar.core.protocol.wire import Encoder
 from pytest_procpar.core.protocol.worker import FromWorker
@@ -29,12 +29,12 @@ from pytest_procpar.system.genuine import WRITE, close, make_poll, write
 __all__ = ["Link", "Sender"]
 
 #: The senders of this process.
-_mouths: weakref.WeakSet[Sender] = weakref.WeakSet()
+_senders: weakref.WeakSet[Sender] = weakref.WeakSet()
 
 
 def _mark_forked() -> None:
-    for mouth in _mouths:
-        mouth.forked = True
+    for sender in _senders:
+        sender.forked = True
 
 
 # Python tells us about a fork. Asking for the process id instead, four times per test, takes a tenth of the
@@ -68,7 +68,7 @@ class Sender:
         self._taken: list[int] = []
         #: Whether this process is a child that a test has forked.
         self.forked = False
-        _mouths.add(self)
+        _senders.add(self)
 
     @property
     def speaks_into(self) -> int:
@@ -79,7 +79,7 @@ class Sender:
         """Let this process, which our own code has forked, continue for its parent, which waits."""
         self.forked = False
 
-    def put(self, message: FromWorker | FromServer | FromBranch) -> None:
+    def put(self, message: FromWorker | FromServer | FromProbe) -> None:
         """Queue a message. The next `flush` sends it, in one frame with its neighbors."""
         self._outbox.append(encode(message))
 

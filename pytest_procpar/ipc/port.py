@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from pytest_procpar.core.protocol.codec import Message, encode
-from pytest_procpar.core.protocol.probe import ToBranch
+from pytest_procpar.core.protocol.probe import ToProbe
 from pytest_procpar.core.protocol.server import ToServer
 from pytest_procpar.core.protocol.wire import Encoder
 from pytest_procpar.ipc.inlet import A_MOMENT, CHUNK, Inlet
@@ -76,7 +76,7 @@ class Port(Receiver):
         """Whether something waits for the peer to read: call `flush` when the descriptor is writable."""
         return bool(self._unsent)
 
-    def send(self, message: ToServer | ToBranch, fds: Iterable[int] = ()) -> None:
+    def send(self, message: ToServer | ToProbe, fds: Iterable[int] = ()) -> None:
         """Queue a message, and send what can be sent now. The caller still has to close the descriptors.
 
         :raises OSError: if they must be duplicated to wait, and none are left. Then nothing is sent.

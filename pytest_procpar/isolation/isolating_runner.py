@@ -71,7 +71,7 @@ class IsolatingRunner(ItemRunner):
         link: WorkerLink,
         board: Board,
         slot: BoardSlot,
-        relay: SessionReporter,
+        reporter: SessionReporter,
         stacks: int,
         alone: frozenset[int],
         limit: int | None,
@@ -79,7 +79,7 @@ class IsolatingRunner(ItemRunner):
     ) -> None:
         super().__init__(session, link, board, slot)
         take_role(session.config, Role.ISOLATING_RUNNER)
-        self._relay = relay
+        self._reporter = reporter
         self._alone = alone
         self._limit = limit
         self._vouched = vouched
@@ -217,7 +217,7 @@ class IsolatingRunner(ItemRunner):
             finish = run(test)
         except BaseException as error:
             interrupted = isinstance(error, (KeyboardInterrupt, pytest.exit.Exception))
-            status = self._relay.ended_by(session, error)
+            status = self._reporter.ended_by(session, error)
             self._end_teardown()
         save_coverage()
         run_exit_handlers()

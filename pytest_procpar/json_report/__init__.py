@@ -1,4 +1,4 @@
 """``--procpar-report``: every test of a run with its attempts and findings, for programs.
 
-Enter at `plugin`.
+Start at `plugin`.
 """

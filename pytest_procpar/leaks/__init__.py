@@ -1,4 +1,4 @@
 """The leak check (``--leaks``): what a test leaves behind in its process.
 
-Enter at `check`.
+Start at `check`.
 """

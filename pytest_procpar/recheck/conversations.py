@@ -18,7 +18,7 @@ from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.protocol.codec import Message
 from pytest_procpar.core.protocol.common import Broke
 from pytest_procpar.core.protocol.probe import (
-    FromBranch,
+    FromProbe,
     Perform,
     Performed,
     ProbeExited,
@@ -57,7 +57,7 @@ class Silence(Enum):
 
 
 _T = TypeVar("_T")
-_Kind = TypeVar("_Kind", bound=FromBranch)
+_Kind = TypeVar("_Kind", bound=FromProbe)
 
 _Heard: TypeAlias = Message | Silence
 

@@ -154,7 +154,7 @@ class Trial:
     def _try(self, group: Group, run: Rounds) -> None:
         """Try one group to the end."""
         search = try_group(group)
-        self._why = "the time was over"
+        self._why = "time ran out"
         try:
             one = next(search)
             while True:

@@ -14,7 +14,7 @@ from pytest_procpar.system.shortage import in_words
 __all__ = ["Mishaps"]
 
 #: What the note of a finding says if time ran out before it was settled.
-_OVER = "the time was over"
+_OVER = "time ran out"
 
 
 class Mishaps:

@@ -91,7 +91,7 @@ class Prober:
         #: How much memory a process takes that has collected the suite, if that is known, in bytes.
         self.size = size
 
-    def _plant(self, most: int | None = None) -> None:
+    def _start_roots(self, most: int | None = None) -> None:
         """Start the roots if there are none: one for each identity, at most `most`, as many as memory allows.
 
         :raises Ended: if there is not enough memory for one.
@@ -128,7 +128,7 @@ class Prober:
         :raises Ended: if the run is to end, or there is not enough memory for one root.
         """
         self._jobs.deadline = deadline
-        self._plant()
+        self._start_roots()
         try:
             self._jobs.drive([self._await(tree) for tree in self._trees])
         except TimeOver:
@@ -146,7 +146,7 @@ class Prober:
         :raises Ended: if the run is to end.
         """
         self._jobs.deadline = deadline
-        self._plant()
+        self._start_roots()
         outcomes: dict[int, ProbeResult] = {}
         try:
             self._run(probes, outcomes)
@@ -181,7 +181,7 @@ class Prober:
         :raises Ended: if there was no time to find out.
         """
         self._jobs.deadline = deadline
-        self._plant(1)
+        self._start_roots(1)
         found: list[StateChange] = []
 
         def work(tree: CheckpointTree) -> Job[None]:
@@ -204,7 +204,7 @@ class Prober:
         :raises Ended: if the run is to end.
         """
         self._jobs.deadline = deadline
-        self._plant()
+        self._start_roots()
         found: list[StateAfter] = []
 
         def work(tree: CheckpointTree) -> Job[None]:

@@ -1,4 +1,4 @@
 """``--replay``: a file with tests in an order, and the run that takes exactly these.
 
-Enter at `file` and `reorder`.
+Start at `file` and `reorder`.
 """

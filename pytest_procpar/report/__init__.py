@@ -1,4 +1,4 @@
 """What the user reads: pytest's reports in the controller, and the sections of the terminal summary.
 
-Enter at `results`. Starts no process and decides nothing.
+Start at `results`. Starts no process and decides nothing.
 """

@@ -63,7 +63,7 @@ class Results:
         self._failed: dict[TestIndex, list[Any]] = {}
         #: The running tests of which a report that counts has been shown.
         self._told: set[TestIndex] = set()
-        self._casualties = CrashSummary()
+        self._crash_summary = CrashSummary()
         self._quiet = QuietPhases(config)
         self._junit = JunitNotes(config)
         self._live_log = LiveLog(config)
@@ -146,7 +146,7 @@ class Results:
         """A test could not be run."""
         nodeid = self.nodeid(test)
         report = not_run(nodeid, reason, reproduce(self._config, nodeid))
-        self._casualties.test(report)
+        self._crash_summary.test(report)
         report.item_index = test % len(self._ids)  # type: ignore[attr-defined]
         self._log(report)
         add_junit_properties(self._config, report)
@@ -156,12 +156,12 @@ class Results:
         latest = death.worker_status.test
         known = self.nodeid(latest) if latest is not None and self._ids else None
         report = worker_died(node.gateway.id, death, known, limit=limit)
-        self._casualties.worker(report)
+        self._crash_summary.worker(report)
         self._config.hook.pytest_collectreport(report=report)
 
     def summarize(self, reporter: Any) -> None:
         """List what crashed, hung or did not run."""
-        self._casualties.write(reporter)
+        self._crash_summary.write(reporter)
 
     def _verdict(
         self, node: Node, test: TestIndex, death: Death, limit: float | None = None
@@ -177,7 +177,7 @@ class Results:
 
     def _show_casualty(self, report: pytest.TestReport, node: Node, test: TestIndex) -> None:
         if report.failed:  # otherwise a plugin has turned it into something else
-            self._casualties.test(report)
+            self._crash_summary.test(report)
         self._show(report, node, test)
         add_junit_properties(self._config, report)
 
@@ -205,7 +205,7 @@ class Results:
         from pytest_procpar.compat.pytest_reports.taking_back import take_back
 
         failed = [report for report in self._failed.pop(test) if report.failed]
-        self._casualties.forget(self.nodeid(test))
+        self._crash_summary.forget(self.nodeid(test))
         take_back(session, failed, _RERUN)
         reports = [report_from_data(self._config, one) for one in data]
         for report in reports:

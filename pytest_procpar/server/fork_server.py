@@ -102,10 +102,10 @@ def serve_collected(
 
     def start(order: StartOrder, fds: list[int]) -> int | None:
         nonlocal is_told
-        if not member.has_collected:
+        if not worker_session.has_collected:
             return None
         if not is_told:
-            warning = thread_warning(options.fork_safe, member.known_threads)
+            warning = thread_warning(options.fork_safe, worker_session.known_threads)
             is_told = tell_of_threads(config, warning, when="collect")
         return fork()
 
@@ -121,10 +121,10 @@ def serve_collected(
         ending_with(controller, dismissed=server is not None and server.dismissed)
         be_process(lambda: _let_go(config))
 
-    member = WorkerSession(
+    worker_session = WorkerSession(
         config, options, board, link, await_assignment=await_assignment, end_server=end, hazards=hazards
     )
-    member.run(setup)
+    worker_session.run(setup)
 
 
 def _let_go(config: pytest.Config) -> None:

@@ -113,7 +113,7 @@ class WorkerSession:
             link = self._take(assignment)
         assert link is not None
         self._link = link
-        self._relay = SessionReporter(config, options.dist, link, self._slot)
+        self._reporter = SessionReporter(config, options.dist, link, self._slot)
 
     @property
     def has_collected(self) -> bool:
@@ -148,8 +148,8 @@ class WorkerSession:
             self._be_inert(self._order)
         session = session_from_config(config)
         if not isinstance(self._order, StartRoot):
-            config.pluginmanager.register(self._relay, "procpar-relay")
-        config.pluginmanager.register(self, "procpar-member")
+            config.pluginmanager.register(self._reporter, "procpar-reporter")
+        config.pluginmanager.register(self, "procpar-session")
         status: int = pytest.ExitCode.OK
         try:
             try:
@@ -165,7 +165,7 @@ class WorkerSession:
                     if not isinstance(error, KeyboardInterrupt):  # otherwise nothing wants it any more
                         traceback.print_exc()
                     end_process(1)
-                status = self._relay.ended_by(session, error)
+                status = self._reporter.ended_by(session, error)
         finally:
             if self._order is not None:
                 self._end_worker(session, status)
@@ -198,7 +198,7 @@ class WorkerSession:
         marked = list(marked_tests(session.items, self._options.isolating_marks))
         self._alone = frozenset(range(len(session.items)) if self._options.isolate else marked)
         if not isinstance(self._order, StartRoot):
-            self._relay.collected(session, marked)
+            self._reporter.collected(session, marked)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -216,8 +216,8 @@ class WorkerSession:
             identify(self._config, assignment[0].workerinput)
             forget_exit_handlers()
         if isinstance(self._order, StartRoot):
-            self._be_a_branch(session, self._order)
-        self._relay.speak_for_worker(self._link)
+            self._be_a_probe(session, self._order)
+        self._reporter.speak_for_worker(self._link)
         self._slot.note("")  # drop its note about the collection
         self._start_worker(session).loop()
         return True
@@ -233,7 +233,7 @@ class WorkerSession:
             self._hazards.abandon()
         self._link.put(Unsafe(reason))
 
-    def _be_a_branch(self, session: pytest.Session, order: StartRoot) -> NoReturn:
+    def _be_a_probe(self, session: pytest.Session, order: StartRoot) -> NoReturn:
         """Be the root of a checkpoint tree: a worker whose only listener is the prober that started it."""
         from pytest_procpar.worker.probe_process import ProbeProcess
 
@@ -241,8 +241,8 @@ class WorkerSession:
         if order.suite not in (None, fingerprint(item.nodeid for item in session.items)):
             sys.stderr.write("pytest-procpar: another collection than the first one: nothing is re-checked\n")
             end_process(1)
-        if config.pluginmanager.is_registered(self._relay):  # not if it has collected for itself
-            config.pluginmanager.unregister(self._relay)
+        if config.pluginmanager.is_registered(self._reporter):  # not if it has collected for itself
+            config.pluginmanager.unregister(self._reporter)
         config.option.maxfail = 0
         silence(config)
         tell_no_statuses(config)
@@ -251,10 +251,10 @@ class WorkerSession:
             set_basetemp(config, Path(order.basetemp))
             shared_basetemp(config)  # otherwise every child would empty the folder first
         assert isinstance(self._link, Link)
-        branch = ProbeProcess(session, self._link)
-        config.pluginmanager.register(branch, "procpar-branch")
+        probe = ProbeProcess(session, self._link)
+        config.pluginmanager.register(probe, "procpar-probe")
         config.hook.pytest_procpar_worker_forked(config=config, session=session)
-        branch.serve()
+        probe.serve()
 
     def _be_inert(self, order: StartRoot) -> None:
         """Silence plugins, and copy files before they change; a repeated call silences new plugins."""
@@ -285,7 +285,7 @@ class WorkerSession:
         limit = self._options.max_tests_per_worker
         if self._alone or limit:
             self._worker = IsolatingRunner(
-                *held, self._relay, stacks, self._alone, limit, self._options.fork_safe
+                *held, self._reporter, stacks, self._alone, limit, self._options.fork_safe
             )
         else:
             self._worker = ItemRunner(*held)

@@ -1,4 +1,4 @@
 """Which start method is safe for a suite: evidence, what is vouched for, and the choice.
 
-Enter at `choose` and `hazards`.
+Start at `choose` and `hazards`.
 """

@@ -1,4 +1,4 @@
 """The state of a process that tests share: found, copied, compared, named, and put back slot by slot.
 
-Enter at `snapshot`.
+Start at `snapshot`.
 """

@@ -1,4 +1,4 @@
 """``--procpar-try``: runs a suite in several ways and prints a page for those who consider switching.
 
-Start reading at `try_run`.
+Start at `try_run`.
 """

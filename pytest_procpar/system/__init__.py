@@ -1,4 +1,4 @@
 """The operating system: its functions, out of reach of a user's mocks, its limits, processes and files.
 
-Enter at `calls`. Knows nothing of pytest.
+Start at `calls`. Knows nothing of pytest.
 """

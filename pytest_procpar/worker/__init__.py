@@ -1,4 +1,4 @@
 """The process that runs tests, and what it says about them.
 
-Start reading at `runner`. It knows the inbox in which its tests arrive, but not what other workers run.
+Start at `runner`. It knows the inbox in which its tests arrive, but not what other workers run.
 """

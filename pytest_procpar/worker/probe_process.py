@@ -104,7 +104,7 @@ class ProbeProcess:
         for message in messages:
             match message:
                 case ForkChild():
-                    self._sprout()
+                    self._fork_child()
                 case Perform(tests, then):
                     self._perform(tests, then)
                 case WaitChild(pid):
@@ -117,13 +117,13 @@ class ProbeProcess:
                     assert self._snapshot is not None
                     self._snapshot.restore(slots)
                 case _:
-                    raise AssertionError(f"not for a branch: {message!r}")
+                    raise AssertionError(f"not for a probe: {message!r}")
         self._link.flush()
         return is_open
 
     # --- the tree ---
 
-    def _sprout(self) -> None:
+    def _fork_child(self) -> None:
         fds = self._link.take_fds(1)
         if not fds:
             return  # no descriptor is left for it: the controller sees the stream closed

@@ -124,14 +124,14 @@ class Scenario:
         return dict(self.limits).get(place, self.options.hang_timeout)
 
     @property
-    def lanes(self) -> int:
+    def partitions(self) -> int:
         return self.options.workers if self.options.dist is Dist.EACH or self.options.pinned else 1
 
     @property
     def total(self) -> int:
         return self.tests * (self.options.workers if self.options.dist is Dist.EACH else 1)
 
-    def lane(self, test: TestIndex) -> int:
+    def partition(self, test: TestIndex) -> int:
         if self.options.pinned:
             assert self.keys is not None
             return int(self.keys[test])
@@ -141,7 +141,7 @@ class Scenario:
         """The name of the unit a test is dealt in."""
         grouped = self.keys is not None and not self.options.pinned
         key = self.keys[test % self.tests] if self.keys is not None and grouped else str(test % self.tests)
-        return f"{self.lane(test)}/{key}"
+        return f"{self.partition(test)}/{key}"
 
 
 @dataclass(frozen=True)
@@ -297,9 +297,9 @@ class Books:
                 if replaces is not None:
                     self.lane_of[worker] = self.lane_of[replaces]
                 elif self._put_back_last is not None:
-                    self.lane_of[worker] = self.scenario.lane(self._put_back_last)
+                    self.lane_of[worker] = self.scenario.partition(self._put_back_last)
                 else:
-                    self.lane_of[worker] = worker % self.scenario.lanes
+                    self.lane_of[worker] = worker % self.scenario.partitions
             case Assign(worker, tests, then):
                 self.told[worker] = then
                 self.outstanding.setdefault(worker, []).extend(tests)

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_procpar.core.model import Dist, RunOptions, TestIndex
-from pytest_procpar.core.run.batching import Backlog, Unit, group_tests, share_to_steal, split_into_lanes
+from pytest_procpar.core.run.batching import Backlog, Unit, group_tests, share_to_steal, split_into_partitions
 
 
 def unit(*tests: int) -> Unit:
@@ -46,18 +46,18 @@ def test_groups_stay_in_collected_order_if_they_are_not_to_be_reordered() -> Non
 
 
 def test_all_workers_share_one_lane_unless_asked_otherwise() -> None:
-    assert split_into_lanes(3, None, RunOptions(2)) == [range(3)]
+    assert split_into_partitions(3, None, RunOptions(2)) == [range(3)]
 
 
 def test_under_each_every_worker_has_a_lane_with_all_tests() -> None:
-    assert split_into_lanes(3, None, RunOptions(2, Dist.EACH)) == [range(3), range(3, 6)]
+    assert split_into_partitions(3, None, RunOptions(2, Dist.EACH)) == [range(3), range(3, 6)]
 
 
 def test_pinned_tests_are_in_the_lane_of_their_worker_which_may_have_none() -> None:
     options = RunOptions(4, pinned=True)
-    lanes = split_into_lanes(5, ["0", "0", "2", "2", "2"], options)
-    assert lanes == [range(2), range(2, 2), range(2, 5), range(5, 5)]
-    assert split_into_lanes(0, None, options) == [range(0)] * 4
+    partitions = split_into_partitions(5, ["0", "0", "2", "2", "2"], options)
+    assert partitions == [range(2), range(2, 2), range(2, 5), range(5, 5)]
+    assert split_into_partitions(0, None, options) == [range(0)] * 4
 
 
 # --- batches ----------------------------------------------------------------------------------------

@@ -571,12 +571,12 @@ def test_an_inquiry_that_is_stopped_says_where_it_stood(seed: int, steps: int, l
 @pytest.mark.parametrize(
     ("steps", "note"),
     [
-        (0, "it was not re-checked: the time was over"),
-        (1, "the time was over before it was tried after other tests"),
-        (6, "the time was over; a polluter is among 16 tests that ran before it"),
-        (9, "the time was over; a polluter is among 2 tests that ran before it"),
-        (10, "the time was over; a polluter is among 16 tests that ran before it, beside 1 that are known"),
-        (11, "the time was over before its polluter was confirmed"),
+        (0, "it was not re-checked: time ran out"),
+        (1, "time ran out before it was tried after other tests"),
+        (6, "time ran out; a polluter is among 16 tests that ran before it"),
+        (9, "time ran out; a polluter is among 2 tests that ran before it"),
+        (10, "time ran out; a polluter is among 16 tests that ran before it, beside 1 that are known"),
+        (11, "time ran out before its polluter was confirmed"),
     ],
 )
 def test_where_a_search_stood_is_told(steps: int, note: str) -> None:

@@ -78,7 +78,7 @@ def test_a_narrowing_that_is_stopped_keeps_what_is_known() -> None:
         finding, _ = _narrowed(_collides(5), ids(*range(1, 9)), steps=steps)
         if finding.kind is Kind.PARALLEL_ONLY:
             assert finding.beside == ids(*range(1, 9))
-            assert finding.note == "the time was over before it was found out which of these matter"
+            assert finding.note == "time ran out before it was found out which of these matter"
     assert everything.beside == ids(5)
 
 

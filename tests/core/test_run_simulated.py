@@ -185,8 +185,8 @@ def what_is_not_run_has_a_reason_and_no_worker_left(trace: Trace) -> None:
             assert given_up
             assert effect.reason
             assert effect.tests
-            (lane,) = {trace.scenario.lane(test) for test in effect.tests}
-            assert not [w for w in books.live() if books.lane_of[w] == lane and w not in books.finishing]
+            (partition,) = {trace.scenario.partition(test) for test in effect.tests}
+            assert not [w for w in books.live() if books.lane_of[w] == partition and w not in books.finishing]
 
 
 # --- workers ----------------------------------------------------------------------------------------
@@ -361,7 +361,7 @@ def nobody_takes_what_is_reserved_for_a_worker_that_is_coming_up(trace: Trace) -
 def a_test_stays_in_its_lane(trace: Trace) -> None:
     for books, _, effect in trace.walk():
         if isinstance(effect, Assign):
-            assert all(trace.scenario.lane(t) == books.lane_of[effect.worker] for t in effect.tests)
+            assert all(trace.scenario.partition(t) == books.lane_of[effect.worker] for t in effect.tests)
 
 
 @promise
@@ -399,9 +399,9 @@ def no_worker_waits_while_the_controller_keeps_units_back(trace: Trace) -> None:
         if books.rescued:
             return
         for idle in (sight for sight in sights if sight.waits and not books.stopped):
-            lane = books.lane_of[idle.worker]
-            if not any(books.lane_of[w] == lane for w in books.live() if w not in books.ready):
-                kept = _unbegun_in(books, lane).difference(*(sight.inbox for sight in sights))
+            partition = books.lane_of[idle.worker]
+            if not any(books.lane_of[w] == partition for w in books.live() if w not in books.ready):
+                kept = _unbegun_in(books, partition).difference(*(sight.inbox for sight in sights))
                 kept -= _bound_to_the_condemned(books)
                 assert not kept, f"gw{idle.worker} waits while {kept} are with nobody"
 
@@ -409,11 +409,11 @@ def no_worker_waits_while_the_controller_keeps_units_back(trace: Trace) -> None:
 @promise
 def a_test_that_has_not_begun_is_with_a_worker_that_is_busy_or_coming_up(trace: Trace) -> None:
     for books, sights in trace.rests():
-        lanes = {books.lane_of[sight.worker] for sight in sights if not sight.waits}
-        lanes |= {books.lane_of[worker] for worker in books.live() if worker not in books.ready}
-        lanes |= {books.lane_of[worker] for worker in books.live() if worker in books.condemned}
+        partitions = {books.lane_of[sight.worker] for sight in sights if not sight.waits}
+        partitions |= {books.lane_of[worker] for worker in books.live() if worker not in books.ready}
+        partitions |= {books.lane_of[worker] for worker in books.live() if worker in books.condemned}
         for test in books.unbegun if not books.stopped else ():
-            assert trace.scenario.lane(test) in lanes, f"nobody will run test {test}"
+            assert trace.scenario.partition(test) in partitions, f"nobody will run test {test}"
 
 
 @promise
@@ -502,12 +502,12 @@ def pinned_tests_begin_in_collected_order_one_at_a_time_each_lane_in_workers_of_
         event = moment.event
         if effect is not None or not isinstance(event, ItemBegan) or event.worker in books.condemned:
             continue
-        lane = trace.scenario.lane(event.test)
-        assert books.lane_of[event.worker] == lane
-        assert [w for w in books.running if books.lane_of[w] == lane] == [event.worker]
+        partition = trace.scenario.partition(event.test)
+        assert books.lane_of[event.worker] == partition
+        assert [w for w in books.running if books.lane_of[w] == partition] == [event.worker]
         if event.test not in books.put_back | books.rescued:
-            assert latest.get(lane, -1) < event.test
-            latest[lane] = event.test
+            assert latest.get(partition, -1) < event.test
+            latest[partition] = event.test
 
 
 @promise
@@ -577,7 +577,7 @@ def _condemned(moment: Moment) -> set[WorkerId]:
 
 def _reserved(scenario: Scenario) -> dict[TestIndex, WorkerId]:
     """Whose first batch a test is in, where all workers draw from one pool."""
-    if scenario.lanes > 1:
+    if scenario.partitions > 1:
         return {}
     options = scenario.options
     pool = Backlog(group_tests(scenario.tests, scenario.keys, options), options)
@@ -593,8 +593,8 @@ def _members(scenario: Scenario, key: str) -> set[TestIndex]:
     return {t for t in map(TestIndex, range(scenario.total)) if scenario.key(t) == key}
 
 
-def _unbegun_in(books: Books, lane: int) -> set[TestIndex]:
-    return {test for test in books.unbegun if books.scenario.lane(test) == lane}
+def _unbegun_in(books: Books, partition: int) -> set[TestIndex]:
+    return {test for test in books.unbegun if books.scenario.partition(test) == partition}
 
 
 def _spare(books: Books, sight: Sight) -> list[TestIndex]:

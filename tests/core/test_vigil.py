@@ -13,7 +13,7 @@ from pytest_procpar.core.run.actions import (
     KillLost,
     LookForDeadlocks,
     LookIntoInboxes,
-    PingWorker,
+    PingServer,
     Say,
     ShowRunning,
     WakeRun,
@@ -140,7 +140,7 @@ def test_a_fork_server_is_asked_once_and_given_up_if_it_does_not_answer() -> Non
     desk = Desk()
     desk.vigil.server_serves(0.0)
     desk.at(CALM_SECONDS)
-    assert desk.at(PING_SECONDS) == [PingWorker()]
+    assert desk.at(PING_SECONDS) == [PingServer()]
     assert desk.vigil.deadline() == DEAF_SECONDS
     assert desk.at(DEAF_SECONDS - 0.1) == []
     assert desk.at(DEAF_SECONDS) == [GiveUpServer("the fork server has not answered for 40 s")]
@@ -150,16 +150,16 @@ def test_a_fork_server_is_asked_once_and_given_up_if_it_does_not_answer() -> Non
 def test_whatever_a_fork_server_says_is_an_answer() -> None:
     desk = Desk()
     desk.vigil.server_serves(0.0)
-    assert desk.at(PING_SECONDS) == [PingWorker()]
+    assert desk.at(PING_SECONDS) == [PingServer()]
     desk.vigil.server_spoke(15.0)
     assert desk.at(DEAF_SECONDS - 20.0) == []
-    assert desk.at(15.0 + PING_SECONDS) == [PingWorker()]
+    assert desk.at(15.0 + PING_SECONDS) == [PingServer()]
 
 
 def test_a_fork_server_has_its_time_to_answer_however_late_it_is_asked() -> None:
     desk = Desk()
     desk.vigil.server_serves(0.0)
-    assert desk.at(DEAF_SECONDS) == [PingWorker()]
+    assert desk.at(DEAF_SECONDS) == [PingServer()]
     assert desk.vigil.deadline() == 2 * DEAF_SECONDS - PING_SECONDS
     assert desk.at(2 * DEAF_SECONDS - PING_SECONDS - 0.1) == []
     assert len(desk.at(2 * DEAF_SECONDS - PING_SECONDS)) == 1
@@ -169,7 +169,7 @@ def test_that_a_fork_server_serves_is_news_once() -> None:
     desk = Desk()
     desk.vigil.server_serves(0.0)
     desk.vigil.server_serves(9.0)
-    assert desk.at(PING_SECONDS) == [PingWorker()]
+    assert desk.at(PING_SECONDS) == [PingServer()]
 
 
 # --- workers ----------------------------------------------------------------------------------------

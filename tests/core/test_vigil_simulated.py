@@ -37,7 +37,7 @@ from pytest_procpar.core.run.actions import (
     KillLost,
     LookForDeadlocks,
     LookIntoInboxes,
-    PingWorker,
+    PingServer,
     Say,
     ShowRunning,
     WakeRun,
@@ -172,7 +172,7 @@ def the_loop_sleeps_between_two_looks(watched: Watched) -> None:
 def what_is_done_in_one_look_has_an_order(watched: Watched) -> None:
     order = (
         DumpStacks, WakeRun, LookForDeadlocks, LookIntoInboxes, ShowRunning, Say, ShowRunning, KillLost,
-        GiveUpServer, PingWorker, BreakOff,
+        GiveUpServer, PingServer, BreakOff,
     )  # fmt: skip
     for one, other in pairwise(watched.acts(object)):
         if one.look == other.look and type(one.action) is not type(other.action):
@@ -189,7 +189,7 @@ def the_fork_server_is_asked_once_in_a_silence_that_has_lasted_its_time(watched:
     for entry in watched.log:
         if isinstance(entry, Heard) and entry.what == "server":
             heard, is_asked = entry.time, False
-        elif isinstance(entry, Act) and isinstance(entry.action, PingWorker):
+        elif isinstance(entry, Act) and isinstance(entry.action, PingServer):
             assert not is_asked, "it was asked again"
             assert entry.time >= heard + PING_SECONDS
             is_asked = True
@@ -203,7 +203,7 @@ def only_a_fork_server_that_stays_silent_though_it_was_asked_is_given_up(watched
     for entry in watched.log:
         if isinstance(entry, Heard) and entry.what == "server":
             heard, asked = entry.time, None
-        elif isinstance(entry, Act) and isinstance(entry.action, PingWorker):
+        elif isinstance(entry, Act) and isinstance(entry.action, PingServer):
             asked = entry.time
         elif isinstance(entry, Act) and isinstance(entry.action, GiveUpServer):
             assert asked is not None

@@ -25,7 +25,7 @@ from pytest_procpar.core.run.actions import (
     KillLost,
     LookForDeadlocks,
     LookIntoInboxes,
-    PingWorker,
+    PingServer,
     Say,
     ShowRunning,
     WakeRun,
@@ -278,7 +278,7 @@ class _Cluster(SimulatedCluster):
                 self.vigil.found_empty(empty, self._time)
             case KillLost(worker):
                 self.server.obey(self.workers[worker].die)
-            case PingWorker():
+            case PingServer():
                 self.server.obey(lambda: self.server.tell(None))
             case GiveUpServer() | BreakOff():
                 self.watched.is_broken = True

@@ -454,7 +454,7 @@ def test_when_the_time_is_over_it_is_said_where_it_stood(suite: Suite) -> None:
     finished, findings = rechecked(suite, "-n1", "--recheck-budget=3")
     assert told(findings) == {}
     assert [finding["kind"] for finding in findings] == ["unknown"]
-    assert findings[0]["note"].startswith("the time was over")
+    assert findings[0]["note"].startswith("time ran out")
     assert any(line.startswith("not settled: test_it.py::test_victim") for line in section(finished))
 
 

@@ -48,7 +48,7 @@ def root(tests: Iterable[int], where: str = "", message: str = "") -> Root:
 
 
 def test_what_was_not_settled_in_time_is_told_with_the_budget_that_would_do() -> None:
-    cut_off = insight(0, Kind.UNKNOWN, "the time was over before its state-setter was found")
+    cut_off = insight(0, Kind.UNKNOWN, "time ran out before its state-setter was found")
     other = insight(1, Kind.UNKNOWN, "a process was lost")
     assert written(RecheckResult((cut_off, other), budget=70)) == [
         f"not settled: t::0: {cut_off.finding.note} (--recheck-budget=70 would do)",
@@ -240,7 +240,7 @@ def test_what_was_not_seen_again_is_not_said_to_fail_under_the_same_conditions()
 
 
 def test_what_an_interrupt_has_left_is_told_on_one_line() -> None:
-    note = NOT_RECHECKED.replace("the time was over", "the re-check was interrupted")
+    note = NOT_RECHECKED.replace("time ran out", "the re-check was interrupted")
     found = tuple(insight(test, Kind.UNKNOWN, note) for test in range(2))
     assert written(RecheckResult(found)) == ["not run again, since the re-check was interrupted: t::0, t::1"]
 

@@ -1,4 +1,4 @@
 """Plugins and libraries that hold what processes must not share, and how each of them lets go of it.
 
-Enter at `after_fork`.
+Start at `after_fork`.
 """

@@ -1,4 +1,4 @@
 """The surface of pytest-xdist that plugins and conftests know, for when it is not installed.
 
-Enter at `objects` (the workers as plugins see them) and `nodes`.
+Start at `objects` (the workers as plugins see them) and `nodes`.
 """

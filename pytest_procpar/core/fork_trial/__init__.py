@@ -1,4 +1,4 @@
 """Whether a failure is the fork's doing: which failures are tried, and what follows from how they end.
 
-Enter at `trial`.
+Start at `trial`.
 """

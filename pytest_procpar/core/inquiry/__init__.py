@@ -1,4 +1,4 @@
 """What is wrong with a test: questions, probes that answer them, and the search for a cause.
 
-Enter at `inquiry`. Decides which probe comes next; `pytest_procpar.recheck` runs it.
+Start at `inquiry`. Decides which probe comes next; `pytest_procpar.recheck` runs it.
 """

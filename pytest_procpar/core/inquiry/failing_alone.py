@@ -64,7 +64,7 @@ class FailingAlone:
             return
         kept = self._worth_a_try(rest)
         for case in rest:
-            case.note = "the time was over before it was tried after all tests that precede it"
+            case.note = "time ran out before it was tried after all tests that precede it"
             yield from self._in_time(self._try_after_all(case, kept))
             if case.worth is None and case.suspect.word.bad and set(self.order(case)) <= case.failed_after:
                 self.conclude(case)

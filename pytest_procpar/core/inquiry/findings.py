@@ -28,7 +28,7 @@ __all__ = [
 
 #: How the note begins on a suspect that was not run again, and the whole note if there was no time for it.
 MISSED = "it was not re-checked: "
-OUT_OF_TIME = "the time was over"
+OUT_OF_TIME = "time ran out"
 NOT_RECHECKED = f"{MISSED}{OUT_OF_TIME}"
 #: The note on a suspect for which there was no time alone.
 FAILED_AGAIN = "it failed again in a fresh process that ran others of its root, too"

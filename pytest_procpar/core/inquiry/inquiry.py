@@ -153,7 +153,7 @@ class Inquiry:
                 tried.append(case)
                 doubtful = crowded and outcome.of(probe).bad and not self._leaders.of(case).alone.bad
                 case.alone = note(case, BESIDE_SUSPECTS if doubtful else ALONE, probe, outcome)
-                case.note = "the time was over before it was tried after other tests"
+                case.note = "time ran out before it was tried after other tests"
         for case in tried:
             if case.counted(BESIDE_SUSPECTS):
                 yield from self._in_time(case, self._try_alone_again)
@@ -306,7 +306,7 @@ class Inquiry:
         if case.worth is None:
             return
         order, under = case.worth
-        case.note = "the time was over before its state-setter was found"
+        case.note = "time ran out before its state-setter was found"
         if (yield from self._shows_always(case, order, under, bad=False, first=2)):
             yield from self._find_cause(case, order, bad=False)
         elif case.wavers:

@@ -35,7 +35,7 @@ _FAILURES, _CONTROLS = 3, 4
 
 def meet(case: Case) -> Search[None]:
     """Run a suspect in contention beside others. Its message says why it fails, so once is enough."""
-    case.note = "the time was over before it was tried beside other tests"
+    case.note = "time ran out before it was tried beside other tests"
     yield from _ask_beside(case, BESIDE, case.suspect.beside, enough=1)
     if any(case.counted(BESIDE)) and not failed_elsewhere(case):
         case.settle(Kind.PARALLEL_ONLY)
@@ -59,9 +59,9 @@ def look_beside(case: Case, order: tuple[TestIndex, ...]) -> Search[bool]:
 
     :param order: what its worker had run before it: that is tried, too.
     """
-    case.note = "the time was over before it was tried beside other tests"
+    case.note = "time ran out before it was tried beside other tests"
     yield from _ask_beside(case, BESIDE, case.suspect.beside)
-    case.note = "the time was over before it was repeated often enough"
+    case.note = "time ran out before it was repeated often enough"
     yield from ask_often(case, (), range(6, 6 + ROUNDS))
     if order:
         yield from ask_often(case, order, range(6, 6 + ROUNDS))
@@ -78,7 +78,7 @@ def narrow(case: Case) -> Search[None]:
     search = _PartnerSearch(case)
     if len(search.candidates()) < 2:
         return
-    case.settle(Kind.PARALLEL_ONLY, "the time was over before it was found out which of these matter")
+    case.settle(Kind.PARALLEL_ONLY, "time ran out before it was found out which of these matter")
     if (yield from search.steps()):
         sides = search.sides(search.need)
         yield from _ask_beside(case, BESIDE_SOME, sides)

@@ -12,14 +12,14 @@ from pytest_procpar.core.protocol.probe import (
     Changed,
     Compare,
     ForkChild,
-    FromBranch,
+    FromProbe,
     Perform,
     Performed,
     ProbeExited,
     ProbeReady,
     Rested,
     Restore,
-    ToBranch,
+    ToProbe,
     WaitChild,
     Watch,
 )
@@ -99,7 +99,7 @@ _MAKERS: list[Any] = [_make_setup if kind is Setup else kind for kind in _KINDS]
 
 
 #: Everything that travels in frames.
-Message: TypeAlias = FromWorker | FromServer | FromBranch | ToServer | ToBranch
+Message: TypeAlias = FromWorker | FromServer | FromProbe | ToServer | ToProbe
 
 
 def encode(message: Message) -> tuple[object, ...]:

@@ -8,8 +8,8 @@ from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.record import record
 
 __all__ = [
-    "Changed", "ChangedSlot", "Compare", "ForkChild", "FromBranch", "Perform", "Performed", "ProbeExited",
-    "ProbeReady", "Rested", "Restore", "ToBranch", "Until", "WaitChild", "Watch",
+    "Changed", "ChangedSlot", "Compare", "ForkChild", "FromProbe", "Perform", "Performed", "ProbeExited",
+    "ProbeReady", "Rested", "Restore", "ToProbe", "Until", "WaitChild", "Watch",
 ]  # fmt: skip
 
 
@@ -57,7 +57,7 @@ class Restore:
     slots: tuple[str, ...]
 
 
-ToBranch: TypeAlias = ForkChild | Perform | WaitChild | Watch | Compare | Restore
+ToProbe: TypeAlias = ForkChild | Perform | WaitChild | Watch | Compare | Restore
 
 
 @record
@@ -103,4 +103,4 @@ class Changed:
     slots: tuple[ChangedSlot, ...]
 
 
-FromBranch: TypeAlias = ProbeReady | Performed | Rested | ProbeExited | Changed
+FromProbe: TypeAlias = ProbeReady | Performed | Rested | ProbeExited | Changed

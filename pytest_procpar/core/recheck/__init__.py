@@ -1,4 +1,4 @@
 """The re-check as a whole: its budget, progress and result, what is remembered of it, what it suggests.
 
-Enter at `result` and `budget`.
+Start at `result` and `budget`.
 """

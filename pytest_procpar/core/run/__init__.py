@@ -1,4 +1,4 @@
 """The run as a state machine: events in, effects out; who runs which test, and who has waited too long.
 
-Enter at `run` (`Run.handle`) and `vigil`. Knows no clock, no process and nothing of the re-check's questions.
+Start at `run` (`Run.handle`) and `vigil`. Knows no clock, no process and nothing of the re-check's questions.
 """

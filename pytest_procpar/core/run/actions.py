@@ -17,7 +17,7 @@ __all__ = [
     "KillLost",
     "LookForDeadlocks",
     "LookIntoInboxes",
-    "PingWorker",
+    "PingServer",
     "Say",
     "ShowRunning",
     "WakeRun",
@@ -74,7 +74,7 @@ class KillLost:
 
 
 @record
-class PingWorker:
+class PingServer:
     """Ask the fork server for a sign of life."""
 
 
@@ -110,7 +110,7 @@ Action: TypeAlias = (
     | Say
     | ShowRunning
     | KillLost
-    | PingWorker
+    | PingServer
     | GiveUpServer
     | FinishCollecting
     | GiveUpCollecting

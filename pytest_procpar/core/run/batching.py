@@ -13,13 +13,13 @@ from itertools import accumulate
 
 from pytest_procpar.core.model import Dist, RunOptions, TestIndex
 
-__all__ = ["Backlog", "Unit", "group_tests", "share_to_steal", "split_into_lanes"]
+__all__ = ["Backlog", "Unit", "group_tests", "share_to_steal", "split_into_partitions"]
 
 #: Tests that run in one worker, in this order.
 Unit = tuple[TestIndex, ...]
 
 
-def split_into_lanes(count: int, keys: Sequence[str] | None, options: RunOptions) -> list[range]:
+def split_into_partitions(count: int, keys: Sequence[str] | None, options: RunOptions) -> list[range]:
     """The indices of each partition's tests: all tests, each worker's copy, or each worker's own tests."""
     if options.dist is Dist.EACH:
         return [range(i * count, (i + 1) * count) for i in range(options.workers)]

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pytest_procpar.core.model import RunOptions, TestIndex, WorkerId, assert_never
-from pytest_procpar.core.run.batching import group_tests, split_into_lanes
+from pytest_procpar.core.run.batching import group_tests, split_into_partitions
 from pytest_procpar.core.run.events import (
     Crashed,
     Decided,
@@ -66,7 +66,7 @@ class Run:
     def __init__(self, options: RunOptions, in_hand: int = IN_HAND) -> None:
         self._options = options
         self._in_hand = in_hand
-        self._lanes: list[Partition] = []
+        self._partitions: list[Partition] = []
         #: What kind of scheduler a plugin has made, and the partition whose tests it deals out.
         self._scheduler: str | None = None
         self._foreign: PluginScheduler | None = None
@@ -116,7 +116,7 @@ class Run:
     @property
     def over(self) -> bool:
         """Whether nothing more will happen: no worker is left, and none will come."""
-        return not self._workers and (bool(self._lanes) or self._stopping)
+        return not self._workers and (bool(self._partitions) or self._stopping)
 
     @property
     def stopping(self) -> bool:
@@ -138,7 +138,7 @@ class Run:
 
     def unsettled(self) -> Iterator[TestIndex]:
         """The tests without an outcome, in collected order; there are none unless the run was stopped."""
-        return (test for lane in self._lanes for test in lane.ledger.unsettled_tests())
+        return (test for partition in self._partitions for test in partition.ledger.unsettled_tests())
 
     def running(self) -> dict[WorkerId, TestIndex]:
         """Which worker runs which test."""
@@ -153,7 +153,7 @@ class Run:
         """When a `Tick` is due, in seconds of the caller's clock; None: never."""
         starting = [w.since for w in self._workers.values() if w.phase is Phase.STARTING]
         deadlines = [min(starting) + START_TIMEOUT] if starting and self._quick_starts else []
-        dues = [self._watchdog.deadline(), *(lane.deadline() for lane in self._lanes)]
+        dues = [self._watchdog.deadline(), *(partition.deadline() for partition in self._partitions)]
         return min([*deadlines, *(due for due in dues if due is not None)], default=None)
 
     # --- what happens ---
@@ -209,23 +209,23 @@ class Run:
             from pytest_procpar.core.run.plugin_scheduling import PluginScheduler  # most runs need none
 
             self._foreign = PluginScheduler(self._scheduler, count, self._out, self._in_hand)
-            self._lanes.append(self._foreign)
+            self._partitions.append(self._foreign)
         else:
-            self._make_lanes(count, keys)
+            self._make_partitions(count, keys)
         if self._stopping:
             return
         workers = self.workers_for(count, started)
         for i in range(workers):
-            worker = self._spawn(now, lane=i if len(self._lanes) > 1 else 0)
-            self._lanes[worker.lane].reserve(worker, workers - i, workers)
+            worker = self._spawn(now, partition=i if len(self._partitions) > 1 else 0)
+            self._partitions[worker.partition].reserve(worker, workers - i, workers)
 
-    def _make_lanes(self, count: int, keys: tuple[str, ...] | None) -> None:
+    def _make_partitions(self, count: int, keys: tuple[str, ...] | None) -> None:
         options = self._options
-        for tests in split_into_lanes(count, keys, options):
+        for tests in split_into_partitions(count, keys, options):
             units = group_tests(len(tests), keys, options)
             own = (tuple(TestIndex(tests[i]) for i in unit) for unit in units)
             ledger = Ledger(len(tests), tests.start)
-            self._lanes.append(Scheduler(own, ledger, options, self._out, self._in_hand))
+            self._partitions.append(Scheduler(own, ledger, options, self._out, self._in_hand))
 
     def _ready(self, worker_id: WorkerId, now: float) -> None:
         worker = self._worker(worker_id)
@@ -233,7 +233,7 @@ class Run:
             raise LedgerError(f"gw{worker_id} is ready a second time")
         worker.phase = Phase.ACTIVE
         worker.since = now
-        self._lanes[worker.lane].ready(worker, now)
+        self._partitions[worker.partition].ready(worker, now)
         self._tell_refusals()
         self._finish_when_done(now)
 
@@ -241,7 +241,7 @@ class Run:
         worker = self._worker(worker_id)
         if worker.phase is Phase.CONDEMNED:
             return
-        self._lanes[worker.lane].began(worker, test, now)
+        self._partitions[worker.partition].began(worker, test, now)
         self._stillborn = 0
         if self._watchdog.awake:
             self._watchdog.watch(worker_id, test, test % self._collected_tests, now)
@@ -250,7 +250,7 @@ class Run:
         worker = self._worker(worker_id)
         if worker.phase is Phase.CONDEMNED:
             return  # the worker is being ended because this test had taken too long
-        self._lanes[worker.lane].finished(worker, test, now)
+        self._partitions[worker.partition].finished(worker, test, now)
         self._watchdog.forget(worker_id)
         if not worker.owned:
             self._finish_when_done(now)
@@ -259,17 +259,17 @@ class Run:
         worker = self._workers.get(worker_id)
         if worker is None or not worker.revoking:
             return  # it died before it could answer
-        self._lanes[worker.lane].revoked(worker, tests, now)
+        self._partitions[worker.partition].revoked(worker, tests, now)
         self._finish_when_done(now)
 
     def _died(self, worker_id: WorkerId, now: float) -> None:
         worker = self._worker(worker_id)
         del self._workers[worker_id]
         self._last_dead = worker_id
-        lane = self._lanes[worker.lane]
+        partition = self._partitions[worker.partition]
         wanted = worker.phase is not Phase.FINISHING
         self._watchdog.forget(worker_id)
-        crashed = lane.leave(worker)
+        crashed = partition.leave(worker)
         if crashed is not None:
             verdict = Hung if worker.phase is Phase.CONDEMNED else Crashed
             self._out.append(verdict(worker_id, crashed))
@@ -278,7 +278,7 @@ class Run:
         if wanted and not self._stopping:
             self._crashes += not worker.excused
             self._replace(worker, now)
-        lane.feed_hungry(now)
+        partition.feed_hungry(now)
         self._tell_refusals()
         self._finish_when_done(now)
 
@@ -290,14 +290,14 @@ class Run:
             return
         del self._workers[worker_id]
         self._watchdog.forget(worker_id)
-        lane = self._lanes[worker.lane]
-        lane.leave(worker)
-        if lane.served or not lane.ledger.unbegun:
+        partition = self._partitions[worker.partition]
+        partition.leave(worker)
+        if partition.served or not partition.ledger.unbegun:
             self._refused = reason
         elif not self._stopping:
             self._say_once(reason)
-            self._out.append(NotRun(lane.abandon(), reason))
-        lane.feed_hungry(now)
+            self._out.append(NotRun(partition.abandon(), reason))
+        partition.feed_hungry(now)
         self._tell_refusals()
         self._finish_when_done(now)
 
@@ -323,24 +323,24 @@ class Run:
             self._refused = None
 
     def _put_back(self, test: TestIndex, now: float) -> None:
-        number = next(i for i, lane in enumerate(self._lanes) if test in lane.ledger)
-        lane = self._lanes[number]
-        if self._stopping or not lane.reopen(test) or lane.served:
-            lane.feed_hungry(now)
+        number = next(i for i, partition in enumerate(self._partitions) if test in partition.ledger)
+        partition = self._partitions[number]
+        if self._stopping or not partition.reopen(test) or partition.served:
+            partition.feed_hungry(now)
             return
         # Its last worker died of that test, or was let go because there was nothing left to do.
         refusal = self._refusal()
         if refusal is not None:
             self._say_once(refusal)
-            self._out.append(NotRun(lane.abandon(), refusal))
+            self._out.append(NotRun(partition.abandon(), refusal))
         else:
             self._spawn(now, number)
 
     def _stop(self, interrupt: bool, now: float) -> None:
         self._stopping = True
         # Take back first, then interrupt: a worker whose test ends claims its next one.
-        for lane in self._lanes:
-            lane.stop()
+        for partition in self._partitions:
+            partition.stop()
         if interrupt:
             self._out += [Interrupt(w.id) for w in self._workers.values() if w.phase is not Phase.FINISHING]
         self._finish_when_done(now)
@@ -351,10 +351,10 @@ class Run:
             if late and self._quick_starts:
                 worker.since = now
                 self._out.append(Kill(worker.id))
-        for lane in self._lanes:
-            due = lane.deadline()
+        for partition in self._partitions:
+            due = partition.deadline()
             if due is not None and now >= due:
-                lane.feed_hungry(now)
+                partition.feed_hungry(now)
         for effect in self._watchdog.due(now):
             if isinstance(effect, Dump):
                 self._condemn(self._workers[effect.worker], now)
@@ -375,7 +375,7 @@ class Run:
     def _condemn(self, worker: WorkerState, now: float) -> None:
         if worker.phase is Phase.ACTIVE:
             worker.phase = Phase.CONDEMNED
-            self._lanes[worker.lane].condemn(worker, now)
+            self._partitions[worker.partition].condemn(worker, now)
 
     # --- workers come and go ---
 
@@ -385,11 +385,11 @@ class Run:
         except KeyError:
             raise LedgerError(f"there is no gw{worker_id}, or not any more") from None
 
-    def _spawn(self, now: float, lane: int, replaces: WorkerId | None = None) -> WorkerState:
-        worker = WorkerState(WorkerId(self._next_worker), now, lane, fresh=self._stuck_once)
+    def _spawn(self, now: float, partition: int, replaces: WorkerId | None = None) -> WorkerState:
+        worker = WorkerState(WorkerId(self._next_worker), now, partition, fresh=self._stuck_once)
         self._next_worker += 1
         self._workers[worker.id] = worker
-        self._lanes[lane].join(worker)
+        self._partitions[partition].join(worker)
         self._out.append(Spawn(worker.id, replaces))
         return worker
 
@@ -399,15 +399,15 @@ class Run:
         If it is not allowed, we say so even if no tests are left or others can run them.
         """
         refusal = self._refusal()
-        lane = self._lanes[dead.lane]
+        partition = self._partitions[dead.partition]
         if refusal is not None:
             self._say_once(refusal)
-        if not lane.ledger.unbegun:
+        if not partition.ledger.unbegun:
             return
         if refusal is None:
-            self._spawn(now, dead.lane, dead.id)
-        elif not lane.served:
-            self._out.append(NotRun(lane.abandon(), refusal))
+            self._spawn(now, dead.partition, dead.id)
+        elif not partition.served:
+            self._out.append(NotRun(partition.abandon(), refusal))
 
     def _refusal(self) -> str | None:
         """Why the worker that died last is not replaced; None if it is."""
@@ -429,7 +429,9 @@ class Run:
         """Let the workers finish, but only once no test runs or will run anywhere."""
         if self._asks:
             return
-        if any(lane.busy if self._stopping else lane.ledger.unsettled for lane in self._lanes):
+        if any(
+            partition.busy if self._stopping else partition.ledger.unsettled for partition in self._partitions
+        ):
             return
         for worker in self._workers.values():
             if worker.phase is Phase.ACTIVE:

@@ -25,7 +25,7 @@ from pytest_procpar.core.run.actions import (
     KillLost,
     LookForDeadlocks,
     LookIntoInboxes,
-    PingWorker,
+    PingServer,
     Say,
     ShowRunning,
     WakeRun,
@@ -269,7 +269,7 @@ class Vigil:
             return
         if self._pinged_at is None:
             self._pinged_at = now
-            yield PingWorker()
+            yield PingServer()
         else:
             self._serves = False
             yield GiveUpServer(f"the fork server has not answered for {self._deaf:g} s")

@@ -34,11 +34,26 @@ class WorkerState:
     """
 
     __slots__ = (
-        "claimed", "current", "excused", "finished", "fresh", "handed", "id", "in_hand", "lane", "latest",
-        "owned", "phase", "revoking", "running", "since", "told", "units",
+        "claimed",
+        "current",
+        "excused",
+        "finished",
+        "fresh",
+        "handed",
+        "id",
+        "in_hand",
+        "latest",
+        "owned",
+        "partition",
+        "phase",
+        "revoking",
+        "running",
+        "since",
+        "told",
+        "units",
     )  # fmt: skip
 
-    def __init__(self, worker: WorkerId, now: float, lane: int = 0, *, fresh: bool = False) -> None:
+    def __init__(self, worker: WorkerId, now: float, partition: int = 0, *, fresh: bool = False) -> None:
         self.id = worker
         #: Whether it was started after a worker had got stuck, and so in another way.
         self.fresh = fresh
@@ -48,7 +63,7 @@ class WorkerState:
         #: When it last began a test, or came up.
         self.latest = now
         #: Which of the run's partitions the worker draws from (under ``--dist each`` each has its own).
-        self.lane = lane
+        self.partition = partition
         self.current: deque[TestIndex] = deque()
         self.handed: deque[Unit] = deque()
         self.units: deque[Unit] = deque()

@@ -1,4 +1,4 @@
 """What hides among the tests that passed: other orders, and which pairs of tests they have tried.
 
-Enter at `survey`.
+Start at `survey`.
 """

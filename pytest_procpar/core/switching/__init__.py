@@ -1,4 +1,4 @@
 """``--procpar-try``: what a suite's runs in several ways show, and what follows for a user who may switch.
 
-Enter at `tryout`.
+Start at `tryout`.
 """

@@ -1,4 +1,4 @@
 """Objects that must not be shared with a forked process: descriptors, databases, children, memory, contexts.
 
-Enter at `descriptors`; `holders` finds the variable that holds an object.
+Start at `descriptors`; `holders` finds the variable that holds an object.
 """

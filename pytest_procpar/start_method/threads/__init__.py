@@ -1,4 +1,4 @@
 """Threads that a forked process does not have: Python's own, and those of native libraries.
 
-Enter at `native_threads` and `python_threads`. What each library needs is one table: `native_libraries`.
+Start at `native_threads` and `python_threads`. What each library needs is one table: `native_libraries`.
 """
