@@ -9,34 +9,32 @@ from pathlib import Path
 
 import pytest
 
+import pytest_procpar
+
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGE = ROOT / "pytest_procpar"
+PACKAGE = Path(pytest_procpar.__file__).parent
 PACKAGES = sorted(file.parent for file in PACKAGE.rglob("__init__.py"))
 
 #: Modules of a package, and lines of a module.
 MOST_MODULES = 16
-MOST_LINES = 320
+MOST_LINES = 330
 #: Too long still, with the lines they have: each may only become shorter.
 LONG = {
     "cluster/cluster.py": 383,
     "config/settings.py": 366,
     "controller/loop.py": 448,
     "controller/session.py": 349,
-    "core/inquiry/inquiry.py": 327,
-    "core/run/events.py": 327,
     "core/run/plugin_scheduling.py": 390,
     "core/run/run.py": 440,
-    "recheck/confirm.py": 329,
     "recheck/prober.py": 433,
-    "server/session.py": 326,
     "start_method/names/name_sources.py": 357,
-    "switching/page.py": 321,
-    "system/kept_files.py": 322,
     "worker/runner.py": 404,
 }
 
 
-@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: str(package.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "package", PACKAGES, ids=lambda package: package.relative_to(PACKAGE.parent).as_posix()
+)
 def test_a_package_is_small_and_says_what_it_holds(package: Path) -> None:
     assert ast.get_docstring(ast.parse((package / "__init__.py").read_text(encoding="utf-8")))
     assert len([file for file in package.glob("*.py") if file.name != "__init__.py"]) <= MOST_MODULES
@@ -82,7 +80,7 @@ def test_private_attributes_of_others_are_used_in_lower_packages_only() -> None:
 def test_the_table_of_layers_is_that_of_the_contracts() -> None:
     layers = runpy.run_path(str(ROOT / "docs" / "layers.py"))
     page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    assert layers["with_table"](page) == page, "python docs/layers.py writes it"
+    assert layers["with_table"](page, PACKAGE) == page, "python docs/layers.py writes it"
 
 
 @pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md"])

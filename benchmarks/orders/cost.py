@@ -61,11 +61,11 @@ import atexit
 import json
 import os
 
-from pytest_procpar.recheck.conversations import Jobs
+from pytest_procpar.recheck.conversations import Conversations
 from pytest_procpar.recheck.prober import Prober
 
 COUNT = {"probes": 0, "tests": 0}
-run, perform = Prober.run, Jobs.perform
+run, perform = Prober.run, Conversations.perform
 
 
 def counted_run(self, probes, deadline):
@@ -73,12 +73,12 @@ def counted_run(self, probes, deadline):
     return run(self, probes, deadline)
 
 
-def counted_perform(self, twig, tests, *rest):
+def counted_perform(self, handle, tests, *rest):
     COUNT["tests"] += len(tests)
-    return perform(self, twig, tests, *rest)
+    return perform(self, handle, tests, *rest)
 
 
-Prober.run, Jobs.perform = counted_run, counted_perform
+Prober.run, Conversations.perform = counted_run, counted_perform
 
 
 def pytest_unconfigure(config):

@@ -135,12 +135,12 @@ def test_a_death_after_a_late_teardown_loses_no_result(suite: Suite) -> None:
     suite.conftest("""
         import os
         from pytest_procpar.core.protocol.worker_status import Stage
-        from pytest_procpar.ipc.board import Slot
+        from pytest_procpar.ipc.board import BoardSlot
         from pytest_procpar.ipc.inbox import WorkerLink
 
         def pytest_procpar_worker_forked(config):
             if config.workerinput["workerid"] == "gw0":
-                claim, enter = WorkerLink.claim, Slot.enter
+                claim, enter = WorkerLink.claim, BoardSlot.enter
                 def claim_what_was_not_taken_back(self, *, wait):
                     record = claim(self, wait=wait)
                     return claim(self, wait=True) if record == 1 else record
@@ -148,7 +148,7 @@ def test_a_death_after_a_late_teardown_loses_no_result(suite: Suite) -> None:
                     enter(self, stage, test)
                     if stage is Stage.BETWEEN:
                         os._exit(1)
-                WorkerLink.claim, Slot.enter = claim_what_was_not_taken_back, enter_and_die
+                WorkerLink.claim, BoardSlot.enter = claim_what_was_not_taken_back, enter_and_die
     """)
     finished = suite.run("-n1")
     finished.assert_summary(passed=62, errors=1)

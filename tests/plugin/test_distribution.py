@@ -131,4 +131,4 @@ def test_options_of_xdist_are_written_in_one_place() -> None:
     found = {
         str(path.relative_to(package)) for path in package.rglob("*.py") if writes.search(path.read_text())
     }
-    assert found == {"compat/xdist_options.py"}
+    assert found == {"compat/xdist/options.py"}

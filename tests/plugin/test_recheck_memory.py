@@ -27,15 +27,15 @@ LITTLE_MEMORY = """
     from pytest_procpar.recheck import prober; from pytest_procpar.recheck import checkpoints as trees
     from recorder import note
 
-    keep = trees.Tree.keep
+    keep = trees.CheckpointTree.keep
 
-    def keep_and_note(self, twig):
-        gone = keep(self, twig)
+    def keep_and_note(self, handle):
+        gone = keep(self, handle)
         note("kept", gone=len(gone))
         return gone
 
     prober.memory_cap = lambda: 0
-    trees.Tree.keep = keep_and_note
+    trees.CheckpointTree.keep = keep_and_note
 """
 
 

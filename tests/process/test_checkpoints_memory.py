@@ -14,7 +14,7 @@ import os, signal
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.system.calls import socket_pair
 from pytest_procpar.ipc.port import Port
-from pytest_procpar.recheck.checkpoints import Tree, Twig
+from pytest_procpar.recheck.checkpoints import CheckpointTree, ProbeHandle
 
 PAGES = range(0, 32 << 20, 4096)
 data = bytearray(32 << 20)
@@ -30,9 +30,9 @@ def forked(parent):
     if pid == 0:
         signal.pause()
     pids.append(pid)
-    twig = Twig(port, parent)
-    twig.found(pid)
-    return twig
+    handle = ProbeHandle(port, parent)
+    handle.found(pid)
+    return handle
 
 try:
     change()
@@ -60,12 +60,12 @@ def told_by(deed: str) -> list[int]:
 def test_a_check_point_grows_when_what_it_shares_is_changed_elsewhere() -> None:
     at_its_fork, later = told_by("""
 change()
-twig = forked(root)
-twig.measure()
-print(twig.size)
+handle = forked(root)
+handle.measure()
+print(handle.size)
 change()
-twig.measure()
-print(twig.size)
+handle.measure()
+print(handle.size)
 """)
     assert later - at_its_fork > 12 << 20
 
@@ -74,16 +74,16 @@ print(twig.size)
 @pytest.mark.parametrize(("cap", "fewest", "most"), [(1 << 30, 6, 6), (80 << 20, 2, 4)])
 def test_check_points_that_have_grown_too_large_have_to_go(cap: int, fewest: int, most: int) -> None:
     (left,) = told_by(f"""
-tree = Tree(root, {cap})
+tree = CheckpointTree(root, {cap})
 for number in range(6):
-    twig = forked(root)
-    twig.tests = (TestIndex(number),)
-    for gone in tree.keep(twig):
+    handle = forked(root)
+    handle.tests = (TestIndex(number),)
+    for gone in tree.keep(handle):
         os.kill(gone.pid, signal.SIGKILL)
         os.waitpid(gone.pid, 0)
         pids.remove(gone.pid)
     change()
-print(len(tree.twigs()) - 1)
+print(len(tree.handles()) - 1)
 """)
     assert fewest <= left <= most
 
@@ -91,11 +91,11 @@ print(len(tree.twigs()) - 1)
 @needs_figures
 def test_what_all_share_with_the_root_counts_once_at_the_most() -> None:
     (left,) = told_by("""
-tree = Tree(root, 1 << 20)
+tree = CheckpointTree(root, 1 << 20)
 for number in range(6):
-    twig = forked(root)
-    twig.tests = (TestIndex(number),)
-    assert not tree.keep(twig)
-print(len(tree.twigs()) - 1)
+    handle = forked(root)
+    handle.tests = (TestIndex(number),)
+    assert not tree.keep(handle)
+print(len(tree.handles()) - 1)
 """)
     assert left == 6
