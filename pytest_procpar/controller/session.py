@@ -9,14 +9,14 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from queue import Queue
 from time import process_time
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_procpar.cluster.cluster import Cluster
-from pytest_procpar.compat.pytest_private.output import end_progress_line, output_in_batches
+from pytest_procpar.compat.pytest_private.output import output_in_batches
 from pytest_procpar.compat.pytest_private.session import postpone_fixture_manager, shared_basetemp
 from pytest_procpar.compat.pytest_private.streams import forget_hung_up_terminal
-from pytest_procpar.compat.pytest_reports.reports import add_finding_properties
 from pytest_procpar.compat.xdist.nodes import Nodes
 from pytest_procpar.compat.xdist.objects import NodeManager
 from pytest_procpar.compat.xdist.options import hide_workers, show_workers, tell_workers
@@ -28,23 +28,20 @@ from pytest_procpar.controller.loop import Loop
 from pytest_procpar.controller.run_end import Ending, bug
 from pytest_procpar.controller.signals import Signals
 from pytest_procpar.controller.supervision import Supervisor
-from pytest_procpar.core.inquiry.findings import Kind
 from pytest_procpar.core.inquiry.run_record import RunRecord
-from pytest_procpar.core.recheck.result import ENDED_EARLY, RecheckResult
 from pytest_procpar.core.record import changed
 from pytest_procpar.core.run.run import Run
 from pytest_procpar.coverage_data.combining import collect_coverage, recover_coverage
-from pytest_procpar.json_report.finding_records import finding_records
 from pytest_procpar.report.results import Results
 from pytest_procpar.report.terminal import Terminal
 from pytest_procpar.role import Role, take_role
 from pytest_procpar.system.calls import describe_status, monotonic
 from pytest_procpar.system.shortage import descriptor_limit, in_words, is_shortage, room_for_workers
 
-__all__ = ["Controller", "start"]
+if TYPE_CHECKING:
+    from pytest_procpar.controller.failed_run import FailedRun
 
-#: How many tests are re-checked at the same time at least, even with one worker.
-_LANES = 2
+__all__ = ["Controller", "start"]
 
 
 def start(config: pytest.Config, settings: Settings) -> None:
@@ -105,11 +102,10 @@ class Controller:
         self._ending = Ending()
         folders = str(config.rootpath), str(config.invocation_params.dir)
         self._run_record = RunRecord(settings.tests_a_process, *folders)
-        self._rechecked = RecheckResult()
+        #: What follows a run with failures; None if it had none.
+        self._failed_run: FailedRun | None = None
         #: Whether a signal other than SIGINT has ended the run.
         self._terminated = False
-        #: Whether the fork server died during the re-check, whose result says so.
-        self._lost_server = False
         self._began = monotonic()
         #: The processor time, in seconds, that it took to get here.
         self._started = process_time()
@@ -117,12 +113,11 @@ class Controller:
         supervisor = Supervisor(
             self._run, cluster, self._terminal, self._results.nodeid, clock.now(), settings.quiet_seconds
         )
-        self._loop = Loop(
-            Collaborators(
-                config, settings, cluster, self._run, self._run_record, self._nodes, self._results,
-                self._terminal, self._ending, clock, supervisor,
-            )
+        self._shared = Collaborators(
+            config, settings, cluster, self._run, self._run_record, self._nodes, self._results,
+            self._terminal, self._ending, clock, supervisor,
         )  # fmt: skip
+        self._loop = Loop(self._shared)
 
     # --- what plugins look at under the name dsession ---
 
@@ -242,80 +237,20 @@ class Controller:
         if not run_record.ids:
             return
         try:
-            from pytest_procpar.controller.recount import make_trial, recount
-            from pytest_procpar.recheck.confirm import Confirmer
-            from pytest_procpar.recheck.recheck import Recheck
-            from pytest_procpar.report.findings_cache import known_findings, memory_of
-            from pytest_procpar.report.recheck_progress import Progress
+            from pytest_procpar.controller.failed_run import FailedRun
         except OSError as error:  # no descriptor is left to open a module's file
-            self._tell_findings(RecheckResult(note=f"{ENDED_EARLY} {in_words(error)}"))
+            self._terminal.remember(f"the re-check has ended early: {in_words(error)}")
             return
-
-        def say(line: str) -> None:
-            self._terminal.line(line)
-            self._loop.show()
-
-        progress = Progress(self._config, self._results.nodeid, monotonic, say)
-
-        def ended() -> bool:
-            self._loop.heed(signals)
-            progress.show()
-            return self._ending.at_once
-
-        trial = make_trial(self._config, self._settings, self._cluster.method, run_record)
-        known = known_findings(self._config)
-        first = run_record.first()
+        first, seconds = run_record.first(), monotonic() - self._began
         fresh = self._started + (0.0 if first is None else first - self._began)
-        seconds = monotonic() - self._began
-        recheck = Recheck(options, run_record, seconds, progress, trial, known, fresh=fresh)
-        end_progress_line(self._config)
-        if recheck.subject or run_record.failures:
-            self._terminal.show_failures()
-        if recheck.subject:
-            progress.begins(f"re-checking {recheck.subject}", recheck.seconds)
-        base, inputs = shared_basetemp(self._config), self._nodes.inputs(least=_LANES)
-        if self._cluster.room is not None:  # a checkpoint tree has a root, and a process that runs tests
-            inputs = inputs[: max(1, self._cluster.room // 2)]
-        confirmer = Confirmer(self._config, run_record)
-        size = self._loop.worker_memory
-        recheck.run(self._cluster, inputs, base, ended, signals.fd, confirmer, size)
-        progress.clear()
-        result = recheck.result
-        if not self._cluster.has_server():
-            self._lost_server = True
-            result = changed(result, note=result.note or "the fork server died during the re-check")
-        if recheck.blamed and self._settings.start_method is None:
-            left = list(self._run.unsettled())
-            say("\nas in a fresh interpreter:")
-            self._terminal.remember(recount(self._session, self._results, run_record, recheck.blamed, left))
-            if not left and not self._session.testsfailed:
-                self._ending.forgive(self._session)
-        memory_of(self._config).retried(recheck.retried)
-        self._tell_findings(result)
-
-    def _tell_findings(self, rechecked: RecheckResult) -> None:
-        """Pass the findings of the re-check to plugins and reports; the summary follows."""
-        self._rechecked = rechecked
-        findings = finding_records(rechecked, self._results.nodeid)
-        if findings:
-            from pytest_procpar.report.findings_cache import memory_of
-
-            memory_of(self._config).take(findings)
-        self._config.hook.pytest_procpar_findings(config=self._config, findings=findings)
-        add_finding_properties(self._config, findings)
-        if rechecked.coverage is not None:
-            from pytest_procpar.json_report.orders import tell_report
-
-            tell_report(self._config, rechecked.coverage)
+        self._failed_run = FailedRun(self._shared, self._loop, self._session, seconds, fresh)
+        self._failed_run.look_into(signals)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Show the results so far if pytest-procpar itself has failed: pytest leaves them out then."""
         self._nodes.abandon()  # if the test loop was not reached
-        # A failure caused by the fork is no fault of the suite; where it counts as a failure, the run has
-        # failed.
-        kinds = {insight.finding.kind for insight in self._rechecked.flagged}
-        strict = self._settings.recheck.strict and kinds - {Kind.FORK_DEPENDENT}
+        strict = self._settings.recheck.strict and self._failed_run is not None and self._failed_run.flagged
         if strict and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         if self._terminated:
@@ -325,7 +260,8 @@ class Controller:
 
     def pytest_terminal_summary(self) -> None:
         """Repeat what must not be missed."""
-        self._terminal.summarize(self._results, self._rechecked)
+        write = None if self._failed_run is None else self._failed_run.write_findings
+        self._terminal.summarize(self._results, write)
 
     def close(self) -> None:
         """Wait until all processes are gone; a fork server that fails at its exit makes the run fail."""
@@ -341,7 +277,7 @@ class Controller:
         session: pytest.Session | None = getattr(self, "_session", None)  # not set if configure failed
         if (
             status
-            and not self._lost_server
+            and not (self._failed_run is not None and self._failed_run.lost_server)
             and session is not None
             and session.exitstatus in (0, pytest.ExitCode.TESTS_FAILED)
         ):

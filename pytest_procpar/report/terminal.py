@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -11,8 +11,6 @@ from pytest_procpar.compat.plugins.reporters import count_as
 from pytest_procpar.compat.pytest_private.output import add_to_stats
 from pytest_procpar.core.model import Dist, StartMethod
 from pytest_procpar.core.printable import printable
-from pytest_procpar.core.recheck.result import RecheckResult
-from pytest_procpar.report.recheck_summary import write_findings
 from pytest_procpar.report.results import Results
 
 __all__ = ["QUIETEST", "Terminal"]
@@ -122,11 +120,15 @@ class Terminal:
                 terminalreporter=self._reporter, exitstatus=status, config=self._config
             )
 
-    def summarize(self, results: Results, rechecked: RecheckResult) -> None:
-        """Write the remembered lines, what crashed, hung or did not run, and what was found out."""
+    def summarize(self, results: Results, write_findings: Callable[[Any], None] | None) -> None:
+        """Write the remembered lines, what crashed, hung or did not run, and what was found out.
+
+        :param write_findings: writes to pytest's reporter what a re-check found; None if there was none.
+        """
         if self._reporter is not None:
             results.summarize(self._reporter)
-            write_findings(rechecked, results.nodeid, self._reporter)
+            if write_findings is not None:
+                write_findings(self._reporter)
         for text in self._summary:
             if self._reporter is not None:
                 self._reporter.write_sep("=", f"procpar: {printable(text)}")

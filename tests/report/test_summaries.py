@@ -603,7 +603,7 @@ def screen(verbosity: int) -> str:
     shown.line("a detail", least=1)
     shown.remember("only 1 worker fits: no room")
     results: Any = SimpleNamespace(summarize=lambda reporter: None, nodeid=str)
-    shown.summarize(results, RecheckResult())
+    shown.summarize(results, None)
     assert shown.reporter.stats == {"deselected": ["t.py::test_x"]}
     assert not shown.reporter.showfspath
     return shown.reporter.text
