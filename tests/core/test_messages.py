@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_procpar.core.model import TestIndex
+from pytest_procpar.core.model import Dist, TestIndex, WorkerOptions
 from pytest_procpar.core.protocol.codec import _KINDS, decode, encode
 from pytest_procpar.core.protocol.records import RECORD_SIZE, pack_record, unpack_record, unpack_records
-from pytest_procpar.core.protocol.server import Setup
+from pytest_procpar.core.protocol.server import Recipe, Setup
 from pytest_procpar.core.protocol.wire import Decoder, Encoder, WireError, loads
 from pytest_procpar.core.protocol.worker import Finished
 
@@ -151,3 +151,13 @@ def test_part_of_a_record_is_refused(length: int) -> None:
             list(unpack_records(data))
     else:
         assert list(unpack_records(data)) == ["hold"] * whole
+
+
+def test_what_a_fresh_interpreter_is_told_arrives_as_it_was() -> None:
+    recipe = Recipe(
+        ["-X", "dev"], ["/a"], ["pytest"], ["-n2"], "/folder", ["/root"],
+        WorkerOptions(Dist.LOADFILE, True, False, ("forked",), 3, ("threads",)),
+        ("config", "data"), ("text", [[("test_it.py::test", 1)]]),
+    )  # fmt: skip
+    setup = Setup([{"workerid": "gw0"}], {"HOME": "/h"}, "/folder", None, recipe)
+    assert messages_in(Encoder().frame(encode(setup))) == [setup]

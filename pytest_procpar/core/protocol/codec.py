@@ -93,10 +93,8 @@ def _make_recipe(values: Iterable[Any]) -> Recipe:
 
 
 _WRITERS = {kind: (number, _reader(kind)) for number, kind in enumerate(_KINDS)}
-
-
+_WRITERS[Setup] = (_KINDS.index(Setup), _setup_values)
 _MAKERS: list[Any] = [_make_setup if kind is Setup else kind for kind in _KINDS]
-
 
 #: Everything that travels in frames.
 Message: TypeAlias = FromWorker | FromServer | FromProbe | ToServer | ToProbe
