@@ -16,22 +16,6 @@ UNSETTLED = "not settled: test_it.py::test_fails: it could not be confirmed: "
 
 #: By what goes wrong: a conftest that brings it about, and what is told of it.
 FAILURES = {
-    "no descriptor is left": (
-        """
-        import gc, os, resource
-        LIMITS = resource.getrlimit(resource.RLIMIT_NOFILE)
-        def pytest_runtest_logfinish():
-            if "PYTEST_XDIST_WORKER" not in os.environ:
-                gc.collect()
-                kept = [os.open(os.devnull, os.O_RDONLY) for _ in range(100)]
-                for fd in kept:
-                    os.close(fd)
-                resource.setrlimit(resource.RLIMIT_NOFILE, (min(kept), LIMITS[1]))
-        def pytest_procpar_findings():
-            resource.setrlimit(resource.RLIMIT_NOFILE, LIMITS)
-        """,
-        [f"{EARLY}no descriptors are left (ulimit -n: N)"],
-    ),
     "the root of a tree cannot be forked": (
         """
         import errno, os
@@ -83,6 +67,27 @@ def test_what_fails_in_a_recheck_leaves_the_run_as_it_was(suite: Suite, failure:
     finished = suite.run("-n1", "--recheck=failed", "--start-method=fork")
     told = [re.sub(r"(ulimit -.): \w+", r"\1: N", line) for line in section(finished)]
     assert told[-len(lines) :] == lines
+    assert finished.ret == pytest.ExitCode.TESTS_FAILED
+    finished.assert_summary(failed=1)
+
+
+def test_a_recheck_for_which_no_descriptor_is_left_is_told(suite: Suite) -> None:
+    suite.conftest("""
+        import gc, os, resource
+        LIMITS = resource.getrlimit(resource.RLIMIT_NOFILE)
+        def pytest_runtest_logfinish():
+            if "PYTEST_XDIST_WORKER" not in os.environ:
+                gc.collect()
+                kept = [os.open(os.devnull, os.O_RDONLY) for _ in range(100)]
+                for fd in kept:
+                    os.close(fd)
+                resource.setrlimit(resource.RLIMIT_NOFILE, (min(kept), LIMITS[1]))
+        def pytest_procpar_findings():
+            resource.setrlimit(resource.RLIMIT_NOFILE, LIMITS)
+    """)
+    suite.tests(FAILS)
+    finished = suite.run("-n1", "--recheck=failed", "--start-method=fork")
+    assert re.search(rf"= procpar: {EARLY}no descriptors are left \(ulimit -n: \w+\) =", finished.out)
     assert finished.ret == pytest.ExitCode.TESTS_FAILED
     finished.assert_summary(failed=1)
 
