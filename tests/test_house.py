@@ -23,7 +23,6 @@ LONG = {
     "cluster/cluster.py": 383,
     "config/settings.py": 366,
     "controller/loop.py": 448,
-    "controller/session.py": 349,
     "core/run/plugin_scheduling.py": 390,
     "core/run/run.py": 440,
     "recheck/prober.py": 433,

@@ -306,4 +306,5 @@ def _troubles(report: dict[str, Any] | None, out: str, errors: str) -> Iterator[
 def _outcome_line(facts: RunFacts) -> str:
     if facts.status is None or not facts.outcomes:
         return facts.trouble or f"it ended with exit status {facts.status}, and no test"
-    return f"{facts.tests} tests, {facts.wall:.1f} s, exit status {facts.status}"
+    plural = "" if facts.tests == 1 else "s"
+    return f"{facts.tests} test{plural}, {facts.wall:.1f} s, exit status {facts.status}"

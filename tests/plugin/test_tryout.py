@@ -305,7 +305,7 @@ def test_ctrl_c_ends_it_and_says_what_is_known(suite: Suite) -> None:
     finished = running.finish()
     assert finished.ret == 2
     finished.stdout.fnmatch_lines(
-        ["procpar: ended by Ctrl-C; this is known so far", "procpar: what would change *, for 1 tests"]
+        ["procpar: ended by Ctrl-C; this is known so far", "procpar: what would change *, for 1 test"]
     )
     assert suite.await_gone() == []
 
