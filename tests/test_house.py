@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 import pytest_procpar
+from pytest_procpar.compat.pytest_private import tracebacks
+from pytest_procpar.start_method import tripwire
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = Path(pytest_procpar.__file__).parent
@@ -105,3 +107,9 @@ def test_classes_that_the_glossary_names_are_there() -> None:
     source = "\n".join(file.read_text(encoding="utf-8") for file in PACKAGE.rglob("*.py"))
     classes = set(re.findall(r"^(?:class _?)?([A-Z]\w+)(?=[:(])", source, re.MULTILINE))
     assert set(re.findall(r"`([A-Z][A-Za-z]+)`", words)) - classes == set()
+
+
+def test_what_looks_at_files_knows_which_are_ours() -> None:
+    """A module that moves to another depth of folders must not take those of its neighbours for ours."""
+    assert Path(tripwire._OWN) == PACKAGE
+    assert Path(tracebacks._PACKAGE) == PACKAGE

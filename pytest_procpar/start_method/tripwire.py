@@ -18,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import pytest_procpar
 from pytest_procpar.core.evidence.installed import is_installed
 from pytest_procpar.start_method.project.frames import module_of, package_of
 from pytest_procpar.start_method.project.watched_mappings import VARIABLE, WatchedEnviron, WatchedInput
@@ -53,7 +54,7 @@ _PACKAGES_BETWEEN = frozenset({
 #: The folder of the standard library. Part of the library is frozen (`_BETWEEN`).
 _STDLIB = os.path.join(os.path.dirname(string.__file__), "")
 #: The folder of this plugin.
-_OWN = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(__file__))), "")
+_OWN = os.path.join(os.path.dirname(pytest_procpar.__file__), "")
 
 
 class Read:

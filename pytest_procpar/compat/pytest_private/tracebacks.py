@@ -12,9 +12,11 @@ from types import TracebackType
 
 import pytest
 
+import pytest_procpar
+
 __all__ = ["hide_frames", "hide_frames_in_reports"]
 
-_PACKAGE = str(Path(__file__).parent.parent) + "/"
+_PACKAGE = str(Path(pytest_procpar.__file__).parent) + "/"
 
 
 def hide_frames(config: pytest.Config, call: pytest.CallInfo[None]) -> None:
