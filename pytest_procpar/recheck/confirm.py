@@ -85,22 +85,17 @@ class Confirmer:
     def confirm(
         self,
         findings: Sequence[Finding],
-        inputs: Sequence[Mapping[str, Any]],
-        warden: Callable[[], Warden],
-        kept: Path,
+        run: Rounds,
+        most: int,
         deadline: float,
-        ended: Callable[[], bool],
-        size: int = 0,
         *,
         thorough: bool = True,
         also: Sequence[Finding] = (),
     ) -> dict[Finding, list[Confirmation]]:
         """Try every finding that can be tried, until `deadline`; return the trials of each.
 
-        :param inputs: the ``workerinput`` of each process that may run at the same time.
-        :param warden: returns the warden that starts them; raises OSError.
-        :param kept: the folder for copies of the files that they change, see `system.kept_files`.
-        :param size: the memory of a process that has collected the suite, in bytes; 0: as much as this one.
+        :param run: runs the commands, until `deadline` as well: see `rounds`.
+        :param most: how many processes may run at the same time.
         :param thorough: whether tests of different files that just fail run in different processes.
         :param also: tests to run after those that just fail, in the same process, if these share one.
         """
@@ -110,16 +105,15 @@ class Confirmer:
         trials = [trial for some in of_each for trial in some[:1]]
         trials += [trial for some in of_each for trial in some if trial not in trials]
         single = [trial for trial in trials if not trial.beside]
-        run = self.rounds(inputs, warden, kept, deadline, ended, size)
         confirmed: dict[Finding, list[Confirmation]] = {}
         try:
-            made = dict(zip(single, self._try(single, run, len(inputs)), strict=True))
+            made = dict(zip(single, self._try(single, run, most), strict=True))
             left = _TOGETHER_PART * (deadline - monotonic())
             others = [Expected(finding, (finding.test,), bad=True) for finding in also]
             together = self._try_together([*plain, *others], run, left, thorough=thorough)
             made.update(together)
             single = [trial for trial in plain if trial not in together][:_MOST_PLAIN]
-            made.update(zip(single, self._try(single, run, len(inputs)), strict=True))
+            made.update(zip(single, self._try(single, run, most), strict=True))
             made.update((trial, self._try_beside(trial, run)) for trial in trials if trial.beside)
         except BaseException:
             self._files.remove_private()
@@ -137,7 +131,13 @@ class Confirmer:
         ended: Callable[[], bool],
         size: int,
     ) -> Rounds:
-        """Make the `Rounds` that run this run's commands; see `confirm` for the parameters."""
+        """Make the `Rounds` that run this run's commands in fresh processes.
+
+        :param inputs: the ``workerinput`` of each process that may run at the same time.
+        :param warden: returns the warden that starts them; raises OSError.
+        :param kept: the folder for copies of the files that they change, see `system.kept_files`.
+        :param size: the memory of a process that has collected the suite, in bytes; 0: as much as this one.
+        """
         cwd = Path(self._config.invocation_params.dir)
         return Rounds(warden, inputs, kept, cwd, deadline, ended, size, unusable_basetemp(self._config))
 

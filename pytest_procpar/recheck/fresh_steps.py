@@ -194,17 +194,8 @@ class FreshSteps:
     def _try(
         self, found: Sequence[Finding], deadline: float, also: Sequence[Finding] = ()
     ) -> dict[Finding, list[Confirmation]]:
-        return self._confirmer.confirm(
-            found,
-            self._inputs,
-            self._custody.warden,
-            self._custody.kept(),
-            deadline,
-            self._ended,
-            self.size,
-            thorough=self._time.patient,
-            also=also,
-        )
+        rounds, most = self._rounds(deadline), len(self._inputs)
+        return self._confirmer.confirm(found, rounds, most, deadline, thorough=self._time.patient, also=also)
 
     def _rounds(self, deadline: float) -> Rounds:
         custody = self._custody
