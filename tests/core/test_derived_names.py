@@ -6,7 +6,7 @@ import textwrap
 
 import pytest
 
-from pytest_procpar.core.evidence.derived_names import assigned_names, made_words
+from pytest_procpar.core.evidence.derived_names import assigned_names, has_made_words, made_words
 
 #: A source, in which a line with a call of `source` counts, and the names that get what comes of it.
 SOURCES = {
@@ -65,3 +65,10 @@ def test_what_gets_what_is_made_in_a_line(what: str) -> None:
 )
 def test_words_that_nobody_has_written(text: str, words: list[str]) -> None:
     assert made_words(text) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "has"), [("test[a-1]\n" * 99, False), ("test[a-1]\n" * 99 + "x3f2a9c1b", True)]
+)
+def test_a_text_of_any_length_is_looked_at_for_such_words(text: str, has: bool) -> None:
+    assert has_made_words(text) == has

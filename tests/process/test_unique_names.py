@@ -13,7 +13,7 @@ import sys
 import tempfile
 import textwrap
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from multiprocessing import resource_tracker
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -21,6 +21,8 @@ from typing import Any, cast
 
 import pytest
 
+from pytest_procpar.start_method.names import living_names
+from pytest_procpar.start_method.names.held_values import held_values
 from pytest_procpar.start_method.names.unique_names import UniqueNames
 from pytest_procpar.start_method.project.files import ProjectFiles
 from pytest_procpar.system.calls import getpid
@@ -591,6 +593,44 @@ def test_there_is_no_reason_if_ids_of_tests_hold_what_was_made(
     assert len(list(names.findings())) == 1
     project.ids = ["test_x.py::test[1]", f"test_x.py::test[{name.format(ID=made)}]"]
     assert list(names.findings()) == []
+
+
+def test_ids_count_that_hold_what_was_worked_out_elsewhere(project: Project) -> None:
+    names = project.names()
+    names.begin()
+    project.load("import tempfile\nFOLDER = tempfile.mkdtemp()")
+    module = project.load(
+        "import hashlib, uuid\nIDS = [hashlib.md5(uuid.uuid4().bytes).hexdigest()]", "cases.py"
+    )
+    names.end()
+    assert next(names.findings()).startswith("settings.py:2 ")
+    project.ids = [f"test_x.py::test[{module.IDS[0]}]"]
+    assert list(names.findings()) == []
+
+
+def test_after_the_first_name_no_other_module_is_looked_into(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_into: list[str | None] = []
+
+    def note(
+        spaces: Iterable[Mapping[str, Any]], *args: Any, **options: Any
+    ) -> Iterator[tuple[str, str | int]]:
+        spaces = list(spaces)
+        looked_into.extend(space.get("__file__") for space in spaces)
+        return held_values(spaces, *args, **options)
+
+    monkeypatch.setattr(living_names, "held_values", note)
+    names = project.names()
+    names.begin()
+    for number in range(3):
+        project.load("import uuid\nNAME = uuid.uuid4().hex", f"settings_{number}.py")
+    names.end()
+    project.ids = ["test_x.py::test[1-a name]"]
+    findings = names.findings()
+    assert next(findings).startswith("settings_0.py:2 ")
+    assert str(project.root / "settings_1.py") not in looked_into
+    assert len(list(findings)) == 2
 
 
 def test_ids_count_that_hold_something_else_that_was_made(project: Project) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import TypeAlias
 
-__all__ = ["assigned_names", "made_words"]
+__all__ = ["assigned_names", "has_made_words", "made_words"]
 
 _WORD = re.compile(r"[0-9A-Za-z]+")
 #: A pattern that every text with a derived word matches.
@@ -36,6 +36,11 @@ def made_words(text: str) -> list[str]:
     if len(text) > _LONGEST or "\n" in text or not _LIKELY.search(text):
         return []
     return [word for word in _WORD.findall(text) if _looks_made(word)]
+
+
+def has_made_words(text: str) -> bool:
+    """Whether a text of any length, such as the ids of all tests, has a word that looks computed."""
+    return any(map(_looks_made, _WORD.findall(text)))
 
 
 def _looks_made(word: str) -> bool:

@@ -8,7 +8,14 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import PurePath
-from types import FunctionType, MemberDescriptorType, MethodType, ModuleType
+from types import (
+    BuiltinFunctionType,
+    FunctionType,
+    MemberDescriptorType,
+    MethodDescriptorType,
+    MethodType,
+    ModuleType,
+)
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +30,10 @@ _LONGEST_TEXT = 4_096
 #: Packages whose objects are not looked into: pytest with its marks, which hold a test's parameters, and
 #: ours.
 _NOT_LOOKED_INTO = frozenset({"_pytest", "pytest_procpar", "pluggy", "builtins", "typing", "weakref"})
+
+#: Types that are neither names nor hold any; for what is held by a container, numbers are not, either.
+_NEITHER = frozenset({bool, float, complex, type(None), BuiltinFunctionType, MethodDescriptorType})
+_NEITHER_UNNAMED = _NEITHER | {int}
 
 _CONTAINERS = (list, tuple, set, frozenset, deque)
 
@@ -51,10 +62,9 @@ def held_values(
             value = _value(thing, named=named)
             if value is None and depth < _DEEPEST and len(seen) < _MOST and id(thing) not in seen:
                 seen.add(id(thing))
-                queue.extend(
-                    (inner or name, part, depth + 1, by_name)
-                    for inner, part, by_name in _parts(thing, is_own, libraries=libraries)
-                )
+                for inner, part, by_name in _parts(thing, is_own, libraries=libraries):
+                    if type(part) not in (_NEITHER if by_name else _NEITHER_UNNAMED):
+                        queue.append((inner or name, part, depth + 1, by_name))
         if value is not None:
             yield name, value
 

@@ -11,7 +11,7 @@ import linecache
 import os
 import re
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -64,21 +64,30 @@ _LEAST_IN_IDS = 100
 def living(
     sites: Iterable[Site], config: pytest.Config, before: Before, project: ProjectFiles
 ) -> Iterator[Site]:
-    """Yield the calls whose values live on."""
+    """Yield the calls whose values live on.
+
+    `Site.derived` of each is complete when all were yielded.
+    """
     environ = list(before.environ_since().items())
     added = list(_added(config, before, project))
     held: dict[tuple[int, ...], list[tuple[str, str | int]]] = {}
+
+    def hold(spaces: Iterable[Mapping[str, Any]], site: Site) -> list[tuple[str, str | int]]:
+        spaces = list(spaces)
+        around = (site.is_by_library, *sorted(map(id, spaces)))
+        if around not in held:
+            libraries = not site.is_by_library
+            held[around] = list(held_values(spaces, project.has_module, libraries=libraries))
+        return held[around]
+
     others: list[tuple[Site, list[tuple[str, str | int]]]] = []
     for site in sites:
         is_there = any(made.path is not None and os.path.lexists(made.path) for made in site.made)
         if is_there and not site.is_by_library:
             yield site
             continue
-        around = (site.is_by_library, *sorted(map(id, site.spaces)))
-        if around not in held:
-            spaces = [*site.spaces, *added]
-            held[around] = list(held_values(spaces, project.has_module, libraries=not site.is_by_library))
-        own = held[around]
+        # Apart: what pytest holds is the same for all modules, and may be much.
+        own = [*hold(site.spaces, site), *hold(added, site)]
         holders = [(name, value) for name, value in [*environ, *own] if is_there or _may_hold(name, site)]
         if (
             _is_in_text(site, holders, project)
@@ -98,14 +107,15 @@ def is_credential(name: str) -> bool:
     return _CREDENTIAL.search(name) is not None
 
 
-def are_in_ids(sites: Iterable[Site], nodeids: Iterable[str]) -> bool:
-    """Whether ids of tests contain what was made, whether that lives on or not."""
-    text = "\n".join(nodeid.partition("[")[2] for nodeid in nodeids)
-    sites = list(sites)
-    values = [value for site in sites for value in _values(site)]
-    if any(word in text for site in sites for word in site.derived):
+def are_in_ids(sites: Collection[Site], ids: str) -> bool:
+    """Whether the tests' parameters contain what was made, whether that lives on or not.
+
+    :param ids: the parameters as the ids of the tests show them, one a line.
+    """
+    if any(word in ids for site in sites for word in site.derived):
         return True
-    return any(v.is_wholly_in(text) for v in values if v.number is None or v.number >= _LEAST_IN_IDS)
+    values = (value for site in sites for value in _values(site))
+    return any(v.is_wholly_in(ids) for v in values if v.number is None or v.number >= _LEAST_IN_IDS)
 
 
 def _values(site: Site) -> Iterator[MadeValue]:

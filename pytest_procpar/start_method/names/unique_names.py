@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain, islice
 from types import FrameType
 from typing import Any
 
@@ -188,11 +189,19 @@ class UniqueNames:
         sites = [site for site in list(self._sites.values()) if site is not None and not site.is_data]
         if not sites or self._before is None:
             return
+        from pytest_procpar.core.evidence.derived_names import has_made_words
         from pytest_procpar.start_method.names.living_names import are_in_ids, living
 
-        found = list(living(sites, self._config, self._before, self._project))
-        if found and not are_in_ids(sites, self._nodeids()):
-            for site in found:
+        living_sites = living(sites, self._config, self._before, self._project)
+        # One is enough to leave `fork`, so the others are looked at only where somebody wants to know, ...
+        found = list(islice(living_sites, 1))
+        if not found:
+            return
+        ids = "\n".join(nodeid.partition("[")[2] for nodeid in self._nodeids())
+        if has_made_words(ids):  # ... or where ids may contain what was derived from their values.
+            found.extend(living_sites)
+        if not are_in_ids(sites, ids):
+            for site in chain(found, living_sites):
                 yield f"{self._project.place(site.file)}:{site.line} makes a name of its own: {site.call}"
 
     def _note(self, made: Made, frame: FrameType | None) -> None:
@@ -215,7 +224,7 @@ class UniqueNames:
             if frame is None:
                 return
         self._left -= 1
-        key = frame.f_code, frame.f_lineno, made.kind, call
+        key = frame.f_code.co_filename, frame.f_lineno, made.kind, call
         if key not in self._sites:
             is_safe = self._is_vouched(frame.f_code.co_filename)
             self._sites[key] = (
