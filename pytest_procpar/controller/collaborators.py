@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from pytest_procpar.cluster.cluster import Cluster
     from pytest_procpar.compat.xdist.nodes import Nodes
     from pytest_procpar.config.settings import Settings
-    from pytest_procpar.controller.clock import Clock
     from pytest_procpar.controller.run_end import Ending
     from pytest_procpar.controller.supervision import Supervisor
     from pytest_procpar.core.inquiry.run_record import RunRecord
     from pytest_procpar.core.run.run import Run
     from pytest_procpar.report.results import Results
     from pytest_procpar.report.terminal import Terminal
+    from pytest_procpar.system.clock import Clock
 
 __all__ = ["Collaborators"]
 

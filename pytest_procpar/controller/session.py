@@ -22,7 +22,6 @@ from pytest_procpar.compat.xdist.objects import NodeManager
 from pytest_procpar.compat.xdist.options import hide_workers, show_workers, tell_workers
 from pytest_procpar.compat.xdist.scheduling import OwnScheduling, make_scheduling
 from pytest_procpar.config.settings import Settings
-from pytest_procpar.controller.clock import Clock
 from pytest_procpar.controller.collaborators import Collaborators
 from pytest_procpar.controller.loop import Loop
 from pytest_procpar.controller.run_end import Ending, bug
@@ -36,6 +35,7 @@ from pytest_procpar.report.results import Results
 from pytest_procpar.report.terminal import Terminal
 from pytest_procpar.role import Role, take_role
 from pytest_procpar.system.calls import describe_status, monotonic
+from pytest_procpar.system.clock import Clock
 from pytest_procpar.system.shortage import descriptor_limit, in_words, is_shortage, room_for_workers
 
 if TYPE_CHECKING:

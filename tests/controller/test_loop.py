@@ -9,8 +9,8 @@ from unittest.mock import MagicMock
 
 import pytest
 
+from pytest_procpar.controller import course as course_module
 from pytest_procpar.controller import loop as loop_module
-from pytest_procpar.controller.clock import Clock
 from pytest_procpar.controller.collaborators import Collaborators
 from pytest_procpar.controller.loop import Loop
 from pytest_procpar.controller.run_end import Ending
@@ -21,6 +21,7 @@ from pytest_procpar.core.protocol.server import Reaped
 from pytest_procpar.core.protocol.worker import Began, Done, Finished, FromWorker, Ready
 from pytest_procpar.core.protocol.worker_status import Death, Stage, WorkerStatus
 from pytest_procpar.core.run.run import Run
+from pytest_procpar.system.clock import Clock
 
 LOCATION = ("test_it.py", 0, "test_it")
 
@@ -29,7 +30,7 @@ class Desk:
     """A controller without processes: messages go in, and what its collaborators were told comes out."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, tests: int = 2, workers: int = 1) -> None:
-        monkeypatch.setattr(loop_module, "learn_collection", lambda *args: None)
+        monkeypatch.setattr(course_module, "learn_collection", lambda *args: None)
         monkeypatch.setattr(loop_module, "pause", lambda seconds: None)
         self.mocks = MagicMock()
         cluster = self.cluster = self.mocks.cluster

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from pytest_procpar.controller.clock import Clock
 from pytest_procpar.core.model import TestIndex, WorkerId, assert_never
 from pytest_procpar.core.run.actions import (
     Action,
@@ -45,6 +44,7 @@ from pytest_procpar.core.run.events import (
     Tick,
 )
 from pytest_procpar.core.run.vigil import Vigil
+from pytest_procpar.system.clock import Clock
 from tests.core.cluster import Scenario, SimulatedCluster, SimulatedWorker, State, Trace
 
 __all__ = ["Act", "Heard", "Troubles", "Watched", "watch"]

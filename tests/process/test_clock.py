@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_procpar.controller.clock import Clock
+from pytest_procpar.system.clock import Clock
 
 
 class Hand:

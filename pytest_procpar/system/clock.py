@@ -1,4 +1,4 @@
-"""The run's clock."""
+"""The run's clock, which knows when the process was suspended."""
 
 from __future__ import annotations
 
