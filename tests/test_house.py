@@ -25,7 +25,7 @@ LONG = {
     "cluster/cluster.py": 383,
     "config/settings.py": 366,
     "core/run/plugin_scheduling.py": 390,
-    "core/run/run.py": 440,
+    "core/run/run.py": 402,
     "recheck/prober.py": 433,
     "start_method/names/name_sources.py": 357,
     "worker/runner.py": 404,

@@ -14,37 +14,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import pytest_procpar.core.run.events as events
 from pytest_procpar.core.model import RunOptions, TestIndex, WorkerId, assert_never
 from pytest_procpar.core.run.batching import group_tests, split_into_partitions
-from pytest_procpar.core.run.events import (
-    Crashed,
-    Decided,
-    Died,
-    Dump,
-    Effect,
-    Event,
-    Fewer,
-    Finish,
-    GiveUp,
-    Hung,
-    Interrupt,
-    ItemBegan,
-    ItemFinished,
-    ItemPutBack,
-    Kill,
-    NotRun,
-    Refused,
-    Revoked,
-    Spawn,
-    Stop,
-    Stuck,
-    SuiteCollected,
-    Tick,
-    WorkerReady,
-)
+from pytest_procpar.core.run.events import Effect, Event
 from pytest_procpar.core.run.hang_watch import HangWatch
 from pytest_procpar.core.run.ledger import Ledger, LedgerError
 from pytest_procpar.core.run.partition import Partition
+from pytest_procpar.core.run.replacing import Replacing
 from pytest_procpar.core.run.scheduler import IN_HAND, Scheduler
 from pytest_procpar.core.run.worker_state import Phase, WorkerState
 
@@ -73,12 +50,7 @@ class Run:
         self._collected_tests = 0
         self._workers: dict[WorkerId, WorkerState] = {}
         self._next_worker = 0
-        #: How many workers have died before they were told to finish.
-        self._crashes = 0
-        #: How many workers in a row died before their first test.
-        self._stillborn = 0
-        self._last_dead = WorkerId(0)
-        self._given_up: str | None = None
+        self._replacing = Replacing(options)
         #: Why there are fewer workers than wanted, until we have said so.
         self._refused: str | None = None
         self._stopping = False
@@ -164,34 +136,34 @@ class Run:
         :param now: seconds on any clock that does not jump back.
         :raises LedgerError: if the event contradicts what happened before; nothing has changed then.
         """
-        if self._foreign is not None and self._asks and not isinstance(event, (Decided, Stop)):
+        if self._foreign is not None and self._asks and not isinstance(event, (events.Decided, events.Stop)):
             raise LedgerError(f"a scheduler was asked, and instead of its answer came {event}")
         match event:
-            case ItemBegan(worker, test):
+            case events.ItemBegan(worker, test):
                 self._began(worker, test, now)
-            case ItemFinished(worker, test):
+            case events.ItemFinished(worker, test):
                 self._finished(worker, test, now)
-            case WorkerReady(worker):
+            case events.WorkerReady(worker):
                 self._ready(worker, now)
-            case Revoked(worker, tests):
+            case events.Revoked(worker, tests):
                 self._revoked(worker, tests, now)
-            case Died(worker):
+            case events.Died(worker):
                 self._died(worker, now)
-            case SuiteCollected(count, keys, limits, started):
+            case events.SuiteCollected(count, keys, limits, started):
                 self._watchdog = HangWatch(self._options.hang_timeout, dict(limits))
                 self._quick_starts = not started
                 self._collected(count, keys, started, now)
-            case Refused(worker, reason):
+            case events.Refused(worker, reason):
                 self._refuse(worker, reason, now)
-            case ItemPutBack(test):
+            case events.ItemPutBack(test):
                 self._put_back(test, now)
-            case Decided():
+            case events.Decided():
                 self._decided(event, now)
-            case Stuck(worker, told):
+            case events.Stuck(worker, told):
                 self._stuck(worker, told, now)
-            case Stop(interrupt):
+            case events.Stop(interrupt):
                 self._stop(interrupt, now)
-            case Tick():
+            case events.Tick():
                 self._tick(now)
             case _:
                 assert_never(event)
@@ -242,7 +214,7 @@ class Run:
         if worker.phase is Phase.CONDEMNED:
             return
         self._partitions[worker.partition].began(worker, test, now)
-        self._stillborn = 0
+        self._replacing.began()
         if self._watchdog.awake:
             self._watchdog.watch(worker_id, test, test % self._collected_tests, now)
 
@@ -265,18 +237,18 @@ class Run:
     def _died(self, worker_id: WorkerId, now: float) -> None:
         worker = self._worker(worker_id)
         del self._workers[worker_id]
-        self._last_dead = worker_id
         partition = self._partitions[worker.partition]
         wanted = worker.phase is not Phase.FINISHING
         self._watchdog.forget(worker_id)
         crashed = partition.leave(worker)
         if crashed is not None:
-            verdict = Hung if worker.phase is Phase.CONDEMNED else Crashed
+            verdict = events.Hung if worker.phase is Phase.CONDEMNED else events.Crashed
             self._out.append(verdict(worker_id, crashed))
         elif wanted and not worker.finished and not worker.excused:
-            self._stillborn += 1
+            self._replacing.stillborn()
         if wanted and not self._stopping:
-            self._crashes += not worker.excused
+            if not worker.excused:
+                self._replacing.crashed(worker_id)
             self._replace(worker, now)
         partition.feed_hungry(now)
         self._tell_refusals()
@@ -296,7 +268,7 @@ class Run:
             self._refused = reason
         elif not self._stopping:
             self._say_once(reason)
-            self._out.append(NotRun(partition.abandon(), reason))
+            self._out.append(events.NotRun(partition.abandon(), reason))
         partition.feed_hungry(now)
         self._tell_refusals()
         self._finish_when_done(now)
@@ -306,7 +278,7 @@ class Run:
         """Whether a plugin's scheduler was asked something and has not answered."""
         return self._foreign is not None and self._foreign.consult is not None
 
-    def _decided(self, answer: Decided, now: float) -> None:
+    def _decided(self, answer: events.Decided, now: float) -> None:
         if self._foreign is None or self._foreign.consult is None:
             raise LedgerError(f"no scheduler was asked, and there is an answer: {answer}")
         self._foreign.decided(answer)
@@ -319,7 +291,7 @@ class Run:
             return
         phases = [worker.phase for worker in self._workers.values()]
         if self._refused is not None and phases and Phase.STARTING not in phases:
-            self._out.append(Fewer(len(phases), self._refused))
+            self._out.append(events.Fewer(len(phases), self._refused))
             self._refused = None
 
     def _put_back(self, test: TestIndex, now: float) -> None:
@@ -329,10 +301,10 @@ class Run:
             partition.feed_hungry(now)
             return
         # Its last worker died of that test, or was let go because there was nothing left to do.
-        refusal = self._refusal()
+        refusal = self._replacing.refusal()
         if refusal is not None:
             self._say_once(refusal)
-            self._out.append(NotRun(partition.abandon(), refusal))
+            self._out.append(events.NotRun(partition.abandon(), refusal))
         else:
             self._spawn(now, number)
 
@@ -342,7 +314,9 @@ class Run:
         for partition in self._partitions:
             partition.stop()
         if interrupt:
-            self._out += [Interrupt(w.id) for w in self._workers.values() if w.phase is not Phase.FINISHING]
+            self._out += [
+                events.Interrupt(w.id) for w in self._workers.values() if w.phase is not Phase.FINISHING
+            ]
         self._finish_when_done(now)
 
     def _tick(self, now: float) -> None:
@@ -350,13 +324,13 @@ class Run:
             late = worker.phase is Phase.STARTING and now >= worker.since + START_TIMEOUT
             if late and self._quick_starts:
                 worker.since = now
-                self._out.append(Kill(worker.id))
+                self._out.append(events.Kill(worker.id))
         for partition in self._partitions:
             due = partition.deadline()
             if due is not None and now >= due:
                 partition.feed_hungry(now)
         for effect in self._watchdog.due(now):
-            if isinstance(effect, Dump):
+            if isinstance(effect, events.Dump):
                 self._condemn(self._workers[effect.worker], now)
             self._out.append(effect)
 
@@ -370,7 +344,7 @@ class Run:
         if worker.phase is not Phase.FINISHING:
             worker.excused = not told
             self._condemn(worker, now)
-        self._out.append(Kill(worker_id))
+        self._out.append(events.Kill(worker_id))
 
     def _condemn(self, worker: WorkerState, now: float) -> None:
         if worker.phase is Phase.ACTIVE:
@@ -390,7 +364,7 @@ class Run:
         self._next_worker += 1
         self._workers[worker.id] = worker
         self._partitions[partition].join(worker)
-        self._out.append(Spawn(worker.id, replaces))
+        self._out.append(events.Spawn(worker.id, replaces))
         return worker
 
     def _replace(self, dead: WorkerState, now: float) -> None:
@@ -398,7 +372,7 @@ class Run:
 
         If it is not allowed, we say so even if no tests are left or others can run them.
         """
-        refusal = self._refusal()
+        refusal = self._replacing.refusal()
         partition = self._partitions[dead.partition]
         if refusal is not None:
             self._say_once(refusal)
@@ -407,23 +381,11 @@ class Run:
         if refusal is None:
             self._spawn(now, dead.partition, dead.id)
         elif not partition.served:
-            self._out.append(NotRun(partition.abandon(), refusal))
-
-    def _refusal(self) -> str | None:
-        """Why the worker that died last is not replaced; None if it is."""
-        limit = self._options.max_restarts
-        if self._stillborn > 2 + self._options.workers:
-            return f"{self._stillborn} workers in a row died before their first test"
-        if limit is None or self._crashes <= limit:
-            return None
-        if limit == 0:
-            return f"worker gw{self._last_dead} crashed and worker restarting disabled"
-        return f"maximum crashed workers reached: {limit}"
+            self._out.append(events.NotRun(partition.abandon(), refusal))
 
     def _say_once(self, why: str) -> None:
-        if why != self._given_up:
-            self._given_up = why
-            self._out.append(GiveUp(why))
+        if self._replacing.is_news(why):
+            self._out.append(events.GiveUp(why))
 
     def _finish_when_done(self, now: float) -> None:
         """Let the workers finish, but only once no test runs or will run anywhere."""
@@ -436,5 +398,5 @@ class Run:
         for worker in self._workers.values():
             if worker.phase is Phase.ACTIVE:
                 worker.phase = Phase.FINISHING
-                self._out.append(Finish(worker.id))
+                self._out.append(events.Finish(worker.id))
                 self._watchdog.watch(worker.id, None, None, now)
