@@ -5,7 +5,6 @@ Every pytest run imports this wherever the package is installed, so it imports n
 
 from __future__ import annotations
 
-import copy
 import importlib.util
 import os
 import sys
@@ -75,14 +74,15 @@ def pytest_load_initial_conftests(
 
     A process that runs tests again becomes inert here: nobody has read the options yet.
     """
-    if not hasattr(early_config.known_args_namespace, "numprocesses"):
+    from pytest_procpar.compat.xdist.options import defines_workers, tell_early_worker
+
+    if not defines_workers(early_config):
+        from pytest_procpar.compat.foreign_options import parse_again
         from pytest_procpar.config.options import add_shared_options
 
         add_shared_options(parser)
         _register_shim(early_config.pluginmanager)
-        early_config.known_args_namespace = parser.parse_known_args(
-            args, namespace=copy.copy(early_config.option)
-        )
+        parse_again(early_config, parser, args)
     if "PROCPAR_RERUN" in os.environ:
         from pytest_procpar.fresh.rerun import become_inert
 
@@ -91,15 +91,18 @@ def pytest_load_initial_conftests(
         from pytest_procpar.config.xdist_present import EarlyCount
 
         early_config.pluginmanager.register(EarlyCount(), "procpar-early-count")
-    known = early_config.known_args_namespace
-    if (known.isolate or known.max_tests_per_worker) and not known.numprocesses:
-        known.numprocesses = 1  # pytest-cov, for one, asks here whether there will be workers
-    if not known.numprocesses and not known.tx:
+    from pytest_procpar.config.given import read_early
+
+    early = read_early(early_config)
+    if early.isolating_option is not None and not early.numprocesses:
+        tell_early_worker(early_config)
+    elif not early.numprocesses and not early.tx:
         return (yield)
     if hasattr(os, "fork"):
         from pytest_procpar.forking import file_positions
 
         file_positions.begin()
+    from pytest_procpar.compat.foreign_options import copied_options
     from pytest_procpar.config.options import explain_unknown
     from pytest_procpar.config.settings import INTERPRETER, start_method
     from pytest_procpar.forking.random_state import note_unseeded
@@ -114,7 +117,7 @@ def pytest_load_initial_conftests(
 
         with watch(early_config):
             result = yield
-    explain_unknown(parser, args, copy.copy(early_config.option))
+    explain_unknown(parser, args, copied_options(early_config))
     return result
 
 
@@ -128,43 +131,44 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Start a parallel run if one is asked for; pytest then goes on in the controller."""
-    from pytest_procpar.config.settings import read_distribution, read_extras, read_settings
+    from pytest_procpar.config.given import given
+    from pytest_procpar.config.settings import read_distribution, read_settings
     from pytest_procpar.role import role_of
 
-    extras = read_extras(config)
-    if extras.tries_suite:
+    asked = given(config)
+    if asked.tries_suite:
         from pytest_procpar.switching.try_run import try_suite
 
-        return try_suite(config)
-    if extras.report is not None:
+        return try_suite(config, asked)
+    if asked.procpar_report is not None:
         from pytest_procpar.json_report.plugin import check_path
 
-        check_path(extras.report)
-    if extras.patch is not None:
+        check_path(asked.procpar_report)
+    if asked.recheck_suggest is not None:
         from pytest_procpar.json_report.plugin import check_path
 
-        check_path(extras.patch, "--recheck-suggest")
-    if extras.replay is not None:
+        check_path(asked.recheck_suggest, "--recheck-suggest")
+    if asked.procpar_replay is not None:
         from pytest_procpar.replay.file import read_replay
         from pytest_procpar.replay.reorder import install as install_replay
 
-        install_replay(config, read_replay(extras.replay))
+        install_replay(config, read_replay(asked.procpar_replay), asked.numprocesses, asked.maxprocesses)
     if not role_of(config).is_main:  # a worker of pytest-xdist's, or a fresh probe
         return None
     if _xdist_is_loaded(config.pluginmanager):
         from pytest_procpar.config.xdist_present import left_to_xdist, needs_own_workers
 
-        left, wanted = left_to_xdist(config), needs_own_workers(config)
+        left, wanted = left_to_xdist(config), needs_own_workers(asked)
         if left is not None and wanted is not None:
             raise pytest.UsageError(f"{wanted}: this run is left to pytest-xdist, which alone has {left}")
         if left is not None:
             return None
-    distribution = read_distribution(config)
-    if distribution.differs_from(config):
+    distribution = read_distribution(config, asked)
+    if distribution.differs_from(asked):
         from pytest_procpar.compat.xdist.options import tell_distribution
 
         tell_distribution(config, distribution.workers, distribution.dist)
-    settings = read_settings(config, distribution)
+    settings = read_settings(config, asked, distribution)
     if settings is not None:
         from pytest_procpar.config.xdist_present import check_name
 
@@ -179,7 +183,8 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marks, in any run, and start what was asked for in addition to running tests."""
     from pytest_procpar.compat.pytest_private.cache import has_entry
-    from pytest_procpar.config.settings import has_pytest_forked, read_extras
+    from pytest_procpar.config.given import given
+    from pytest_procpar.config.settings import has_pytest_forked
     from pytest_procpar.role import Role, role_of
 
     if not _xdist_is_loaded(config.pluginmanager):
@@ -196,7 +201,7 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     if not has_pytest_forked():
         config.addinivalue_line("markers", "forked: the same as isolated.")
-    role, extras = role_of(config), read_extras(config)
+    role, asked = role_of(config), given(config)
     if role is not Role.PLAIN:
         from pytest_procpar.compat.plugins.bdd import install as install_carriers
 
@@ -204,23 +209,23 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_procpar.compat.plugins.after_fork import introduce
 
         introduce(config)
-    if extras.report is not None and role.is_main:
+    if asked.procpar_report is not None and role.is_main:
         from pytest_procpar.json_report.plugin import install as install_report
 
-        install_report(config, extras.report)
-    if extras.patch is not None and role.is_main:
+        install_report(config, asked.procpar_report)
+    if asked.recheck_suggest is not None and role.is_main:
         from pytest_procpar.report.patch_file import install as install_patch_file
 
-        install_patch_file(config, extras.patch)
+        install_patch_file(config, asked.recheck_suggest)
     if role.is_main and has_entry(config, "procpar/findings"):
         from pytest_procpar.report.findings_cache import recall
 
         recall(config)
-    if extras.shows_failures_at_once and role.is_main:
+    if asked.failure_output == "immediate" and role.is_main:
         from pytest_procpar.compat.pytest_reports.early_failures import ShowAtOnce
 
         config.pluginmanager.register(ShowAtOnce(config), "procpar-failures-at-once")
-    if extras.leaks is not None:
+    if asked.leaks is not None:
         from pytest_procpar.leaks.summary import LeakSummary
 
         if role.is_main:
@@ -234,13 +239,13 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
     """In a run without workers: give marked tests a process of their own."""
+    from pytest_procpar.compat.foreign_options import collects_only, debugger
     from pytest_procpar.role import Role, role_of
 
     config = session.config
     # If a run is left to pytest-xdist, only its own plugin, named dsession, shows that there are workers.
     is_plain = role_of(config) is Role.PLAIN and not config.pluginmanager.hasplugin("dsession")
-    debugs = getattr(config.option, "usepdb", False) or getattr(config.option, "trace", False)
-    if not hasattr(os, "fork") or debugs or config.option.collectonly:
+    if not hasattr(os, "fork") or debugger(config) is not None or collects_only(config):
         return
     from pytest_procpar.worker.marks import ISOLATES, marked_tests
 
@@ -256,14 +261,16 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say who runs the tests if that may be in doubt, and which options have no effect in this run."""
-    from pytest_procpar.config.settings import wants_recheck
+    from pytest_procpar.compat.xdist.options import told_count
+    from pytest_procpar.config.given import given
 
     lines = []
-    if config.option.numprocesses == 0 and wants_recheck(config):
+    asked, count = given(config), told_count(config)
+    if count == 0 and asked.wants_recheck:
         lines.append("procpar: nothing is re-checked with -n 0")
-    if config.option.hang_timeout and not config.option.numprocesses:
+    if asked.hang_timeout and not count:
         lines.append("procpar: --hang-timeout does nothing without workers: nobody watches. Give -n 1")
-    if config.option.numprocesses:
+    if count:
         from pytest_procpar.compat.pytest_private.newest import untried_note
 
         note = untried_note(pytest.version_tuple)
@@ -280,10 +287,10 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 def pytest_procpar_worker_forked(config: pytest.Config) -> None:
     """Renew what plugins must not share, before others ask them; look for leaks if that was asked for."""
     from pytest_procpar.compat.plugins.after_fork import adapt
-    from pytest_procpar.config.settings import read_extras
+    from pytest_procpar.config.given import given
 
     adapt(config)
-    if read_extras(config).leaks is not None:
+    if given(config).leaks is not None:
         from pytest_procpar.leaks.check import install
 
         install(config)
@@ -292,6 +299,7 @@ def pytest_procpar_worker_forked(config: pytest.Config) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """How many processors this process may use, given its affinity and its cgroup quota."""
+    from pytest_procpar.compat.xdist.options import told_count
     from pytest_procpar.system.cpus import count_cpus
 
     def warn(message: str) -> None:
@@ -300,4 +308,4 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
         except pytest.PytestWarning:  # raised under -W error
             raise pytest.UsageError(message) from None
 
-    return count_cpus(logical=config.option.numprocesses == "logical", environ=os.environ, warn=warn)
+    return count_cpus(logical=told_count(config) == "logical", environ=os.environ, warn=warn)

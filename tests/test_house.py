@@ -5,12 +5,17 @@ from __future__ import annotations
 import ast
 import re
 import runpy
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from _pytest.config.argparsing import Parser
 
 import pytest_procpar
 from pytest_procpar.compat.pytest_private import tracebacks
+from pytest_procpar.config.given import Given
+from pytest_procpar.config.options import add_own_options, add_shared_options
+from pytest_procpar.core.record import fields
 from pytest_procpar.start_method import tripwire
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,7 +28,6 @@ MOST_LINES = 330
 #: Too long still, with the lines they have: each may only become shorter.
 LONG = {
     "cluster/cluster.py": 383,
-    "config/settings.py": 366,
     "core/run/plugin_scheduling.py": 390,
     "core/run/run.py": 402,
     "recheck/prober.py": 433,
@@ -48,6 +52,48 @@ def test_modules_are_short() -> None:
     long = {file: count for file, count in lines.items() if count > MOST_LINES}
     assert {file: count for file, count in long.items() if count > LONG.get(file, 0)} == {}
     assert sorted(LONG) == sorted(long), "what is short enough now is no exception any more"
+
+
+#: Who may read options and ini values: ours (the first two), those that pytest-xdist's contract wants told to
+#: plugins, and those of pytest and of others.
+READERS = ("config/given.py", "config/settings.py", "compat/xdist/options.py", "compat/foreign_options.py")
+_ASK = ("getoption", "getini", "known_args_namespace", "inicfg")
+
+
+def options_of(*add: Callable[[pytest.Parser], None]) -> set[str]:
+    """The destinations of the options, and the names of the ini values, that these functions define."""
+    parser = Parser(_ispytest=True)
+    for one in add:
+        one(parser)
+    return {option.dest for group in parser._groups for option in group.options} | set(parser._inidict)
+
+
+def words_of(file: str) -> set[str]:
+    """The attributes and strings of a module, its docstrings apart."""
+    nodes = list(ast.walk(ast.parse((PACKAGE / file).read_text(encoding="utf-8"))))
+    attributes = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    return attributes | {str(node.value) for node in nodes if isinstance(node, ast.Constant)}
+
+
+def test_options_are_read_in_one_place() -> None:
+    found = [
+        f"{file}:{node.lineno} {ast.unparse(node)}"
+        for file in sorted(PACKAGE.rglob("*.py"))
+        if file.relative_to(PACKAGE).as_posix() not in READERS
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+        if node.attr in _ASK or (node.attr == "option" and ast.unparse(node.value).endswith("config"))
+    ]
+    assert found == []
+
+
+def test_our_own_options_are_read_into_one_frozen_value() -> None:
+    own, shared = options_of(add_own_options), options_of(add_shared_options)
+    ini = {name for name in own | shared if name.startswith("procpar_") and name not in fields(Given)}
+    assert own | shared == {*fields(Given), *ini}
+    assert ini <= words_of("config/settings.py")
+    assert not own & (words_of("compat/foreign_options.py") | words_of("compat/xdist/options.py"))
+    assert not shared & words_of("compat/foreign_options.py")
 
 
 #: Packages that know private parts of the standard library, or of coverage, each with the reason beside it.

@@ -66,7 +66,7 @@ class Cluster:
             with suppress(OSError):
                 shared = out_of_reach(in_memory())
         # Besides the living workers, there may be some whose death has not been reported yet.
-        self.board = Board(config.getoption("maxfail", 0) or 0, 2 * settings.workers + 16, shared)
+        self.board = Board(settings.maxfail, 2 * settings.workers + 16, shared)
         self._heap = SharedHeap(freeze=settings.worker.freeze_heap)
         self._servers = ServerGroup(config, settings, self.board, method)
         self._ids: list[str] | None = None

@@ -1,4 +1,4 @@
-"""The only reader of our options, ini values and environment: one frozen `Settings`, or a usage error."""
+"""What is made of the options and the ini values, read once: one frozen `Settings`, or a usage error."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import argparse
 import importlib.util
 import os
 import sys
-from typing import Any
 
 import pytest
 
+from pytest_procpar.compat.foreign_options import debugger, maxfail, runs_no_tests
+from pytest_procpar.config.given import Given, read_early
 from pytest_procpar.config.parsing import checked, local_workers, parse_seconds
 from pytest_procpar.core.model import Dist, RunOptions, StartMethod, WorkerOptions
 from pytest_procpar.core.record import record
@@ -17,9 +18,8 @@ from pytest_procpar.core.survey.orders import SuiteOrder
 from pytest_procpar.replay.file import REPLAY
 
 __all__ = [
-    "INTERPRETER", "NO_RUN", "RECHECKS", "START_METHODS", "Distribution", "Extras", "RecheckOptions",
-    "Settings", "count_workers", "fork_safe", "has_pytest_forked", "isolating_marks", "read_distribution",
-    "read_extras", "read_settings", "start_method", "wants_recheck",
+    "INTERPRETER", "RECHECKS", "START_METHODS", "Distribution", "RecheckOptions", "Settings", "count_workers",
+    "fork_safe", "has_pytest_forked", "isolating_marks", "read_distribution", "read_settings", "start_method",
 ]  # fmt: skip
 
 #: `sys.argv` and `sys.path` from before initial conftests changed them.
@@ -33,12 +33,6 @@ _MOST_WORKERS = 10_000
 
 #: The values of ``--start-method``.
 START_METHODS = ("auto", *(method.value for method in StartMethod))
-
-#: Options under which nothing runs in parallel, because no test runs, or none runs to its end.
-NO_RUN = (
-    "collectonly", "help", "version", "showfixtures", "show_fixtures_per_test", "markers", "cacheshow",
-    "setupplan", "setuponly",
-)  # fmt: skip
 
 
 @record
@@ -86,6 +80,8 @@ class Settings:
     hang_timeout: float
     quiet_seconds: float
     recheck: RecheckOptions
+    #: After how many failures the run stops; 0: never.
+    maxfail: int = 0
     #: Whether each worker has its own tests, those of its sequence (``--replay``).
     pinned: bool = False
 
@@ -108,32 +104,6 @@ class Settings:
 
 
 @record
-class Extras:
-    """What can be asked for with or without workers, apart from who runs the tests: files and checks."""
-
-    tries_suite: bool
-    report: str | None
-    patch: str | None
-    replay: str | None
-    #: "report" or "fail"; None: do not look for leaks.
-    leaks: str | None
-    shows_failures_at_once: bool
-
-
-def read_extras(config: pytest.Config) -> Extras:
-    """What is asked for at this moment: until tests run, plugins and conftests may change it."""
-    option = config.option
-    return Extras(
-        tries_suite=bool(option.procpar_try or option.procpar_try_report),
-        report=option.procpar_report,
-        patch=option.recheck_suggest,
-        replay=option.procpar_replay,
-        leaks=option.leaks,
-        shows_failures_at_once=option.failure_output == "immediate",
-    )
-
-
-@record
 class Distribution:
     """Who is to run the tests, as all options together say.
 
@@ -143,22 +113,21 @@ class Distribution:
     workers: int | None
     dist: str
 
-    def differs_from(self, config: pytest.Config) -> bool:
+    def differs_from(self, asked: Given) -> bool:
         """Whether it differs from what the options say that plugins read."""
-        return self.workers is not None or self.dist != config.option.dist
+        return self.workers is not None or self.dist != asked.dist
 
 
-def read_distribution(config: pytest.Config) -> Distribution:
+def read_distribution(config: pytest.Config, asked: Given) -> Distribution:
     """Who is to run the tests.
 
     :raises pytest.UsageError: naming option and value.
     """
-    option = config.option
-    given = count_workers(config)
-    workers, dist = _workers(config, given), option.dist
+    given = count_workers(config, asked)
+    workers, dist = _workers(asked, given), asked.dist
     if not workers and given is not None:
         dist = Dist.NO.value
-    elif getattr(option, "distload", False):
+    elif asked.distload:
         dist = Dist.LOAD.value
     replay = config.stash.get(REPLAY, None)
     if replay is not None:
@@ -166,36 +135,30 @@ def read_distribution(config: pytest.Config) -> Distribution:
         # One worker per sequence, however many were asked for; none if none were wanted, or for one sequence.
         if workers or (given is None and sequences > 1):
             workers, dist = sequences, Dist.LOAD.value
-    elif not workers and given is None and wants_recheck(config):
+    elif not workers and given is None and asked.wants_recheck:
         workers = 1
-    if not workers and isolating_option(config) is not None:
+    if not workers and asked.isolating_option is not None:
         workers = 1
     if workers:
         return Distribution(workers, Dist.LOAD.value if dist == Dist.NO.value else dist)
     return Distribution(None if given is None else 0, dist)
 
 
-def read_settings(config: pytest.Config, distribution: Distribution) -> Settings | None:
+def read_settings(config: pytest.Config, asked: Given, distribution: Distribution) -> Settings | None:
     """The settings of a parallel run; None if this run is not parallel.
 
     :raises pytest.UsageError: naming option and value.
     """
-    option, workers = config.option, distribution.workers
-    if not workers:
+    workers, isolation, debugging = distribution.workers, asked.isolating_option, debugger(config)
+    if not workers or runs_no_tests(config):
         return None
-    isolation = isolating_option(config)
-    if any(getattr(option, name, False) for name in NO_RUN):
-        return None
-    debugging = [
-        name for name, dest in (("--trace", "trace"), ("--pdb", "usepdb")) if getattr(option, dest, 0)
-    ]
-    if debugging:
+    if debugging is not None:
         if isolation is not None:
             raise pytest.UsageError(
-                f"{isolation}: a test in a process of its own cannot be debugged with {debugging[0]}"
+                f"{isolation}: a test in a process of its own cannot be debugged with {debugging}"
             )
         raise pytest.UsageError(
-            f"{debugging[0]} is incompatible with distributing tests; try using -n0 or -nauto."
+            f"{debugging} is incompatible with distributing tests; try using -n0 or -nauto."
         )
     if not hasattr(os, "fork"):
         raise pytest.UsageError(
@@ -204,22 +167,23 @@ def read_settings(config: pytest.Config, distribution: Distribution) -> Settings
     return Settings(
         workers=workers,
         dist=Dist(distribution.dist),
-        reorder=option.loadscopereorder,
-        max_chunk=checked("--maxschedchunk", option.maxschedchunk, 1),
-        max_restarts=checked("--max-worker-restart", option.maxworkerrestart, 0),
-        testrunuid=option.testrunuid or os.urandom(16).hex(),
+        reorder=asked.loadscopereorder,
+        max_chunk=checked("--maxschedchunk", asked.maxschedchunk, 1),
+        max_restarts=checked("--max-worker-restart", asked.maxworkerrestart, 0),
+        testrunuid=asked.testrunuid or os.urandom(16).hex(),
         start_method=start_method(config),
         worker=WorkerOptions(
             dist=Dist(distribution.dist),
             freeze_heap=_ini_flag(config, "procpar_freeze_heap"),
-            isolate=option.isolate,
+            isolate=asked.isolate,
             isolating_marks=isolating_marks(),
-            max_tests_per_worker=option.max_tests_per_worker,
+            max_tests_per_worker=asked.max_tests_per_worker,
             fork_safe=fork_safe(config),
         ),
-        hang_timeout=_hang_timeout(config),
+        hang_timeout=_hang_timeout(config, asked),
         quiet_seconds=_ini_seconds(config, "procpar_quiet_seconds"),
-        recheck=_recheck(config),
+        recheck=_recheck(config, asked),
+        maxfail=maxfail(config),
         pinned=REPLAY in config.stash,
     )
 
@@ -229,7 +193,7 @@ def start_method(config: pytest.Config) -> StartMethod | None:
 
     :raises pytest.UsageError: naming option and value.
     """
-    given = config.known_args_namespace.start_method
+    given = read_early(config).start_method
     name = given if given is not None else str(config.getini("procpar_start_method"))
     if name not in START_METHODS:
         raise pytest.UsageError(
@@ -250,9 +214,10 @@ def _is_only_process(config: pytest.Config) -> bool:
 
     A second process would meet what the first one left under its name, in a database for instance.
     """
-    known = config.known_args_namespace
-    what = known.recheck if known.recheck is not None else config.getini("procpar_recheck")
-    return known.numprocesses == 1 and not known.tx and known.maxworkerrestart == 0 and what == "none"
+    early = read_early(config)
+    what = early.recheck if early.recheck is not None else config.getini("procpar_recheck")
+    is_one = early.numprocesses == 1 or (not early.numprocesses and early.isolating_option is not None)
+    return is_one and not early.tx and early.maxworkerrestart == 0 and what == "none"
 
 
 def isolating_marks() -> tuple[str, ...]:
@@ -265,24 +230,16 @@ def has_pytest_forked() -> bool:
     return importlib.util.find_spec("pytest_forked") is not None
 
 
-def isolating_option(config: pytest.Config) -> str | None:
-    """The option that gives tests new processes; None if there is none."""
-    if config.option.isolate:
-        return "--isolate"
-    return "--max-tests-per-worker" if config.option.max_tests_per_worker else None
-
-
-def _workers(config: pytest.Config, given: int | None) -> int:
+def _workers(asked: Given, given: int | None) -> int:
     """How many workers the command line asks for, in all its spellings; 0 for none.
 
     :param given: what ``-n`` says.
     """
-    option = config.option
-    wanted: Any = given
-    if wanted is None and option.tx:
-        wanted = sum(map(local_workers, option.tx))
+    wanted = given
+    if wanted is None and asked.tx:
+        wanted = sum(map(local_workers, asked.tx))
     workers = checked("-n", wanted, 0) or 0
-    limit = checked("--maxprocesses", option.maxprocesses, 1)
+    limit = checked("--maxprocesses", asked.maxprocesses, 1)
     workers = min(workers, limit) if limit else workers
     if workers > _MOST_WORKERS:
         name = "-n" if given is not None else "--tx"
@@ -293,16 +250,15 @@ def _workers(config: pytest.Config, given: int | None) -> int:
     return workers
 
 
-def count_workers(config: pytest.Config) -> int | None:
+def count_workers(config: pytest.Config, asked: Given) -> int | None:
     """How many workers ``-n`` asks for, including ``auto`` and ``logical``; None if it was not given.
 
     :raises pytest.UsageError: if a plugin gives something other than a number.
     """
-    option = config.option
-    wanted: object = option.numprocesses
+    wanted = asked.numprocesses
     if wanted in ("auto", "logical"):
         wanted = 0
-        if not getattr(option, "usepdb", False) and not getattr(option, "trace", False):
+        if debugger(config) is None:
             # Without pytest-xdist's own answer, where it is installed: that ignores the cgroup quota.
             wanted = config.pluginmanager.subset_hook_caller(
                 "pytest_xdist_auto_num_workers", [sys.modules.get("xdist.plugin")]
@@ -310,22 +266,13 @@ def count_workers(config: pytest.Config) -> int | None:
     return checked("-n", wanted, 0)
 
 
-def _hang_timeout(config: pytest.Config) -> float:
-    given: float | None = config.option.hang_timeout
+def _hang_timeout(config: pytest.Config, asked: Given) -> float:
+    given = asked.hang_timeout
     return given if given is not None else _ini_seconds(config, "procpar_hang_timeout")
 
 
-def wants_recheck(config: pytest.Config) -> bool:
-    """Whether an option asks for a re-check; that needs a fork server, and so at least one worker."""
-    option = config.option
-    more = (option.recheck_order, option.recheck_explain, option.recheck_cleaners, option.recheck_strict)
-    asked = any(more) or option.recheck_suggest is not None
-    return option.recheck != "none" and (option.recheck is not None or asked)
-
-
-def _recheck(config: pytest.Config) -> RecheckOptions:
-    option = config.option
-    what = option.recheck if option.recheck is not None else str(config.getini("procpar_recheck"))
+def _recheck(config: pytest.Config, asked: Given) -> RecheckOptions:
+    what = asked.recheck if asked.recheck is not None else str(config.getini("procpar_recheck"))
     if what not in RECHECKS:
         raise pytest.UsageError(
             f"procpar_recheck (ini option): invalid value {what!r}: give one of {', '.join(RECHECKS)}"
@@ -337,13 +284,13 @@ def _recheck(config: pytest.Config) -> RecheckOptions:
         )
     return RecheckOptions(
         what=what,
-        order=_order(option.recheck_order),
-        budget=option.recheck_budget,
-        tests=checked("--recheck-tests", option.recheck_tests, 1) or 1,
-        explain=option.recheck_explain or option.recheck_suggest is not None,
-        reported=option.procpar_report is not None,
-        cleaners=option.recheck_cleaners,
-        strict=option.recheck_strict,
+        order=_order(asked.recheck_order),
+        budget=asked.recheck_budget,
+        tests=checked("--recheck-tests", asked.recheck_tests, 1) or 1,
+        explain=asked.recheck_explain or asked.recheck_suggest is not None,
+        reported=asked.procpar_report is not None,
+        cleaners=asked.recheck_cleaners,
+        strict=asked.recheck_strict,
     )
 
 

@@ -11,18 +11,17 @@ from collections.abc import Generator
 
 import pytest
 
-from pytest_procpar.compat.xdist.options import tell_count
+from pytest_procpar.compat.foreign_options import has_flag
+from pytest_procpar.compat.xdist.options import only_xdist_can, tell_count, told_dist
+from pytest_procpar.config.given import Given, read_given
 from pytest_procpar.config.parsing import is_remote
-from pytest_procpar.config.settings import count_workers, wants_recheck
+from pytest_procpar.config.settings import count_workers
 from pytest_procpar.role import Role, role_of
 
 __all__ = ["EarlyCount", "check_name", "headline", "left_to_xdist", "needs_own_workers"]
 
 #: The major versions whose options and plugin objects we know.
 _KNOWN = ("3",)
-
-#: Options that only pytest-xdist can carry out, by the names of their values.
-_THEIRS = {"looponfail": "--looponfail", "px": "--px", "rsyncdir": "--rsyncdir", "ramp": "--ramp"}
 
 #: Options of ours that need our own workers.
 _OURS = {
@@ -58,16 +57,16 @@ def left_to_xdist(config: pytest.Config) -> str | None:
 
 
 def _why_left(config: pytest.Config) -> str | None:
-    option = config.option
     if _version().split(".")[0] not in _KNOWN:
         return "options and plugins of a version that is not known here"
-    for name, flag in _THEIRS.items():
-        if getattr(option, name, None):
-            return flag
+    theirs = only_xdist_can(config)
+    if theirs is not None:
+        return theirs
     looping = getattr(sys.modules.get("xdist.looponfail"), "WorkerFailSession", None)
     if looping is not None and any(isinstance(p, looping) for p in config.pluginmanager.get_plugins()):
         return "--looponfail"
-    specs = option.tx if option.numprocesses is None else ()
+    asked = read_given(config)
+    specs = asked.tx if asked.numprocesses is None else ()
     return next((f"--tx={spec}" for spec in specs if is_remote(spec)), None)
 
 
@@ -75,12 +74,12 @@ def _version() -> str:
     return str(getattr(sys.modules.get("xdist"), "__version__", ""))
 
 
-def needs_own_workers(config: pytest.Config) -> str | None:
+def needs_own_workers(asked: Given) -> str | None:
     """The option of ours that a run left to pytest-xdist cannot have; None if there is none."""
     for name, flag in _OURS.items():
-        if getattr(config.option, name, None):
+        if getattr(asked, name):
             return flag
-    return "--recheck" if wants_recheck(config) else None
+    return "--recheck" if asked.wants_recheck else None
 
 
 def headline(config: pytest.Config) -> str | None:
@@ -90,7 +89,7 @@ def headline(config: pytest.Config) -> str | None:
     if role_of(config) is Role.CONTROLLER:
         return f"procpar: runs the tests of -n in place of {xdist}; -p no:{name} gives them back"
     left = left_to_xdist(config)
-    if left is None or config.option.dist == "no":
+    if left is None or told_dist(config) == "no":
         return None
     return f"procpar: leaves this run to {xdist}, which alone has {left}"
 
@@ -105,7 +104,7 @@ def check_name(config: pytest.Config) -> None:
         return
     why = "-p no:xdist" if pluginmanager.is_blocked("xdist") else "no plugin is called xdist"
     for name, options in _FRAIL.items():
-        if pluginmanager.hasplugin(name) and (not options or any(map(config.getoption, options))):
+        if pluginmanager.hasplugin(name) and (not options or any(has_flag(config, flag) for flag in options)):
             raise pytest.UsageError(
                 f"{why}: the plugin {name} would fail in every worker, as it prepares them only if a plugin "
                 f"is called xdist. Leave -p no:xdist out: -n is procpar's even so; or add -p no:{name}"
@@ -122,5 +121,5 @@ class EarlyCount:
     def pytest_cmdline_main(self, config: pytest.Config) -> Generator[None, object, object]:
         """Replace ``auto`` and ``logical`` by a number."""
         if role_of(config).is_main and left_to_xdist(config) is None:
-            tell_count(config, count_workers(config))
+            tell_count(config, count_workers(config, read_given(config)))
         return (yield)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import pytest_procpar.core.run.events as events
+from pytest_procpar.compat.foreign_options import goes_on_after_collection_errors
 from pytest_procpar.compat.pytest_private.cache import learn_collection
 from pytest_procpar.controller.collaborators import Collaborators
 from pytest_procpar.controller.collection import Collecting
@@ -96,7 +97,7 @@ class Course:
         learn_collection(config, collected.ids, len(collected.deselected))
         self._terminal.deselected(collected.deselected)
         session.testscollected = len(collected.ids)
-        runnable = not session.testsfailed or config.option.continue_on_collection_errors
+        runnable = not session.testsfailed or goes_on_after_collection_errors(config)
         ids, keys = (collected.ids, collected.keys) if runnable else ([], None)
         self._ending.collection_failed = not runnable
         self._results.collected(ids)

@@ -12,6 +12,7 @@ import pytest
 from pytest_procpar.compat.pytest_private.output import end_progress_line
 from pytest_procpar.compat.pytest_private.session import shared_basetemp
 from pytest_procpar.compat.pytest_reports.reports import add_finding_properties
+from pytest_procpar.config.given import given
 from pytest_procpar.controller.collaborators import Collaborators
 from pytest_procpar.controller.recount import make_trial, recount
 from pytest_procpar.core.inquiry.findings import Kind
@@ -111,7 +112,7 @@ class FailedRun:
             terminal.remember(recount(self._session, self._results, run_record, recheck.blamed, left))
             if not left and not self._session.testsfailed:
                 shared.ending.forgive(self._session)
-        memory_of(config).retried(recheck.retried)
+        memory_of(config).retried(recheck.retried, on_request=given(config).recheck == "known")
         self._tell_findings(result)
 
     def _tell_findings(self, rechecked: RecheckResult) -> None:

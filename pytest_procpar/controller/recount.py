@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from pytest_procpar.config.settings import Settings, isolating_option
+from pytest_procpar.config.given import given
+from pytest_procpar.config.settings import Settings
 from pytest_procpar.core.inquiry.run_record import RunRecord
 from pytest_procpar.core.model import StartMethod, TestIndex
 from pytest_procpar.core.printable import listed
@@ -68,4 +69,4 @@ def recount(
 
 def _who_forks(config: pytest.Config) -> str:
     """What makes tests get processes of their own, in the user's words."""
-    return isolating_option(config) or "the mark isolated"
+    return given(config).isolating_option or "the mark isolated"

@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from pytest_procpar.compat.foreign_options import measures_coverage
 from pytest_procpar.ipc.journal import Journal
 from pytest_procpar.system.calls import getpid
 
@@ -179,8 +180,7 @@ def begin_beside(config: Any) -> list[str]:
 
     pytest-cov begins there as in the first process, before it knows of a worker: it would erase all data.
     """
-    measures = config.pluginmanager.hasplugin("_cov") and hasattr(config.option, "cov_append")
-    return ["--cov-append"] if measures else []
+    return ["--cov-append"] if measures_coverage(config) else []
 
 
 def join_coverage(passed: tuple[str, str]) -> None:

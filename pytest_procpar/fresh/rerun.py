@@ -9,7 +9,6 @@ come out.
 from __future__ import annotations
 
 import base64
-import copy
 import json
 import os
 from collections.abc import Callable, Generator
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from pytest_procpar.compat.foreign_options import parse_again, set_basetemp_option, write_no_log_file
 from pytest_procpar.compat.pytest_private.command_line import inert_arguments, known_options
 from pytest_procpar.compat.pytest_private.output import redirect_stdio
 from pytest_procpar.compat.pytest_private.session import set_basetemp, set_ini
@@ -127,9 +127,7 @@ def become_inert(early_config: pytest.Config, parser: pytest.Parser, args: list[
     early_config.workerinput = dict(order.workerinput)  # type: ignore[attr-defined]
     early_config.workeroutput = {}  # type: ignore[attr-defined]
     args[:] = inert_arguments(args, known_options(parser))
-    early_config.known_args_namespace = parser.parse_known_args(
-        args, namespace=copy.copy(early_config.option)
-    )
+    parse_again(early_config, parser, args)
     early_config.pluginmanager.register(Rerun(order), "procpar-rerun")
     silence_plugins(early_config)
 
@@ -178,7 +176,7 @@ class Rerun:
         identify(config, workerinput)
         if self._order.basetemp:
             path = Path(self._order.basetemp).with_name(f"popen-{workerinput['workerid']}")
-            config.option.basetemp = str(path)
+            set_basetemp_option(config, str(path))
             if not configures:
                 set_basetemp(config, path)
 
@@ -196,9 +194,9 @@ class Rerun:
         """Set the options of a worker, and use none of the run's files."""
         os.environ.update(worker_environment(self._order.workerinput))
         tell_worker(config, loadgroup=False)
-        config.option.log_file = os.devnull
+        write_no_log_file(config)
         if self._order.basetemp:
-            config.option.basetemp = self._order.basetemp
+            set_basetemp_option(config, self._order.basetemp)
         set_ini(config, "cache_dir", self._order.cache)
         if self._order.forked == StartMethod.FORK_EARLY.value:
             self._fork(config, configures=True)

@@ -16,6 +16,7 @@ from typing import NoReturn
 
 import pytest
 
+from pytest_procpar.compat.foreign_options import tell_internal_error
 from pytest_procpar.compat.pytest_private.items import watch_teardown
 from pytest_procpar.compat.pytest_private.output import captured_kept
 from pytest_procpar.compat.pytest_private.session import shared_basetemp, tear_down_all
@@ -229,7 +230,7 @@ class IsolatingRunner(ItemRunner):
         try:
             tear_down_all(self._session)
         except BaseException:
-            self._config.notify_exception(pytest.ExceptionInfo.from_current(), self._config.option)
+            tell_internal_error(self._config)
 
     def _run_last(self, test: TestIndex) -> bool:
         self._is_last = True

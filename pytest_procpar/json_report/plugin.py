@@ -19,6 +19,7 @@ import pytest
 import pytest_procpar.json_report.file as file
 import pytest_procpar.system.files as files
 from pytest_procpar import __version__
+from pytest_procpar.compat.xdist.options import told_dist
 from pytest_procpar.core.printable import printable_line
 from pytest_procpar.json_report.attempts import text_of
 from pytest_procpar.json_report.run_log import RunLog, SequenceRecord
@@ -141,7 +142,7 @@ class JsonReport:
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
         """A worker is to run some of these tests, or all of them."""
         self._workers_with_tests += 1
-        each = self._config.getoption("dist", "no") == "each"
+        each = told_dist(self._config) == "each"
         self._log.collected(ids, self._workers_with_tests if each else None)
 
     @pytest.hookimpl(trylast=True)
@@ -268,7 +269,7 @@ class JsonReport:
                 "procpar": __version__,
             },
             "workers": self._workers_with_tests or self._workers,
-            "dist": config.getoption("dist", "no") if self._workers else "no",
+            "dist": told_dist(config) if self._workers else "no",
             "run_id": self._run_id,
             "collected": session.testscollected,
             "deselected": 0 if reporter is None else len(reporter.stats.get("deselected", ())),

@@ -19,7 +19,7 @@ from pytest_procpar.compat.pytest_private.items import alive_nodes
 from pytest_procpar.compat.pytest_private.session import shared_basetemp
 from pytest_procpar.compat.pytest_private.tracebacks import hide_frames
 from pytest_procpar.compat.pytest_private.warnings import tell_warning
-from pytest_procpar.config.settings import read_extras
+from pytest_procpar.config.given import given
 from pytest_procpar.core.printable import printable_line
 from pytest_procpar.leaks.audit_events import left_paths, take_notes
 from pytest_procpar.leaks.resources import Leak, ResourceSnapshot, adopt, compare, describe
@@ -45,7 +45,7 @@ _LINES = pytest.StashKey[list[str]]()
 
 def install(config: pytest.Config) -> None:
     """Check this process's tests for leaks if the user has asked for it."""
-    wanted = read_extras(config).leaks
+    wanted = given(config).leaks
     known = config.pluginmanager.getplugin("procpar-leaks")
     if isinstance(known, LeakCheck):
         known.belong_to_this_process()

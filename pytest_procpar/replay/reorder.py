@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterable
 
 import pytest
 
+from pytest_procpar.compat.foreign_options import drop_last_failed, runs_last_failed
 from pytest_procpar.compat.pytest_private.items import copy_item
 from pytest_procpar.core.printable import listed, printable_line
 from pytest_procpar.replay.file import REPLAY, Replay
@@ -24,14 +25,17 @@ _NAMED = 5
 _KEYS = pytest.StashKey[list[str]]()
 
 
-def install(config: pytest.Config, replay: Replay) -> None:
+def install(config: pytest.Config, replay: Replay, asked: object = None, limit: object = None) -> None:
     """Make this run, and whatever is forked from it, a replay. Call this before `pytest_configure`.
 
     ``--lf`` leaves tests out while files are collected, where we could not get them back. So it is turned
     off.
+
+    :param asked: what ``-n`` says, and
+    :param limit: what ``--maxprocesses`` says, where a header tells what gives way.
     """
-    notes = _notes(config, len(replay.sequences))
-    config.option.lf = False
+    notes = _notes(len(replay.sequences), asked, limit, is_lf=runs_last_failed(config))
+    drop_last_failed(config)
     config.stash[REPLAY] = replay
     config.pluginmanager.register(_Replayer(config, replay, notes), "procpar-replay")
 
@@ -41,11 +45,9 @@ def pinned_keys(config: pytest.Config) -> list[str] | None:
     return config.stash.get(_KEYS, None)
 
 
-def _notes(config: pytest.Config, sequences: int) -> list[str]:
+def _notes(sequences: int, asked: object, limit: object, *, is_lf: bool) -> list[str]:
     """The lines that say which options of the command line a replay changes."""
-    option = config.option
-    notes = ["--lf does nothing here: the file says which tests run"] if getattr(option, "lf", False) else []
-    asked, limit = option.numprocesses, option.maxprocesses
+    notes = ["--lf does nothing here: the file says which tests run"] if is_lf else []
     if asked == 0 and sequences > 1:
         notes.append(f"-n 0: the {sequences} sequences run one after the other in this process")
     elif isinstance(asked, int) and asked not in (0, sequences):

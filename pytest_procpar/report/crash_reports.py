@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 import pytest
 
+from pytest_procpar.compat.foreign_options import place_options
 from pytest_procpar.compat.pytest_reports.reports import crash_location, nodeid_from_here
 from pytest_procpar.core.printable import shell_command
 from pytest_procpar.core.protocol.worker_status import Death, Stage
@@ -113,11 +114,7 @@ def worker_died(worker: str, death: Death, latest: str | None, *, limit: float |
 
 def reproduce(config: pytest.Config, nodeid: str, limit: float | None = None) -> str:
     """The command that runs a test alone, from the folder that the user is in."""
-    words = ["pytest", "-n", "1"]
-    for option, name in (("-c", "inifilename"), ("--rootdir", "rootdir")):
-        value = getattr(config.option, name, None)
-        if value:
-            words += [option, str(value)]
+    words = ["pytest", "-n", "1", *place_options(config)]
     if limit is not None:
         words.append(f"--hang-timeout={limit:g}")
     return shell_command([*words, nodeid_from_here(config, nodeid)])

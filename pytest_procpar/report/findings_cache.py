@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import pytest_procpar.system.files as files
+from pytest_procpar.compat.foreign_options import narrows_collection
 from pytest_procpar.compat.pytest_private.cache import cache_entry, failed_before, place_in_cache, set_aside
 from pytest_procpar.compat.pytest_private.command_line import given_paths
 from pytest_procpar.core.inquiry.findings import Kind
@@ -102,6 +103,7 @@ class FindingsCache:
         self._lines: list[str] = []
         self._plain: PlainRecord | None = None
         self._trouble = ""
+        self._on_request = False
 
     # --- what this run finds ---
 
@@ -119,9 +121,13 @@ class FindingsCache:
             (kept,) = [known for known in merged(self.known, [new]) if known.key == new.key]
             finding["since"], finding["runs"] = kept.first, kept.runs
 
-    def retried(self, retried: Iterable[Retried]) -> None:
-        """Findings of earlier runs were tried again."""
+    def retried(self, retried: Iterable[Retried], *, on_request: bool) -> None:
+        """Findings of earlier runs were tried again.
+
+        :param on_request: whether the command line asked for that (``--recheck=known``).
+        """
         self._retried += retried
+        self._on_request = on_request
 
     # --- pytest's session ---
 
@@ -175,20 +181,9 @@ class FindingsCache:
         """Whether the whole suite was collected, as far as options tell."""
         config = self._config
         reporter = config.pluginmanager.getplugin("terminalreporter")
-        narrow = (
-            "lf",
-            "stepwise",
-            "ignore",
-            "ignore_glob",
-            "continue_on_collection_errors",
-            "keyword",
-            "markexpr",
-        )
         if reporter is None or reporter.stats.get("deselected") or given_paths(config):
             return False
-        return config.rootpath == config.invocation_params.dir and not any(
-            config.getoption(name, None) for name in narrow
-        )
+        return config.rootpath == config.invocation_params.dir and not narrows_collection(config)
 
     def _write(self, known: tuple[KnownFinding, ...]) -> None:
         try:
@@ -204,7 +199,7 @@ class FindingsCache:
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Recall what matters for the tests of this run."""
         lines = list(self._lines)
-        if self._config.getoption("recheck", None) == "known" and not self.known:
+        if self._on_request and not self.known:
             lines.append("nothing is known of earlier runs: there was nothing to try again")
         if self._trouble:
             lines.append(self._trouble)

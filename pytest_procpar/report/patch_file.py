@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import pytest_procpar.system.files as files
+from pytest_procpar.compat.xdist.options import told_dist
 from pytest_procpar.core.printable import printable_line
 from pytest_procpar.json_report.plugin import check_path
 
@@ -57,7 +58,7 @@ class PatchFile:
             self._failure = ""
         elif self._patches:
             groups = any(_GROUP in patch for patch in self._patches)
-            needs = groups and terminalreporter.config.getoption("dist", "no") != "loadgroup"
+            needs = groups and told_dist(terminalreporter.config) != "loadgroup"
             how = ", needs --dist=loadgroup" if needs else ""
             terminalreporter.write_sep("-", printable_line(f"to apply by git apply{how}: {self._path}"))
         else:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_procpar.compat.foreign_options import maxfail
 from pytest_procpar.compat.pytest_private.logs import LiveLog
 from pytest_procpar.compat.pytest_private.warnings import warning_from_data
 from pytest_procpar.compat.pytest_reports.junit import JunitNotes
@@ -68,7 +69,7 @@ class Results:
         self._junit = JunitNotes(config)
         self._live_log = LiveLog(config)
         #: Whether to look at each report as soon as it comes (``-x``, ``--maxfail``).
-        self.eager = bool(config.getoption("maxfail", 0))
+        self.eager = bool(maxfail(config))
 
     def collected(self, ids: list[str]) -> None:
         """Note the suite's nodeids, in the order of the tests' indices."""

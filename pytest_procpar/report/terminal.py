@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pytest_procpar.compat.foreign_options import shows_no_summary
 from pytest_procpar.compat.plugins.reporters import count_as
 from pytest_procpar.compat.pytest_private.output import add_to_stats
 from pytest_procpar.core.model import Dist, StartMethod
@@ -115,7 +116,7 @@ class Terminal:
 
     def show_summary(self, status: int) -> None:
         """Write everything that pytest writes after a run."""
-        if self._reporter is not None and not self._config.option.no_summary:
+        if self._reporter is not None and not shows_no_summary(self._config):
             self._config.hook.pytest_terminal_summary(
                 terminalreporter=self._reporter, exitstatus=status, config=self._config
             )

@@ -15,6 +15,7 @@ from typing import Any, NoReturn, TypeAlias
 
 import pytest
 
+from pytest_procpar.compat.foreign_options import drop_maxfail, tell_internal_error
 from pytest_procpar.compat.pytest_private.items import remember_hook_proxies
 from pytest_procpar.compat.pytest_private.output import forget_fault_handler
 from pytest_procpar.compat.pytest_private.session import (
@@ -243,7 +244,7 @@ class WorkerSession:
             end_process(1)
         if config.pluginmanager.is_registered(self._reporter):  # not if it has collected for itself
             config.pluginmanager.unregister(self._reporter)
-        config.option.maxfail = 0
+        drop_maxfail(config)
         silence(config)
         tell_no_statuses(config)
         self._be_inert(order)
@@ -316,7 +317,7 @@ class WorkerSession:
         except pytest.exit.Exception as error:
             sys.stderr.write(f"{type(error).__name__}: {error}\n")
         except Exception:
-            self._config.notify_exception(pytest.ExceptionInfo.from_current(), self._config.option)
+            tell_internal_error(self._config)
         if self._has_begun:  # otherwise plugins have put nothing there, which their other half would miss
             worker.done(output)
         self._link.flush()

@@ -11,6 +11,7 @@ from typing import BinaryIO, cast
 
 import pytest
 
+from pytest_procpar.compat.foreign_options import maxfail
 from pytest_procpar.compat.pytest_private.session import ConftestImportFailure, config_from_command_line
 from pytest_procpar.core.protocol.codec import decode
 from pytest_procpar.core.protocol.common import Broke, Halted
@@ -60,7 +61,7 @@ def _be_worker(file: BinaryIO) -> None:
     except Exception as error:
         _tell(own[0], error)
         return
-    memory = Board.from_descriptor(board, config.getoption("maxfail", 0) or 0)
+    memory = Board.from_descriptor(board, maxfail(config))
     WorkerSession(config, recipe.options, memory, assignment=(order, own), stdout=stdout).run(setup)
 
 

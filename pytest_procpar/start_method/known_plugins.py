@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import pytest
 
+from pytest_procpar.compat.foreign_options import is_given, is_on
 from pytest_procpar.start_method.vouching import is_vouched
 
 __all__ = ["EARLY_PLUGINS", "SPAWN_PLUGINS", "known_plugin"]
@@ -38,22 +38,14 @@ def known_plugin(config: pytest.Config, known: dict[str, str], vouched: Iterable
 
 def _is_active(config: pytest.Config, name: str) -> bool:
     """Whether a plugin that is loaded does anything."""
-    option = config.option
     match name:
         case "ddtrace":
-            return bool(getattr(option, "ddtrace", False) or _ini(config, "ddtrace"))
+            return is_on(config, "ddtrace")
         case "pytest_reportportal":
-            return bool(getattr(option, "rp_enabled", False))
+            return is_given(config, "rp_enabled")
         case "logfire":
-            return bool(getattr(option, "logfire", False) or _ini(config, "logfire"))
+            return is_on(config, "logfire")
         case "monitor":
-            return not getattr(option, "mtr_none", False)
+            return not is_given(config, "mtr_none")
         case _:
             return True
-
-
-def _ini(config: pytest.Config, name: str) -> Any:
-    try:
-        return config.getini(name)
-    except ValueError:  # nobody has defined it
-        return None

@@ -7,7 +7,6 @@ of pytest-xdist and fresh interpreters included. Tests do not see the variable.
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 from collections.abc import Generator, Mapping
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_procpar.compat.foreign_options import parse_again, set_basetemp_option, write_no_log_file
 from pytest_procpar.compat.pytest_private.session import set_ini
 from pytest_procpar.compat.pytest_reports.listeners import silence_tellers
 from pytest_procpar.core.record import fields, record
@@ -79,9 +79,7 @@ def pytest_load_initial_conftests(
         # A process that runs tests again has not taken its role yet: this plugin comes first.
         if order.words and RERUN not in os.environ:
             args[:] = order.words
-            early_config.known_args_namespace = parser.parse_known_args(
-                args, namespace=copy.copy(early_config.option)
-            )
+            parse_again(early_config, parser, args)
         roots = [early_config.rootpath, early_config.invocation_params.dir]
         keep_files(order.kept, roots, [order.basetemp, order.cache, order.report])
     return (yield)
@@ -107,8 +105,8 @@ def _divert(config: pytest.Config) -> RecorderSetup | None:
     order = _order()
     if order is not None:
         if role_of(config).is_main:  # a worker has a folder inside it
-            config.option.basetemp = order.basetemp
-        config.option.log_file = os.devnull
+            set_basetemp_option(config, order.basetemp)
+        write_no_log_file(config)
         set_ini(config, "cache_dir", order.cache)
         silence_tellers(config)
     return order

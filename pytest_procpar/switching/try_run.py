@@ -21,13 +21,14 @@ from typing import Any
 import pytest
 
 import pytest_procpar.system.files as files
+from pytest_procpar.compat.foreign_options import NO_RUN, random_seed
 from pytest_procpar.compat.pytest_private.command_line import (
     given_options,
     inert_words,
     program,
     writing_options,
 )
-from pytest_procpar.config.settings import NO_RUN
+from pytest_procpar.config.given import Given
 from pytest_procpar.core.printable import printable_line
 from pytest_procpar.core.switching.tryout import RunFacts, fails_only_in, has_failures, ungrouped
 from pytest_procpar.fresh.custody import Custody
@@ -64,20 +65,20 @@ _OF_A_RUN = re.compile(
 _METHOD = re.compile(r"procpar: start method (\S+), since (.*) \(ini: procpar_start_method")
 
 
-def try_suite(config: pytest.Config) -> int:
+def try_suite(config: pytest.Config, asked: Given) -> int:
     """Try the suite and print a page; return 0 if no test ends differently with workers, 1 if one does.
 
     :raises pytest.UsageError: for an option that makes no sense with it.
     """
-    _check(config)
-    target = config.option.procpar_try_report
+    _check(config, asked)
+    target = asked.procpar_try_report
     path = None if target is None else check_path(target, "--procpar-try-report")
     tried = TriedRuns(config)
     custody = Custody()
     try:
         with suppress(OSError):
             tried.load = os.getloadavg()[0], os.cpu_count() or 1  # both are those of the whole machine
-        _Tryout(config, custody, tried).run()
+        _Tryout(config, asked, custody, tried).run()
     except KeyboardInterrupt:
         tried.interrupted = True
     except OSError as error:
@@ -92,9 +93,9 @@ def try_suite(config: pytest.Config) -> int:
     return tried.exit_status
 
 
-def _check(config: pytest.Config) -> None:
+def _check(config: pytest.Config, asked: Given) -> None:
     for dest, words in given_options(config):
-        is_none = dest == "numprocesses" and config.option.numprocesses == 0
+        is_none = dest == "numprocesses" and asked.numprocesses == 0
         if dest in _SENSELESS or is_none:
             raise pytest.UsageError(
                 f"{' '.join(words)}: makes no sense with --procpar-try, which runs the whole suite without "
@@ -115,8 +116,9 @@ class _Tryout:
     :param tried: receives the results of each run.
     """
 
-    def __init__(self, config: pytest.Config, custody: Custody, tried: TriedRuns) -> None:
+    def __init__(self, config: pytest.Config, asked: Given, custody: Custody, tried: TriedRuns) -> None:
         self._config = config
+        self._asked = asked
         self._custody = custody
         self._tried = tried
         self._count = 0
@@ -149,7 +151,7 @@ class _Tryout:
         plain, parallel = tried.plain, tried.parallel
         assert plain is not None
         assert parallel is not None
-        given = self._config.option.recheck_budget
+        given = self._asked.recheck_budget
         budget = max(_LEAST_BUDGET, plain.wall) if given is None else given
         if not budget or not parallel.outcomes:
             return
@@ -166,10 +168,10 @@ class _Tryout:
                 tried.add(map(_own, report["findings"]))
 
     def _workers(self) -> list[str]:
-        option = self._config.option
-        wanted = option.numprocesses or "auto"
-        dist = [f"--dist={option.dist}"] if option.dist not in ("no", "load") else []
-        hang = [f"--hang-timeout={option.hang_timeout:g}"] if option.hang_timeout else []
+        asked = self._asked
+        wanted = asked.numprocesses or "auto"
+        dist = [f"--dist={asked.dist}"] if asked.dist not in ("no", "load") else []
+        hang = [f"--hang-timeout={asked.hang_timeout:g}"] if asked.hang_timeout else []
         return ["-n", str(wanted), *dist, *hang]
 
     def _has_xdist(self) -> bool:
@@ -237,7 +239,7 @@ class _Tryout:
 
     def _seed(self) -> list[str]:
         """The options that give all runs the same random order."""
-        seed = getattr(self._config.option, "randomly_seed", None)
+        seed = random_seed(self._config)
         if seed is None:
             return []
         return [f"--randomly-seed={seed if isinstance(seed, int) else 1}"]

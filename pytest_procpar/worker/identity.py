@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pytest_procpar.compat.foreign_options import hides_output, set_basetemp_option
 from pytest_procpar.compat.plugins.reporters import mute_reporters
 from pytest_procpar.compat.pytest_private.output import mute_reporter, redirect_stdio
 from pytest_procpar.compat.xdist.options import tell_worker
@@ -57,7 +58,7 @@ def become_worker(
             config.pluginmanager.unregister(plugin)
     tell_worker(config, loadgroup=dist is Dist.LOADGROUP)
     if setup.basetemp is not None:
-        config.option.basetemp = str(Path(setup.basetemp) / f"popen-{workerinput['workerid']}")
+        set_basetemp_option(config, str(Path(setup.basetemp) / f"popen-{workerinput['workerid']}"))
 
 
 def _take_over(environ: dict[str, str]) -> None:
@@ -118,7 +119,7 @@ class Output:
     def hide(self) -> None:
         """Hide all output, and be no terminal to plugins that look for one at configure."""
         config = self._config
-        if getattr(config.option, "capture", "no") != "no":  # the option is gone with its plugin
+        if hides_output(config):
             if self._stdout is not None:
                 close(self._stdout)
             self._stdout = None

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 import pytest
 
+from pytest_procpar.compat.foreign_options import makes_junit_xml, tell_internal_error
 from pytest_procpar.compat.pytest_private.cache import failed_before
 from pytest_procpar.compat.pytest_private.logs import LogForwarder
 from pytest_procpar.compat.pytest_private.warnings import warning_to_data
@@ -47,7 +48,7 @@ class SessionReporter:
         """Become a worker's plugin: whatever belongs to the collection has been reported."""
         self._link = link
         self._is_worker = True
-        if self._config.getoption("xmlpath", None):
+        if makes_junit_xml(self._config):
             JunitStandIn(self._config, self._tell).install()
 
     def _tell(self, message: JunitRecord | Logged) -> None:
@@ -102,7 +103,7 @@ class SessionReporter:
             return getattr(error, "returncode", None) or pytest.ExitCode.INTERRUPTED
         disregard_interrupts()
         try:
-            self._config.notify_exception(pytest.ExceptionInfo.from_current(), self._config.option)
+            tell_internal_error(self._config)
         except Exception:  # for instance, a test has closed what capture needs: the controller has to know
             self._link.put(Broke(traceback.format_exc()))
             self._link.flush()

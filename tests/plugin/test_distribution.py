@@ -18,7 +18,8 @@ from pytest_procpar.compat.xdist.options import (
     tell_worker,
     tell_workers,
 )
-from pytest_procpar.config.settings import Distribution, read_distribution
+from pytest_procpar.config.given import given, read_early, read_given
+from pytest_procpar.config.settings import Distribution, fork_safe, read_distribution
 from pytest_procpar.replay.file import REPLAY, Replay
 
 DEFAULTS: dict[str, Any] = {
@@ -43,7 +44,7 @@ def config(sequences: int = 0, auto: object = 3, **options: object) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("given", "workers", "dist"),
+    ("options", "workers", "dist"),
     [
         ({}, NOBODY, "no"),
         ({"distload": True}, NOBODY, "load"),
@@ -76,23 +77,24 @@ def config(sequences: int = 0, auto: object = 3, **options: object) -> Any:
     ],
     ids=str,
 )
-def test_what_the_options_come_to(given: dict[str, Any], workers: int | None, dist: str) -> None:
-    asked = config(**given)
+def test_what_the_options_come_to(options: dict[str, Any], workers: int | None, dist: str) -> None:
+    asked = config(**options)
     before = copy.deepcopy(vars(asked.option))
-    found = read_distribution(asked)
+    frozen = read_given(asked)
+    found = read_distribution(asked, frozen)
     assert found == Distribution(workers, dist)
     assert vars(asked.option) == before, "reading has written"
-    if found.differs_from(asked):
+    if found.differs_from(frozen):
         tell_distribution(asked, found.workers, found.dist)
     option = asked.option
     assert option.dist == dist
     told = (before["numprocesses"], before["tx"]) if workers is None else (workers, ["popen"] * workers)
     assert (option.numprocesses, option.tx) == told
-    assert read_distribution(asked) == found, "who reads it again finds something else"
+    assert read_distribution(asked, read_given(asked)) == found, "who reads it again finds something else"
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("options", "message"),
     [
         ({"numprocesses": -1}, "-n: invalid value -1: give"),
         ({"numprocesses": "auto", "auto": "many"}, "-n: invalid value 'many': give"),
@@ -102,9 +104,52 @@ def test_what_the_options_come_to(given: dict[str, Any], workers: int | None, di
     ],
     ids=str,
 )
-def test_a_mistake_is_told_with_option_and_value(given: dict[str, Any], message: str) -> None:
+def test_a_mistake_is_told_with_option_and_value(options: dict[str, Any], message: str) -> None:
+    asked = config(**options)
     with pytest.raises(pytest.UsageError, match=re.escape(message)):
-        read_distribution(config(**given))
+        read_distribution(asked, read_given(asked))
+
+
+def test_what_was_asked_for_first_holds_for_the_rest_of_the_run() -> None:
+    run = config(numprocesses=4, tx=["popen"], leaks="report")
+    first = given(run)
+    run.option.leaks = None
+    run.option.tx.append("popen")
+    tell_distribution(run, 2, "load")
+    assert given(run) is first
+    assert (first.numprocesses, first.dist, first.tx, first.leaks) == (4, "no", ("popen",), "report")
+    assert read_given(run).leaks is None, "who comes before the others looks for itself"
+
+
+def test_what_conftests_change_later_is_not_what_was_asked_for_early() -> None:
+    run = config(recheck="none")
+    run.known_args_namespace = SimpleNamespace(**vars(run.option))
+    early = read_early(run)
+    run.option.recheck = run.known_args_namespace.recheck = "all"
+    assert read_early(run) is early
+    assert (early.recheck, given(run).recheck) == ("none", "all")
+
+
+@pytest.mark.parametrize(
+    ("options", "is_only"),
+    [
+        ({"numprocesses": 1}, True),
+        ({"isolate": True}, True),
+        ({"isolate": True, "numprocesses": 0}, True),
+        ({"isolate": True, "numprocesses": 2}, False),
+        ({"numprocesses": "auto"}, False),
+        ({"numprocesses": 1, "tx": ["popen"]}, False),
+        ({"numprocesses": 1, "maxworkerrestart": None}, False),
+        ({"numprocesses": 1, "recheck": "failed"}, False),
+        ({}, False),
+    ],
+    ids=str,
+)
+def test_names_are_safe_where_no_second_process_can_meet_them(options: dict[str, Any], is_only: bool) -> None:
+    run = config(**{"recheck": "none", "maxworkerrestart": 0, **options})
+    run.known_args_namespace = run.option
+    run.getini = {"procpar_fork_safe": ["x.py"]}.get
+    assert fork_safe(run) == (("x.py", "names") if is_only else ("x.py",))
 
 
 def test_an_installed_xdist_sees_no_workers_while_it_is_configured() -> None:

@@ -77,13 +77,11 @@ def config(**option: Any) -> Any:
     plugins = SimpleNamespace(
         hasplugin=lambda name: False, getplugin=lambda name: None, list_plugin_distinfo=list
     )
-    given = {
-        "numprocesses": None, "maxprocesses": None, "hang_timeout": None, "recheck": None,
-        "recheck_order": None, "recheck_explain": False, "recheck_cleaners": False, "recheck_strict": False,
-        "recheck_suggest": None,
-    } | option  # fmt: skip
     return SimpleNamespace(
-        option=SimpleNamespace(**given), pluginmanager=plugins, getoption=lambda name, default=None: default
+        option=SimpleNamespace(**{"numprocesses": None, **option}),
+        stash=pytest.Stash(),
+        pluginmanager=plugins,
+        getoption=lambda name, default=None: default,
     )
 
 
@@ -121,21 +119,21 @@ def test_the_header_says_that_a_newer_pytest_was_not_tried(monkeypatch: pytest.M
     )
 
 
-def replay_header(**option: Any) -> str:
+def replay_header(asked: object = None, limit: int | None = None, *, is_lf: bool = False) -> str:
     replay = Replay("report.json", [[("t.py::test_a", 0)], [("t.py::test_b", 0), ("t.py::test_c", 0)]])
-    made = config(**option)
-    return "\n".join(_Replayer(made, replay, _notes(made, 2)).pytest_report_header())
+    notes = _notes(2, asked, limit, is_lf=is_lf)
+    return "\n".join(_Replayer(config(), replay, notes).pytest_report_header())
 
 
 def test_the_header_says_what_is_replayed_and_which_options_give_way() -> None:
     assert is_text(
-        replay_header(numprocesses=2),
+        replay_header(2),
         """
         replay: report.json: 2 sequences, 3 tests
         """,
     )
     assert is_text(
-        replay_header(numprocesses=0, lf=True),
+        replay_header(0, is_lf=True),
         """
         replay: report.json: 2 sequences, 3 tests
         replay: --lf does nothing here: the file says which tests run
@@ -143,14 +141,14 @@ def test_the_header_says_what_is_replayed_and_which_options_give_way() -> None:
         """,
     )
     assert is_text(
-        replay_header(numprocesses=5),
+        replay_header(5),
         """
         replay: report.json: 2 sequences, 3 tests
         replay: -n 5 gives way: 2 workers, one for each sequence
         """,
     )
     assert is_text(
-        replay_header(numprocesses="auto", maxprocesses=1),
+        replay_header("auto", 1),
         """
         replay: report.json: 2 sequences, 3 tests
         replay: --maxprocesses=1 gives way: 2 workers, one for each sequence
@@ -517,10 +515,9 @@ def test_what_is_recalled_of_earlier_runs() -> None:
 
 
 def test_a_try_of_what_is_known_says_that_nothing_is() -> None:
-    asked = config()
-    asked.getoption = lambda name, default=None: "known" if name == "recheck" else default
-    reporter = Reporter()
-    FindingsCache(asked, ()).pytest_terminal_summary(reporter)
+    memory, reporter = FindingsCache(config(), ()), Reporter()
+    memory.retried((), on_request=True)
+    memory.pytest_terminal_summary(reporter)
     assert is_text(
         reporter.text,
         """
@@ -528,8 +525,9 @@ def test_a_try_of_what_is_known_says_that_nothing_is() -> None:
         nothing is known of earlier runs: there was nothing to try again
         """,
     )
-    reporter = Reporter()
-    FindingsCache(config(), ()).pytest_terminal_summary(reporter)
+    memory, reporter = FindingsCache(config(), ()), Reporter()
+    memory.retried((), on_request=False)
+    memory.pytest_terminal_summary(reporter)
     assert reporter.lines == []
 
 

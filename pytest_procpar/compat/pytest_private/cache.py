@@ -13,12 +13,14 @@ from pathlib import Path
 import pytest
 from _pytest.cacheprovider import Cache, LFPlugin, NFPlugin
 
+from pytest_procpar.compat.foreign_options import clears_cache
+
 __all__ = ["cache_entry", "failed_before", "has_entry", "learn_collection", "place_in_cache", "set_aside"]
 
 
 def cache_entry(config: pytest.Config, key: str) -> Path | None:
     """Return the file for a value in `config.cache`, made at configure; None if it will have none."""
-    return None if config.getoption("cacheclear", False) else _place(config, key)
+    return None if clears_cache(config) else _place(config, key)
 
 
 def has_entry(config: pytest.Config, key: str) -> bool:

@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from pytest_procpar.compat.foreign_options import added_arguments, random_seed
+
 __all__ = [
     "configured_options", "given_options", "given_paths", "inert_arguments", "inert_words",
     "kept_options", "known_options", "neutral_options", "orders_by_chance", "program", "replay_folder",
@@ -76,7 +78,7 @@ def kept_options(config: pytest.Config) -> list[str]:
         of_editor = dest == "plugins" and words[-1].removeprefix("-p") in _EDITORS
         if dest not in _DROPPED and not _WRITES.match(flag) and not of_editor:
             kept += words
-    seed = getattr(config.option, "randomly_seed", None)  # drawn by pytest-randomly, unless it was given
+    seed = random_seed(config)
     if isinstance(seed, int):
         kept.append(f"--randomly-seed={seed}")
     return kept
@@ -85,7 +87,7 @@ def kept_options(config: pytest.Config) -> list[str]:
 def same_arguments(config: pytest.Config, own: Sequence[str]) -> list[str]:
     """The arguments of this run with `own` added after the options, before a ``--``."""
     given = _given(config)
-    seed = getattr(config.option, "randomly_seed", None)  # drawn by pytest-randomly, unless it was given
+    seed = random_seed(config)
     drawn = [f"--randomly-seed={seed}"] if isinstance(seed, int) else []
     end = given.index("--") if "--" in given else len(given)
     return [*given[:end], *drawn, *own, *given[end:]]
@@ -151,7 +153,7 @@ def inert_words(
 
 def configured_options(config: pytest.Config) -> list[str]:
     """The words of the project's ``addopts``, without those that ask for workers."""
-    words = _words([str(word) for word in config.getini("addopts")], known_options(config._parser))
+    words = _words(added_arguments(config), known_options(config._parser))
     return [word for _, dest, some in words if dest not in _OF_WORKERS for word in some]
 
 
@@ -234,7 +236,7 @@ def orders_by_chance(config: pytest.Config) -> bool:
 def _configured(config: pytest.Config) -> list[str]:
     """The words that pytest puts before those of every command line."""
     words = shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))
-    return words + [str(word) for word in config.getini("addopts")]
+    return words + added_arguments(config)
 
 
 def replay_folder(config: pytest.Config) -> Path | None:

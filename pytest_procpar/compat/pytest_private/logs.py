@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from _pytest.logging import LoggingPlugin, _LiveLoggingStreamHandler
 
+from pytest_procpar.compat.foreign_options import append_to_log_file, log_file_mode, set_log_file_mode
 from pytest_procpar.core.protocol.common import Logged
 
 __all__ = ["LiveLog", "LogForwarder"]
@@ -84,16 +85,15 @@ class LogForwarder:
     def __init__(self, config: pytest.Config, send: Callable[[Logged], None]) -> None:
         self._config = config
         self._send = send
-        self._mode = getattr(config.option, "log_file_mode", None)
-        config.option.log_file_mode = "a"  # the controller has already emptied the file if it should be
+        self._mode = append_to_log_file(config)  # the controller has already emptied the file if it should be
 
     @pytest.hookimpl
     def pytest_plugin_registered(self, plugin: object) -> None:
         """Take over the live log, if there is one."""
         if not isinstance(plugin, LoggingPlugin):
             return
-        self._config.option.log_file_mode = self._mode
-        plugin.log_file_mode = self._mode or self._config.getini("log_file_mode") or "w"
+        set_log_file_mode(self._config, self._mode)
+        plugin.log_file_mode = log_file_mode(self._config)
         old = plugin.log_cli_handler
         if isinstance(old, _LiveLoggingStreamHandler):
             handler = _Handler(self._send)

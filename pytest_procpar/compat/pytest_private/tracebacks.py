@@ -13,6 +13,7 @@ from types import TracebackType
 import pytest
 
 import pytest_procpar
+from pytest_procpar.compat.foreign_options import shows_full_trace
 
 __all__ = ["hide_frames", "hide_frames_in_reports"]
 
@@ -24,7 +25,7 @@ def hide_frames(config: pytest.Config, call: pytest.CallInfo[None]) -> None:
 
     Call it before the report is made.
     """
-    if call.excinfo is None or config.getoption("fulltrace", False):
+    if call.excinfo is None or shows_full_trace(config):
         return
     seen: set[int] = set()
     todo: list[object] = [call.excinfo.value]

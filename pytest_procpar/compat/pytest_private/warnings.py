@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from _pytest.config import apply_warning_filters, parse_warning_filter
 
+from pytest_procpar.compat.foreign_options import warning_filters
+
 __all__ = ["tell_warning", "warning_from_data", "warning_to_data"]
 
 
@@ -50,7 +52,7 @@ def tell_warning(
 def _apply_filters(config: pytest.Config, item: pytest.Item | None, category: type[Warning]) -> None:
     if not sys.warnoptions:
         warnings.simplefilter("always", category)
-    apply_warning_filters(config.getini("filterwarnings"), config.known_args_namespace.pythonwarnings or [])
+    apply_warning_filters(*warning_filters(config))
     for mark in reversed(list(item.iter_markers("filterwarnings")) if item is not None else []):
         for argument in mark.args:
             warnings.filterwarnings(*parse_warning_filter(argument, escape=False))

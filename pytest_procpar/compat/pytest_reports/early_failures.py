@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from _pytest.terminal import TerminalReporter
 
+from pytest_procpar.compat.foreign_options import traceback_style
+
 __all__ = ["EarlySummary", "early_summary"]
 
 #: The sections that pytest's reporter writes before plugins write theirs, in this order.
@@ -72,7 +74,7 @@ class EarlySummary:
         """Write a report that has just come, as the summary would, if the reporter counts it as a failure."""
         reporter = self._reporter
         does_so_itself = type(reporter).summary_failures is not TerminalReporter.summary_failures
-        if does_so_itself or reporter.config.option.tbstyle == "no" or hasattr(report, "_pdbshown"):
+        if does_so_itself or traceback_style(reporter.config) == "no" or hasattr(report, "_pdbshown"):
             return
         category = next((one for one in _FAILED if reporter.stats.get(one, [])[-1:] == [report]), None)
         if category is not None:
@@ -85,7 +87,7 @@ class EarlySummary:
     def _write(self, report: Any, headline: str) -> None:
         reporter = self._reporter
         self._end_line()
-        if reporter.config.option.tbstyle == "line":
+        if traceback_style(reporter.config) == "line":
             reporter.write_line(reporter._getcrashline(report))
         else:
             reporter.write_sep("_", headline, red=True, bold=True)
@@ -95,7 +97,7 @@ class EarlySummary:
     def _write_teardown(self, report: Any) -> None:
         """Write what was captured during the teardown of a test whose failure was shown."""
         reporter = self._reporter
-        if reporter.config.option.tbstyle != "line" and any(
+        if traceback_style(reporter.config) != "line" and any(
             "teardown" in name for name, _ in report.sections
         ):
             self._end_line()

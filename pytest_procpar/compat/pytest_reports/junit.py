@@ -16,6 +16,7 @@ import pytest
 from _pytest import fixtures
 from _pytest.junitxml import _check_record_param_type, xml_key
 
+from pytest_procpar.compat.foreign_options import junit_family
 from pytest_procpar.compat.pytest_reports.reports import nodeid_of
 from pytest_procpar.core.protocol.worker import JunitRecord
 
@@ -35,7 +36,7 @@ class JunitStandIn:
     """
 
     def __init__(self, config: pytest.Config, send: Callable[[JunitRecord], None]) -> None:
-        family = config.getini("junit_family")
+        family = junit_family(config)
         self.family = "xunit1" if family == "legacy" else family
         self._config = config
         self._send = send

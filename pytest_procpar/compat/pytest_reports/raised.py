@@ -12,6 +12,8 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from pytest_procpar.compat.foreign_options import traceback_style
+
 __all__ = ["install", "raised_of"]
 
 #: The traceback styles whose entries name neither functions nor places.
@@ -24,7 +26,7 @@ Raised: TypeAlias = tuple[str, str, int, str]
 
 def install(config: pytest.Config) -> None:
     """In a worker, note from now on where failures are raised, if reports do not say that."""
-    if config.getoption("tbstyle", "auto") in _STYLES:  # the option is missing with ``-p no:terminal``
+    if traceback_style(config) in _STYLES:
         config.pluginmanager.register(_Noting(), _NAME)
 
 

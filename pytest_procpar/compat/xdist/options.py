@@ -1,4 +1,7 @@
-"""The options that plugins know from pytest-xdist and read from ``config.option``; set only here.
+"""The options that plugins know from pytest-xdist and read from ``config.option``; told only here.
+
+What the user has asked for is read in `config.given`. Here is what has become of it, whoever runs the tests:
+our workers, those of pytest-xdist, or this process.
 
 In the controller ``numprocesses`` is a number, ``dist`` is not ``"no"``, and ``tx`` has one entry per worker.
 A worker has the values of a process that is no controller. How many workers there are is decided elsewhere.
@@ -8,7 +11,29 @@ from __future__ import annotations
 
 import pytest
 
-__all__ = ["hide_workers", "show_workers", "tell_count", "tell_distribution", "tell_worker", "tell_workers"]
+__all__ = [
+    "defines_workers", "hide_workers", "only_xdist_can", "show_workers", "tell_count", "tell_distribution",
+    "tell_early_worker", "tell_worker", "tell_workers", "told_count", "told_dist", "told_specifications",
+]  # fmt: skip
+
+#: Options that only pytest-xdist can carry out, by the names of their values.
+_THEIRS = {"looponfail": "--looponfail", "px": "--px", "rsyncdir": "--rsyncdir", "ramp": "--ramp"}
+
+
+# --- before initial conftests are imported ---
+
+
+def defines_workers(early_config: pytest.Config) -> bool:
+    """Whether a plugin that is loaded has defined ``-n``."""
+    return hasattr(early_config.known_args_namespace, "numprocesses")
+
+
+def tell_early_worker(early_config: pytest.Config) -> None:
+    """Say that there will be a worker though ``-n`` does not ask for one: pytest-cov, for one, asks here."""
+    early_config.known_args_namespace.numprocesses = 1
+
+
+# --- what is told ---
 
 
 def tell_count(config: pytest.Config, count: int | None) -> None:
@@ -53,6 +78,30 @@ def tell_worker(config: pytest.Config, *, loadgroup: bool) -> None:
     option.numprocesses = option.maxprocesses = None
     option.tx = []
     option.loadgroup = loadgroup
+
+
+# --- what was told ---
+
+
+def told_count(config: pytest.Config) -> object:
+    """How many workers there are; until that is decided, what ``-n`` says, which may be a word."""
+    return config.option.numprocesses
+
+
+def told_dist(config: pytest.Config) -> str:
+    """How tests are dealt to them; ``no`` if there are none."""
+    return str(config.getoption("dist", "no"))
+
+
+def told_specifications(config: pytest.Config) -> list[str]:
+    """One entry for each worker."""
+    found: list[str] = config.option.tx
+    return found
+
+
+def only_xdist_can(config: pytest.Config) -> str | None:
+    """The option on the command line that only pytest-xdist can carry out; None if there is none."""
+    return next((flag for name, flag in _THEIRS.items() if getattr(config.option, name, None)), None)
 
 
 def _specifications(count: int) -> list[str]:

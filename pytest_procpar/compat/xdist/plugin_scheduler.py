@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import pytest
 
 from pytest_procpar.compat.xdist.nodes import Nodes
+from pytest_procpar.compat.xdist.options import told_dist
 from pytest_procpar.core.model import WorkerId, assert_never, worker_name
 from pytest_procpar.core.record import changed
 from pytest_procpar.core.run.consulting import (
@@ -191,7 +192,7 @@ class ForeignScheduling:
         schedulers look for it there. Our nodeids stay as they are, so the scheduler gets names of its own.
         """
         self.adapter.collection = list(ids)
-        if self._config.option.dist == "loadgroup" and keys is not None:
+        if told_dist(self._config) == "loadgroup" and keys is not None:
             pairs = list(zip(ids, keys, strict=True))
             names = [nodeid if key.startswith("\0") else f"{nodeid}@{key}" for nodeid, key in pairs]
             self.adapter.collection = names

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_procpar.compat.foreign_options import shows_debug_log
 from pytest_procpar.compat.xdist.nodes import Nodes
 from pytest_procpar.compat.xdist.objects import Node
+from pytest_procpar.compat.xdist.options import told_specifications
 
 if TYPE_CHECKING:
     from pytest_procpar.compat.xdist.plugin_scheduler import ForeignScheduling
@@ -70,7 +72,7 @@ class OwnScheduling:
     @property
     def numnodes(self) -> int:
         """The number of workers that the run began with."""
-        return len(self.config.option.tx)
+        return len(told_specifications(self.config))
 
     @property
     def collection_is_completed(self) -> bool:
@@ -112,7 +114,7 @@ class OwnScheduling:
 
 def make_scheduling(config: pytest.Config, nodes: Nodes) -> ForeignScheduling | None:
     """Ask plugins for a scheduler; return None if no plugin offers one."""
-    log = Log("dsession", enabled=bool(config.option.debug))
+    log = Log("dsession", enabled=shows_debug_log(config))
     scheduler = config.hook.pytest_xdist_make_scheduler(config=config, log=log)
     if scheduler is None:
         return None

@@ -9,6 +9,8 @@ import os
 
 import pytest
 
+from pytest_procpar.compat.xdist.options import told_dist
+
 __all__ = ["get_xdist_worker_id", "is_xdist_controller", "is_xdist_master", "is_xdist_worker"]
 
 
@@ -19,7 +21,7 @@ def is_xdist_worker(request_or_session: pytest.FixtureRequest | pytest.Session) 
 
 def is_xdist_controller(request_or_session: pytest.FixtureRequest | pytest.Session) -> bool:
     """Whether this process is the controller of a parallel run."""
-    return not is_xdist_worker(request_or_session) and request_or_session.config.option.dist != "no"
+    return not is_xdist_worker(request_or_session) and told_dist(request_or_session.config) != "no"
 
 
 is_xdist_master = is_xdist_controller

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from pytest_procpar.compat.foreign_options import option_values
 from pytest_procpar.core.evidence.derived_names import assigned_names, made_words
 from pytest_procpar.core.evidence.made_values import (
     MadeValue,
@@ -248,7 +249,7 @@ def _added(config: pytest.Config, before: Before, project: ProjectFiles) -> Iter
     """What was put since then into pytest's config, session and module, and the project's plugins."""
     ours = ("workerinput", "workeroutput")
     yield {name: value for name, value in before.attributes_since(config).items() if name not in ours}
-    options = vars(config.option)
+    options = option_values(config)
     yield {name: options[name] for name in options if before.options.get(name) is not options[name]}
     session = getattr(config.pluginmanager.getplugin("session"), "__dict__", {})
     items = session.get("items") or []

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from pytest_procpar.compat.foreign_options import option_values
 from pytest_procpar.core.evidence.installed import is_installed
 from pytest_procpar.start_method.names.dated_names import DatedNames
 from pytest_procpar.start_method.names.name_sources import Made, NameSources, SourceKind
@@ -118,7 +119,7 @@ class Before:
     def __init__(self, config: pytest.Config) -> None:
         self.environ = dict(os.environ)
         self.config = frozenset(vars(config))
-        self.options = dict(vars(config.option))
+        self.options = dict(option_values(config))
         self.public = frozenset(vars(pytest))
 
     def environ_since(self) -> dict[str, str]:

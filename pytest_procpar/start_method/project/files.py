@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_procpar.compat.foreign_options import confcutdir
 from pytest_procpar.core.evidence.installed import INSTALLED
 
 __all__ = ["ProjectFiles"]
@@ -23,8 +24,8 @@ class ProjectFiles:
     def __init__(self, config: pytest.Config) -> None:
         self._root = config.rootpath
         given = [config.rootpath, config.invocation_params.dir]
-        if confcutdir := getattr(config.known_args_namespace, "confcutdir", None):
-            given.append(config.invocation_params.dir / confcutdir)
+        if folder := confcutdir(config):
+            given.append(config.invocation_params.dir / folder)
         roots = {form for path in given for form in (os.path.abspath(path), os.path.realpath(path))}
         self._roots = tuple(sorted((os.path.join(root, "") for root in roots), key=len, reverse=True))
         prefix = os.path.join(os.path.realpath(sys.prefix), "")
