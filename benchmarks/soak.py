@@ -341,16 +341,16 @@ class Findings:
     wrong: list[str] = field(default_factory=list)
 
 
-#: A copy of a test: under ``--dist each`` there is one in every lane.
+#: A copy of a test: under ``--dist each`` there is one in every partition.
 _Copy = tuple[int, str]
 
 
-def lanes_of(out: str, workers: int, dist: str) -> dict[str, int]:
-    """Every worker's lane: under ``--dist each`` that of the worker it replaces, else 0."""
-    lanes = {f"gw{number}": number if dist == "each" else 0 for number in range(workers)}
+def partitions_of(out: str, workers: int, dist: str) -> dict[str, int]:
+    """Every worker's partition: under ``--dist each`` that of the worker it replaces, else 0."""
+    partitions = {f"gw{number}": number if dist == "each" else 0 for number in range(workers)}
     for worker, dead in replaced(out, workers).items():
-        lanes[worker] = lanes[dead]
-    return lanes
+        partitions[worker] = partitions[dead]
+    return partitions
 
 
 def replaced(out: str, workers: int) -> dict[str, str]:
@@ -363,8 +363,8 @@ def examine(run: Ended) -> Findings:
     """See whether everything is accounted for, exactly once."""
     found = Findings()
     found.deaths = dict(re.findall(r"\[(gw\d+)\] node down: (.+)", run.out))
-    lanes = lanes_of(run.out, run.workers, run.dist)
-    crashes = _examine_tests(run, lanes, found)
+    partitions = partitions_of(run.out, run.workers, run.dist)
+    crashes = _examine_tests(run, partitions, found)
     _examine_deaths(run, crashes, found)
     _examine_status(run, found)
     _examine_descriptors(run, found)
@@ -373,22 +373,22 @@ def examine(run: Ended) -> Findings:
     return found
 
 
-def _examine_tests(run: Ended, lanes: Mapping[str, int], found: Findings) -> dict[str, str]:
+def _examine_tests(run: Ended, partitions: Mapping[str, int], found: Findings) -> dict[str, str]:
     """Every copy of a test has one verdict, that of what happened to it. The crashed test of each worker."""
     collected = [test for note in run.notes("collected") for test in note["tests"]]
     if len(collected) != run.tests:
         found.wrong.append(f"{len(collected)} tests were collected, not {run.tests}")
     reports: dict[_Copy, list[Mapping[str, Any]]] = {
-        (lane, test): [] for lane in set(lanes.values()) for test in collected
+        (partition, test): [] for partition in set(partitions.values()) for test in collected
     }
     for report in run.notes("report"):
-        copy = lanes.get(report["by"], -1), report["nodeid"]
+        copy = partitions.get(report["by"], -1), report["nodeid"]
         if copy in reports:
             reports[copy].append(report)
         else:
             found.wrong.append(f"{report['nodeid']} has a report of {report['by']}: {report['longrepr']}")
-    begun = Counter((lanes.get(note["worker"], -1), note["test"]) for note in run.notes("begin"))
-    ran = Counter((lanes.get(note["worker"], -1), note["test"]) for note in run.notes("ran"))
+    begun = Counter((partitions.get(note["worker"], -1), note["test"]) for note in run.notes("begin"))
+    ran = Counter((partitions.get(note["worker"], -1), note["test"]) for note in run.notes("ran"))
     latest = {note["worker"]: note["test"] for note in run.notes("begin")}
     crashes: dict[str, str] = {}
     for copy, own in reports.items():

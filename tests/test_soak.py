@@ -176,8 +176,8 @@ class TestAccounts:
             "replacing crashed worker gw1\n.\nreplacing crashed worker gw2\n\nreplacing crashed worker gw0\n"
         )
         assert soak.replaced(out, 2) == {"gw2": "gw1", "gw3": "gw2", "gw4": "gw0"}
-        assert soak.lanes_of(out, 2, "each") == {"gw0": 0, "gw1": 1, "gw2": 1, "gw3": 1, "gw4": 0}
-        assert set(soak.lanes_of(out, 2, "load").values()) == {0}
+        assert soak.partitions_of(out, 2, "each") == {"gw0": 0, "gw1": 1, "gw2": 1, "gw3": 1, "gw4": 0}
+        assert set(soak.partitions_of(out, 2, "load").values()) == {0}
 
     def test_under_each_every_worker_owes_every_test(self) -> None:
         found = soak.examine(replace(GOOD, dist="each"))

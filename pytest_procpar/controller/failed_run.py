@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["FailedRun"]
 
 #: How many tests are re-checked at the same time at least, even with one worker.
-_LANES = 2
+_LEAST_CONCURRENCY = 2
 
 
 class FailedRun:
@@ -94,7 +94,7 @@ class FailedRun:
             terminal.show_failures()
         if recheck.subject:
             progress.begins(f"re-checking {recheck.subject}", recheck.seconds)
-        inputs = shared.nodes.inputs(least=_LANES)
+        inputs = shared.nodes.inputs(least=_LEAST_CONCURRENCY)
         if cluster.room is not None:  # a checkpoint tree has a root, and a process that runs tests
             inputs = inputs[: max(1, cluster.room // 2)]
         confirmer = Confirmer(config, run_record)

@@ -72,13 +72,13 @@ def run_fresh(
     warden: Warden,
     commands: Sequence[Command],
     folder: Path,
-    lanes: int,
+    concurrency: int,
     deadline: float,
     ended: Callable[[], bool],
     *,
     gate: Path | None = None,
 ) -> list[FreshRun | NotSeen]:
-    """Run commands in `folder`, `lanes` at a time.
+    """Run commands in `folder`, `concurrency` of them at a time.
 
     Whatever still runs at `deadline` (on the clock of `monotonic`), or when `ended` returns True, is ended.
 
@@ -92,9 +92,9 @@ def run_fresh(
     results: list[FreshRun | NotSeen] = [NotSeen()] * len(commands)
     opened = None
     while (waiting or running) and not ended() and monotonic() < deadline:
-        while waiting and len(running) < lanes:
+        while waiting and len(running) < concurrency:
             at, command = waiting.pop(0)
-            place = min(set(range(lanes)) - {run.place for run in running.values()})
+            place = min(set(range(concurrency)) - {run.place for run in running.values()})
             environ = {**_environment(), **command.environ(place)}
             number = warden.start(command.words, folder, environ, _errors(command))
             running[number] = _Run(command, at, place)

@@ -94,7 +94,7 @@ class Rounds:
         try:
             warden = self._warden()
             most = 1 if alone else len(self._inputs)
-            lanes = _fitting(most, len(words), self._size, together=together)
+            concurrency = _fitting(most, len(words), self._size, together=together)
             folder = warden.folder
             common = Path(tempfile.mkdtemp(dir=folder)) if together else None
             gate = None if common is None else common / "gate"
@@ -104,7 +104,7 @@ class Rounds:
                 self._command(each, limit, Path(tempfile.mkdtemp(dir=folder)), common, fork, asked)
                 for each, limit in zip(words, limits, strict=True)
             ]
-            return run_fresh(warden, commands, self._cwd, lanes, self._deadline, self._ended, gate=gate)
+            return run_fresh(warden, commands, self._cwd, concurrency, self._deadline, self._ended, gate=gate)
         except OSError as error:
             return [NotSeen(f"it could not be run: {in_words(error)}")] * len(words)
 
@@ -142,13 +142,13 @@ class Rounds:
         return self._unusable and os.path.join(self._unusable, name)
 
 
-def _fitting(lanes: int, count: int, size: int, *, together: bool) -> int:
-    """How many of `count` commands may run at the same time, at most `lanes`.
+def _fitting(concurrency: int, count: int, size: int, *, together: bool) -> int:
+    """How many of `count` commands may run at the same time, at most `concurrency`.
 
     :raises OSError: if there is no room for one, or for all that are to run together.
     """
     size, room = max(size, resident()), headroom()
-    fit = fitting(min(lanes, count), room, size)
+    fit = fitting(min(concurrency, count), room, size)
     needed = count if together else 1
     if fit < needed:
         raise OSError(no_room(room, needed * size))

@@ -184,7 +184,7 @@ class Confirmer:
         test = one.finding.test
         return self._word(test) is Outcome.FAILED and self._ids[test] not in self._shared
 
-    def _try(self, trials: Sequence[Expected], run: Rounds, lanes: int) -> list[Confirmation]:
+    def _try(self, trials: Sequence[Expected], run: Rounds, concurrency: int) -> list[Confirmation]:
         """Try what happens in one process."""
         commands = [self._words(trial) if self._named(trial) else self._replay(trial) for trial in trials]
         limits = [self._limit(trial.finding.test) for trial in trials]
@@ -203,7 +203,7 @@ class Confirmer:
             commands[at] = self._replay(trials[at])
         again(lost)
         # A different result counts only if it comes out the same with nothing running beside it.
-        if min(lanes, len(trials)) > 1:
+        if min(concurrency, len(trials)) > 1:
             again([at for at, trial in enumerate(trials) if _differs(trial, words[at])], alone=True)
         return [
             Confirmation(_shown(command), trial.bad, word, reason=self._reason(command, word, result))

@@ -65,7 +65,7 @@ class DeepSurvey:
     are tried, a part of the time goes to tests that change state: all other tests run right after each of
     them, in processes of their own. This also shows changes that several tests undo.
 
-    :param lanes: how many orders run at the same time.
+    :param concurrency: how many orders run at the same time.
     :param seed: the same seed runs the same suite in the same orders.
     :param now: the clock that `time` uses.
     """
@@ -74,14 +74,14 @@ class DeepSurvey:
         self,
         run_record: RunRecord,
         time: Spending,
-        lanes: int,
+        concurrency: int,
         seed: str,
         now: Callable[[], float] = monotonic,
     ) -> None:
         self._now = now
         self._run = run_record
         self._time = time
-        self._lanes = lanes
+        self._concurrency = concurrency
         tests = run_record.companions()
         names = [run_record.ids[test] for test in tests]
         by_file = orders_by_file(tests, names, run_record.file_of, seed)
@@ -143,7 +143,7 @@ class DeepSurvey:
     def _run_orders(self, driver: Driver, way: _Way) -> list[Placed] | None:
         """Run the next orders of a kind; return None if there are no more, or no time for them."""
         began = self._now()
-        taken = way.take(self._lanes)
+        taken = way.take(self._concurrency)
         if not taken:
             self._ways.remove(way)
             return None
@@ -168,13 +168,13 @@ class DeepSurvey:
         one = self._changers.popleft()
         others = tuple(t for t in self._tests if t != one and not self._pairs.is_adjacent(one, t))
         began = self._now()
-        budget = (end - began) * self._lanes / self._after.pace
+        budget = (end - began) * self._concurrency / self._after.pace
         kept = affordable(others, self._cost, budget)
         if len(kept) < _WORTH_RUNNING * len(others):
             self._changers.clear()
             return None
         placed = driver.try_to_drive(survey_after((one,), kept), self._time.end_of_search)
-        self._after.took(self._now() - began, sum(map(self._cost, kept)) / self._lanes)
+        self._after.took(self._now() - began, sum(map(self._cost, kept)) / self._concurrency)
         for result in placed:
             if result.word is not Outcome.LOST:
                 self._pairs.ran((one, result.test))

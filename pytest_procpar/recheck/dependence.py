@@ -83,17 +83,17 @@ class DependenceSearch:
         """Which pairs of tests a deep survey has tried; None if there was none."""
         return None if self._deep is None else self._deep.coverage
 
-    def look(self, prober: Prober, lanes: int) -> None:
+    def look(self, prober: Prober, concurrency: int) -> None:
         """Look into what failed, and into other tests as far as that was asked for.
 
-        :param lanes: how many probes run at the same time.
+        :param concurrency: how many probes run at the same time.
         """
         try:
-            self._look(Driver(prober, self._progress, self._time), prober, lanes)
+            self._look(Driver(prober, self._progress, self._time), prober, concurrency)
         finally:
             self._pace = prober.pace
 
-    def _look(self, driver: Driver, prober: Prober, lanes: int) -> None:
+    def _look(self, driver: Driver, prober: Prober, concurrency: int) -> None:
         casebook = self._casebook
         if self._options.what == "known":
             driver.drive(retry(self._claims, casebook.retried.append), self._time.end_of_search)
@@ -106,24 +106,24 @@ class DependenceSearch:
             self._time.ready(monotonic())
             surveyed = [] if is_deep else self._surveys.surveyed(driver)
         except Exception:
-            casebook.findings += self._inquiry(self._failed(), lanes).findings()
+            casebook.findings += self._inquiry(self._failed(), concurrency).findings()
             raise
         finally:
             casebook.findings += self._surveys.findings
         if is_deep:
-            self._look_deep(driver, lanes)
+            self._look_deep(driver, concurrency)
             return
         suspects = self._failed() + surveyed
         if not self._time.patient:  # in a fork it would take its limit again, and tell less
             self.hung = [suspect for suspect in suspects if suspect.word is Outcome.HUNG]
             suspects = [suspect for suspect in suspects if suspect.word is not Outcome.HUNG]
-            casebook.merge(self._inquiry(self.hung, lanes).findings())
-        self._inquire(driver, suspects, lanes)
+            casebook.merge(self._inquiry(self.hung, concurrency).findings())
+        self._inquire(driver, suspects, concurrency)
         if self._options.what == "all":
             hidden = self._surveys.hidden(driver, casebook.findings, casebook.polluters())
-            self._inquire(driver, hidden, lanes)
+            self._inquire(driver, hidden, concurrency)
 
-    def _look_deep(self, driver: Driver, lanes: int) -> None:
+    def _look_deep(self, driver: Driver, concurrency: int) -> None:
         """Look into what failed, run the tests in other orders, and look into what shows in each.
 
         What has shown is looked into before the next orders run, but not at the cost of all of them. What is
@@ -132,31 +132,31 @@ class DependenceSearch:
         surveys, time, casebook = self._surveys, self._time, self._casebook
         shown = self._failed()
         seen = {suspect.test: suspect for suspect in shown}
-        self._inquire(driver, shown, lanes, time.end_of_shown(monotonic()))
+        self._inquire(driver, shown, concurrency, time.end_of_shown(monotonic()))
         order = self._options.order
-        self._deep = deep = DeepSurvey(self._run, time, lanes, order.seed or "" if order else "")
+        self._deep = deep = DeepSurvey(self._run, time, concurrency, order.seed or "" if order else "")
         try:
-            surveys.run_orders(driver, lanes)
+            surveys.run_orders(driver, concurrency)
             deep.ran(surveys.placed, surveys.orders)
             shown = new_suspects(surveys.placed, self._run, casebook.findings)
             seen.update((suspect.test, suspect) for suspect in shown)
-            self._inquire(driver, shown, lanes, time.end_of_shown(monotonic()))
+            self._inquire(driver, shown, concurrency, time.end_of_shown(monotonic()))
             known = {finding.test for finding in casebook.findings}
-            shown = [one for one in surveys.run_alone(driver, lanes) if one.test not in known]
+            shown = [one for one in surveys.run_alone(driver, concurrency) if one.test not in known]
         finally:
             deep.left_out(surveys.left_out, surveys.not_alone)
             casebook.findings += surveys.findings
         seen.update((suspect.test, suspect) for suspect in shown)
-        self._inquire(driver, shown, lanes, time.end_of_shown(monotonic()))
+        self._inquire(driver, shown, concurrency, time.end_of_shown(monotonic()))
         while (following := deep.suspects(driver, casebook.findings)) is not None:
             seen.update((suspect.test, suspect) for suspect in following)
-            self._inquire(driver, following, lanes)
+            self._inquire(driver, following, concurrency)
         if again := [seen[finding.test] for finding in casebook.findings if is_cut_off(finding)]:
-            self._inquire(driver, again, lanes)
+            self._inquire(driver, again, concurrency)
 
-    def look_at_hung(self, prober: Prober, suspects: list[Suspect], lanes: int) -> None:
+    def look_at_hung(self, prober: Prober, suspects: list[Suspect], concurrency: int) -> None:
         """Look into tests that hung in the run, and passed in a fresh process."""
-        self._inquire(Driver(prober, self._progress, self._time), suspects, lanes)
+        self._inquire(Driver(prober, self._progress, self._time), suspects, concurrency)
 
     def look_for_cleaners(self, prober: Prober) -> None:
         """Find out what undoes each cause, with the help of one of its victims, if that was asked for."""
@@ -229,10 +229,10 @@ class DependenceSearch:
     # --- asking, and what that costs ---
 
     def _inquire(
-        self, driver: Driver, suspects: list[Suspect], lanes: int, until: float | None = None
+        self, driver: Driver, suspects: list[Suspect], concurrency: int, until: float | None = None
     ) -> None:
         """Look into suspects, until `until` at the latest."""
-        inquiry = self._inquiry(suspects, lanes, until)
+        inquiry = self._inquiry(suspects, concurrency, until)
         try:
             driver.inquire(inquiry, self._casebook.findings, until)
         finally:
@@ -240,12 +240,12 @@ class DependenceSearch:
             plain = any(finding.kind in PLAINLY for finding in self._casebook.findings)
             self._time.found(needing(self._casebook.findings), plain=plain)
 
-    def _inquiry(self, suspects: list[Suspect], lanes: int, until: float | None = None) -> Inquiry:
+    def _inquiry(self, suspects: list[Suspect], concurrency: int, until: float | None = None) -> Inquiry:
         return Inquiry(
             suspects,
             self._run.preceding,
             self._run.file_of,
-            lanes,
+            concurrency,
             affordable=partial(self._affordable, until=until),
             thorough=self._options.tests if self._time.patient else 0,
         )

@@ -121,7 +121,7 @@ class Recheck:
         attempt, search = self._mishaps.attempt, self._search
         self._mishaps.interrupted = ended
         self._time.begin(monotonic())
-        custody, lanes = Custody(), len(inputs)
+        custody, concurrency = Custody(), len(inputs)
         has_budget = self._options.budget is not None
         steps = FreshSteps(
             self._run, self._time, self._casebook, self._progress, confirmer, inputs, custody, ended, size
@@ -135,12 +135,12 @@ class Recheck:
 
         has_looked = attempt(begin)
         if prober is not None:
-            has_looked = attempt(lambda: search.look(prober, lanes))
+            has_looked = attempt(lambda: search.look(prober, concurrency))
             steps.size = prober.size
             attempt(prober.end_trees)  # fresh processes may need what they hold: a port, or memory
         confirmed = attempt(steps.confirm)
         if confirmed and has_looked and search.hung and not ended():
-            attempt(lambda: self._look_at_hung(steps, prober, lanes, ended))
+            attempt(lambda: self._look_at_hung(steps, prober, concurrency, ended))
         if confirmed and not ended():
             attempt(steps.look_at_files)
         trial = self._trial
@@ -166,12 +166,12 @@ class Recheck:
         self.result = self._casebook.result(self._mishaps, files, budget, search.coverage)
 
     def _look_at_hung(
-        self, steps: FreshSteps, prober: Prober | None, lanes: int, ended: Callable[[], bool]
+        self, steps: FreshSteps, prober: Prober | None, concurrency: int, ended: Callable[[], bool]
     ) -> None:
         passing = steps.look_at_hung(self._search.hung)
         if not passing or prober is None or ended():
             return
-        self._search.look_at_hung(prober, passing, lanes)
+        self._search.look_at_hung(prober, passing, concurrency)
         prober.end_trees()
         steps.confirm_of(passing)
 

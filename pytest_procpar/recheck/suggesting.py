@@ -109,7 +109,7 @@ class Suggester:
         return None
 
     def group(
-        self, tests: Sequence[TestIndex], beside: Sequence[TestIndex], lanes: int = 1
+        self, tests: Sequence[TestIndex], beside: Sequence[TestIndex], concurrency: int = 1
     ) -> Suggestion | None:
         """What keeps tests from running beside those that make them fail: one group, which shares a worker.
 
@@ -117,7 +117,7 @@ class Suggester:
         and after what ran before, and once more while others run what else ran at the same time.
 
         :param tests: the tests that fail; the first is the one that was looked into.
-        :param lanes: how many processes may run at the same time.
+        :param concurrency: how many processes may run at the same time.
         """
         test, together = tests[0], sorted({*tests, *beside})
         drafts = self._marks(together, _GROUP.format(name=self._name_of(test)))
@@ -125,7 +125,7 @@ class Suggester:
         orders = [(*others, test), (test, *others)]
         before = tuple(sorted({*self._before(test), *together}))
         sides = [tuple(one for one in side if one not in together) for side in self._record.beside(test)]
-        company = [side for side in sides if side][: lanes - 1]
+        company = [side for side in sides if side][: concurrency - 1]
         # Two such processes at the same time would meet each other.
         helps = bool(drafts) and (
             self._all_pass(drafts, orders, tests, alone=True, grouped=True)

@@ -156,19 +156,19 @@ class Surveys:
         self._extend(began)
         return list(suspects.values())
 
-    def run_orders(self, driver: Driver, lanes: int = 1) -> None:
+    def run_orders(self, driver: Driver, concurrency: int = 1) -> None:
         """Run all tests in the first orders, as far as time allows; the results go to `placed`.
 
         If there is no time for all, the slowest tests are left out: the time of a few of them is enough for
         all the others.
 
-        :param lanes: how many orders run at the same time.
+        :param concurrency: how many orders run at the same time.
         :raises Ended: if the run is to end.
         """
         orders, now = self._wanted_orders(), self._now()
         if not orders:
             return
-        longest = -(-len(orders) // lanes)  # this many run one after the other
+        longest = -(-len(orders) // concurrency)  # this many run one after the other
         whole = driver.pace * longest * sum(self._run.seconds(test) + _A_TEST for test in orders[0])
         seconds = self._limit(lambda: self._time.end_of_passes(now, whole)) - now
         times = driver.pace * longest * (1.0 if whole <= seconds else _PACE)
@@ -179,15 +179,15 @@ class Surveys:
         self.orders += len(kept)
         self._extend(now)
 
-    def run_alone(self, driver: Driver, lanes: int = 1) -> list[Suspect]:
+    def run_alone(self, driver: Driver, concurrency: int = 1) -> list[Suspect]:
         """The suspects among tests that have not failed, by a run of every test alone, if time allows.
 
-        :param lanes: how many tests run at the same time.
+        :param concurrency: how many tests run at the same time.
         :raises Ended: if the run is to end.
         """
         tests, now = self._passing(), self._now()
         end = self._limit(lambda: self._time.end_of_alone(now))
-        few = self._affordable(tests, end - now, _A_FORK, driver.pace * 2 * _PACE / lanes)
+        few = self._affordable(tests, end - now, _A_FORK, driver.pace * 2 * _PACE / concurrency)
         self.not_alone.update(test for test in tests if test not in few)
         suspects = self._survey_alone(driver.try_to_drive, [test for test in tests if test in few], end)
         self._extend(now)

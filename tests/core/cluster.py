@@ -218,7 +218,7 @@ class Books:
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
         self.spawned: dict[WorkerId, Spawn] = {}
-        self.lane_of: dict[WorkerId, int] = {}
+        self.partition_of: dict[WorkerId, int] = {}
         self.ready: set[WorkerId] = set()
         self.finishing: set[WorkerId] = set()
         self.dead: set[WorkerId] = set()
@@ -295,11 +295,11 @@ class Books:
             case Spawn(worker, replaces):
                 self.spawned[worker] = effect
                 if replaces is not None:
-                    self.lane_of[worker] = self.lane_of[replaces]
+                    self.partition_of[worker] = self.partition_of[replaces]
                 elif self._put_back_last is not None:
-                    self.lane_of[worker] = self.scenario.partition(self._put_back_last)
+                    self.partition_of[worker] = self.scenario.partition(self._put_back_last)
                 else:
-                    self.lane_of[worker] = worker % self.scenario.partitions
+                    self.partition_of[worker] = worker % self.scenario.partitions
             case Assign(worker, tests, then):
                 self.told[worker] = then
                 self.outstanding.setdefault(worker, []).extend(tests)

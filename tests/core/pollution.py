@@ -111,10 +111,10 @@ class Suite:
 
 @dataclass
 class Bench:
-    """Answers probes, at most `lanes` at once, and counts what they cost with check-points."""
+    """Answers probes, at most `concurrency` at once, and counts what they cost with check-points."""
 
     suite: Suite
-    lanes: int = 1
+    concurrency: int = 1
     probes: list[Probe] = field(default_factory=list)
     #: Tests executed: of each probe those after the longest beginning that some probe before has run.
     executed: int = 0
@@ -123,7 +123,7 @@ class Bench:
     def answer(self, batch: Sequence[Probe]) -> list[ProbeResult]:
         answers = []
         for at, probe in enumerate(batch):
-            others = [other.tests for i, other in enumerate(batch) if i != at] if self.lanes > 1 else []
+            others = [other.tests for i, other in enumerate(batch) if i != at] if self.concurrency > 1 else []
             outcome = self.suite.outcome(probe, frozenset().union(*others))
             answers.append(outcome)
             self._charge(probe.tests[: len(outcome.words)])

@@ -42,18 +42,18 @@ def test_groups_stay_in_collected_order_if_they_are_not_to_be_reordered() -> Non
     assert units == [(0,), (1, 3), (2, 4), (5,)]
 
 
-# --- lanes ------------------------------------------------------------------------------------------
+# --- partitions -------------------------------------------------------------------------------------
 
 
-def test_all_workers_share_one_lane_unless_asked_otherwise() -> None:
+def test_all_workers_share_one_partition_unless_asked_otherwise() -> None:
     assert split_into_partitions(3, None, RunOptions(2)) == [range(3)]
 
 
-def test_under_each_every_worker_has_a_lane_with_all_tests() -> None:
+def test_under_each_every_worker_has_a_partition_with_all_tests() -> None:
     assert split_into_partitions(3, None, RunOptions(2, Dist.EACH)) == [range(3), range(3, 6)]
 
 
-def test_pinned_tests_are_in_the_lane_of_their_worker_which_may_have_none() -> None:
+def test_pinned_tests_are_in_the_partition_of_their_worker_which_may_have_none() -> None:
     options = RunOptions(4, pinned=True)
     partitions = split_into_partitions(5, ["0", "0", "2", "2", "2"], options)
     assert partitions == [range(2), range(2, 2), range(2, 5), range(5, 5)]

@@ -103,8 +103,8 @@ def test_the_better_answer_is_kept(old: list[Kind], new: Kind, expected: list[Ki
 
 def test_what_fails_beside_other_probes_only_is_no_finding() -> None:
     inquiry = Inquiry(
-        [Suspect(TEST, Outcome.PASSED, failed_after=ids(0))], lambda _: (), lambda _: 0, lanes=2
+        [Suspect(TEST, Outcome.PASSED, failed_after=ids(0))], lambda _: (), lambda _: 0, concurrency=2
     )
-    run_search(inquiry.steps(), Bench(Suite([HEALTHY] * 3), lanes=2))
+    run_search(inquiry.steps(), Bench(Suite([HEALTHY] * 3), concurrency=2))
     assert [finding.kind for finding in inquiry.findings()] == [Kind.UNKNOWN]
     assert merged([], inquiry.findings()) == []

@@ -28,8 +28,8 @@ _HANGS = Model(always=True, how=Outcome.HUNG)
 class Clocked(Bench):
     """Gives no time for some probes, and for none any more after one that takes all that is left."""
 
-    def __init__(self, suite: Suite, has_time: Callable[[Probe], bool], lanes: int = 1) -> None:
-        super().__init__(suite, lanes)
+    def __init__(self, suite: Suite, has_time: Callable[[Probe], bool], concurrency: int = 1) -> None:
+        super().__init__(suite, concurrency)
         self._has_time = has_time
 
     def answer(self, batch: Sequence[Probe]) -> list[ProbeResult]:
@@ -45,14 +45,14 @@ def look_into(
     *,
     kept: Callable[[Indices], Indices] = lambda tests: tests,
     thorough: int = 0,
-    lanes: int = 1,
+    concurrency: int = 1,
 ) -> tuple[list[Finding], Clocked]:
-    bench = Clocked(Suite([*models]), has_time, lanes)
+    bench = Clocked(Suite([*models]), has_time, concurrency)
     inquiry = Inquiry(
         suspects,
         lambda test: ids(*range(test)),
         lambda test: test // 10,
-        lanes,
+        concurrency,
         affordable=kept,
         thorough=thorough,
     )
@@ -174,7 +174,7 @@ def test_what_is_known_is_said_however_early_the_inquiry_is_left() -> None:
 def test_what_hung_comes_last_and_takes_nothing_from_the_others() -> None:
     models = [_HANGS, _SETS, HEALTHY, _VICTIM, _FAILS]
     suspects = [hung(0), failed(3, after=ids(1, 2)), failed(4)]
-    findings, bench = look_into(models, suspects, lanes=2)
+    findings, bench = look_into(models, suspects, concurrency=2)
     assert [finding.kind for finding in findings] == [Kind.PLAIN, Kind.VICTIM, Kind.PLAIN]
     of_hung = [at for at, probe in enumerate(bench.probes) if probe.tests[-1] == 0]
     assert of_hung == list(range(len(bench.probes) - len(of_hung), len(bench.probes)))
@@ -199,10 +199,10 @@ def test_of_the_errors_of_one_fixture_one_is_tried() -> None:
     assert {probe.tests[-1] for probe in bench.probes} == {1}
 
 
-@pytest.mark.parametrize("lanes", [1, 4])
-def test_of_other_failures_of_a_root_each_is_tried_once(lanes: int) -> None:
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_of_other_failures_of_a_root_each_is_tried_once(concurrency: int) -> None:
     models = [HEALTHY, *[_FAILS] * 60]
-    findings, bench = look_into(models, [failed(i, i % 3) for i in range(1, 61)], lanes=lanes)
+    findings, bench = look_into(models, [failed(i, i % 3) for i in range(1, 61)], concurrency=concurrency)
     assert {finding.kind for finding in findings} == {Kind.PLAIN}
     assert all(sum(probe.tests[-1] == test for probe in bench.probes) == 1 for test in range(4, 61))
 
@@ -237,7 +237,7 @@ def test_of_tests_that_want_one_port_one_is_seen_to_fail_beside_others() -> None
     port = frozenset(range(1, 6))
     models = [HEALTHY, *[Model(collides=port)] * 5]
     suspects = [failed(i, 0, beside=(ids(*sorted(port - {i})),), contention=True) for i in sorted(port)]
-    findings, bench = look_into(models, suspects, lanes=2)
+    findings, bench = look_into(models, suspects, concurrency=2)
     assert {finding.kind for finding in findings} == {Kind.PARALLEL_ONLY}
     assert [bool(finding.beside) for finding in findings] == [True, *[False] * 4]
     assert [probe.tests for probe in bench.probes] == [ids(1), ids(1), ids(1, 2, 3, 4, 5)]
@@ -247,7 +247,7 @@ def test_of_tests_that_want_one_port_one_is_seen_to_fail_beside_others() -> None
 def test_with_time_enough_too_one_is_seen_of_tests_that_want_one_port() -> None:
     models = [HEALTHY, *[Model(collides=frozenset(range(1, 6)))] * 5]
     suspects = [failed(i, 0, beside=(ids(6 - i),), contention=True) for i in (1, 2, 4, 5)]
-    _, bench = look_into(models, suspects, lanes=2, thorough=4)
+    _, bench = look_into(models, suspects, concurrency=2, thorough=4)
     assert [probe.tests for probe in bench.probes] == [ids(1), ids(1), ids(1, 2, 4, 5)]
 
 
@@ -276,7 +276,7 @@ def test_what_fails_in_turn_with_those_of_its_port_is_looked_into_by_itself(odd:
     meets = Model(collides=port)
     models = [HEALTHY, meets, Model(collides=port, sets=_A), odd, meets]
     suspects = [failed(i, 0, ids(*range(i)), beside=(ids(i % 4 + 1),), contention=True) for i in (1, 2, 3, 4)]
-    findings, _ = look_into(models, suspects, lanes=2)
+    findings, _ = look_into(models, suspects, concurrency=2)
     assert [finding.kind for finding in findings] == [
         Kind.PARALLEL_ONLY,
         Kind.PARALLEL_ONLY,
@@ -288,14 +288,14 @@ def test_what_fails_in_turn_with_those_of_its_port_is_looked_into_by_itself(odd:
 def test_of_what_ran_beside_the_only_one_that_failed_so_it_is_told_who_has_what_it_wants() -> None:
     models = [HEALTHY, Model(collides=frozenset(ids(3))), HEALTHY, Model(collides=frozenset(ids(1)))]
     suspect = failed(3, 0, beside=(ids(0, 1, 2),), contention=True)
-    (finding,), _ = look_into(models, [suspect], lanes=2)
+    (finding,), _ = look_into(models, [suspect], concurrency=2)
     assert (finding.kind, finding.beside) == (Kind.PARALLEL_ONLY, ids(1))
 
 
 def test_cheap_probes_of_other_roots_come_before_company() -> None:
     models = [HEALTHY, *[Model(collides=frozenset(range(1, 3)))] * 2, *[_FAILS] * 4]
     suspects = [failed(i, 0, beside=(ids(3 - i),), contention=True) for i in (1, 2)]
-    _, bench = look_into(models, [*suspects, *(failed(i, 1) for i in range(3, 7))], lanes=2)
+    _, bench = look_into(models, [*suspects, *(failed(i, 1) for i in range(3, 7))], concurrency=2)
     (first, *_) = (at for at, probe in enumerate(bench.probes) if probe.beside)
     assert {probe.tests[-1] for probe in bench.probes[:first]} == {1, 3, 4, 5, 6}
 

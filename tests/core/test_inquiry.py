@@ -45,20 +45,20 @@ _CRASHES = Model(always=True, how=Outcome.CRASHED)
 
 def _inquiry(
     suspects: Sequence[Suspect],
-    lanes: int = 1,
+    concurrency: int = 1,
     preceding: Callable[[TestIndex], Indices] = lambda test: ids(*range(test)),
 ) -> Inquiry:
-    return Inquiry(suspects, preceding, lambda test: test // 10, lanes)
+    return Inquiry(suspects, preceding, lambda test: test // 10, concurrency)
 
 
-def _findings(suite: Suite, suspects: Sequence[Suspect], lanes: int = 1) -> list[Finding]:
-    inquiry = _inquiry(suspects, lanes)
-    run(inquiry.steps(), Bench(suite, lanes))
+def _findings(suite: Suite, suspects: Sequence[Suspect], concurrency: int = 1) -> list[Finding]:
+    inquiry = _inquiry(suspects, concurrency)
+    run(inquiry.steps(), Bench(suite, concurrency))
     return inquiry.findings()
 
 
-def _finding(models: Iterable[Model], suspect: Suspect, lanes: int = 1) -> Finding:
-    (finding,) = _findings(Suite([*models]), [suspect], lanes)
+def _finding(models: Iterable[Model], suspect: Suspect, concurrency: int = 1) -> Finding:
+    (finding,) = _findings(Suite([*models]), [suspect], concurrency)
     return finding
 
 
@@ -132,10 +132,10 @@ def test_what_always_fails_is_plain(model: Model, place: int) -> None:
     assert sum(tally.bad for tally in finding.tallies) == sum(tally.total for tally in finding.tallies) >= 2
 
 
-@pytest.mark.parametrize("lanes", [1, 2])
-def test_a_test_that_fails_beside_others_only_is_parallel_only(lanes: int) -> None:
+@pytest.mark.parametrize("concurrency", [1, 2])
+def test_a_test_that_fails_beside_others_only_is_parallel_only(concurrency: int) -> None:
     suspect = _failed(1, ids(0), beside=(ids(2, 3),))
-    finding = _finding([HEALTHY, Model(collides=frozenset({3})), HEALTHY, HEALTHY], suspect, lanes)
+    finding = _finding([HEALTHY, Model(collides=frozenset({3})), HEALTHY, HEALTHY], suspect, concurrency)
     assert (finding.kind, finding.cause) == (Kind.PARALLEL_ONLY, ())
     assert Tally("beside others", 3, 3) in finding.tallies
 
@@ -144,7 +144,7 @@ def test_tests_that_use_the_same_port_are_parallel_only_though_they_are_rechecke
     # Each fails beside the other one, and beside a second run of itself.
     models = [HEALTHY, Model(collides=frozenset({1, 2})), Model(collides=frozenset({1, 2}))]
     suspects = [_failed(1, ids(0), beside=(ids(2),)), _failed(2, (), beside=(ids(0, 1),))]
-    found = _findings(Suite(models), suspects, lanes=4)
+    found = _findings(Suite(models), suspects, concurrency=4)
     assert [finding.kind for finding in found] == [Kind.PARALLEL_ONLY] * 2
     assert Tally("beside other suspects", 1, 1) in found[0].tallies
 
@@ -153,7 +153,7 @@ def test_victims_that_use_the_same_port_are_victims() -> None:
     port = frozenset({40, 41})
     models = [*[HEALTHY] * 20, _SETS, *[HEALTHY] * 19, *[replace(_VICTIM, collides=port)] * 2]
     before = ids(*range(40))
-    found = _findings(Suite(models), [_failed(40, before), _failed(41, before)], lanes=4)
+    found = _findings(Suite(models), [_failed(40, before), _failed(41, before)], concurrency=4)
     assert [(finding.kind, finding.cause) for finding in found] == [(Kind.VICTIM, ids(20))] * 2
 
 
@@ -225,11 +225,11 @@ def test_what_ran_before_and_now_ends_the_process_makes_nothing_flaky() -> None:
     assert finding.note == "it passes alone; what ran before it could not be run to its end"
 
 
-@pytest.mark.parametrize("lanes", [1, 2])
-def test_joint_polluters_in_both_halves_of_an_order_are_found(lanes: int) -> None:
+@pytest.mark.parametrize("concurrency", [1, 2])
+def test_joint_polluters_in_both_halves_of_an_order_are_found(concurrency: int) -> None:
     models = [HEALTHY] * 64
     models[3], models[60] = _SETS, Model(sets=flags("b"))
-    finding = _finding([*models, Model(victim_of=flags("a", "b"))], _failed(64, ids(*range(64))), lanes)
+    finding = _finding([*models, Model(victim_of=flags("a", "b"))], _failed(64, ids(*range(64))), concurrency)
     assert (finding.kind, finding.cause) == (Kind.VICTIM, ids(3, 60))
 
 
@@ -312,7 +312,7 @@ def test_a_search_that_loses_processes_does_not_make_a_victim_flaky() -> None:
 def test_a_test_that_failed_alone_once_is_flaky_only_if_it_fails_again(pattern: str, kind: Kind) -> None:
     # It did so in a survey, in which others ran beside it.
     suspect = Suspect(TestIndex(0), Outcome.PASSED, failed_after=())
-    finding = _finding([Model(pattern=pattern)], suspect, lanes=2)
+    finding = _finding([Model(pattern=pattern)], suspect, concurrency=2)
     assert finding.kind is kind
     assert Tally("alone", sum(t.bad for t in finding.tallies), 7) in finding.tallies
 
@@ -333,7 +333,7 @@ def test_too_many_polluters_are_no_flakiness() -> None:
 
 
 @given(st.text("PF", min_size=2, max_size=9), st.integers(0, 8), st.booleans(), st.sampled_from([1, 3]))
-def test_a_flaky_test_gets_no_cause(pattern: str, shift: int, beside: bool, lanes: int) -> None:
+def test_a_flaky_test_gets_no_cause(pattern: str, shift: int, beside: bool, concurrency: int) -> None:
     pattern = pattern.replace("FFF", "FFP").replace(
         "FFF", "FFP"
     )  # what fails thrice in a row may fool anybody
@@ -342,7 +342,7 @@ def test_a_flaky_test_gets_no_cause(pattern: str, shift: int, beside: bool, lane
         turned = "PPF"
     models = [*[HEALTHY] * 12, Model(pattern=turned), HEALTHY]
     suspect = _failed(12, ids(*range(12)), beside=(ids(13),) if beside else ())
-    finding = _finding(models, suspect, lanes)
+    finding = _finding(models, suspect, concurrency)
     assert finding.cause == ()
     assert finding.kind in (Kind.FLAKY, Kind.PLAIN)
     if finding.kind is Kind.PLAIN:  # it has not been seen to pass
@@ -393,11 +393,11 @@ def test_the_root_of_many_is_searched_where_the_way_is_shortest() -> None:
 
 
 @pytest.mark.parametrize("place", [0, 31, 32, 55, 56, 63])
-def test_with_two_lanes_parts_of_an_order_are_enough_the_last_ones_first(place: int) -> None:
+def test_with_two_probes_at_a_time_parts_of_an_order_are_enough_the_last_ones_first(place: int) -> None:
     models = [HEALTHY] * 64
     models[place] = _SETS
-    bench = Bench(Suite([*models, _VICTIM]), lanes=2)
-    inquiry = _inquiry([_failed(64, ids(*range(64)))], lanes=2)
+    bench = Bench(Suite([*models, _VICTIM]), concurrency=2)
+    inquiry = _inquiry([_failed(64, ids(*range(64)))], concurrency=2)
     run(inquiry.steps(), bench)
     assert inquiry.findings()[0].cause == ids(place)
     assert max(len(probe.tests) for probe in bench.probes) == 9
@@ -409,9 +409,9 @@ def test_an_order_that_was_just_run_is_not_parted() -> None:
     """Any beginning of it is kept: a part that begins elsewhere would have to be run."""
     models = [HEALTHY] * 64
     models[40] = _SETS
-    bench = Bench(Suite([*models, _VICTIM]), lanes=2)
+    bench = Bench(Suite([*models, _VICTIM]), concurrency=2)
     order = ids(*range(64))
-    inquiry = _inquiry([changed(_failed(64, order), kept=True)], lanes=2)
+    inquiry = _inquiry([changed(_failed(64, order), kept=True)], concurrency=2)
     run(inquiry.steps(), bench)
     assert inquiry.findings()[0].cause == ids(40)
     long = [probe.tests[:-1] for probe in bench.probes if len(probe.tests) > 3]
@@ -424,8 +424,8 @@ def test_victims_of_different_polluters_share_what_was_run_for_the_first() -> No
         models[40 * i] = Model(sets=flags(f"flag {i}"))
         models[550 + 49 * i] = Model(victim_of=flags(f"flag {i}"))
     suspects = [_failed(550 + 49 * i, ids(*range(550 + 49 * i))) for i in range(10)]
-    bench = Bench(Suite(models), lanes=2)
-    inquiry = _inquiry(suspects, lanes=2)
+    bench = Bench(Suite(models), concurrency=2)
+    inquiry = _inquiry(suspects, concurrency=2)
     run(inquiry.steps(), bench)
     assert [finding.cause for finding in inquiry.findings()] == [ids(40 * i) for i in range(10)]
     assert bench.executed < 2000
@@ -473,7 +473,7 @@ def _plant(draw: Random, size: int, joint: int) -> tuple[Suite, dict[TestIndex, 
     return Suite(models, seed=draw.randint(0, 99)), planted
 
 
-def _expected(suite: Suite, seen: Run, suspect: Suspect, what: str, lanes: int) -> set[Kind]:
+def _expected(suite: Suite, seen: Run, suspect: Suspect, what: str, concurrency: int) -> set[Kind]:
     """What may be said of a suspect, by what really makes it fail."""
     if what == "flaky":  # what has passed in the run may not be seen to fail again
         return {Kind.FLAKY, Kind.PLAIN, *([Kind.UNKNOWN] if suspect.word.good else [])}
@@ -484,25 +484,27 @@ def _expected(suite: Suite, seen: Run, suspect: Suspect, what: str, lanes: int) 
         return {Kind.BRITTLE} if passes else {Kind.PLAIN}
     if what == "parallel":
         met = suite.models[suspect.test].collides & {t for order in suspect.beside for t in order}
-        crowded = suspect.word.good and lanes > 1  # beside what it failed in a survey was not noted
+        crowded = suspect.word.good and concurrency > 1  # beside what it failed in a survey was not noted
         return {Kind.PARALLEL_ONLY} if met else {Kind.UNKNOWN if crowded else Kind.FLAKY}
     return {_KINDS[what]}
 
 
-def _judge(suite: Suite, planted: dict[TestIndex, str], workers: int, lanes: int, seed: int) -> set[str]:
+def _judge(
+    suite: Suite, planted: dict[TestIndex, str], workers: int, concurrency: int, seed: int
+) -> set[str]:
     """Run, survey and look into a suite; what was found of what was planted, all of it rightly."""
     seen = simulate(suite, workers, seed)
-    bench = Bench(suite, lanes)
+    bench = Bench(suite, concurrency)
     survey = run(survey_alone(ids(*range(len(suite.models)))), bench)
     placed = run(survey_order(ids(*reversed(range(len(suite.models))))), bench)
     every = [*seen.suspects(), *seen.changed(survey), *seen.displaced(placed)]
     suspects = list({suspect.test: suspect for suspect in reversed(every)}.values())
-    inquiry = _inquiry(suspects, lanes, seen.preceding)
+    inquiry = _inquiry(suspects, concurrency, seen.preceding)
     run(inquiry.steps(), bench)
     for suspect, finding in zip(suspects, inquiry.findings(), strict=True):
         assert suspect.test in planted, "a healthy test is suspected"
         what = planted[suspect.test]
-        assert finding.kind in _expected(suite, seen, suspect, what, lanes), what
+        assert finding.kind in _expected(suite, seen, suspect, what, concurrency), what
         if finding.kind in (Kind.VICTIM, Kind.CONTAMINATED_CRASH, Kind.BRITTLE, Kind.NIO):
             assert is_cause(suite, finding.cause, suspect.test, bad=finding.kind is not Kind.BRITTLE)
         else:
@@ -519,10 +521,10 @@ def _judge(suite: Suite, planted: dict[TestIndex, str], workers: int, lanes: int
     st.sampled_from([1, 2, 8]),
 )
 def test_all_that_is_planted_is_named_rightly_and_nothing_else(
-    seed: int, size: int, joint: int, workers: int, lanes: int
+    seed: int, size: int, joint: int, workers: int, concurrency: int
 ) -> None:
     suite, planted = _plant(Random(seed), size, joint)
-    _judge(suite, planted, workers, lanes, seed)
+    _judge(suite, planted, workers, concurrency, seed)
 
 
 @pytest.mark.parametrize("joint", [1, 2, 3])
@@ -530,13 +532,13 @@ def test_twenty_suites_of_five_hundred_tests_are_named_rightly(joint: int) -> No
     found: set[str] = set()
     for seed in range(20):
         suite, planted = _plant(Random(seed), 500, joint)
-        found |= _judge(suite, planted, workers=1 + seed % 2, lanes=2, seed=seed)
+        found |= _judge(suite, planted, workers=1 + seed % 2, concurrency=2, seed=seed)
     assert found == {*_KINDS, "flaky"}
 
 
 def test_a_suite_of_five_thousand_tests_is_named_rightly() -> None:
     suite, planted = _plant(Random(4), 5000, 2)
-    assert _judge(suite, planted, workers=1, lanes=2, seed=4) >= {"victim", "brittle", "nio", "plain"}
+    assert _judge(suite, planted, workers=1, concurrency=2, seed=4) >= {"victim", "brittle", "nio", "plain"}
 
 
 def test_random_flakiness_is_never_given_a_cause_in_two_hundred_suites() -> None:
@@ -553,13 +555,13 @@ def test_random_flakiness_is_never_given_a_cause_in_two_hundred_suites() -> None
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 2**16), st.integers(1, 200), st.sampled_from([1, 4]))
-def test_an_inquiry_that_is_stopped_says_where_it_stood(seed: int, steps: int, lanes: int) -> None:
+def test_an_inquiry_that_is_stopped_says_where_it_stood(seed: int, steps: int, concurrency: int) -> None:
     suite, _ = _plant(Random(seed), 60, 2)
     seen = simulate(suite, 2, seed)
     suspects = seen.suspects()
-    inquiry = _inquiry(suspects, lanes, seen.preceding)
+    inquiry = _inquiry(suspects, concurrency, seen.preceding)
     try:
-        run(inquiry.steps(), Bench(suite, lanes), steps=steps)
+        run(inquiry.steps(), Bench(suite, concurrency), steps=steps)
     except Stopped:
         pass
     findings = inquiry.findings()
@@ -599,7 +601,7 @@ _WORDS = st.sampled_from(list(Outcome))
     st.integers(1, 3),
 )
 def test_an_inquiry_ends_whatever_the_outcomes(
-    answers: list[tuple[Outcome, int]], count: int, lanes: int
+    answers: list[tuple[Outcome, int]], count: int, concurrency: int
 ) -> None:
     class Adversary(Suite):
         asked = 0
@@ -621,8 +623,8 @@ def test_an_inquiry_ends_whatever_the_outcomes(
         )
         for i in range(count)
     ]
-    inquiry = _inquiry(suspects, lanes)
-    run(inquiry.steps(), Bench(adversary, lanes))
+    inquiry = _inquiry(suspects, concurrency)
+    run(inquiry.steps(), Bench(adversary, concurrency))
 
     assert adversary.asked <= _MOST_PROBES * count + 9 * count * count
     assert [finding.test for finding in inquiry.findings()] == [suspect.test for suspect in suspects]

@@ -492,7 +492,7 @@ def test_all_workers_come_up_for_one_test_if_somebody_waits_for_all() -> None:
     assert run.handle(SuiteCollected(1), 0.0) == [spawn(0), spawn(1), spawn(2)]
 
 
-def test_under_each_a_lane_without_a_worker_is_given_up_and_the_others_go_on() -> None:
+def test_under_each_a_partition_without_a_worker_is_given_up_and_the_others_go_on() -> None:
     desk = Desk(3, 2, Dist.EACH, max_restarts=0)
     first = "worker gw0 crashed and worker restarting disabled"
     assert desk.died(0) == [GiveUp(first), NotRun((TestIndex(0), TestIndex(1)), first)]
@@ -624,7 +624,7 @@ def test_a_test_put_back_after_all_else_has_its_own_worker() -> None:
     assert desk.ran(1, 0) == [finish(1)]
 
 
-def test_under_each_a_test_put_back_stays_in_its_lane() -> None:
+def test_under_each_a_test_put_back_stays_in_its_partition() -> None:
     desk = Desk(2, 2, Dist.EACH)
     desk.ran(1, 2)
     desk.began(1, 3)
@@ -633,7 +633,7 @@ def test_under_each_a_test_put_back_stays_in_its_lane() -> None:
     assert desk.ready(2) == [assign(2, 3, then="last")]
 
 
-def test_a_pinned_test_put_back_stays_in_its_lane() -> None:
+def test_a_pinned_test_put_back_stays_in_its_partition() -> None:
     desk = Desk(2, 4, keys="0011", pinned=True)
     desk.ran(0, 0, 1)
     desk.ran(1, 2)

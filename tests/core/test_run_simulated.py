@@ -186,7 +186,9 @@ def what_is_not_run_has_a_reason_and_no_worker_left(trace: Trace) -> None:
             assert effect.reason
             assert effect.tests
             (partition,) = {trace.scenario.partition(test) for test in effect.tests}
-            assert not [w for w in books.live() if books.lane_of[w] == partition and w not in books.finishing]
+            assert not [
+                w for w in books.live() if books.partition_of[w] == partition and w not in books.finishing
+            ]
 
 
 # --- workers ----------------------------------------------------------------------------------------
@@ -239,7 +241,7 @@ def a_worker_is_spawned_at_the_start_or_for_a_dead_one_or_for_a_test_put_back(tr
 
 
 @promise
-def a_dead_worker_is_replaced_if_its_lane_has_tests_that_have_not_begun(trace: Trace) -> None:
+def a_dead_worker_is_replaced_if_its_partition_has_tests_that_have_not_begun(trace: Trace) -> None:
     options, in_a_row = trace.scenario.options, 0
     for books, moment, effect in trace.walk():
         if (
@@ -252,7 +254,7 @@ def a_dead_worker_is_replaced_if_its_lane_has_tests_that_have_not_begun(trace: T
             worker = moment.event.worker
             in_a_row += worker not in books.stuck
             replaced = any(isinstance(e, Spawn) for e in moment.effects)
-            if worker in books.finishing or not _unbegun_in(books, books.lane_of[worker]):
+            if worker in books.finishing or not _unbegun_in(books, books.partition_of[worker]):
                 assert not replaced
             elif options.max_restarts is None and in_a_row <= 2 + options.workers:
                 assert replaced
@@ -358,10 +360,10 @@ def nobody_takes_what_is_reserved_for_a_worker_that_is_coming_up(trace: Trace) -
 
 
 @promise
-def a_test_stays_in_its_lane(trace: Trace) -> None:
+def a_test_stays_in_its_partition(trace: Trace) -> None:
     for books, _, effect in trace.walk():
         if isinstance(effect, Assign):
-            assert all(trace.scenario.partition(t) == books.lane_of[effect.worker] for t in effect.tests)
+            assert all(trace.scenario.partition(t) == books.partition_of[effect.worker] for t in effect.tests)
 
 
 @promise
@@ -387,7 +389,11 @@ def no_worker_waits_while_another_holds_units_that_it_has_not_begun(trace: Trace
         if books.rescued:  # the others wait for who is to run that
             return
         for idle in (sight for sight in sights if sight.waits and not books.stopped):
-            mates = [sight for sight in sights if books.lane_of[sight.worker] == books.lane_of[idle.worker]]
+            mates = [
+                sight
+                for sight in sights
+                if books.partition_of[sight.worker] == books.partition_of[idle.worker]
+            ]
             for mate in mates:
                 spare = _spare(books, mate)
                 assert not spare, f"gw{idle.worker} waits while gw{mate.worker} holds {spare}"
@@ -399,8 +405,8 @@ def no_worker_waits_while_the_controller_keeps_units_back(trace: Trace) -> None:
         if books.rescued:
             return
         for idle in (sight for sight in sights if sight.waits and not books.stopped):
-            partition = books.lane_of[idle.worker]
-            if not any(books.lane_of[w] == partition for w in books.live() if w not in books.ready):
+            partition = books.partition_of[idle.worker]
+            if not any(books.partition_of[w] == partition for w in books.live() if w not in books.ready):
                 kept = _unbegun_in(books, partition).difference(*(sight.inbox for sight in sights))
                 kept -= _bound_to_the_condemned(books)
                 assert not kept, f"gw{idle.worker} waits while {kept} are with nobody"
@@ -409,9 +415,9 @@ def no_worker_waits_while_the_controller_keeps_units_back(trace: Trace) -> None:
 @promise
 def a_test_that_has_not_begun_is_with_a_worker_that_is_busy_or_coming_up(trace: Trace) -> None:
     for books, sights in trace.rests():
-        partitions = {books.lane_of[sight.worker] for sight in sights if not sight.waits}
-        partitions |= {books.lane_of[worker] for worker in books.live() if worker not in books.ready}
-        partitions |= {books.lane_of[worker] for worker in books.live() if worker in books.condemned}
+        partitions = {books.partition_of[sight.worker] for sight in sights if not sight.waits}
+        partitions |= {books.partition_of[worker] for worker in books.live() if worker not in books.ready}
+        partitions |= {books.partition_of[worker] for worker in books.live() if worker in books.condemned}
         for test in books.unbegun if not books.stopped else ():
             assert trace.scenario.partition(test) in partitions, f"nobody will run test {test}"
 
@@ -428,7 +434,7 @@ def last_is_only_said_when_nothing_is_left_that_others_could_run(trace: Trace) -
     for books, _, effect in trace.walk():
         if isinstance(effect, Assign) and effect.then == "last" and not books.stopped:
             own = {*books.outstanding.get(effect.worker, []), *effect.tests}
-            others = _unbegun_in(books, books.lane_of[effect.worker]) - own
+            others = _unbegun_in(books, books.partition_of[effect.worker]) - own
             assert not others, f"{others} have not begun and may still come"
 
 
@@ -437,7 +443,7 @@ def a_worker_knows_when_nothing_more_will_come(trace: Trace) -> None:
     for books, sights in trace.rests():
         for sight in sights:
             through = not books.outstanding.get(sight.worker) and sight.worker not in books.finishing
-            if through and (books.stopped or not _unbegun_in(books, books.lane_of[sight.worker])):
+            if through and (books.stopped or not _unbegun_in(books, books.partition_of[sight.worker])):
                 assert books.told.get(sight.worker) == "last", f"gw{sight.worker} waits for more"
 
 
@@ -446,7 +452,7 @@ def hold_is_only_said_while_something_may_still_come(trace: Trace) -> None:
     for books, _, effect in trace.walk():
         if isinstance(effect, Assign) and effect.then == "hold":
             assert not books.stopped
-            assert _unbegun_in(books, books.lane_of[effect.worker])
+            assert _unbegun_in(books, books.partition_of[effect.worker])
 
 
 @promise
@@ -494,7 +500,9 @@ def the_tests_of_a_group_begin_in_collected_order(trace: Trace) -> None:
 
 
 @promise
-def pinned_tests_begin_in_collected_order_one_at_a_time_each_lane_in_workers_of_its_own(trace: Trace) -> None:
+def pinned_tests_begin_in_collected_order_one_at_a_time_each_partition_in_workers_of_its_own(
+    trace: Trace,
+) -> None:
     if not trace.scenario.options.pinned:
         return
     latest: dict[int, TestIndex] = {}
@@ -503,8 +511,8 @@ def pinned_tests_begin_in_collected_order_one_at_a_time_each_lane_in_workers_of_
         if effect is not None or not isinstance(event, ItemBegan) or event.worker in books.condemned:
             continue
         partition = trace.scenario.partition(event.test)
-        assert books.lane_of[event.worker] == partition
-        assert [w for w in books.running if books.lane_of[w] == partition] == [event.worker]
+        assert books.partition_of[event.worker] == partition
+        assert [w for w in books.running if books.partition_of[w] == partition] == [event.worker]
         if event.test not in books.put_back | books.rescued:
             assert latest.get(partition, -1) < event.test
             latest[partition] = event.test

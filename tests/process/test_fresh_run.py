@@ -31,7 +31,7 @@ def report(*lines: tuple[str, ...]) -> str:
 def run(
     folder: Path,
     *programs: tuple[str, str],
-    lanes: int = 1,
+    concurrency: int = 1,
     seconds: float = 60.0,
     ended: Callable[[], bool] = lambda: False,
     limit: float = 0.0,
@@ -42,7 +42,7 @@ def run(
         path = folder / f"{number}.json"
         commands.append(Command([sys.executable, "-c", program, str(path), text], path, limit))
     with Warden() as warden:
-        return run_fresh(warden, commands, folder, lanes, monotonic() + seconds, ended)
+        return run_fresh(warden, commands, folder, concurrency, monotonic() + seconds, ended)
 
 
 PASSED = report(("began", "a::b"), ("ended", "a::b", "passed"))
@@ -85,12 +85,12 @@ def test_what_kept_tests_from_running_is_told(tmp_path: Path) -> None:
     assert run(tmp_path, (WRITE, text)) == [NotSeen("a.py cannot be collected")]
 
 
-@pytest.mark.parametrize("lanes", [1, 2, 5])
-def test_answers_keep_the_order_of_the_questions(tmp_path: Path, lanes: int) -> None:
+@pytest.mark.parametrize("concurrency", [1, 2, 5])
+def test_answers_keep_the_order_of_the_questions(tmp_path: Path, concurrency: int) -> None:
     programs = [
         (WRITE, report(("began", f"a::{number}"), ("ended", f"a::{number}", "passed"))) for number in range(4)
     ]
-    answers = run(tmp_path, *programs, lanes=lanes)
+    answers = run(tmp_path, *programs, concurrency=concurrency)
     assert answers == [FreshRun(((f"a::{number}", Outcome.PASSED),)) for number in range(4)]
 
 

@@ -166,7 +166,7 @@ def test_what_meets_at_the_same_time_becomes_a_group_which_is_tried_with_nothing
 
 def test_what_else_ran_then_runs_at_the_same_time_as_the_group(suggester: Make) -> None:
     made, processes = suggester(lambda order, added, isolates: [Outcome.PASSED] * len(order), {POLLUTER: 1})
-    assert made.group([VICTIM], (OTHER,), lanes=2) is not None
+    assert made.group([VICTIM], (OTHER,), concurrency=2) is not None
     assert processes.orders[-2:] == [(OTHER, VICTIM), (POLLUTER,)]
     assert processes.asked[-1] == (False, True)
 
@@ -177,7 +177,7 @@ def test_a_group_does_not_help_that_fails_beside_what_else_ran(suggester: Make) 
         return [Outcome.FAILED if together and test == VICTIM else Outcome.PASSED for test in order]
 
     made, processes = suggester(world, {POLLUTER: 1})
-    assert made.group([VICTIM], (OTHER,), lanes=2) is None
+    assert made.group([VICTIM], (OTHER,), concurrency=2) is None
 
 
 def test_all_tests_that_want_the_same_thing_are_in_the_group_and_have_to_pass(suggester: Make) -> None:

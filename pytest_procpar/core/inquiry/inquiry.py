@@ -50,7 +50,7 @@ class Inquiry:
     :param preceding: returns the tests before a test in collected order, without those that end their
         process.
     :param file_of: returns something that tests of the same file have in common.
-    :param lanes: how many probes run at the same time.
+    :param concurrency: how many probes run at the same time.
     :param affordable: returns, of tests that are to run in this order, those for which there is time.
     :param thorough: how many suspects, from the first on, to look into by themselves, whatever their roots.
     """
@@ -60,14 +60,14 @@ class Inquiry:
         suspects: Sequence[Suspect],
         preceding: Callable[[TestIndex], _Tests],
         file_of: Callable[[TestIndex], object],
-        lanes: int = 1,
+        concurrency: int = 1,
         *,
         affordable: Callable[[_Tests], _Tests] = lambda tests: tests,
         thorough: int = 0,
     ) -> None:
         self._cases = [Case(suspect) for suspect in suspects]
         self._alone = FailingAlone(preceding, file_of, affordable)
-        self._lanes = lanes
+        self._concurrency = concurrency
         self._thorough = thorough > 0
         self._leaders = Leaders(self._cases, thorough)
         #: Whether there is something to find, so that probes may now take the time of a search.
@@ -145,7 +145,7 @@ class Inquiry:
         if not cases:
             return
         probes = [Probe((case.test,)) for case in cases]
-        crowded = self._lanes > 1 and len(probes) > 1
+        crowded = self._concurrency > 1 and len(probes) > 1
         outcomes = yield probes
         tried = []
         for case, probe, outcome in zip(cases, probes, outcomes, strict=True):
@@ -191,11 +191,11 @@ class Inquiry:
         """
         if not order:
             return []
-        parts = _parts(order, _WAVES * self._lanes)
-        if len(order) < _WORTH_PARTING or self._lanes == 1 or case.suspect.kept:
+        parts = _parts(order, _WAVES * self._concurrency)
+        if len(order) < _WORTH_PARTING or self._concurrency == 1 or case.suspect.kept:
             return [order]
-        for at in range(0, len(parts), self._lanes):
-            some = parts[at : at + self._lanes]
+        for at in range(0, len(parts), self._concurrency):
+            some = parts[at : at + self._concurrency]
             probes = [Probe((*part, case.test)) for part in some]
             outcomes = yield probes
             if not any(outcome.in_time for outcome in outcomes):
@@ -294,7 +294,7 @@ class Inquiry:
             case.settle(Kind.PARALLEL_ONLY)
         elif order and not case.counted(AFTER) and not failed_elsewhere(case):
             case.settle(Kind.UNKNOWN, "it passes alone; what ran before it could not be run to its end")
-        elif case.suspect.word.good and self._lanes > 1 and not failed_elsewhere(case):
+        elif case.suspect.word.good and self._concurrency > 1 and not failed_elsewhere(case):
             case.settle(Kind.UNKNOWN, _IN_A_CROWD)
         else:
             case.settle(Kind.FLAKY)
