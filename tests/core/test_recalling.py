@@ -23,8 +23,24 @@ VICTIM = frozenset(["test_v"])
 def test_what_is_found_again_is_said_to_be_known_since() -> None:
     again = changed(KNOWN, runs=4)
     assert recalled([KNOWN], [again], [KNOWN], FAILED, NOTHING, []) == [
-        "test_v: victim of test_p since 4 runs, first seen on 2026-11-20"
+        "test_v is again a victim of test_p (seen in 4 runs, first seen on 2026-11-20)"
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "causes", "what"),
+    [
+        (Kind.BRITTLE, ("test_s",), "brittle: it needs test_s"),
+        (Kind.NIO, (), "an NIO: it fails when it is run a second time in the same process"),
+        (Kind.FLAKY, (), "flaky"),
+    ],
+)
+def test_whatever_is_found_again_is_said_in_the_words_of_what_is_known(
+    kind: Kind, causes: tuple[str, ...], what: str
+) -> None:
+    known = changed(KNOWN, kind=kind, causes=causes)
+    (line,) = recalled([known], [known], [known], FAILED, NOTHING, [])
+    assert line == f"test_v is again {what} (seen in 3 runs, first seen on 2026-11-20)"
 
 
 def test_what_fails_and_was_not_looked_into_is_recalled() -> None:

@@ -60,7 +60,8 @@ def test_a_finding_is_known_to_the_next_run_which_says_since_when(polluted: Suit
     assert findings[0]["runs"] == 1
     know_the_victim(polluted)
     finished, findings = rechecked(polluted, "-n1")
-    assert recalled(finished) == [f"{VICTIM}: victim of {POLLUTER} since 3 runs, first seen on 2026-11-01"]
+    again = f"{VICTIM} is again a victim of {POLLUTER} (seen in 3 runs, first seen on 2026-11-01)"
+    assert recalled(finished) == [again]
     assert (findings[0]["since"], findings[0]["runs"]) == ("2026-11-01", 3)
     assert known(polluted)[0]["runs"] == 3
 

@@ -503,7 +503,7 @@ def test_what_is_recalled_of_earlier_runs() -> None:
         t::d is still flaky (failures: alone 1 of 4)
         t::d is no longer flaky: that is forgotten
         t::d: whether it is still flaky could not be found out: a process was lost
-        t::a: victim of t::g since 3 runs, first seen on 2026-01-02
+        t::a is again a victim of t::g (seen in 3 runs, first seen on 2026-01-02)
         t::b passed, and is no longer brittle: it needs t::g: that is forgotten
         t::c failed; it is known as an NIO: it fails when it is run a second time in the same process
           | (seen in 1 run, on 2026-01-03): pytest x

@@ -45,7 +45,7 @@ def recalled(
         if outcome is None or finding.key in tried:
             continue
         if finding.key in keys and finding.key in kept:
-            lines.append(f"{finding.test}: {_role(finding)} since {_runs(kept[finding.key])}")
+            lines.append(f"{finding.test} is again {_what(finding)} (seen in {_runs(kept[finding.key])})")
         elif is_refuted_by(finding, outcome) and finding.test in failed_before:
             lines.append(f"{finding.test} passed, and is no longer {_what(finding)}: that is forgotten")
         elif finding.key not in kept:  # a cause is gone
@@ -75,10 +75,6 @@ def _runs(finding: KnownFinding) -> str:
 
 def _what(finding: KnownFinding) -> str:
     return " ".join([_ALIKE[finding.kind], " and ".join(finding.causes)]).strip()
-
-
-def _role(finding: KnownFinding) -> str:
-    return _what(finding).removeprefix("a ").removeprefix("an ")
 
 
 def _of_retried(retried: Retried) -> str:
