@@ -35,7 +35,7 @@ class LeakSummary:
         """Write the leaks, if there are any."""
         if not self._leaks:
             return
-        terminalreporter.write_sep("=", "leaks")
+        terminalreporter.write_sep("=", "procpar: leaks")
         for nodeid, lines in self._leaks.items():
             terminalreporter.write_line(printable_line(nodeid))
             for line in lines:

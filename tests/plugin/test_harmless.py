@@ -48,7 +48,7 @@ def test_names_of_files_and_threads_do_nothing_to_a_terminal(suite: Suite) -> No
     )
     finished = suite.run("-n1", "--leaks", "--recheck=failed", "--tb=no", "-q")
     lines = finished.out.splitlines()
-    headings = ["= leaks =", "procpar: crashed", "procpar: re-check", "short test summary"]
+    headings = ["procpar: leaks", "procpar: crashed", "procpar: re-check", "short test summary"]
     starts = [next(at for at, line in enumerate(lines) if heading in line) for heading in headings]
     ours = "\n".join(lines[min(starts) : starts[-1]])
     for name in ("leak", "crash", "victim", "polluter"):

@@ -695,7 +695,7 @@ def test_summary_lists_the_leaks_of_each_test(run: Run) -> None:
     assert finished.ret == 0
     finished.stdout.fnmatch_lines(
         [
-            "*= leaks =*",
+            "*= procpar: leaks =*",
             "test_it.py::test_bad",
             "  - environment variable BAR was set to 'y'",
             "  - environment variable FOO was set to 'x'",
@@ -736,7 +736,7 @@ def test_test_that_leaks_fails_if_it_is_to(run: Run) -> None:
             "the test leaves behind:",
             "  - environment variable BAR was set to 'y'",
             "  - environment variable FOO was set to 'x'",
-            "*= leaks =*",
+            "*= procpar: leaks =*",
             "ERROR test_it.py::test_bad - Failed: the test leaves behind:",
         ]
     )

@@ -546,7 +546,7 @@ def test_the_section_of_leaks_names_each_once_below_its_test() -> None:
     assert is_text(
         reporter.text,
         """
-        === leaks ===
+        === procpar: leaks ===
         t.py::test_a
           - thread worker-1
           - changed os.environ['A']
