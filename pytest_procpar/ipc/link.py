@@ -70,11 +70,6 @@ class Sender:
         self.forked = False
         _senders.add(self)
 
-    @property
-    def speaks_into(self) -> int:
-        """The descriptor that is written to."""
-        return self._out
-
     def belong_to_this_process(self) -> None:
         """Let this process, which our own code has forked, continue for its parent, which waits."""
         self.forked = False

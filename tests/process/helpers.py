@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import mmap
 import os
 import select
@@ -12,6 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from pytest_procpar.core.protocol.preview import PREVIEW_BYTES, Preview
 from pytest_procpar.core.protocol.records import Record
@@ -109,13 +111,38 @@ def preview() -> Preview:
     return Preview(memoryview(mmap.mmap(-1, PREVIEW_BYTES)).cast("Q"))
 
 
+#: The descriptor that each link writes to.
+_OUTLETS: WeakKeyDictionary[WorkerLink, int] = WeakKeyDictionary()
+
+
+def _link_to(port: WorkerPort, shared: Preview) -> WorkerLink:
+    """The worker's end of the connection, whose descriptors get other numbers as it is made."""
+    pipe = os.fstat(port.theirs[0])
+    link = WorkerLink(port.theirs, shared)
+    port.theirs.clear()
+    (_OUTLETS[link],) = [fd for fd in map(int, os.listdir("/dev/fd")) if _writes_into(fd, pipe)]
+    return link
+
+
+def _writes_into(fd: int, pipe: os.stat_result) -> bool:
+    try:
+        writes = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_WRONLY
+        return writes and os.path.samestat(os.fstat(fd), pipe)
+    except OSError:  # it was open for the listing only
+        return False
+
+
+def outlet_of(link: WorkerLink) -> int:
+    """The descriptor that a link of `pipes` or `worker` writes to."""
+    return _OUTLETS[link]
+
+
 @contextmanager
 def pipes() -> Iterator[tuple[WorkerPort, WorkerLink]]:
     """Both ends of a worker's pipes in one process."""
     shared = preview()
     port = WorkerPort(shared)
-    link = WorkerLink(port.theirs, shared)
-    port.theirs.clear()
+    link = _link_to(port, shared)
     try:
         yield port, link
     finally:
@@ -132,8 +159,7 @@ def worker(
     port = WorkerPort(shared)
 
     def work() -> None:
-        link = WorkerLink(port.theirs, shared)
-        port.theirs.clear()
+        link = _link_to(port, shared)
         port.close()
         body(link)
 

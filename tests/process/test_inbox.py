@@ -21,7 +21,18 @@ from pytest_procpar.core.protocol.wire import WireError
 from pytest_procpar.core.protocol.worker import Done, Ready
 from pytest_procpar.ipc import inbox
 from pytest_procpar.ipc.inbox import WorkerLink
-from tests.process.helpers import BEYOND_THE_BUFFER, Gate, child, claim_all, hear, pipes, push, ready, worker
+from tests.process.helpers import (
+    BEYOND_THE_BUFFER,
+    Gate,
+    child,
+    claim_all,
+    hear,
+    outlet_of,
+    pipes,
+    push,
+    ready,
+    worker,
+)
 
 #: More records than the system keeps for a worker that does not read.
 MANY = 60_000
@@ -112,7 +123,7 @@ def test_bytes_that_are_not_records_are_refused(data: bytes) -> None:
 
 def test_there_is_no_socket_between_a_worker_and_the_controller() -> None:
     with pipes() as (port, link):
-        for end in (port.fileno(), port.inbox.fileno(), link.fileno(), link.speaks_into):
+        for end in (port.fileno(), port.inbox.fileno(), link.fileno(), outlet_of(link)):
             assert stat.S_ISFIFO(os.fstat(end).st_mode)
 
 
@@ -210,7 +221,7 @@ def test_what_a_test_has_put_in_the_place_of_a_descriptor_is_left_alone(tmp_path
     path = tmp_path / "of a test"
     path.touch()
     with pipes() as (port, link), path.open("r+b") as file:
-        os.dup2(file.fileno(), link.speaks_into if speaks else link.fileno())
+        os.dup2(file.fileno(), outlet_of(link) if speaks else link.fileno())
         link.put(Ready(1))
         with pytest.raises(OSError, match="something else"):
             link.flush() if speaks else link.claim(wait=True)
@@ -221,7 +232,7 @@ def test_what_a_test_has_put_in_the_place_of_a_descriptor_is_left_alone(tmp_path
 @pytest.mark.parametrize("speaks", [True, False])
 def test_closed_descriptor_is_an_error(speaks: bool) -> None:
     def work(link: WorkerLink) -> None:
-        os.close(link.speaks_into if speaks else link.fileno())
+        os.close(outlet_of(link) if speaks else link.fileno())
         link.put(Ready(1))
         with pytest.raises(OSError, match="Bad file"):
             link.flush() if speaks else link.claim(wait=True)
@@ -232,7 +243,7 @@ def test_closed_descriptor_is_an_error(speaks: bool) -> None:
 
 def test_worker_whose_descriptors_do_not_block_waits_all_the_same() -> None:
     def work(link: WorkerLink) -> None:
-        for fd in (link.speaks_into, link.fileno()):
+        for fd in (outlet_of(link), link.fileno()):
             os.set_blocking(fd, False)
         link.put(Broke("x" * BEYOND_THE_BUFFER))
         link.flush()
