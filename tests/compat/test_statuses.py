@@ -69,6 +69,19 @@ def test_a_part_of_pytest_is_no_listener() -> None:
     assert (statuses.told, stats(config)) == (False, {})
 
 
+def test_a_listener_in_the_place_of_a_part_of_pytest_is_noticed() -> None:
+    config, listener = made_config(), Listener()
+    part: Any = ModuleType("_pytest.part")
+    part.pytest_report_teststatus = lambda report: None
+    config.pluginmanager.register(part, "part")
+    statuses = Statuses(config)
+    config.pluginmanager.unregister(name="part")
+    config.pluginmanager.register(listener, "part")
+    statuses.look()
+    tell(config)
+    assert (statuses.told, listener.heard) == (True, ["call"])
+
+
 def test_the_reporter_keeps_its_place_among_those_that_hear_of_reports() -> None:
     config = made_config()
     config.pluginmanager.register(Listener())

@@ -35,7 +35,7 @@ class QuietPhases:
     def look(self) -> None:
         """Find out who listens now: plugins may come and go at any time."""
         execute = getattr(self._config.pluginmanager, "_inner_hookexec", None)
-        seen = (execute, *[len(caller._hookimpls) for caller in self._callers])
+        seen = (execute, *[tuple(caller._hookimpls) for caller in self._callers])
         if seen == self._seen:
             return
         self._seen = seen

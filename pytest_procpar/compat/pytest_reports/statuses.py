@@ -43,7 +43,7 @@ class Statuses:
         self._reporter: Any = config.pluginmanager.getplugin("terminalreporter")
         self._reports = config.hook.pytest_runtest_logreport
         self._listeners = config.hook.pytest_report_teststatus
-        self._seen = 0
+        self._seen: list[HookImpl] = []
         #: Whether the reporter asks. If so, a report is complete once the reporter has handled it.
         self.told = False
         place = _place_of(config, self._reporter) if isinstance(self._reporter, TerminalReporter) else None
@@ -58,13 +58,13 @@ class Statuses:
             self._reports._remove_plugin(self._reporter)
 
     def _has_listener(self) -> bool:
-        self._seen = len(self._listeners._hookimpls)
+        self._seen = [*self._listeners._hookimpls]
         impls = self._listeners.get_hookimpls()
         return is_observed(self._config) or not all(is_pytests_own(impl.plugin) for impl in impls)
 
     def look(self) -> None:
-        """After a plugin was registered, let the reporter ask from now on if that plugin listens."""
-        if self.told or self._place is None or len(self._listeners._hookimpls) == self._seen:
+        """After plugins have come or gone, let the reporter ask from now on if one of them listens."""
+        if self.told or self._place is None or self._listeners._hookimpls == self._seen:
             return
         self.told = self._has_listener()
         if self.told:
