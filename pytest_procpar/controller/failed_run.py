@@ -46,9 +46,15 @@ class FailedRun:
     def __init__(
         self, shared: Collaborators, loop: Loop, session: pytest.Session, seconds: float, fresh: float
     ) -> None:
-        self._shared = shared
         self._config = shared.config
+        self._settings = shared.settings
+        self._cluster = shared.cluster
+        self._run = shared.run
+        self._run_record = shared.run_record
+        self._nodes = shared.nodes
         self._results = shared.results
+        self._terminal = shared.terminal
+        self._ending = shared.ending
         self._loop = loop
         self._session = session
         self._seconds = seconds
@@ -68,10 +74,8 @@ class FailedRun:
 
     def look_into(self, signals: Signals) -> None:
         """Re-check the failed tests."""
-        shared, config, loop = self._shared, self._config, self._loop
-        settings, run_record, terminal, cluster = (
-            shared.settings, shared.run_record, shared.terminal, shared.cluster
-        )  # fmt: skip
+        config, settings, run_record = self._config, self._settings, self._run_record
+        cluster, terminal, loop = self._cluster, self._terminal, self._loop
 
         def say(line: str) -> None:
             terminal.line(line)
@@ -82,7 +86,7 @@ class FailedRun:
         def ended() -> bool:
             loop.heed(signals)
             progress.show()
-            return shared.ending.at_once
+            return self._ending.at_once
 
         trial = make_trial(config, settings, cluster.method, run_record)
         known = known_findings(config)
@@ -94,7 +98,7 @@ class FailedRun:
             terminal.show_failures()
         if recheck.subject:
             progress.begins(f"re-checking {recheck.subject}", recheck.seconds)
-        inputs = shared.nodes.inputs(least=_LEAST_CONCURRENCY)
+        inputs = self._nodes.inputs(least=_LEAST_CONCURRENCY)
         if cluster.room is not None:  # a checkpoint tree has a root, and a process that runs tests
             inputs = inputs[: max(1, cluster.room // 2)]
         confirmer = Confirmer(config, run_record)
@@ -107,11 +111,11 @@ class FailedRun:
             self.lost_server = True
             result = changed(result, note=result.note or "the fork server died during the re-check")
         if recheck.blamed and settings.start_method is None:
-            left = list(shared.run.unsettled())
+            left = list(self._run.unsettled())
             say("\nas in a fresh interpreter:")
             terminal.remember(recount(self._session, self._results, run_record, recheck.blamed, left))
             if not left and not self._session.testsfailed:
-                shared.ending.forgive(self._session)
+                self._ending.forgive(self._session)
         memory_of(config).retried(recheck.retried, on_request=given(config).recheck == "known")
         self._tell_findings(result)
 

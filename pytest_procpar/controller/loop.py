@@ -33,7 +33,7 @@ class Loop:
     """Waits, and handles signals and deadlines; `Hearing` takes in messages, `Course` tells the core."""
 
     def __init__(self, shared: Collaborators) -> None:
-        self._shared = shared
+        self._shared = shared  # for the part that is made later
         self._config = shared.config
         self._settings = shared.settings
         self._cluster = shared.cluster
