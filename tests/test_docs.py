@@ -185,6 +185,27 @@ def test_words_that_the_glossary_replaces_do_not_come_back() -> None:
     assert found == []
 
 
+def ratios_of(text: str, *columns: int) -> dict[str, list[float]]:
+    """Of each row of a table, the numbers with which these columns begin, by the runner that it is about."""
+    lines = [line for line in text.splitlines() if "|" in line]
+    rows = [[cell.strip(" *") for cell in line.split("|")[1:-1]] for line in lines]
+    return {
+        re.sub(r"^pytest-| [\d.]+$", "", row[0]): [float(row[at].split()[0]) for at in columns]
+        for row in rows
+        if re.match(r"\d", row[-1])
+    }
+
+
+def test_the_readme_tells_the_figures_of_the_benchmarks_and_their_date() -> None:
+    measured = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    told = (ROOT / "README.md").read_text(encoding="utf-8").partition("What 10,000 trivial tests take")[2]
+    case = measured.partition("### 10,000 trivial tests")[2].partition("\n### ")[0]
+    found = ratios_of(told.partition("\n## ")[0], 1, 2)
+    assert found["procpar"]
+    assert found == ratios_of(case, 1, 3)
+    assert re.findall(r"on ([\d-]{10})", told)[:1] == re.findall(r"^- date: (\S+)", measured, re.MULTILINE)
+
+
 def test_each_exit_code_of_pytest_has_its_part_of_the_page() -> None:
     page = (ROOT / "docs" / "exit-codes.md").read_text(encoding="utf-8")
     # Older versions of pytest have no 6.

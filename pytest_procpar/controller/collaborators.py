@@ -27,8 +27,8 @@ __all__ = ["Collaborators"]
 class Collaborators:
     """The objects that the loop, and what it calls, work with. None of them knows the loop.
 
-    ``run`` decides, and only the loop sends it events; the others ask it. Each part takes what it works with when
-    it is made, so its first lines say what that is.
+    ``run`` decides, and only the loop sends it events; the others ask it. Each part takes what it works with
+    when it is made, so its first lines say what that is.
     """
 
     config: pytest.Config
