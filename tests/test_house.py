@@ -54,6 +54,9 @@ def test_modules_are_short() -> None:
     assert sorted(LONG) == sorted(long), "what is short enough now is no exception any more"
 
 
+#: What changes can be, in the order of Keep a Changelog.
+KINDS_OF_CHANGES = ("Added", "Changed", "Deprecated", "Removed", "Fixed", "Security")
+
 #: Who may read options and ini values: ours (the first two), those that pytest-xdist's contract wants told to
 #: plugins, and those of pytest and of others.
 READERS = ("config/given.py", "config/settings.py", "compat/xdist/options.py", "compat/foreign_options.py")
@@ -127,6 +130,21 @@ def test_the_table_of_layers_is_that_of_the_contracts() -> None:
     layers = runpy.run_path(str(ROOT / "docs" / "layers.py"))
     page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     assert layers["with_table"](page, PACKAGE) == page, "python docs/layers.py writes it"
+
+
+def test_the_changelog_has_a_place_for_what_is_not_released() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    _, *versions = re.split(r"^## ", text, flags=re.MULTILINE)
+    assert versions[0].startswith("[Unreleased]\n")
+    released = [version.partition("\n")[0] for version in versions[1:]]
+    assert [head for head in released if not re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", head)] == []
+    for version in versions:
+        _, *parts = re.split(r"^### ", version, flags=re.MULTILINE)
+        kinds = [part.partition("\n")[0] for part in parts]
+        assert kinds == [kind for kind in KINDS_OF_CHANGES if kind in kinds], "each once, in this order"
+        for part in parts:
+            lines = part.splitlines()[1:]
+            assert [line for line in lines if line and not line.startswith(("- ", "  "))] == []
 
 
 @pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
