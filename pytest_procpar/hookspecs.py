@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from pytest_procpar.core.inquiry.finding_record import FindingRecord
 
 
 def pytest_procpar_worker_forked(config: pytest.Config, session: pytest.Session) -> None:
@@ -17,7 +20,7 @@ def pytest_procpar_worker_forked(config: pytest.Config, session: pytest.Session)
     """
 
 
-def pytest_procpar_findings(config: pytest.Config, findings: list[dict[str, Any]]) -> None:
+def pytest_procpar_findings(config: pytest.Config, findings: list[FindingRecord]) -> None:
     """Called in the controller after the re-check, if there was one, and before the session finishes.
 
     Each finding says what is known of one test; ``docs/report.md`` explains its entries.

@@ -7,14 +7,13 @@ import selectors
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
 
 import pytest
 
 from pytest_procpar.cluster.server_group import ServerGroup
 from pytest_procpar.cluster.server_process import ServerProcess
 from pytest_procpar.config.settings import Settings
-from pytest_procpar.core.model import StartMethod, WorkerId
+from pytest_procpar.core.model import StartMethod, WorkerId, WorkerInput
 from pytest_procpar.core.protocol.records import Record
 from pytest_procpar.core.protocol.server import Fork, FromServer, Signal, StartRoot, fingerprint
 from pytest_procpar.core.protocol.worker import FromWorker
@@ -135,7 +134,7 @@ class Cluster:
         return self._servers.receive()
 
     def setup(
-        self, inputs: list[dict[str, Any]], environ: dict[str, str], cwd: str, basetemp: str | None
+        self, inputs: list[WorkerInput], environ: dict[str, str], cwd: str, basetemp: str | None
     ) -> None:
         """Send the fork server what it waits for."""
         self._servers.set_up(inputs, environ, cwd, basetemp)
@@ -178,7 +177,7 @@ class Cluster:
         """Whether a worker has been started and is not known to be dead."""
         return worker in self._workers
 
-    def spawn(self, worker: WorkerId, workerinput: dict[str, Any]) -> str | None:
+    def spawn(self, worker: WorkerId, workerinput: WorkerInput) -> str | None:
         """Order a worker to be started; return why not, if this process has no descriptors for it."""
         try:
             box = BlackBox()
@@ -207,9 +206,7 @@ class Cluster:
         self._selector.register(held.box, selectors.EVENT_READ, worker)
         return None
 
-    def start_root(
-        self, worker: WorkerId, workerinput: dict[str, Any], basetemp: str | None, kept: str
-    ) -> Port:
+    def start_root(self, worker: WorkerId, workerinput: WorkerInput, basetemp: str | None, kept: str) -> Port:
         """Order the root of a checkpoint tree to be started; the caller owns the stream to it.
 
         :param kept: the folder for copies of files that its processes change, see `system.kept_files`.

@@ -6,13 +6,12 @@ import errno
 import os
 import selectors
 import signal
-from typing import Any
 
 import pytest
 
 from pytest_procpar.cluster.server_process import ServerProcess, recipe, start_server
 from pytest_procpar.config.settings import Settings
-from pytest_procpar.core.model import StartMethod
+from pytest_procpar.core.model import StartMethod, WorkerInput
 from pytest_procpar.core.protocol.server import FromServer, Ping, Quit, Setup, Suspend
 from pytest_procpar.core.protocol.wire import WireError
 from pytest_procpar.core.record import changed
@@ -79,7 +78,7 @@ class ServerGroup:
         return [message for messages, _ in heard for message in messages], all(up for _, up in heard)
 
     def set_up(
-        self, inputs: list[dict[str, Any]], environ: dict[str, str], cwd: str, basetemp: str | None
+        self, inputs: list[WorkerInput], environ: dict[str, str], cwd: str, basetemp: str | None
     ) -> None:
         """Send the process in use what it waits for."""
         self._setup = Setup(inputs, environ, cwd, basetemp, self._recipe)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pytest_procpar.controller.collaborators import Collaborators
 from pytest_procpar.controller.signals import Signals
-from pytest_procpar.core.model import StartMethod, WorkerId, worker_name
-from pytest_procpar.core.protocol.common import Collected, Halted
+from pytest_procpar.core.model import ReportData, StartMethod, WorkerId, WorkerInput, worker_name
+from pytest_procpar.core.protocol.common import Collected, Halted, WarningData
 from pytest_procpar.core.protocol.server import Reaped
 from pytest_procpar.core.run.collected_suites import CollectedSuites, Merged, difference
 
@@ -25,7 +23,7 @@ class Collecting:
         self._supervisor = shared.supervisor
         self._ending = shared.ending
         self._clock = shared.clock
-        self._inputs: list[dict[str, Any]] = []
+        self._inputs: list[WorkerInput] = []
         self._merged = Merged()
         #: The workers that collect for themselves; None if none does.
         self._gathering: CollectedSuites | None = None
@@ -48,7 +46,7 @@ class Collecting:
 
     # --- the beginning ---
 
-    def begin(self, inputs: list[dict[str, Any]]) -> None:
+    def begin(self, inputs: list[WorkerInput]) -> None:
         """Begin, now that the fork server has what it waits for."""
         self._inputs = inputs
         if self._cluster.reason is not None:
@@ -93,12 +91,12 @@ class Collecting:
 
     # --- what processes report about it ---
 
-    def reported(self, source: WorkerId | None, data: dict[str, Any]) -> None:
+    def reported(self, source: WorkerId | None, data: ReportData) -> None:
         """Handle a collection report from a worker or from the fork server (None)."""
         if self._merged.is_new(source, (data.get("nodeid"), data.get("outcome"), str(data.get("longrepr")))):
             self._results.collect_reported(data)
 
-    def warned(self, source: WorkerId | None, data: dict[str, Any]) -> None:
+    def warned(self, source: WorkerId | None, data: WarningData) -> None:
         """Pass on a warning; one from the collection is shown once, however many workers collect."""
         if data["when"] == "runtest" or self._merged.is_new(source, repr(data)):
             self._results.warned(data)

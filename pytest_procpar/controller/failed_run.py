@@ -5,11 +5,11 @@ Imported only then: a green run does without all that this imports.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_procpar.compat.pytest_private.output import end_progress_line
+from pytest_procpar.compat.pytest_private.output import Writer, end_progress_line
 from pytest_procpar.compat.pytest_private.session import shared_basetemp
 from pytest_procpar.compat.pytest_reports.reports import add_finding_properties
 from pytest_procpar.config.given import given
@@ -132,6 +132,6 @@ class FailedRun:
 
             tell_report(self._config, rechecked.coverage)
 
-    def write_findings(self, reporter: Any) -> None:
+    def write_findings(self, reporter: Writer) -> None:
         """Write the section of the summary with what was found."""
         write_findings(self._rechecked, self._results.nodeid, reporter)

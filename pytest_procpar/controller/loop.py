@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,7 +14,7 @@ from pytest_procpar.controller.collaborators import Collaborators
 from pytest_procpar.controller.course import Course
 from pytest_procpar.controller.hearing import Hearing
 from pytest_procpar.controller.signals import Signals
-from pytest_procpar.core.model import assert_never
+from pytest_procpar.core.model import WorkerInput, assert_never
 from pytest_procpar.core.run.actions import Action
 from pytest_procpar.system.calls import pause
 
@@ -54,7 +54,7 @@ class Loop:
         """Let a plugin's scheduler decide which worker runs what; call this before the tests are known."""
         self._course.deal_by(scheduling)
 
-    def begin(self, session: pytest.Session, inputs: list[dict[str, Any]]) -> None:
+    def begin(self, session: pytest.Session, inputs: list[WorkerInput]) -> None:
         """Begin the collection: the controller's session has started."""
         self._course.begin(session, inputs)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -42,6 +43,9 @@ from pytest_procpar.start_method.thread_warning import tell_of_threads, thread_w
 from pytest_procpar.system.calls import describe_status, getpid
 from pytest_procpar.system.genuine import READ, make_poll, waitpid
 from pytest_procpar.system.shortage import in_words
+
+if TYPE_CHECKING:
+    from pytest_procpar.compat.pytest_private.output import Writer
 
 __all__ = ["install"]
 
@@ -136,7 +140,7 @@ class _Processes:
         return True
 
     @pytest.hookimpl
-    def pytest_terminal_summary(self, terminalreporter: object) -> None:
+    def pytest_terminal_summary(self, terminalreporter: Writer) -> None:
         """List the tests that crashed."""
         self._crash_summary.write(terminalreporter)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import NewType, NoReturn
+from typing import NewType, NoReturn, TypeAlias
 
 from pytest_procpar.core.record import record
 
 __all__ = [
-    "Dist", "RunOptions", "StartMethod", "TestIndex", "WorkerId", "WorkerOptions", "assert_never",
-    "worker_name",
+    "Dist", "ReportData", "RunOptions", "StartMethod", "TestIndex", "WorkerId", "WorkerInput",
+    "WorkerOptions", "assert_never", "worker_name",
 ]  # fmt: skip
 
 #: A test's place in the collected order. This is the test's identity for the whole run: two tests may share
@@ -18,6 +18,12 @@ TestIndex = NewType("TestIndex", int)
 
 #: The number in ``gw3``. A replacement for a dead worker gets a number of its own.
 WorkerId = NewType("WorkerId", int)
+
+#: A report as pytest and plugins serialize it: builtin values by name. Whoever reads one looks at its type.
+ReportData: TypeAlias = dict[str, object]
+
+#: ``config.workerinput``: what we tell a worker about itself, and what plugins add to it.
+WorkerInput: TypeAlias = dict[str, object]
 
 
 def worker_name(worker: WorkerId) -> str:

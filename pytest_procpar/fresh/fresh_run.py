@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, cast
+from typing import cast
 
 from pytest_procpar.core.inquiry.probes import Outcome
+from pytest_procpar.core.model import ReportData
 from pytest_procpar.core.protocol.wire import Decoder, loads
 from pytest_procpar.core.record import record
 from pytest_procpar.fresh.warden import Warden
@@ -57,7 +58,7 @@ class FreshRun:
 
     tests: tuple[tuple[str, Outcome], ...] = ()
     trouble: str = ""
-    reports: tuple[list[dict[str, Any]], ...] = ()
+    reports: tuple[list[ReportData], ...] = ()
     likely: Mapping[str, str] = MappingProxyType({})
 
 
@@ -131,7 +132,7 @@ class _Run:
         self._command = command
         self._read = 0
         self._tests: list[tuple[str, Outcome]] = []
-        self._reports: list[list[dict[str, Any]]] = []
+        self._reports: list[list[ReportData]] = []
         self._likely: dict[str, str] = {}
         #: The running test, and when its start was read.
         self._running: str | None = None
@@ -191,7 +192,7 @@ class _Run:
             self._running = None
         elif kind == "reported":
             (body,) = Decoder().feed(base64.b64decode(word))
-            self._reports.append(cast("list[dict[str, Any]]", loads(body)))
+            self._reports.append(cast("list[ReportData]", loads(body)))
         elif kind == "likely":
             self._likely[text] = word
         elif kind == "trouble":

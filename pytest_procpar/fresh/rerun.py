@@ -26,7 +26,7 @@ from pytest_procpar.compat.pytest_reports.listeners import silence_plugins
 from pytest_procpar.compat.pytest_reports.reports import report_to_data
 from pytest_procpar.compat.xdist.options import tell_worker
 from pytest_procpar.core.inquiry.probes import Outcome
-from pytest_procpar.core.model import Dist, StartMethod
+from pytest_procpar.core.model import Dist, ReportData, StartMethod, WorkerInput
 from pytest_procpar.core.protocol.wire import Decoder, Encoder, loads
 from pytest_procpar.core.record import fields, record
 from pytest_procpar.forking.heap import Heap
@@ -76,14 +76,14 @@ class RerunSetup:
     (``--dist=loadgroup``).
     """
 
-    workerinput: dict[str, Any]
+    workerinput: WorkerInput
     report: str
     kept: str
     basetemp: str
     cache: str
     gate: str
     forked: str = ""
-    siblings: tuple[dict[str, Any], ...] = ()
+    siblings: tuple[WorkerInput, ...] = ()
     freeze_heap: bool = False
     reports: bool = False
     added: tuple[tuple[str, str], ...] = ()
@@ -147,7 +147,7 @@ class Rerun:
         self._pid = getpid()
         self._report = out_of_reach(os.open(order.report, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
         self._words: set[Outcome] = set()
-        self._data: list[dict[str, Any]] = []
+        self._data: list[ReportData] = []
         #: The number of this process among the forked ones; None if it was not forked.
         self._number: int | None = None
         self._inherited: Inherited | None = None
@@ -172,7 +172,7 @@ class Rerun:
         if number:
             self._be_sibling(config, self._order.siblings[number - 1], configures=configures)
 
-    def _be_sibling(self, config: pytest.Config, workerinput: dict[str, Any], *, configures: bool) -> None:
+    def _be_sibling(self, config: pytest.Config, workerinput: WorkerInput, *, configures: bool) -> None:
         identify(config, workerinput)
         if self._order.basetemp:
             path = Path(self._order.basetemp).with_name(f"popen-{workerinput['workerid']}")
@@ -238,7 +238,7 @@ class Rerun:
         return result
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_pycollect_makemodule(self, module_path: Path) -> Generator[None, Any, Any]:
+    def pytest_pycollect_makemodule(self, module_path: Path) -> Generator[None, pytest.Module, pytest.Module]:
         """Add to a test file the source that is only for this process, before pytest looks for fixtures."""
         module = yield
         for source in (source for path, source in self._order.added if path == str(module_path)):

@@ -6,10 +6,10 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from pytest_procpar.compat.pytest_private.command_line import program
-from pytest_procpar.core.model import StartMethod
+from pytest_procpar.core.model import StartMethod, WorkerInput
 from pytest_procpar.core.record import changed, record
 from pytest_procpar.fresh.fresh_run import Command, FreshRun, NotSeen, run_fresh
 from pytest_procpar.fresh.rerun import RerunSetup, environment, write_order
@@ -30,6 +30,15 @@ class Forking:
     freeze_heap: bool
 
 
+class _Asked(TypedDict):
+    """The fields of a `RerunSetup` that all commands of a round share."""
+
+    reports: bool
+    added: tuple[tuple[str, str], ...]
+    isolates: bool
+    grouped: bool
+
+
 class Rounds:
     """Runs commands in fresh processes.
 
@@ -46,7 +55,7 @@ class Rounds:
     def __init__(
         self,
         warden: Callable[[], Warden],
-        inputs: Sequence[Mapping[str, Any]],
+        inputs: Sequence[WorkerInput],
         kept: Path,
         cwd: Path,
         deadline: float,
@@ -88,7 +97,7 @@ class Rounds:
         :param isolates: let marked tests have processes of their own there.
         :param grouped: run tests only if ``--dist=loadgroup`` would keep them together.
         """
-        asked: dict[str, Any] = {"reports": reports, "added": added, "isolates": isolates, "grouped": grouped}
+        asked = _Asked(reports=reports, added=added, isolates=isolates, grouped=grouped)
         if not words or self._ended() or monotonic() >= self._deadline:
             return [NotSeen()] * len(words)
         try:
@@ -115,7 +124,7 @@ class Rounds:
         own: Path,
         common: Path | None,
         fork: Forking | None,
-        asked: Mapping[str, Any],
+        asked: _Asked,
     ) -> Command:
         """Make a command with its own cache and temporary files: shared ones would change the next run."""
         report = own / "report"

@@ -1,98 +1,24 @@
-"""Findings as plain data, for programs: what `pytest_procpar_findings` passes and the JSON report holds."""
+"""Makes plain data of what a re-check has found."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING
 
 from pytest_procpar.core.inquiry.probes import Confirmation
 from pytest_procpar.core.model import TestIndex
-from pytest_procpar.core.recheck.result import RecheckFinding, RecheckResult
+from pytest_procpar.core.recheck.result import RecheckFinding, RecheckResult, StateChange
 
-__all__ = ["FindingRecord", "finding_records"]
+if TYPE_CHECKING:
+    from pytest_procpar.core.inquiry.finding_record import (
+        ChangeRecord,
+        CommandRecord,
+        FindingRecord,
+        RootRecord,
+        TestName,
+    )
 
-
-class TestName(TypedDict):
-    """A test."""
-
-    nodeid: str
-    index: int
-
-
-class TallyRecord(TypedDict):
-    """How often the test failed under some conditions."""
-
-    under: str
-    failed: int
-    runs: int
-
-
-class _Tried(TypedDict, total=False):
-    runs: int
-    reason: str
-
-
-class CommandRecord(_Tried):
-    """A command, how the test should end, and how it ended in a fresh process (null: not tried).
-
-    ``runs`` is there if that depends on which process is faster: how often the command was tried until it
-    ended as expected. ``reason`` is there if something kept the command from being tried.
-    """
-
-    command: str
-    expected: str
-    outcome: str | None
-
-
-class ChangeRecord(TypedDict):
-    """State that a polluter changes, and whether putting it back is proven to make the test pass."""
-
-    slot: str
-    before: str
-    after: str
-    proven: bool
-
-
-class RootRecord(TypedDict):
-    """What several tests that have failed in the same way have in common.
-
-    It has the first of them, how many there are, where they failed in words (empty: not all at the same
-    place), and the message of the first.
-    """
-
-    first: TestName
-    tests: int
-    where: str
-    message: str
-
-
-class _More(TypedDict, total=False):
-    since: str
-    runs: int
-    cleaners: list[TestName]
-    state: list[ChangeRecord]
-    root: RootRecord
-    files: list[str]
-    patch: str
-
-
-class FindingRecord(_More):
-    """A finding. What was not asked for is absent.
-
-    ``since`` is the day (ISO 8601) on which it was first found, and ``runs`` is how many runs found it, this
-    one included; both are there if the project's cache keeps the finding.
-    """
-
-    kind: str
-    flagged: bool
-    collection_dependent: bool
-    test: TestName
-    causes: list[TestName]
-    beside: list[TestName]
-    message: str
-    note: str
-    tallies: list[TallyRecord]
-    commands: list[CommandRecord]
+__all__ = ["finding_records"]
 
 
 def finding_records(result: RecheckResult, nodeid: Callable[[TestIndex], str]) -> list[FindingRecord]:
@@ -160,7 +86,7 @@ def _command(tried: Confirmation) -> CommandRecord:
     return made
 
 
-def _change(change: Any) -> ChangeRecord:
+def _change(change: StateChange) -> ChangeRecord:
     return {
         "slot": change.slot,
         "before": change.before,

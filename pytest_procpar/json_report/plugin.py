@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 import pytest
 
@@ -22,12 +22,14 @@ from pytest_procpar import __version__
 from pytest_procpar.compat.xdist.options import told_dist
 from pytest_procpar.core.printable import printable_line
 from pytest_procpar.json_report.attempts import text_of
-from pytest_procpar.json_report.run_log import RunLog, SequenceRecord
+from pytest_procpar.json_report.run_log import RunLog, SequenceRecord, TestRecord
 
 if TYPE_CHECKING:
+    from pytest_procpar.compat.xdist.objects import Node
+    from pytest_procpar.core.inquiry.finding_record import FindingRecord
     from pytest_procpar.json_report.orders import OrdersRecord
 
-__all__ = ["FORMAT", "OUTCOMES", "VERSION", "Head", "JsonReport", "check_path", "install"]
+__all__ = ["FORMAT", "OUTCOMES", "VERSION", "Head", "JsonReport", "Report", "check_path", "install"]
 
 #: The file's format and the version of its schema; a version says what the file has at least.
 FORMAT, VERSION = "procpar-report", 1
@@ -69,8 +71,14 @@ class Head(_More):
     summary: dict[str, int]
     errors: list[str]
     collect_errors: list[CollectErrorRecord]
-    findings: list[dict[str, Any]]
+    findings: list[FindingRecord]
     sequences: list[SequenceRecord]
+
+
+class Report(Head):
+    """The whole file."""
+
+    tests: list[TestRecord]
 
 
 def _bind(clock: Callable[[], float]) -> Callable[[], float]:
@@ -125,7 +133,7 @@ class JsonReport:
         self._errors: list[str] = []
         self._collect_errors: list[CollectErrorRecord] = []
         self._warnings = 0
-        self._findings: list[dict[str, Any]] = []
+        self._findings: list[FindingRecord] = []
         self._orders: OrdersRecord | None = None
         self._written = False
         self._failure: str | None = None
@@ -133,7 +141,7 @@ class JsonReport:
     # --- what is collected ---
 
     @pytest.hookimpl(optionalhook=True)
-    def pytest_configure_node(self, node: Any) -> None:
+    def pytest_configure_node(self, node: Node) -> None:
         """A worker is about to be made."""
         self._workers += 1
         self._run_id = str(node.workerinput["testrunuid"])
@@ -189,7 +197,7 @@ class JsonReport:
         self._errors.append(str(excrepr))
 
     @pytest.hookimpl(optionalhook=True)  # a report can be asked for in runs without this plugin
-    def pytest_procpar_findings(self, findings: list[dict[str, Any]]) -> None:
+    def pytest_procpar_findings(self, findings: list[FindingRecord]) -> None:
         """The re-check is over."""
         self._findings = findings
         for finding in findings:

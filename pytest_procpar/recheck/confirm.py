@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -34,7 +34,7 @@ from pytest_procpar.core.inquiry.findings import PLAINLY
 from pytest_procpar.core.inquiry.inquiry import Finding, Kind
 from pytest_procpar.core.inquiry.probes import Confirmation, Outcome
 from pytest_procpar.core.inquiry.run_record import RunRecord
-from pytest_procpar.core.model import TestIndex
+from pytest_procpar.core.model import TestIndex, WorkerInput
 from pytest_procpar.core.printable import shell_command
 from pytest_procpar.fresh.fresh_run import FreshRun, NotSeen
 from pytest_procpar.fresh.rounds import Rounds
@@ -124,7 +124,7 @@ class Confirmer:
 
     def rounds(
         self,
-        inputs: Sequence[Mapping[str, Any]],
+        inputs: Sequence[WorkerInput],
         warden: Callable[[], Warden],
         kept: Path,
         deadline: float,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -26,7 +25,7 @@ from pytest_procpar.core.fork_trial.trial import Group, Tried, Try, Verdict, try
 from pytest_procpar.core.inquiry.findings import Finding, Kind, Tally
 from pytest_procpar.core.inquiry.probes import Confirmation, Outcome
 from pytest_procpar.core.inquiry.run_record import RunRecord, manner_of
-from pytest_procpar.core.model import StartMethod, TestIndex
+from pytest_procpar.core.model import ReportData, StartMethod, TestIndex
 from pytest_procpar.core.printable import shell_command
 from pytest_procpar.core.record import changed, record
 from pytest_procpar.fresh.fresh_run import FreshRun, NotSeen
@@ -59,7 +58,7 @@ class Blamed:
 
     test: TestIndex
     tried: Tried
-    reports: list[dict[str, Any]]
+    reports: list[ReportData]
     likely: str
     commands: tuple[Confirmation, ...]
     forked_anyway: bool = False
@@ -123,7 +122,7 @@ class Trial:
         self._freeze_heap = freeze_heap
         self._files = ReplayFiles(lambda: replay_folder(config))
         #: The latest reports of each test by a fresh interpreter, and the likely cause.
-        self._reports: dict[TestIndex, list[dict[str, Any]]] = {}
+        self._reports: dict[TestIndex, list[ReportData]] = {}
         self._likely: dict[TestIndex, str] = {}
         self._folder = Path()
         self._why = ""
@@ -228,7 +227,7 @@ class Trial:
                 self._reports[test] = reports
         return words
 
-    def _is_alike(self, test: TestIndex, word: Outcome, reports: Sequence[dict[str, Any]]) -> bool:
+    def _is_alike(self, test: TestIndex, word: Outcome, reports: Sequence[ReportData]) -> bool:
         """Whether a test ended as it did in the run; if it failed, in the same manner."""
         if word.good or word is not self._run.word(test):
             return word.good
@@ -245,7 +244,7 @@ class Trial:
         if not limit:
             return _GRACE + _PATIENCE * self._run.seconds(test)
         if forked and test in self._reports:
-            seconds = sum(float(report.get("duration") or 0.0) for report in self._reports[test])
+            seconds = sum(map(_duration, self._reports[test]))
             return min(limit, _GRACE + _PATIENCE * seconds) + _HUNG_GRACE
         return limit + _HUNG_GRACE
 
@@ -274,3 +273,8 @@ class Trial:
         if self._run.is_apart(test):
             return (failed,)
         return failed, Confirmation(passes, False, Outcome.PASSED)
+
+
+def _duration(report: ReportData) -> float:
+    duration = report.get("duration")
+    return duration if isinstance(duration, (int, float)) else 0.0

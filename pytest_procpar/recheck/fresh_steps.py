@@ -5,8 +5,8 @@ Each step may end early, with `Ended` or an error that `Mishaps` notes; the next
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from pytest_procpar.core.fork_trial.candidates import followers_of, groups_of
 from pytest_procpar.core.inquiry.failing_alone import affordable, on_its_own
@@ -14,7 +14,7 @@ from pytest_procpar.core.inquiry.findings import PLAINLY
 from pytest_procpar.core.inquiry.inquiry import Finding, Kind, Suspect
 from pytest_procpar.core.inquiry.probes import Confirmation
 from pytest_procpar.core.inquiry.run_record import RunRecord
-from pytest_procpar.core.model import TestIndex
+from pytest_procpar.core.model import TestIndex, WorkerInput
 from pytest_procpar.core.recheck.budget import LEAST_BUDGET, LEAST_BUDGET_ASKED_FOR, Spending
 from pytest_procpar.fresh.custody import Custody
 from pytest_procpar.fresh.rounds import Rounds
@@ -45,7 +45,7 @@ class FreshSteps:
         casebook: Casebook,
         progress: Progress,
         confirmer: Confirmer,
-        inputs: Sequence[Mapping[str, Any]],
+        inputs: Sequence[WorkerInput],
         custody: Custody,
         ended: Callable[[], bool],
         size: int,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
 
 from pytest_procpar.cluster.cluster import Cluster
 from pytest_procpar.core.inquiry.probes import Probe, ProbeResult
-from pytest_procpar.core.model import TestIndex, WorkerId
+from pytest_procpar.core.model import TestIndex, WorkerId, WorkerInput
 from pytest_procpar.core.protocol.probe import ProbeReady, Until
 from pytest_procpar.core.recheck.result import StateChange
 from pytest_procpar.core.survey.changers import StateAfter
@@ -69,7 +68,7 @@ class Prober:
     def __init__(
         self,
         cluster: Cluster,
-        inputs: Sequence[dict[str, Any]],
+        inputs: Sequence[WorkerInput],
         basetemp: str | None,
         context: ProbeContext,
         size: int,

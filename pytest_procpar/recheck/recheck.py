@@ -7,11 +7,11 @@ Imported only when there is something to look into. It changes no outcome itself
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from pytest_procpar.cluster.cluster import Cluster
 from pytest_procpar.config.settings import RecheckOptions
 from pytest_procpar.core.inquiry.run_record import RunRecord
+from pytest_procpar.core.model import WorkerInput
 from pytest_procpar.core.recheck.budget import Spending
 from pytest_procpar.core.recheck.known_findings import KnownFinding
 from pytest_procpar.core.recheck.result import RecheckResult
@@ -107,7 +107,7 @@ class Recheck:
     def run(
         self,
         cluster: Cluster,
-        inputs: Sequence[dict[str, Any]],
+        inputs: Sequence[WorkerInput],
         basetemp: str | None,
         ended: Callable[[], bool],
         wake: int,

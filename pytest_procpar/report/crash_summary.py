@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_procpar.core.printable import printable_line
+
+if TYPE_CHECKING:
+    from pytest_procpar.compat.pytest_private.output import Writer
 
 __all__ = ["CrashSummary"]
 
@@ -42,7 +45,7 @@ class CrashSummary:
         """Add a worker that died without a test to blame."""
         self._lines.append(f"DIED {report.nodeid} - {report.longrepr:s}")
 
-    def write(self, reporter: Any) -> None:
+    def write(self, reporter: Writer) -> None:
         """Write the section, if there is anything to say."""
         lines = [line for line in self._lines if line]
         if lines:

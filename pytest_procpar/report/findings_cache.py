@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -32,9 +32,12 @@ from pytest_procpar.core.recheck.known_findings import (  # fmt: skip
 )
 from pytest_procpar.core.recheck.recalling import recalled
 from pytest_procpar.core.recheck.retrial import Retried
-from pytest_procpar.json_report.finding_records import FindingRecord
 from pytest_procpar.report.plain_record import PlainRecord
 from pytest_procpar.role import Role, role_of
+
+if TYPE_CHECKING:
+    from pytest_procpar.compat.pytest_private.output import Writer
+    from pytest_procpar.core.inquiry.finding_record import FindingRecord
 
 __all__ = ["KEY", "FindingsCache", "known_findings", "memory_of", "recall"]
 
@@ -83,7 +86,8 @@ def memory_of(config: pytest.Config) -> FindingsCache:
 
 
 def _install(config: pytest.Config, known: tuple[KnownFinding, ...]) -> FindingsCache:
-    memory = config.stash[_MEMORY] = FindingsCache(config, known)
+    memory = FindingsCache(config, known)
+    config.stash[_MEMORY] = memory
     config.pluginmanager.register(memory, "procpar-memory")
     return memory
 
@@ -160,11 +164,10 @@ class FindingsCache:
         """What the controller knows of the run; None where tests run without workers of ours."""
         if role_of(self._config) is not Role.CONTROLLER:
             return None
-        controller: Any = self._config.pluginmanager.getplugin("dsession")
-        run_record: RunRecord = controller.run_record
+        run_record: RunRecord = self._config.pluginmanager.getplugin("dsession").run_record
         return run_record
 
-    def _gone(self, ids: Sequence[str]) -> Any:
+    def _gone(self, ids: Sequence[str]) -> Callable[[str], bool]:
         """A function that says whether a test is no longer part of the suite."""
         collected = frozenset(ids)
         is_whole = bool(ids) and self._collected_everything()
@@ -196,7 +199,7 @@ class FindingsCache:
             self._trouble = f"what was found could not be kept for later runs: {error}"
 
     @pytest.hookimpl(trylast=True)
-    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+    def pytest_terminal_summary(self, terminalreporter: Writer) -> None:
         """Recall what matters for the tests of this run."""
         lines = list(self._lines)
         if self._on_request and not self.known:

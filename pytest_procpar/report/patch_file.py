@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,6 +12,9 @@ import pytest_procpar.system.files as files
 from pytest_procpar.compat.xdist.options import told_dist
 from pytest_procpar.core.printable import printable_line
 from pytest_procpar.json_report.plugin import check_path
+
+if TYPE_CHECKING:
+    from pytest_procpar.core.inquiry.finding_record import FindingRecord
 
 __all__ = ["OPTION", "install"]
 
@@ -37,7 +40,7 @@ class PatchFile:
         self._patches: list[str] = []
         self._failure = ""
 
-    def pytest_procpar_findings(self, findings: list[dict[str, Any]]) -> None:
+    def pytest_procpar_findings(self, findings: list[FindingRecord]) -> None:
         """Note what is suggested; findings with the same cause have the same patch."""
         self._patches = list(dict.fromkeys(found["patch"] for found in findings if "patch" in found))
 

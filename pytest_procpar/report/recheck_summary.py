@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pytest_procpar.compat.pytest_private.output import screen_width
+from pytest_procpar.compat.pytest_private.output import Writer, screen_width
 from pytest_procpar.core.inquiry.findings import (
     FAILED_AGAIN,
     MISSED,
@@ -58,7 +58,7 @@ _IN_COMPANY = (
 _AGAIN, _MISSED = len(_PLAINLY), len(_PLAINLY) + 1
 
 
-def write_findings(result: RecheckResult, nodeid: Callable[[TestIndex], str], reporter: Any) -> None:
+def write_findings(result: RecheckResult, nodeid: Callable[[TestIndex], str], reporter: Writer) -> None:
     """Write the section, if there is anything to say: a block for each root cause.
 
     :param nodeid: returns a test's nodeid.

@@ -5,7 +5,7 @@ Knows nothing of processes or scheduling: it gets nodes, tests and data, and cal
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,20 +16,21 @@ from pytest_procpar.compat.pytest_reports.junit import JunitNotes
 from pytest_procpar.compat.pytest_reports.quiet_hooks import QuietPhases
 from pytest_procpar.compat.pytest_reports.reports import (
     add_junit_properties,
-    collected_nodes,
+    collect_report_from_data,
     passed_reports,
     report_from_data,
 )
 from pytest_procpar.compat.xdist.objects import Node
 from pytest_procpar.compat.xdist.scheduling import OwnScheduling
-from pytest_procpar.core.model import TestIndex
-from pytest_procpar.core.protocol.common import Location, Logged, PassedPhases
+from pytest_procpar.core.model import ReportData, TestIndex
+from pytest_procpar.core.protocol.common import Location, Logged, PassedPhases, WarningData
 from pytest_procpar.core.protocol.worker import JunitRecord
 from pytest_procpar.core.protocol.worker_status import Death
 from pytest_procpar.report.crash_reports import not_run, reproduce, verdict, worker_died
 from pytest_procpar.report.crash_summary import CrashSummary
 
 if TYPE_CHECKING:
+    from pytest_procpar.compat.pytest_private.output import Writer
     from pytest_procpar.compat.xdist.plugin_scheduler import ForeignScheduling
 
 __all__ = ["Results"]
@@ -61,7 +62,7 @@ class Results:
         #: The sections of the latest report of each running test.
         self._sections: dict[TestIndex, list[tuple[str, str]]] = {}
         #: The failure reports of each test.
-        self._failed: dict[TestIndex, list[Any]] = {}
+        self._failed: dict[TestIndex, list[pytest.TestReport]] = {}
         #: The running tests of which a report that counts has been shown.
         self._told: set[TestIndex] = set()
         self._crash_summary = CrashSummary()
@@ -109,7 +110,7 @@ class Results:
         if not self._quiet.ends:
             self._config.hook.pytest_runtest_logfinish(nodeid=nodeid, location=location)
 
-    def reported(self, node: Node, test: TestIndex, data: dict[str, Any]) -> None:
+    def reported(self, node: Node, test: TestIndex, data: ReportData) -> None:
         """A report has come, in full."""
         report = report_from_data(self._config, data)
         if report.sections:
@@ -160,7 +161,7 @@ class Results:
         self._crash_summary.worker(report)
         self._config.hook.pytest_collectreport(report=report)
 
-    def summarize(self, reporter: Any) -> None:
+    def summarize(self, reporter: Writer) -> None:
         """List what crashed, hung or did not run."""
         self._crash_summary.write(reporter)
 
@@ -182,23 +183,23 @@ class Results:
         self._show(report, node, test)
         add_junit_properties(self._config, report)
 
-    def _show(self, report: Any, node: Node, test: TestIndex) -> None:
+    def _show(self, report: pytest.TestReport, node: Node, test: TestIndex) -> None:
         self._log(self._told_where(report, node, test))
 
-    def _told_where(self, report: Any, node: Node, test: TestIndex) -> Any:
-        report.node = node
-        report.worker_id = node.gateway.id
-        report.item_index = test % len(self._ids)
-        report.testrun_uid = node.nodemanager.testrunuid
+    def _told_where(self, report: pytest.TestReport, node: Node, test: TestIndex) -> pytest.TestReport:
+        vars(report).update(
+            node=node, worker_id=node.gateway.id, item_index=test % len(self._ids),
+            testrun_uid=node.nodemanager.testrunuid,
+        )  # fmt: skip
         if report.failed:
             self._failed.setdefault(test, []).append(report)
         return report
 
-    def _log(self, report: Any) -> None:
+    def _log(self, report: pytest.TestReport) -> None:
         self._live_log.interrupted = True
         self._config.hook.pytest_runtest_logreport(report=report)
 
-    def counts_instead(self, session: pytest.Session, test: TestIndex, data: list[dict[str, Any]]) -> None:
+    def counts_instead(self, session: pytest.Session, test: TestIndex, data: list[ReportData]) -> None:
         """Count another result of a test that failed: these reports, as `report_to_data` made them.
 
         The failure is counted separately, as a rerun.
@@ -210,24 +211,21 @@ class Results:
         take_back(session, failed, _RERUN)
         reports = [report_from_data(self._config, one) for one in data]
         for report in reports:
-            report.procpar_fresh = True
+            vars(report)["procpar_fresh"] = True
             self._show(report, failed[0].node, test)
 
     # --- the rest ---
 
-    def collect_reported(self, data: dict[str, Any]) -> None:
+    def collect_reported(self, data: ReportData) -> None:
         """A collector failed, was skipped, or has recovered."""
-        children = data.pop("procpar_children")
-        report = report_from_data(self._config, data)
-        report.result = collected_nodes(children)
-        self._config.hook.pytest_collectreport(report=report)
+        self._config.hook.pytest_collectreport(report=collect_report_from_data(self._config, data))
 
     def collection_failed(self, what: str, text: str) -> None:
         """The suite cannot be run as it was collected."""
         report = pytest.CollectReport(nodeid=what, outcome="failed", longrepr=text, result=[])
         self._config.hook.pytest_collectreport(report=report)
 
-    def warned(self, data: dict[str, Any]) -> None:
+    def warned(self, data: WarningData) -> None:
         """A warning was recorded in another process."""
         self._config.hook.pytest_warning_recorded.call_historic(kwargs=warning_from_data(data))
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import pytest
 
 from pytest_procpar.compat.foreign_options import shows_no_summary
 from pytest_procpar.compat.plugins.reporters import count_as
-from pytest_procpar.compat.pytest_private.output import add_to_stats
+from pytest_procpar.compat.pytest_private.output import Writer, add_to_stats
 from pytest_procpar.core.model import Dist, StartMethod
 from pytest_procpar.core.printable import printable
 from pytest_procpar.report.results import Results
@@ -45,8 +44,9 @@ class Terminal:
         self._summary: list[str] = []
 
     @property
-    def _reporter(self) -> Any:
-        return self._config.pluginmanager.getplugin("terminalreporter")
+    def _reporter(self) -> pytest.TerminalReporter | None:
+        reporter: pytest.TerminalReporter | None = self._config.pluginmanager.getplugin("terminalreporter")
+        return reporter
 
     def prepare(self) -> None:
         """Show no file names before dots: the tests of several files arrive mixed."""
@@ -121,7 +121,7 @@ class Terminal:
                 terminalreporter=self._reporter, exitstatus=status, config=self._config
             )
 
-    def summarize(self, results: Results, write_findings: Callable[[Any], None] | None) -> None:
+    def summarize(self, results: Results, write_findings: Callable[[Writer], None] | None) -> None:
         """Write the remembered lines, what crashed, hung or did not run, and what was found out.
 
         :param write_findings: writes to pytest's reporter what a re-check found; None if there was none.

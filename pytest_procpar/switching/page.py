@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -21,6 +21,9 @@ from pytest_procpar.core.switching.tryout import (  # fmt: skip
     differences,
     saved,
 )
+
+if TYPE_CHECKING:
+    from pytest_procpar.core.inquiry.finding_record import FindingRecord
 
 __all__ = ["TriedRuns", "page", "record_of"]
 
@@ -44,7 +47,7 @@ class TriedRuns:
         #: Whether dependences were looked for, and which were found: in our words, and as in a report.
         self.classified = False
         self.found: list[Dependence] = []
-        self.findings: list[dict[str, Any]] = []
+        self.findings: list[FindingRecord] = []
         self.interrupted = False
         #: How many processes wanted a processor before the runs, on average, and how many processors there
         #: are.
@@ -60,7 +63,7 @@ class TriedRuns:
         found = config.pluginmanager.list_plugin_distinfo()
         self.plugins = plugin_notes(str(dist.project_name) for _, dist in found)
 
-    def add(self, findings: Iterable[dict[str, Any]]) -> None:
+    def add(self, findings: Iterable[FindingRecord]) -> None:
         """Add the findings of a search for dependences, given as in a report."""
         known = {(one["test"]["nodeid"], one["kind"]) for one in self.findings}
         self.findings += [one for one in findings if (one["test"]["nodeid"], one["kind"]) not in known]
@@ -275,7 +278,7 @@ def snippet(tried: TriedRuns) -> list[str]:
 # --- for programs ---
 
 
-def record_of(tried: TriedRuns) -> dict[str, Any]:
+def record_of(tried: TriedRuns) -> dict[str, object]:
     """Everything, as plain data; runs that were not made are absent."""
     runs = {"plain": tried.plain, "procpar": tried.parallel, "xdist": tried.xdist}
     return {
@@ -299,7 +302,7 @@ def record_of(tried: TriedRuns) -> dict[str, Any]:
     }
 
 
-def _run_record(facts: RunFacts) -> dict[str, Any]:
+def _run_record(facts: RunFacts) -> dict[str, object]:
     return {
         "exit_status": facts.status,
         "wall": round(facts.wall, 3),
@@ -316,6 +319,6 @@ def _difference(one: Difference) -> dict[str, str]:
     return {"test": one.test, "plain": one.plain, "other": one.other}
 
 
-def _advice(one: Advice) -> dict[str, Any]:
+def _advice(one: Advice) -> dict[str, object]:
     option = None if one.option is None else {"name": one.option[0], "value": one.option[1]}
     return {"text": one.text, "tests": list(one.tests), "mark": one.mark or None, "option": option}

@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -39,6 +39,10 @@ from pytest_procpar.switching.recorder import RecorderSetup, environment
 from pytest_procpar.system.calls import monotonic
 from pytest_procpar.system.kept_files import put_back
 from pytest_procpar.system.shortage import in_words
+
+if TYPE_CHECKING:
+    from pytest_procpar.core.inquiry.finding_record import FindingRecord
+    from pytest_procpar.json_report.plugin import Report
 
 __all__ = ["try_suite"]
 
@@ -189,7 +193,7 @@ class _Tryout:
 
     def _one(
         self, what: str, words: Sequence[str], limit: float = 0.0, *, of_xdist: bool = False
-    ) -> tuple[RunFacts, dict[str, Any] | None]:
+    ) -> tuple[RunFacts, Report | None]:
         """Make one run; return its facts and its report.
 
         :param limit: how long it may take, in seconds; 0: no limit.
@@ -250,22 +254,25 @@ def _environment() -> Mapping[str, str]:
     return {name: value for name, value in os.environ.items() if not _OF_A_RUN.match(name)}
 
 
-def _own(finding: dict[str, Any]) -> dict[str, Any]:
+def _own(finding: FindingRecord) -> FindingRecord:
     """A finding without what it says about earlier runs: these runs know of none."""
-    return {name: value for name, value in finding.items() if name not in ("since", "runs")}
+    own = finding.copy()
+    own.pop("since", None)
+    own.pop("runs", None)
+    return own
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read(path: Path) -> Report | None:
     try:
         found = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) else None
+    return cast("Report", found) if isinstance(found, dict) else None  # it is a run of ours that wrote it
 
 
 def _facts(
-    times: Measured | None, report: dict[str, Any] | None, out: Path, errors: Path, limit: float
-) -> tuple[RunFacts, dict[str, Any] | None]:
+    times: Measured | None, report: Report | None, out: Path, errors: Path, limit: float
+) -> tuple[RunFacts, Report | None]:
     """The facts about a run, from its report and what it has printed."""
     if times is None:
         return RunFacts(
@@ -293,7 +300,7 @@ def _killed(code: int) -> str:
     return f"it was killed by {names.get(-code, f'signal {-code}')}" if code < 0 else ""
 
 
-def _troubles(report: dict[str, Any] | None, out: str, errors: str) -> Iterator[str]:
+def _troubles(report: Report | None, out: str, errors: str) -> Iterator[str]:
     """The possible reasons why a run has no outcomes, the likeliest first."""
     for collector in () if report is None else report["collect_errors"]:
         lines = str(collector["longrepr"]).strip().splitlines() or [""]

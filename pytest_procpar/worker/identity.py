@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,7 +12,7 @@ from pytest_procpar.compat.foreign_options import hides_output, set_basetemp_opt
 from pytest_procpar.compat.plugins.reporters import mute_reporters
 from pytest_procpar.compat.pytest_private.output import mute_reporter, redirect_stdio
 from pytest_procpar.compat.xdist.options import tell_worker
-from pytest_procpar.core.model import Dist
+from pytest_procpar.core.model import Dist, WorkerInput
 from pytest_procpar.core.protocol.server import Setup
 from pytest_procpar.forking.fork import flush_stdio
 from pytest_procpar.start_method.hazards import Hazards
@@ -23,19 +22,19 @@ from pytest_procpar.system.genuine import close
 __all__ = ["Folder", "Output", "become_worker", "identify", "worker_environment"]
 
 
-def worker_environment(workerinput: dict[str, Any]) -> dict[str, str]:
+def worker_environment(workerinput: WorkerInput) -> dict[str, str]:
     """The environment variables that tell conftests which worker they are in."""
     return {
-        "PYTEST_XDIST_WORKER": workerinput["workerid"],
+        "PYTEST_XDIST_WORKER": str(workerinput["workerid"]),
         "PYTEST_XDIST_WORKER_COUNT": str(workerinput["workercount"]),
-        "PYTEST_XDIST_TESTRUNUID": workerinput["testrunuid"],
+        "PYTEST_XDIST_TESTRUNUID": str(workerinput["testrunuid"]),
     }
 
 
 def become_worker(
     config: pytest.Config,
     setup: Setup,
-    workerinput: dict[str, Any],
+    workerinput: WorkerInput,
     dist: Dist,
     hazards: Hazards | None = None,
 ) -> None:
@@ -72,9 +71,9 @@ def _take_over(environ: dict[str, str]) -> None:
         time.tzset()  # a fresh interpreter reads it when it starts
 
 
-def identify(config: pytest.Config, workerinput: dict[str, Any]) -> None:
+def identify(config: pytest.Config, workerinput: WorkerInput) -> None:
     """Take a worker's identity at the fork: until then the fork server had the first worker's."""
-    current: dict[str, Any] = config.workerinput  # type: ignore[attr-defined]
+    current: WorkerInput = config.workerinput  # type: ignore[attr-defined]
     current.clear()  # plugins keep references to it
     current.update(workerinput)
     os.environ.update(worker_environment(workerinput))

@@ -9,7 +9,7 @@ import struct
 import sys
 import warnings
 from contextlib import suppress
-from typing import Any, NoReturn, cast
+from typing import NoReturn, cast
 
 import pytest
 
@@ -17,7 +17,7 @@ from pytest_procpar.compat.pytest_private.items import Locations, alive_nodes, l
 from pytest_procpar.compat.pytest_private.warnings import tell_warning, warning_to_data
 from pytest_procpar.compat.pytest_reports.reports import core_handles_reports, report_to_data, settle_subtests
 from pytest_procpar.compat.pytest_reports.statuses import Statuses
-from pytest_procpar.core.model import TestIndex
+from pytest_procpar.core.model import ReportData, TestIndex
 from pytest_procpar.core.protocol.common import Location, PassedPhases, Warned
 from pytest_procpar.core.protocol.records import Record
 from pytest_procpar.core.protocol.wire import Encoder
@@ -36,7 +36,7 @@ _PHASES = ("setup", "call", "teardown")
 _PLAIN_ATTRIBUTES = 11
 
 
-def _contended_file(data: dict[str, Any]) -> str:
+def _contended_file(data: ReportData) -> str:
     """The file that a failed test could not get; call this in the hook, while the exception keeps it open."""
     with suppress(Exception):  # whatever the test has done to this process, its report counts
         from pytest_procpar.core.inquiry.roots import message_of  # only red runs need it
@@ -119,7 +119,7 @@ class ItemRunner:
         except EOFError:
             return
 
-    def done(self, output: dict[str, Any]) -> None:
+    def done(self, output: dict[str, object]) -> None:
         """Report that the session is finished. Nothing may follow."""
         encoder = Encoder()
         encoder.frame(output)

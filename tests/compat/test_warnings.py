@@ -31,7 +31,7 @@ class Outer:
 
 def carried(warning: Warning, **changed: Any) -> Any:
     message = warnings.WarningMessage(warning, type(warning), "f.py", 7, line="x = 1")
-    data = warning_to_data(message, "runtest", "t.py::test_a", ("f.py", 7, "f")) | changed
+    data: Any = warning_to_data(message, "runtest", "t.py::test_a", ("f.py", 7, "f")) | changed
     found = warning_from_data(data)
     assert {name: found[name] for name in ("when", "nodeid", "location")} == {
         "when": "runtest", "nodeid": "t.py::test_a", "location": ("f.py", 7, "f"),

@@ -8,8 +8,8 @@ import pytest
 
 from pytest_procpar.controller.collection import Collecting
 from pytest_procpar.controller.signals import Signals
-from pytest_procpar.core.model import StartMethod, WorkerId
-from pytest_procpar.core.protocol.common import Collected, Halted
+from pytest_procpar.core.model import ReportData, StartMethod, WorkerId
+from pytest_procpar.core.protocol.common import Collected, Halted, WarningData
 from pytest_procpar.core.protocol.server import Reaped
 from tests.controller.office import GW0, GW1, GW2, Office, death
 
@@ -167,13 +167,20 @@ def test_a_replacement_must_have_collected_the_same() -> None:
     assert desk.ending.broken
 
 
+def warning(when: str) -> WarningData:
+    return {
+        "text": "w", "module": "builtins", "category": "UserWarning", "filename": "t.py", "lineno": 1,
+        "line": None, "when": when, "nodeid": "", "location": None,
+    }  # fmt: skip
+
+
 def test_what_several_workers_say_of_the_collection_is_told_once_and_as_often_as_one_says_it() -> None:
     desk = Desk(2)
-    data = {"nodeid": "t.py", "outcome": "failed", "longrepr": "E"}
+    data: ReportData = {"nodeid": "t.py", "outcome": "failed", "longrepr": "E"}
     for worker, times in ((GW0, 1), (GW1, 2)):
         for _ in range(times):
             desk.collecting.reported(worker, data)
-            desk.collecting.warned(worker, {"when": "collect", "text": "w"})
+            desk.collecting.warned(worker, warning("collect"))
     assert len(desk.told("results.collect_reported")) == 2
     assert len(desk.told("results.warned")) == 2
     desk.collecting.reported(GW0, {**data, "longrepr": "other"})
@@ -183,7 +190,7 @@ def test_what_several_workers_say_of_the_collection_is_told_once_and_as_often_as
 def test_warnings_of_tests_are_all_told() -> None:
     desk = Desk(2)
     for worker in (GW0, GW1):
-        desk.collecting.warned(worker, {"when": "runtest", "text": "w"})
+        desk.collecting.warned(worker, warning("runtest"))
     assert len(desk.told("results.warned")) == 2
 
 

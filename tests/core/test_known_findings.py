@@ -65,7 +65,7 @@ def test_what_is_damaged_is_told_from_what_is_not(data: Any) -> None:
      ("runs", -1), ("quiet", None), ("command", None), ("last", 2026), ("test", "x" * 5000)],
 )  # fmt: skip
 def test_an_entry_with_a_wrong_part_is_damaged(name: str, value: object) -> None:
-    data = to_data([VICTIM])
+    data = json.loads(json.dumps(to_data([VICTIM])))
     assert from_data(data) == (VICTIM,)
     data["findings"][0][name] = value
     assert from_data(data) is None

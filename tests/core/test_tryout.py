@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_procpar.core.inquiry.finding_record import FindingRecord
 from pytest_procpar.core.inquiry.findings import Kind
 from pytest_procpar.core.switching.plugin_notes import plugin_notes
 from pytest_procpar.core.switching.tryout import (  # fmt: skip
@@ -125,11 +124,16 @@ def test_a_method_that_is_needed_is_pinned_with_its_reason() -> None:
     )
 
 
-def finding(kind: str, *, flagged: bool = True, collection: bool = False) -> dict[str, Any]:
+def finding(kind: str, *, flagged: bool = True, collection: bool = False) -> FindingRecord:
     return {
-        "kind": kind, "flagged": flagged, "collection_dependent": collection, "test": {"nodeid": "t"},
-        "causes": [{"nodeid": "c"}], "beside": [],
-        "commands": [{"command": "pytest c t"}, {"command": "pytest t"}],
+        "kind": kind, "flagged": flagged, "collection_dependent": collection,
+        "test": {"nodeid": "t", "index": 0},
+        "causes": [{"nodeid": "c", "index": 1}], "beside": [],
+        "message": "", "note": "", "tallies": [],
+        "commands": [
+            {"command": "pytest c t", "expected": "failed", "outcome": "failed"},
+            {"command": "pytest t", "expected": "passed", "outcome": "passed"},
+        ],
     }  # fmt: skip
 
 

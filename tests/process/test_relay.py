@@ -9,7 +9,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from pytest_procpar.core.model import Dist
+from pytest_procpar.core.model import Dist, ReportData
 from pytest_procpar.core.protocol.common import Broke, Collected, CollectReported, Halted, Warned
 from pytest_procpar.core.protocol.worker import JunitRecord
 from pytest_procpar.forking.child_runner import SessionOver
@@ -155,7 +155,7 @@ def test_collectors_are_told_of_that_have_failed_now_or_before(
 ) -> None:
     desk.relay.pytest_collection()
     desk.relay.pytest_collectreport(report(nodeid, outcome, f"{nodeid}::test"))
-    data = {"nodeid": nodeid, "procpar_children": [f"{nodeid}::test"]}
+    data: ReportData = {"nodeid": nodeid, "procpar_children": [f"{nodeid}::test"]}
     assert desk.link.put_in == ([CollectReported(data)] if told else [])
 
 

@@ -556,7 +556,8 @@ def test_the_section_of_leaks_names_each_once_below_its_test() -> None:
 
 def patched(*patches: str, failure: str = "") -> str:
     file, reporter = PatchFile("fix.patch"), Reporter()  # type: ignore[arg-type]
-    file.pytest_procpar_findings([{}, *({"patch": patch} for patch in patches)])
+    found: list[Any] = [{}, *({"patch": patch} for patch in patches)]
+    file.pytest_procpar_findings(found)
     file._failure = failure
     file.pytest_terminal_summary(reporter)  # type: ignore[arg-type]
     return reporter.text

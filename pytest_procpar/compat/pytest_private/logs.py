@@ -11,7 +11,6 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from _pytest.logging import LoggingPlugin, _LiveLoggingStreamHandler
@@ -145,7 +144,7 @@ class _Handler(logging.Handler):
             self._send(self._waiting.popleft())
 
 
-def _portable(record: logging.LogRecord, formatter: logging.Formatter | None) -> dict[str, Any]:
+def _portable(record: logging.LogRecord, formatter: logging.Formatter | None) -> dict[str, object]:
     """The parts of a record that a formatter in another process needs, in builtin types."""
     if record.exc_info and not record.exc_text:
         record.exc_text = (formatter or logging.Formatter()).formatException(record.exc_info)

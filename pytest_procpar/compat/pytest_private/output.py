@@ -8,9 +8,9 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import Protocol, TextIO
 
 import pytest
 from _pytest.capture import CaptureManager, FDCapture, FDCaptureBinary
@@ -177,7 +177,7 @@ class _Held:
             self.stream.write(text)
             self.stream.flush()
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(self.stream, name)
 
 
@@ -230,12 +230,25 @@ def terminal_stream(config: pytest.Config) -> TextIO | None:
         return None
 
 
-def screen_width(reporter: Any) -> int:
+class Writer(Protocol):
+    """The terminal reporter, pytest's or what another plugin puts in its place, as a writer of lines."""
+
+    @property
+    def _screen_width(self) -> int: ...
+
+    def write_sep(self, sep: str, title: str, /) -> None:
+        """Write a line across the screen, with a title."""
+
+    def write_line(self, line: str, /) -> None:
+        """Write a line of its own."""
+
+
+def screen_width(reporter: Writer) -> int:
     """How many columns pytest's terminal reporter takes its terminal to have."""
     return int(reporter._screen_width)
 
 
-def add_to_stats(reporter: Any, category: str, entries: list[Any]) -> None:
+def add_to_stats(reporter: pytest.TerminalReporter, category: str, entries: Sequence[object]) -> None:
     """Let pytest's terminal reporter count these in its last line."""
     reporter._add_stats(category, entries)
 

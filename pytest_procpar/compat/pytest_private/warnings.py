@@ -5,12 +5,15 @@ from __future__ import annotations
 import builtins
 import sys
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
 import pytest
 from _pytest.config import apply_warning_filters, parse_warning_filter
 
 from pytest_procpar.compat.foreign_options import warning_filters
+
+if TYPE_CHECKING:
+    from pytest_procpar.core.protocol.common import WarningData
 
 __all__ = ["tell_warning", "warning_from_data", "warning_to_data"]
 
@@ -60,7 +63,7 @@ def _apply_filters(config: pytest.Config, item: pytest.Item | None, category: ty
 
 def warning_to_data(
     message: warnings.WarningMessage, when: str, nodeid: str, location: tuple[str, int, str] | None
-) -> dict[str, Any]:
+) -> WarningData:
     """The arguments of `pytest_warning_recorded` in builtin types."""
     category = message.category
     return {
@@ -76,7 +79,14 @@ def warning_to_data(
     }
 
 
-def warning_from_data(data: dict[str, Any]) -> dict[str, Any]:
+class _Recorded(TypedDict):
+    warning_message: warnings.WarningMessage
+    when: str
+    nodeid: str
+    location: tuple[str, int, str] | None
+
+
+def warning_from_data(data: WarningData) -> _Recorded:
     """The arguments of `pytest_warning_recorded`, from what `warning_to_data` returned.
 
     A category that is not imported here is replaced by a class of the same name: importing a test module only
@@ -105,7 +115,7 @@ def warning_from_data(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _category(module: str, qualname: str) -> type[Warning]:
-    found: Any = sys.modules.get(module, builtins)
+    found: object = sys.modules.get(module, builtins)
     for name in qualname.split("."):
         found = getattr(found, name, None)
     if isinstance(found, type) and issubclass(found, Warning):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import pytest
 from _pytest._code.code import ReprFileLocation, TerminalRepr
@@ -13,6 +13,7 @@ from _pytest.junitxml import mangle_test_address, xml_key
 
 from pytest_procpar.compat.pytest_reports.raised import raised_of
 from pytest_procpar.compat.pytest_reports.shown import from_shown, to_shown
+from pytest_procpar.core.model import ReportData
 
 try:
     from _pytest.nodeid import NodeId
@@ -24,8 +25,11 @@ try:
 except ImportError:  # before pytest 9
     failed_subtests_key = None  # type: ignore[assignment]
 
+if TYPE_CHECKING:
+    from pytest_procpar.core.inquiry.finding_record import FindingRecord
+
 __all__ = [
-    "add_finding_properties", "add_junit_properties", "collected_nodes", "core_handles_reports",
+    "add_finding_properties", "add_junit_properties", "collect_report_from_data", "core_handles_reports",
     "crash_location", "nodeid_from_here", "nodeid_of", "passed_reports", "report_from_data",
     "report_to_data", "settle_subtests",
 ]  # fmt: skip
@@ -42,9 +46,9 @@ def core_handles_reports(config: pytest.Config) -> bool:
     )
 
 
-def nodeid_of(text: str) -> Any:
+def nodeid_of(text: str) -> NodeId:
     """The form of a nodeid that a report's constructor takes fastest, for all reports of one test."""
-    return text if NodeId is None else NodeId.parse(text)
+    return cast("NodeId", text) if NodeId is None else NodeId.parse(text)
 
 
 def crash_location(path: str, message: str) -> ReprFileLocation:
@@ -81,7 +85,7 @@ class _CollectedNode:
         self.id = nodeid_of(nodeid)
 
 
-def collected_nodes(nodeids: Iterable[str]) -> list[_CollectedNode]:
+def _collected_nodes(nodeids: Iterable[str]) -> list[_CollectedNode]:
     """Stand-ins for the nodes in a collection report's ``result``, which does not travel."""
     return [_CollectedNode(nodeid) for nodeid in nodeids]
 
@@ -102,9 +106,9 @@ class _Text(TerminalRepr):
         tw.line(self._text)
 
 
-def report_to_data(config: pytest.Config, report: pytest.TestReport | pytest.CollectReport) -> dict[str, Any]:
+def report_to_data(config: pytest.Config, report: pytest.TestReport | pytest.CollectReport) -> ReportData:
     """A report in builtin types, made by the plugin that knows its kind."""
-    data: dict[str, Any] = config.hook.pytest_report_to_serializable(config=config, report=report)
+    data: ReportData = config.hook.pytest_report_to_serializable(config=config, report=report)
     if data.get("user_properties"):
         data["user_properties"] = to_shown(data["user_properties"])
     if hasattr(report.longrepr, "toterminal") and isinstance(data.get("longrepr"), str):
@@ -114,8 +118,22 @@ def report_to_data(config: pytest.Config, report: pytest.TestReport | pytest.Col
     return data
 
 
-def report_from_data(config: pytest.Config, data: dict[str, Any]) -> Any:
-    """Make the report that `report_to_data` was given."""
+def report_from_data(config: pytest.Config, data: ReportData) -> pytest.TestReport:
+    """Make the report of a test that `report_to_data` was given."""
+    report: pytest.TestReport = _from_data(config, data)
+    return report
+
+
+def collect_report_from_data(config: pytest.Config, data: ReportData) -> pytest.CollectReport:
+    """Make the report of a collector that `report_to_data` was given; ``procpar_children`` are nodeids."""
+    children = data.pop("procpar_children")
+    report: pytest.CollectReport = _from_data(config, data)
+    vars(report)["result"] = _collected_nodes(cast("list[str]", children))
+    return report
+
+
+def _from_data(config: pytest.Config, data: ReportData) -> Any:
+    """Make a report, of a class that the plugin which made the data knows."""
     is_text = data.pop("procpar_text", False)
     data.pop("procpar_raised", None)
     data.pop("procpar_held", None)
@@ -125,7 +143,7 @@ def report_from_data(config: pytest.Config, data: dict[str, Any]) -> Any:
     report = config.hook.pytest_report_from_serializable(config=config, data=data)
     if is_text:
         report.longrepr = _Text(report.longrepr)
-    if subtest is not None and hasattr(report, "context"):
+    if isinstance(subtest, dict) and hasattr(report, "context"):
         # pytest takes the repr of the arguments when a context is made, and this one was made twice.
         object.__setattr__(report.context, "kwargs", subtest["kwargs"])
     return report
@@ -140,7 +158,7 @@ def add_junit_properties(config: pytest.Config, report: pytest.TestReport) -> No
             reporter.add_property(str(name), str(value))
 
 
-def add_finding_properties(config: pytest.Config, findings: Iterable[Any]) -> None:
+def add_finding_properties(config: pytest.Config, findings: Iterable[FindingRecord]) -> None:
     """Add what was found out about tests to the junit xml, although their reports have been handled."""
     xml = config.stash.get(xml_key, None)
     if xml is None:
@@ -158,7 +176,7 @@ def add_finding_properties(config: pytest.Config, findings: Iterable[Any]) -> No
             _add_properties(case, finding)
 
 
-def _add_properties(case: ElementTree.Element, finding: dict[str, Any]) -> None:
+def _add_properties(case: ElementTree.Element, finding: FindingRecord) -> None:
     properties = case.find("properties")
     if properties is None:
         properties = ElementTree.Element("properties")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,7 +11,7 @@ from pytest_procpar.compat.pytest_private.warnings import tell_warning
 from pytest_procpar.compat.pytest_reports.quiet_hooks import module_of
 from pytest_procpar.compat.xdist.objects import Node, NodeManager, TakesOrders
 from pytest_procpar.compat.xdist.options import tell_workers
-from pytest_procpar.core.model import WorkerId, worker_name
+from pytest_procpar.core.model import WorkerId, WorkerInput, worker_name
 
 __all__ = ["Nodes"]
 
@@ -57,7 +56,7 @@ class Nodes:
         for worker, node in self._nodes.items():
             node.connect(worker, orders)
 
-    def set_up(self, count: int) -> list[dict[str, Any]]:
+    def set_up(self, count: int) -> list[WorkerInput]:
         """Make the first `count` nodes; return the workerinput of each, with what plugins put into it."""
         self._count = count
         nodes = [Node(self._config, self.manager, worker_name(WorkerId(i)), count) for i in range(count)]
@@ -88,7 +87,7 @@ class Nodes:
             self._config.hook.pytest_xdist_node_collection_finished(node=node, ids=ids)
         tell_reporters(self._config, ids)
 
-    def input_for(self, worker: WorkerId) -> dict[str, Any]:
+    def input_for(self, worker: WorkerId) -> WorkerInput:
         """Return the workerinput of a worker that is about to be forked; make the node of a replacement."""
         if worker not in self._nodes:
             node = Node(self._config, self.manager, worker_name(worker), self._count)
@@ -98,7 +97,7 @@ class Nodes:
             self._config.hook.pytest_xdist_node_collection_finished(node=node, ids=self._ids)
         return self._nodes[worker].workerinput
 
-    def inputs(self, least: int) -> list[dict[str, Any]]:
+    def inputs(self, least: int) -> list[WorkerInput]:
         """Return the workerinput of the workers that the run began with, and of more, up to `least`.
 
         No more are made if the project itself prepares nodes: what it prepared was for the run.

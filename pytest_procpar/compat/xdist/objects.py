@@ -7,11 +7,11 @@ import platform
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
-from pytest_procpar.core.model import WorkerId
+from pytest_procpar.core.model import WorkerId, WorkerInput
 
 if TYPE_CHECKING:
     from pytest_procpar.core.run.consulting import Want
@@ -69,19 +69,19 @@ class Gateway:
         return f"<Gateway id={self.id!r}>"
 
 
-class _WorkerInfo(dict[str, Any]):
+class _WorkerInfo(dict[str, object]):
     """The type of `Node.workerinfo`: a dict that finds out its ``platform`` when first asked for it.
 
     `platform.platform` starts a process to learn the processor's name.
     """
 
-    def __missing__(self, key: str) -> Any:
+    def __missing__(self, key: str) -> object:
         if key != "platform":
             raise KeyError(key)
         self[key] = platform.platform()
         return self[key]
 
-    def get(self, key: str, default: Any = None) -> Any:
+    def get(self, key: str, default: object = None) -> object:
         return self[key] if key in self or key == "platform" else default
 
 
@@ -91,7 +91,7 @@ class NodeManager:
     def __init__(self, config: pytest.Config, testrunuid: str) -> None:
         self.config = config
         self.testrunuid = testrunuid
-        self.roots: list[Any] = []
+        self.roots: list[object] = []
         self.specs: list[Spec] = []
 
 
@@ -102,15 +102,15 @@ class Node:
     worker that crashed has none.
     """
 
-    workerinfo: dict[str, Any]
-    workeroutput: dict[str, Any]
+    workerinfo: dict[str, object]
+    workeroutput: dict[str, object]
     _order: Callable[[Want, tuple[int, ...]], None] | None = None
 
     def __init__(self, config: pytest.Config, manager: NodeManager, worker_id: str, count: int) -> None:
         self.config = config
         self.nodemanager = manager
         self.gateway = Gateway(Spec(worker_id))
-        self.workerinput: dict[str, Any] = {
+        self.workerinput: WorkerInput = {
             "workerid": worker_id,
             "workercount": count,
             "testrunuid": manager.testrunuid,

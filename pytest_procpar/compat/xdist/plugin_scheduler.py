@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from operator import index
-from typing import Any, Protocol
+from typing import Protocol, SupportsIndex
 
 import pytest
 
@@ -35,11 +35,18 @@ from pytest_procpar.core.run.events import Consult, Decided
 __all__ = ["ForeignScheduling", "XdistScheduler", "SchedulerAdapter"]
 
 
+class XdistNode(Protocol):
+    """A worker as its scheduler sees it, to the extent that it is used here."""
+
+    def shutdown(self) -> None:
+        """Let the worker end once it has run what it has."""
+
+
 class XdistScheduler(Protocol):
-    """The part of pytest-xdist's scheduling protocol that is used here. Nodes are opaque."""
+    """The part of pytest-xdist's scheduling protocol that is used here."""
 
     @property
-    def nodes(self) -> Iterable[Any]:
+    def nodes(self) -> Iterable[XdistNode]:
         """The nodes that it knows."""
 
     @property
@@ -50,25 +57,25 @@ class XdistScheduler(Protocol):
     def tests_finished(self) -> bool:
         """Whether nothing is left to hand out: the nodes may be shut down."""
 
-    def add_node(self, node: Any) -> None:
+    def add_node(self, node: XdistNode) -> None:
         """A node is ready."""
 
-    def add_node_collection(self, node: Any, collection: Sequence[str]) -> None:
+    def add_node_collection(self, node: XdistNode, collection: Sequence[str]) -> None:
         """A node has collected these tests."""
 
     def schedule(self) -> None:
         """Start to hand out tests, or continue."""
 
-    def mark_test_complete(self, node: Any, item_index: int, duration: float = 0) -> None:
+    def mark_test_complete(self, node: XdistNode, item_index: int, duration: float = 0) -> None:
         """A test has ended."""
 
     def mark_test_pending(self, item: str) -> None:
         """A test has to run again."""
 
-    def remove_pending_tests_from_node(self, node: Any, indices: Sequence[int]) -> None:
+    def remove_pending_tests_from_node(self, node: XdistNode, indices: Sequence[int]) -> None:
         """A node has given tests back: the answer to a steal."""
 
-    def remove_node(self, node: Any) -> str | None:
+    def remove_node(self, node: XdistNode) -> str | None:
         """A node is gone; return the test that it must have been running."""
 
 
@@ -78,7 +85,7 @@ class SchedulerAdapter:
     :param node: returns a worker's node.
     """
 
-    def __init__(self, scheduler: XdistScheduler, node: Callable[[WorkerId], Any]) -> None:
+    def __init__(self, scheduler: XdistScheduler, node: Callable[[WorkerId], XdistNode]) -> None:
         self._scheduler = scheduler
         self._node = node
         self._orders: list[SchedulerOrder] = []
@@ -119,7 +126,7 @@ class SchedulerAdapter:
         self._orders.clear()
         return Decided(orders, dealing, finished)
 
-    def _add(self, node: Any) -> bool:
+    def _add(self, node: XdistNode) -> bool:
         """Tell it about a node; return whether it has all nodes that it waits for, and hands out tests."""
         self._scheduler.add_node(node)
         self._scheduler.add_node_collection(node, list(self.collection))
@@ -141,7 +148,7 @@ class SchedulerAdapter:
             return order
         return changed(order, tests=tuple(self._place(test, order.worker) for test in order.tests))
 
-    def _place(self, test: Any, worker: WorkerId) -> int:
+    def _place(self, test: SupportsIndex, worker: WorkerId) -> int:
         place, count = index(test), len(self.collection)
         if not 0 <= place < count:
             name, known = type(self._scheduler).__name__, f"there are {count}, from 0 up"
@@ -156,7 +163,7 @@ class _Overheard:
         self._scheduler = scheduler
         self.mark_test_pending = mark_test_pending
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(self._scheduler, name)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -35,10 +35,12 @@ class Log:
     def __repr__(self) -> str:
         return f"Log({self.name!r}, enabled={self.enabled})"
 
-    def __call__(self, *words: object, **options: Any) -> None:
+    def __call__(
+        self, *words: object, sep: str | None = " ", end: str | None = "\n", flush: bool = False
+    ) -> None:
         """Write a line."""
         if self.enabled:
-            print(f"[{self.name}]", *words, file=sys.stderr, **options)
+            print(f"[{self.name}]", *words, file=sys.stderr, sep=sep, end=end, flush=flush)
 
     def __getattr__(self, name: str) -> Log:
         if name.startswith("__"):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from posixpath import join, normpath
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from pytest_procpar.core.inquiry.contention import PORT, file_of, is_contended
 from pytest_procpar.core.model import TestIndex
@@ -78,7 +78,7 @@ class Root:
     contention: bool = False
 
 
-def failure_of(test: TestIndex, data: Mapping[str, Any], root: str = "", here: str = "") -> Failure:
+def failure_of(test: TestIndex, data: Mapping[str, object], root: str = "", here: str = "") -> Failure:
     """What the report of a failed phase tells, as pytest serializes it; what it lacks is empty.
 
     Where pytest leaves out what was raised where, ``procpar_raised`` has it: see
@@ -102,7 +102,7 @@ def failure_of(test: TestIndex, data: Mapping[str, Any], root: str = "", here: s
         name, path, lineno, lines = raised
         place, function = (path, lineno), "" if phase == "call" else name
     elif not place[0]:
-        place = (str(crash.get("path") or ""), int(crash.get("lineno") or 0))
+        place = (str(crash.get("path") or ""), _number(crash.get("lineno")))
     found = _TYPE.match(line)
     kind = found[1] if found and not line.startswith("assert ") else "AssertionError" if told else ""
     place = (_from(root, here, place[0]), place[1])
@@ -113,14 +113,14 @@ def failure_of(test: TestIndex, data: Mapping[str, Any], root: str = "", here: s
     return Failure(test, phase, kind, line, place, function, resource)
 
 
-def message_of(data: Mapping[str, Any]) -> str:
+def message_of(data: Mapping[str, object]) -> str:
     """The beginning of the message in the report of a failed phase, as pytest serializes it."""
     longrepr = data.get("longrepr")
     told = longrepr if isinstance(longrepr, dict) else {}
     return str(_crash(told).get("message") or ("" if told else _marked(longrepr))).strip()[:_MOST]
 
 
-def _crash(told: Mapping[str, Any]) -> Mapping[str, Any]:
+def _crash(told: Mapping[str, object]) -> Mapping[str, object]:
     crash = told.get("reprcrash")
     return crash if isinstance(crash, dict) else {}
 
@@ -140,25 +140,29 @@ def _marked(longrepr: object) -> str:
     return "\n".join(marked) or text
 
 
-def _entries(told: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _entries(told: Mapping[str, object]) -> list[Mapping[str, object]]:
     traceback = told.get("reprtraceback")
     entries = traceback.get("reprentries") if isinstance(traceback, dict) else None
     found = [entry.get("data") for entry in entries or () if isinstance(entry, dict)]
     return [data for data in found if isinstance(data, dict)]
 
 
-def _place(entry: Mapping[str, Any]) -> _Place:
+def _place(entry: Mapping[str, object]) -> _Place:
     location = entry.get("reprfileloc")
     location = location if isinstance(location, dict) else {}
-    return str(location.get("path") or ""), int(location.get("lineno") or 0)
+    return str(location.get("path") or ""), _number(location.get("lineno"))
 
 
-def _lines(entry: Mapping[str, Any]) -> list[str]:
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _lines(entry: Mapping[str, object]) -> list[str]:
     lines = entry.get("lines")
     return [str(line) for line in lines] if isinstance(lines, (list, tuple)) else []
 
 
-def _function(entry: Mapping[str, Any]) -> str:
+def _function(entry: Mapping[str, object]) -> str:
     """The function that an entry of a traceback shows, in pytest's long or short form."""
     for line in _lines(entry):
         if found := _DEFINED.match(line):

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from pytest_procpar.core.inquiry.history import History
 from pytest_procpar.core.inquiry.probes import Outcome
-from pytest_procpar.core.model import TestIndex, WorkerId
+from pytest_procpar.core.model import ReportData, TestIndex, WorkerId
 from pytest_procpar.core.record import record
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ __all__ = ["Manner", "RunRecord", "Seen", "manner_of"]
 Manner: TypeAlias = tuple[str, str, int]
 
 
-def manner_of(data: Mapping[str, Any]) -> Manner | None:
+def manner_of(data: Mapping[str, object]) -> Manner | None:
     """How a test has failed, by a report as pytest serializes it; None if the report is not of a failure."""
     if data.get("outcome") != "failed":
         return None
@@ -79,7 +79,7 @@ class RunRecord:
         self._apart = frozenset(apart)
         self._companions = None
 
-    def reported(self, test: TestIndex, data: dict[str, Any]) -> None:
+    def reported(self, test: TestIndex, data: ReportData) -> None:
         """A worker has sent a report of more than a plain pass, as pytest serializes it."""
         outcome = data.get("outcome")
         if outcome == "failed":
@@ -97,7 +97,7 @@ class RunRecord:
         if kind != test:
             self._first_bad.setdefault(kind, test)
 
-    def _note_failure(self, test: TestIndex, data: dict[str, Any]) -> None:
+    def _note_failure(self, test: TestIndex, data: ReportData) -> None:
         from pytest_procpar.core.inquiry.roots import failure_of  # only red runs need it
 
         if test not in self._failures:

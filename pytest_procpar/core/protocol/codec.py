@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from operator import attrgetter
-from typing import Any, TypeAlias, cast
+from typing import TypeAlias, TypeVar, cast
 
-from pytest_procpar.core.model import Dist, WorkerOptions
+from pytest_procpar.core.model import Dist, WorkerInput, WorkerOptions
 from pytest_procpar.core.protocol.common import Broke, Collected, CollectReported, Halted, Logged, Warned
 from pytest_procpar.core.protocol.probe import (
     Changed,
@@ -62,7 +62,10 @@ _KINDS: tuple[type, ...] = (
 )  # fmt: skip
 
 
-def _reader(kind: type) -> Any:
+_T = TypeVar("_T")
+
+
+def _reader(kind: type) -> Callable[..., tuple[object, ...]]:
     names = fields(kind)
     if not names:
         return lambda message: ()
@@ -71,7 +74,7 @@ def _reader(kind: type) -> Any:
     return attrgetter(*names)
 
 
-def _plain(value: Any) -> object:
+def _plain(value: object) -> object:
     """The builtin value that stands for a field of a `Setup` on the way."""
     if isinstance(value, (Recipe, WorkerOptions)):
         return tuple(_plain(getattr(value, name)) for name in fields(type(value)))
@@ -82,19 +85,31 @@ def _setup_values(setup: Setup) -> tuple[object, ...]:
     return tuple(_plain(getattr(setup, name)) for name in fields(Setup))
 
 
-def _make_setup(inputs: Any, environ: Any, cwd: Any, basetemp: Any, recipe: Any) -> Setup:
+def _made(kind: Callable[..., _T], *values: object) -> _T:
+    """A record of values that have come from another process: nobody knows yet whether they suit."""
+    return kind(*values)
+
+
+def _make_setup(
+    inputs: list[WorkerInput],
+    environ: dict[str, str],
+    cwd: str,
+    basetemp: str | None,
+    recipe: Iterable[object] | None,
+) -> Setup:
     return Setup(inputs, environ, cwd, basetemp, None if recipe is None else _make_recipe(recipe))
 
 
-def _make_recipe(values: Iterable[Any]) -> Recipe:
+def _make_recipe(values: Iterable[object]) -> Recipe:
     by_name = dict(zip(fields(Recipe), values, strict=True))
-    dist, *others = by_name["options"]
-    return Recipe(**{**by_name, "options": WorkerOptions(Dist(dist), *others)})
+    dist, *others = cast("tuple[object, ...]", by_name["options"])
+    by_name["options"] = _made(WorkerOptions, Dist(dist), *others)
+    return _made(Recipe, *by_name.values())
 
 
 _WRITERS = {kind: (number, _reader(kind)) for number, kind in enumerate(_KINDS)}
 _WRITERS[Setup] = (_KINDS.index(Setup), _setup_values)
-_MAKERS: list[Any] = [_make_setup if kind is Setup else kind for kind in _KINDS]
+_MAKERS: list[Callable[..., object]] = [_make_setup if kind is Setup else kind for kind in _KINDS]
 
 #: Everything that travels in frames.
 Message: TypeAlias = FromWorker | FromServer | FromProbe | ToServer | ToProbe

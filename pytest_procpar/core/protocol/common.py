@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias, TypedDict
 
+from pytest_procpar.core.model import ReportData
 from pytest_procpar.core.record import record
 
 __all__ = [
     "Broke", "CollectReported", "Collected", "Halted", "Location", "Logged", "PassedPhases", "Phases",
-    "Warned",
+    "Warned", "WarningData",
 ]  # fmt: skip
 
 #: What pytest calls an item's location: file (relative to the rootdir), line (0-based), name.
@@ -27,7 +28,7 @@ PassedPhases: TypeAlias = tuple[tuple[str, ...], Phases]
 class CollectReported:
     """A collection report that the controller needs."""
 
-    data: dict[str, Any]
+    data: ReportData
 
 
 @record
@@ -47,11 +48,25 @@ class Collected:
     apart: list[int]
 
 
+class WarningData(TypedDict):
+    """A recorded warning in builtin types: the text and the class of the message, its place and its test."""
+
+    text: str
+    module: str
+    category: str
+    filename: str
+    lineno: int
+    line: str | None
+    when: str
+    nodeid: str
+    location: tuple[str, int, str] | None
+
+
 @record
 class Warned:
     """A warning was recorded. `pytest_procpar.compat.pytest_private.warnings` makes and reads ``data``."""
 
-    data: dict[str, Any]
+    data: WarningData
 
 
 @record
@@ -77,7 +92,7 @@ class Logged:
 
     nodeid: str | None
     when: str | None
-    data: dict[str, Any]
+    data: dict[str, object]
 
 
 @record

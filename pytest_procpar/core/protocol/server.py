@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from pytest_procpar.core.model import WorkerId, WorkerOptions
+from pytest_procpar.core.model import WorkerId, WorkerInput, WorkerOptions
 from pytest_procpar.core.protocol.common import Broke, Collected, CollectReported, Halted, Logged, Warned
 from pytest_procpar.core.record import record
 
@@ -80,7 +80,7 @@ class Recipe:
 class Setup:
     """What the fork server waits for: all that the controller's own start has produced."""
 
-    inputs: list[dict[str, Any]]
+    inputs: list[WorkerInput]
     environ: dict[str, str]
     cwd: str
     basetemp: str | None
@@ -97,7 +97,7 @@ class Fork:
     """
 
     worker: WorkerId
-    workerinput: dict[str, Any]
+    workerinput: WorkerInput
     slot: int
 
 
@@ -134,7 +134,7 @@ class StartRoot:
     """
 
     worker: WorkerId
-    workerinput: dict[str, Any]
+    workerinput: WorkerInput
     basetemp: str | None
     kept: str
     suite: int | None = None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-from pytest_procpar.core.model import TestIndex
+from pytest_procpar.core.model import ReportData, TestIndex
 from pytest_procpar.core.protocol.common import (
     Broke,
     Collected,
@@ -40,7 +40,7 @@ class Reported:
     """A report, as `pytest_report_to_serializable` gives it."""
 
     test: TestIndex
-    data: dict[str, Any]
+    data: ReportData
 
 
 @record
@@ -61,7 +61,7 @@ class Finished:
 class Done:
     """The worker has finished its session."""
 
-    output: dict[str, Any]
+    output: dict[str, object]
 
 
 @record

@@ -7,7 +7,7 @@ the findings are kept nor what day it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from pytest_procpar.core.inquiry.findings import Kind
 from pytest_procpar.core.inquiry.probes import Outcome
@@ -128,12 +128,12 @@ def is_refuted_by(finding: KnownFinding, ran: Ran) -> bool:
 # --- as plain data ---
 
 
-def to_data(known: Iterable[KnownFinding]) -> dict[str, Any]:
+def to_data(known: Iterable[KnownFinding]) -> dict[str, object]:
     """Findings as plain data, for a file."""
     return {"version": _VERSION, "findings": [_entry(finding) for finding in known]}
 
 
-def _entry(finding: KnownFinding) -> dict[str, Any]:
+def _entry(finding: KnownFinding) -> dict[str, object]:
     return {
         "test": finding.test,
         "kind": finding.kind.value,

@@ -6,10 +6,13 @@ Pure: making the runs and showing the result is done elsewhere.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pytest_procpar.core.inquiry.findings import Kind
 from pytest_procpar.core.record import changed, record
+
+if TYPE_CHECKING:
+    from pytest_procpar.core.inquiry.finding_record import FindingRecord
 
 __all__ = [
     "Advice",
@@ -133,7 +136,7 @@ def saved(plain: RunFacts, other: RunFacts) -> float:
     return 1 - other.wall / plain.wall if plain.wall > 0 else 0.0
 
 
-def dependences(findings: Iterable[Mapping[str, Any]]) -> list[Dependence]:
+def dependences(findings: Iterable[FindingRecord]) -> list[Dependence]:
     """What the re-check has flagged, from the findings of a report."""
     return [
         Dependence(
