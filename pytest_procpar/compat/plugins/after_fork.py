@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,6 +20,9 @@ from pytest_procpar.compat.plugins.renewed_libraries import LIBRARIES
 from pytest_procpar.compat.plugins.renewed_plugins import PLUGINS
 from pytest_procpar.compat.pytest_private.warnings import tell_warning
 from pytest_procpar.role import Role, role_of
+
+if TYPE_CHECKING:
+    from _typeshed import HasFileno
 
 __all__ = ["adapt", "adapted_sockets", "introduce", "unfreeze"]
 
@@ -65,7 +68,7 @@ def adapted_sockets(config: pytest.Config) -> frozenset[int]:
     return frozenset(found)
 
 
-def _descriptors(sockets: Iterable[Any]) -> Iterable[int]:
+def _descriptors(sockets: Iterable[HasFileno]) -> Iterable[int]:
     for each in sockets:
         with suppress(Exception):  # it is closed, or no socket at all
             yield each.fileno()
@@ -78,16 +81,16 @@ def introduce(config: pytest.Config) -> None:
         _warn_of_harvest(config)
     else:  # it still has what conftests opened when the controller imported them
         _renew(config, throw_away=role is Role.FRESH_PROBE)
-    rerunfailures: Any = sys.modules.get("pytest_rerunfailures")
+    rerunfailures = sys.modules.get("pytest_rerunfailures")
     if rerunfailures is None:
         return
     # It looks up pytest-xdist's version, and a hook in its package. Without the version it drops reports of
     # repetitions, without the hook it does not repeat crashes. We have the hook and lose no reports.
     with suppress(AttributeError):
         if rerunfailures.works_with_current_xdist() is None:
-            rerunfailures.works_with_current_xdist = lambda: True
+            vars(rerunfailures)["works_with_current_xdist"] = lambda: True
     if hasattr(rerunfailures, "HAS_PYTEST_HANDLECRASHITEM"):
-        rerunfailures.HAS_PYTEST_HANDLECRASHITEM = True
+        vars(rerunfailures)["HAS_PYTEST_HANDLECRASHITEM"] = True
 
 
 def _warn_of_harvest(config: pytest.Config) -> None:
@@ -108,9 +111,8 @@ def unfreeze() -> None:
     Hypothesis (6.170) asks the garbage collector what refers to its random generator, and warns if nothing
     does: since Python 3.14, in the profile that it uses on CI servers.
     """
-    core: Any = sys.modules.get("hypothesis.core")
-    with suppress(AttributeError, AssertionError):  # it is not loaded, or has changed
-        holder = core.threadlocal
+    with suppress(KeyError, AttributeError, AssertionError):  # it is not loaded, or has changed
+        holder = sys.modules["hypothesis.core"].threadlocal
         if holder._hypothesis_global_random is None:
             assert isinstance(holder._ThreadLocal__threadlocal, threading.local)
             vars(holder)["_ThreadLocal__threadlocal"] = threading.local()

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Generator
-from typing import Any
+from types import ModuleType
+from typing import TypeAlias
 
 import pytest
+
+from pytest_procpar.core.model import ReportData
 
 __all__ = ["install"]
 
 _BDD = "pytest_bdd.reporting"
 _KEY = "procpar_bdd"
-_Data = dict[str, Any] | None
+_Data: TypeAlias = "ReportData | None"
 
 
 def install(config: pytest.Config) -> None:
@@ -27,12 +30,12 @@ class _Scenarios:
     Up to pytest-bdd 7 it was an attribute of the report, and travelled with it.
     """
 
-    def __init__(self, module: Any) -> None:
+    def __init__(self, module: ModuleType) -> None:
         self._contexts = module.test_report_context_registry
         self._make = module.ReportContext
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_report_to_serializable(self, report: Any) -> Generator[None, _Data, _Data]:
+    def pytest_report_to_serializable(self, report: object) -> Generator[None, _Data, _Data]:
         """Add the scenario to the report's data."""
         data = yield
         context = self._contexts.get(report)
@@ -41,10 +44,10 @@ class _Scenarios:
         return data
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_report_from_serializable(self, data: dict[str, Any]) -> Generator[None, Any, Any]:
+    def pytest_report_from_serializable(self, data: ReportData) -> Generator[None, object, object]:
         """Keep the scenario beside the report again."""
         context = data.pop(_KEY, None)
         report = yield
-        if context is not None and report is not None:
+        if isinstance(context, dict) and report is not None:
             self._contexts[report] = self._make(**context)
         return report

@@ -11,7 +11,10 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 __all__ = ["carry_locks", "renew_locks"]
 
@@ -24,6 +27,15 @@ _REGISTRIES = ("filelock._core._fork", "filelock._api")
 _DATABASES = (("filelock._sqlite._fork", "FORKED_DATABASES"), ("filelock._read_write", "_FORKED_DATABASES"))
 
 
+class _Lock(Protocol):
+    """A lock of filelock's; some versions or kinds have only the first of these."""
+
+    _creator_pid: int
+    _executor: ThreadPoolExecutor
+    _fork_invalidated: bool
+    _instances: ClassVar[dict[object, object]]
+
+
 def carry_locks() -> Callable[[], None]:
     """Return what a process that will be forked from this one has to call to keep this one's locks.
 
@@ -31,7 +43,7 @@ def carry_locks() -> Callable[[], None]:
     """
     if "filelock" not in sys.modules:
         return _do_nothing
-    known: dict[Any, dict[Any, Any]] = {}
+    known: dict[type[_Lock], dict[object, object]] = {}
     with suppress(Exception):
         known.update({type(lock): dict(getattr(lock, "_instances", {})) for lock in _locks()})
 
@@ -63,7 +75,7 @@ def renew_locks() -> None:
             lock._fork_invalidated = False
 
 
-def _locks() -> list[Any]:
+def _locks() -> list[_Lock]:
     """All locks; none before 3.30, where a lock does not check its process."""
     for name in _REGISTRIES:
         registry = getattr(sys.modules.get(name), "_FORK_OBJECTS", None)
@@ -72,7 +84,7 @@ def _locks() -> list[Any]:
     return []
 
 
-def _was_open(lock: Any) -> bool:
+def _was_open(lock: _Lock) -> bool:
     path = getattr(lock, "_canonical_path", None)
     for module, name in _DATABASES:
         databases = getattr(sys.modules.get(module), name, None)

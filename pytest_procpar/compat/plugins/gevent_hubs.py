@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
-from typing import Any
 
 __all__ = ["renew_loops"]
 
 
 def renew_loops() -> None:
     """Make new loops in this process, which has just been forked, if one of the libraries is loaded."""
-    gevent: Any = sys.modules.get("gevent")
+    gevent = sys.modules.get("gevent")
     if gevent is not None:
         with suppress(AttributeError):  # it is being imported
             gevent.reinit()
-    hubs: Any = sys.modules.get("eventlet.hubs")
+    hubs = sys.modules.get("eventlet.hubs")
     if hubs is not None and hasattr(getattr(hubs, "_threadlocal", None), "hub"):
         hubs.use_hub(hubs._threadlocal.hub.__class__)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+
+if TYPE_CHECKING:
+    from _typeshed import HasFileno
 
 __all__ = ["KEPT", "Adapter"]
 
@@ -29,5 +32,5 @@ class Adapter(NamedTuple):
     name: str
     module: str
     renew: Callable[[pytest.Config, bool], None]
-    sockets: Callable[[pytest.Config], Iterable[Any]] = lambda config: ()
+    sockets: Callable[[pytest.Config], Iterable[HasFileno]] = lambda config: ()
     tells: bool = False

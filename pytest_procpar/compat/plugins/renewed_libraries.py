@@ -8,23 +8,35 @@ from __future__ import annotations
 import sys
 import uuid
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import pytest
 
 from pytest_procpar.compat.plugins.file_locks import renew_locks
 from pytest_procpar.compat.plugins.renewal import KEPT, Adapter
 
+if TYPE_CHECKING:
+    from socket import socket
+
+    from _typeshed import HasFileno
+
 __all__ = ["LIBRARIES"]
 
 # --- testcontainers 4 --------------------------------------------------------------------------------
 
 
-def _reaper() -> Any:
-    return getattr(sys.modules.get("testcontainers.core.container"), "Reaper", None)
+class _Reaper(Protocol):
+    _instance: object
+    _container: object
+    _socket: socket | None
 
 
-def _testcontainers_sockets(config: pytest.Config) -> Iterable[Any]:
+def _reaper() -> _Reaper | None:
+    reaper: _Reaper | None = getattr(sys.modules.get("testcontainers.core.container"), "Reaper", None)
+    return reaper
+
+
+def _testcontainers_sockets(config: pytest.Config) -> Iterable[HasFileno]:
     open_socket = getattr(_reaper(), "_socket", None)
     return [] if open_socket is None else [open_socket]
 
@@ -38,14 +50,22 @@ def _renew_testcontainers(config: pytest.Config, throw_away: bool) -> None:
     reaper = _reaper()
     if reaper is not None and reaper._instance is not None:  # it watches containers with the old id
         KEPT.extend((reaper._instance, reaper._container))
-        reaper._socket.close()  # this process's descriptor only
+        if reaper._socket is not None:
+            reaper._socket.close()  # this process's descriptor only
         reaper._instance = reaper._container = reaper._socket = None
 
 
 # --- Django 4.2 to 6 ---------------------------------------------------------------------------------
 
 
-def _django_connections() -> list[Any]:
+class _Connection(Protocol):
+    vendor: str
+    connection: HasFileno | None
+
+    def is_in_memory_db(self) -> bool: ...
+
+
+def _django_connections() -> list[_Connection]:
     """The open connections, except to databases in memory: a fork copies these, with what is in them."""
     if not sys.modules["django.conf"].settings.configured:
         return []
@@ -53,12 +73,13 @@ def _django_connections() -> list[Any]:
     return [each for each in initialized if each.connection is not None and not _is_in_memory(each)]
 
 
-def _is_in_memory(connection: Any) -> bool:
+def _is_in_memory(connection: _Connection) -> bool:
     return connection.vendor == "sqlite" and bool(connection.is_in_memory_db())
 
 
-def _django_sockets(config: pytest.Config) -> Iterable[Any]:
-    return [getattr(each.connection, "_sock", each.connection) for each in _django_connections()]
+def _django_sockets(config: pytest.Config) -> Iterable[HasFileno]:
+    open_ones = [each.connection for each in _django_connections() if each.connection is not None]
+    return [getattr(connection, "_sock", connection) for connection in open_ones]
 
 
 def _renew_django(config: pytest.Config, throw_away: bool) -> None:
@@ -115,8 +136,10 @@ def _renew_filelock(config: pytest.Config, throw_away: bool) -> None:
 #: followed for `_BLOCKS` of these blocks in each of `_PARTS` parts, all of which take 15 ms. One that is
 #: further counts as seeded.
 _BLOCK, _BLOCKS, _PARTS = 624, 512, 8
+#: A generator's state: names, numbers and arrays, nested.
+_State: TypeAlias = dict[str, Any]
 #: The states that this module has put into generators.
-_UNSEEDED: dict[str, dict[str, Any]] = {}
+_UNSEEDED: dict[str, _State] = {}
 #: PyTorch draws its own seeds from 64 bits; other seeds are hardly ever that large.
 _SEEDS_OF_OTHERS = 1 << 32
 
@@ -150,7 +173,7 @@ def _is_unseeded(generator: Any) -> bool:
     return False
 
 
-def _at(state: dict[str, Any], place: int) -> dict[str, Any]:
+def _at(state: _State, place: int) -> _State:
     return {**state, "state": {**state["state"], "pos": place}}
 
 

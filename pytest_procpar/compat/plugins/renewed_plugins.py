@@ -9,11 +9,14 @@ import os
 import socket
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_procpar.compat.plugins.renewal import KEPT, Adapter
+
+if TYPE_CHECKING:
+    from _typeshed import HasFileno
 
 __all__ = ["PLUGINS"]
 
@@ -23,17 +26,17 @@ _ROWS: dict[str, str] = {}
 # --- pytest-rerunfailures 16 -------------------------------------------------------------------------
 
 
-def _rerunfailures_sockets(config: pytest.Config) -> Iterable[Any]:
-    database: Any = getattr(config, "failures_db", None)
-    return [database.sock] if hasattr(database, "sock") else []
+def _rerunfailures_sockets(config: pytest.Config) -> Iterable[HasFileno]:
+    database = getattr(config, "failures_db", None)
+    return [database.sock] if database is not None and hasattr(database, "sock") else []
 
 
 def _renew_rerunfailures(config: pytest.Config, throw_away: bool) -> None:
     """Connect anew: an answer came to whichever worker read first. Of 3,000 tests, 800 were reported."""
-    database: Any = getattr(config, "failures_db", None)
-    if not hasattr(database, "sock"):
+    database = getattr(config, "failures_db", None)
+    if database is None or not hasattr(database, "sock"):
         return
-    module: Any = sys.modules["pytest_rerunfailures"]
+    module = sys.modules["pytest_rerunfailures"]
     database.sock.close()  # this process's descriptor only
     if throw_away:
         config.failures_db = module.StatusDB()  # type: ignore[attr-defined]
@@ -51,7 +54,7 @@ def _renew_rerunfailures(config: pytest.Config, throw_away: bool) -> None:
 class _SharedSocket:
     """A socket that several processes write to, one at a time."""
 
-    def __init__(self, shared: Any) -> None:
+    def __init__(self, shared: socket.socket) -> None:
         self._shared = shared
 
     def sendall(self, data: bytes) -> None:
@@ -74,7 +77,7 @@ class _SharedSocket:
         self._shared.close()
 
 
-def _retry_sockets(config: pytest.Config) -> Iterable[Any]:
+def _retry_sockets(config: pytest.Config) -> Iterable[HasFileno]:
     reporter = sys.modules["pytest_retry.retry_plugin"].retry_manager.reporter
     return [reporter.sock] if hasattr(reporter, "sock") else []
 
@@ -98,11 +101,11 @@ def _renew_testmon(config: pytest.Config, throw_away: bool) -> None:
 
     SQLite forbids carrying a connection over a fork: https://www.sqlite.org/howtocorrupt.html, section 2.6.
     """
-    data: Any = getattr(config, "testmon_data", None)
-    module: Any = sys.modules["testmon.db"]
+    data = getattr(config, "testmon_data", None)
+    module = sys.modules["testmon.db"]
     if data is None or not isinstance(data.db, module.DB):  # it is not active, or talks to a server
         return
-    core: Any = sys.modules["testmon.testmon_core"]
+    core = sys.modules["testmon.testmon_core"]
     KEPT.append(data.db)
     data.db = type(data.db)(os.path.join(data.rootdir, core.get_data_file_path()), readonly=True)
 
@@ -115,7 +118,7 @@ def _renew_allure(config: pytest.Config, throw_away: bool) -> None:
 
     The plugin has named the row after the process and thread in which it was configured.
     """
-    listener: Any = config.pluginmanager.getplugin("allure_listener")
+    listener = config.pluginmanager.getplugin("allure_listener")
     if listener is None:
         return
     worker = config.workerinput["workerid"]  # type: ignore[attr-defined]
@@ -132,7 +135,7 @@ def _renew_allure(config: pytest.Config, throw_away: bool) -> None:
 
 def _renew_monitor(config: pytest.Config, throw_away: bool) -> None:
     """Renew its SQLite connection, and the process that it measures. A throw-away process adds no rows."""
-    monitor: Any = getattr(config.pluginmanager.getplugin("session"), "pytest_monitor", None)
+    monitor = getattr(config.pluginmanager.getplugin("session"), "pytest_monitor", None)
     if monitor is None:
         return
     prefix = f"_{type(monitor).__name__}__"
@@ -152,7 +155,7 @@ def _renew_monitor(config: pytest.Config, throw_away: bool) -> None:
 
 def _renew_benchmark(config: pytest.Config, throw_away: bool) -> None:
     """Drop the note that it does not measure, which it decides to print while ``gw0`` collects."""
-    session: Any = getattr(config, "_benchmarksession", None)
+    session = getattr(config, "_benchmarksession", None)
     if session is not None:
         session.xdist_benchmark_found = False  # the fork server, which has collected, prints it
 

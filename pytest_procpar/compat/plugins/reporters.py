@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Protocol
 
 import pytest
 from _pytest.terminal import TerminalReporter
@@ -33,8 +33,8 @@ def mute_reporters(config: pytest.Config) -> None:
 
     With ``-s``, which PyCharm gives, a worker's output is shown, and each test would be reported twice.
     """
-    reporting: Any = getattr(config, "_teamcityReporting", None)
-    if type(reporting).__module__ == "teamcity.pytest_plugin":
+    reporting = getattr(config, "_teamcityReporting", None)
+    if reporting is not None and type(reporting).__module__ == "teamcity.pytest_plugin":
         reporting.teamcity.output = open(os.devnull, "wb")  # noqa: SIM115 (lives as long as the process)
 
 
@@ -51,12 +51,25 @@ def tell_reporters(config: pytest.Config, ids: Sequence[str]) -> None:
             tell_warning(config, text, module)
 
 
-def _tell_sugar(config: pytest.Config, reporter: Any, ids: Sequence[str]) -> None:
+class _Sugar(Protocol):
+    tests_count: int
+
+
+def _tell_sugar(config: pytest.Config, reporter: _Sugar, ids: Sequence[str]) -> None:
     """Do what its ``DeferredXdistPlugin`` does."""
     reporter.tests_count = len(ids)
 
 
-def _tell_rich(config: pytest.Config, reporter: Any, ids: Sequence[str]) -> None:
+class _Rich(Protocol):
+    items_per_file: dict[Path, list[SimpleNamespace]]
+    status_per_item: dict[str, str]
+    items: dict[str, SimpleNamespace]
+    total_items_collected: int
+
+    def pytest_collection_finish(self, session: None) -> None: ...
+
+
+def _tell_rich(config: pytest.Config, reporter: _Rich, ids: Sequence[str]) -> None:
     """Do what its ``pytest_collectreport`` does, with stand-ins that have what it asks of an item."""
     for nodeid in ids:
         path = Path(config.rootpath, nodeid.partition("::")[0])
@@ -68,13 +81,22 @@ def _tell_rich(config: pytest.Config, reporter: Any, ids: Sequence[str]) -> None
     reporter.pytest_collection_finish(session=None)
 
 
-def _tell_teamcity(config: pytest.Config, reporter: Any, ids: Sequence[str]) -> None:
+class _Messages(Protocol):
+    def testCount(self, count: int) -> None: ...
+
+
+class _Teamcity(Protocol):
+    @property
+    def teamcity(self) -> _Messages: ...
+
+
+def _tell_teamcity(config: pytest.Config, reporter: _Teamcity, ids: Sequence[str]) -> None:
     """Do what its ``pytest_collection_finish`` does."""
     reporter.teamcity.testCount(len(ids))
 
 
 #: The module of a reporter; the name of its plugin, or of the config's attribute that holds it; what to call.
-_REPORTERS: tuple[tuple[str, str, Callable[[pytest.Config, Any, Sequence[str]], None]], ...] = (
+_REPORTERS: tuple[tuple[str, str, Callable[..., None]], ...] = (
     ("pytest_sugar", "terminalreporter", _tell_sugar),
     ("pytest_rich.terminal", "rich-terminal-reporter", _tell_rich),
     ("teamcity.pytest_plugin", "_teamcityReporting", _tell_teamcity),

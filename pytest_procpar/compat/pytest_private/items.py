@@ -10,19 +10,24 @@ import types
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 from _pytest.capture import CaptureManager
 
 from pytest_procpar.compat.pytest_private.tracebacks import hide_frames_in_reports
 
+if TYPE_CHECKING:
+    import os
+
+    import pluggy
+
 __all__ = [
     "Locations", "alive_nodes", "copy_item", "late_teardown", "refresh", "remember_hook_proxies",
     "watch_teardown",
 ]  # fmt: skip
 
-_NAMES: pytest.StashKey[dict[str, Any]] = pytest.StashKey()
+_NAMES: pytest.StashKey[dict[str, object]] = pytest.StashKey()
 
 
 class Locations:
@@ -75,10 +80,10 @@ def remember_hook_proxies(session: pytest.Session) -> None:
     """
     find = session.gethookproxy
     conftests = session.config.pluginmanager._conftest_plugins
-    known: dict[object, Any] = {}
+    known: dict[os.PathLike[str], pluggy.HookRelay] = {}
     count = len(conftests)
 
-    def gethookproxy(fspath: Any) -> Any:
+    def gethookproxy(fspath: os.PathLike[str]) -> pluggy.HookRelay:
         nonlocal count
         if len(conftests) != count:
             known.clear()
@@ -140,7 +145,7 @@ def holds_resources(session: pytest.Session) -> bool:
     )
 
 
-def _is_users(finalizer: Any) -> bool:
+def _is_users(finalizer: object) -> bool:
     """Whether a finalizer is more than pytest's own bookkeeping of fixtures and their dependents."""
     function = getattr(finalizer, "func", finalizer)
     return not str(getattr(function, "__qualname__", "")).startswith("FixtureDef.")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import pytest
 from _pytest.config import ConftestImportFailure, _prepareconfig
@@ -23,7 +23,7 @@ __all__ = [
 # --- starting and ending a session -----------------------------------------------------------------
 
 
-def add_short_option(group: OptionGroup, *names: str, **attributes: Any) -> None:
+def add_short_option(group: OptionGroup, *names: str, **attributes: object) -> None:
     """Add an option with a lowercase short name, which `addoption` reserves for pytest."""
     group._addoption(*names, **attributes)
 

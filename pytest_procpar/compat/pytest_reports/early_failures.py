@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 from _pytest.terminal import TerminalReporter
@@ -23,7 +23,7 @@ _SECTIONS = ("errors", "failures", "xfailures", "warnings", "passes", "xpasses")
 _CATEGORIES = ("error", "failed", "xfailed", "passed", "xpassed")
 _FAILED = ("error", "failed")
 
-_Summary = Generator[None, Any, Any]
+_Summary: TypeAlias = Generator[None, object, object]
 
 
 class EarlySummary:
@@ -34,7 +34,7 @@ class EarlySummary:
     """
 
     def __init__(self, reporter: TerminalReporter, implementation: Any) -> None:
-        self._reporter: Any = reporter
+        self._reporter: Any = reporter  # most of its methods have no types
         #: The reports that were shown, by their id.
         self._shown: dict[int, object] = {}
         #: The nodeids of the failures among them that were shown at once.
@@ -54,7 +54,7 @@ class EarlySummary:
             for report in reporter.stats.get(category, ()):
                 self._shown[id(report)] = report
 
-    def _leave_out(self, *args: Any) -> _Summary:
+    def _leave_out(self, *args: object) -> _Summary:
         """Replace the reporter's part of the summary, which wraps those of plugins."""
         summary = self._summarize(*args)
         with self._without_shown():
@@ -69,8 +69,9 @@ class EarlySummary:
             end()
         except StopIteration as stop:
             return stop.value
+        return None
 
-    def show_failure(self, report: Any) -> None:
+    def show_failure(self, report: pytest.TestReport | pytest.CollectReport) -> None:
         """Write a report that has just come, as the summary would, if the reporter counts it as a failure."""
         reporter = self._reporter
         does_so_itself = type(reporter).summary_failures is not TerminalReporter.summary_failures
@@ -84,7 +85,7 @@ class EarlySummary:
         elif report.when == "teardown" and str(report.nodeid) in self._failed:
             self._write_teardown(report)
 
-    def _write(self, report: Any, headline: str) -> None:
+    def _write(self, report: pytest.TestReport | pytest.CollectReport, headline: str) -> None:
         reporter = self._reporter
         self._end_line()
         if traceback_style(reporter.config) == "line":
@@ -94,7 +95,7 @@ class EarlySummary:
             reporter._outrep_summary(report)
             reporter.flush()
 
-    def _write_teardown(self, report: Any) -> None:
+    def _write_teardown(self, report: pytest.TestReport | pytest.CollectReport) -> None:
         """Write what was captured during the teardown of a test whose failure was shown."""
         reporter = self._reporter
         if traceback_style(reporter.config) != "line" and any(
@@ -132,7 +133,7 @@ class EarlySummary:
                 self._reporter._already_displayed_warnings = len(stats.get("warnings", ()))
 
 
-def _headline(category: str, report: Any, name: str) -> str:
+def _headline(category: str, report: pytest.TestReport | pytest.CollectReport, name: str) -> str:
     if category == "failed":
         return name
     return f"ERROR collecting {name}" if report.when == "collect" else f"ERROR at {report.when} of {name}"
@@ -168,7 +169,7 @@ class ShowAtOnce:
         self._config = config
 
     @pytest.hookimpl(trylast=True)
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+    def pytest_runtest_logreport(self, report: pytest.TestReport | pytest.CollectReport) -> None:
         """Show a failure when the reporter has counted it."""
         self._show(report)
 
@@ -177,7 +178,7 @@ class ShowAtOnce:
         """Show a collection error when the reporter has counted it."""
         self._show(report)
 
-    def _show(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+    def _show(self, report: pytest.TestReport | pytest.CollectReport | pytest.CollectReport) -> None:
         if report.failed or report.when == "teardown":
             early = early_summary(self._config)
             if early is not None:

@@ -10,7 +10,6 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
 
 import pytest
 from _pytest import fixtures
@@ -69,7 +68,7 @@ class JunitStandIn:
             nth = noted[name, text]
         self._send(JunitRecord("property", None, str(name), text, fixture, nth))
 
-    def node_reporter(self, report: Any) -> _CaseStandIn:
+    def node_reporter(self, report: object) -> _CaseStandIn:
         """The test case of a report or a nodeid."""
         return _CaseStandIn(str(getattr(report, "nodeid", report)), self._send)
 

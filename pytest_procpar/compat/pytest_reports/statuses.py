@@ -7,8 +7,6 @@ rely on it: the one of VS Code learns of a passed test there, in the worker, and
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from _pytest.terminal import TerminalReporter
 from pluggy import HookImpl
@@ -40,13 +38,14 @@ class Statuses:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._reporter: Any = config.pluginmanager.getplugin("terminalreporter")
+        reporter = config.pluginmanager.getplugin("terminalreporter")
+        self._reporter: TerminalReporter = reporter
         self._reports = config.hook.pytest_runtest_logreport
         self._listeners = config.hook.pytest_report_teststatus
         self._seen: list[HookImpl] = []
         #: Whether the reporter asks. If so, a report is complete once the reporter has handled it.
         self.told = False
-        place = _place_of(config, self._reporter) if isinstance(self._reporter, TerminalReporter) else None
+        place = _place_of(config, reporter) if isinstance(reporter, TerminalReporter) else None
         self._place: HookImpl | None = None
         if place is None:
             return

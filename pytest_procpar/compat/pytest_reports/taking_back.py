@@ -7,10 +7,9 @@ Written against the private parts of pytest 8.2 to 9.2. What pytest learns by it
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import pytest
-from _pytest.junitxml import LogXML, xml_key
+from _pytest.junitxml import LogXML, _NodeReporter, xml_key
 from _pytest.terminal import TerminalReporter
 
 __all__ = ["take_back", "take_back_stop"]
@@ -20,7 +19,7 @@ _NO_RESULTS = ("warnings", "deselected", "rerun")
 _PHASES = ("setup", "call", "teardown")
 
 
-def take_back(session: pytest.Session, failed: Sequence[Any], category: str) -> None:
+def take_back(session: pytest.Session, failed: Sequence[pytest.TestReport], category: str) -> None:
     """Undo what pytest counted for a test.
 
     :param failed: the test's reports that are failures, in the order in which they came.
@@ -39,7 +38,9 @@ def take_back_stop(session: pytest.Session) -> None:
     session._shouldfail = False
 
 
-def _take_from_terminal(config: pytest.Config, failed: Sequence[Any], category: str) -> list[Any]:
+def _take_from_terminal(
+    config: pytest.Config, failed: Sequence[pytest.TestReport], category: str
+) -> list[pytest.TestReport]:
     """Remove all reports of the test from the terminal reporter's counts; return them."""
     reporter = config.pluginmanager.getplugin("terminalreporter")
     if not isinstance(reporter, TerminalReporter):
@@ -57,7 +58,7 @@ def _take_from_terminal(config: pytest.Config, failed: Sequence[Any], category: 
     return taken
 
 
-def _is_of_the_same(report: Any, other: Any) -> bool:
+def _is_of_the_same(report: pytest.TestReport, other: pytest.TestReport) -> bool:
     return (
         getattr(report, "item_index", None) == other.item_index
         and report.nodeid == other.nodeid
@@ -65,7 +66,7 @@ def _is_of_the_same(report: Any, other: Any) -> bool:
     )
 
 
-def _take_from_junit(xml: LogXML, reports: Sequence[Any]) -> None:
+def _take_from_junit(xml: LogXML, reports: Sequence[pytest.TestReport]) -> None:
     """Remove the test's cases, and what they added to the counts: as much as the reports add to a new xml."""
     scratch = LogXML("", xml.prefix, xml.suite_name, xml.logging, xml.report_duration, xml.family, True)
     for report in reports:
@@ -84,6 +85,6 @@ def _take_from_junit(xml: LogXML, reports: Sequence[Any]) -> None:
             del xml.node_reporters_ordered[same[-1]]
 
 
-def _names(case: Any) -> tuple[str | None, str | None]:
+def _names(case: _NodeReporter) -> tuple[str | None, str | None]:
     element = case.to_xml()
     return element.get("classname"), element.get("name")
