@@ -9,12 +9,11 @@ import signal
 import weakref
 from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import Any
 
 import pytest
 
 from pytest_procpar.controller.signal_watch import SignalWatch
-from pytest_procpar.system.genuine import close, read, write
+from pytest_procpar.system.genuine import Handler, close, read, write
 
 __all__ = ["Signals"]
 
@@ -66,7 +65,7 @@ class Signals:
         self.asked = 0
         self.terminated_by: int | None = None
         self._overdue = False
-        self._previous: dict[int, Any] = {}
+        self._previous: dict[int, Handler] = {}
         self._previous_fd: int | None = None
         self._watch: SignalWatch | None = None
         self.fd, self._wake = os.pipe()

@@ -5,12 +5,20 @@ from __future__ import annotations
 import glob
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
 from pytest_procpar.coverage_data.measuring import LOST, STATE, TOKEN, running_instances, suffix_of
 from pytest_procpar.system.calls import getpid
 
+if TYPE_CHECKING:
+    import pytest
+
+    from pytest_procpar.coverage_data.private_parts import Data, Instance, Lines
+
 __all__ = ["collect_coverage", "recover_coverage"]
+
+#: What a process has noted: the lines of each file, and the tracers of some.
+_Noted: TypeAlias = "tuple[dict[str, Lines], dict[str, str]]"
 
 
 def recover_coverage() -> None:
@@ -18,7 +26,7 @@ def recover_coverage() -> None:
     running = running_instances()
     if not STATE.first or STATE.journal is None or not running:
         return
-    lost: dict[bytes, list[tuple[dict[str, set[Any]], dict[str, str]]]] = {}
+    lost: dict[bytes, list[_Noted]] = {}
     unmatched: list[set[str]] = []
     for process, *noted in STATE.journal.read():
         if len(noted) == 2:
@@ -34,7 +42,7 @@ def recover_coverage() -> None:
         sys.stderr.write(f"pytest-procpar: coverage data of a dead process is lost: {error!r}\n")
 
 
-def _forget_warnings(instance: Any, unmatched: list[set[str]]) -> None:
+def _forget_warnings(instance: Instance, unmatched: list[set[str]]) -> None:
     """Drop the warnings here of no data, or of an unmeasured package, if another process measured it."""
     if not unmatched:
         return
@@ -46,7 +54,7 @@ def _forget_warnings(instance: Any, unmatched: list[set[str]]) -> None:
         instance._warn_no_data = False
 
 
-def _write_lost(instance: Any, parts: list[tuple[dict[str, set[Any]], dict[str, str]]]) -> None:
+def _write_lost(instance: Instance, parts: list[_Noted]) -> None:
     """Write what a dead process noted to a file like the one that it would have written itself."""
     collector, given = instance._collector, instance._data
     data = type(given)(given.base_filename(), suffix_of(given, getpid(), LOST))
@@ -55,7 +63,10 @@ def _write_lost(instance: Any, parts: list[tuple[dict[str, set[Any]], dict[str, 
     packed = collector.branch and collector.core.packed_arcs
     for lines, tracers in parts:
         if packed:
-            lines = {name: set(map(_unpack, found)) for name, found in lines.items()}
+            lines = {
+                name: {_unpack(line) for line in found if isinstance(line, int)}
+                for name, found in lines.items()
+            }
         add = data.add_arcs if collector.branch else data.add_lines
         add(collector.mapped_file_dict(lines))
         data.add_file_tracers({collector.cached_mapped_file(name): t for name, t in tracers.items()})
@@ -68,12 +79,12 @@ def _unpack(packed: int) -> tuple[int, int]:
     return -first if packed & 1 << 56 else first, -second if packed & 1 << 57 else second
 
 
-def _files(instance: Any) -> list[str]:
+def _files(instance: Instance) -> list[str]:
     base = glob.escape(instance._data.base_filename())
     return glob.glob(f"{base}.*.X{TOKEN}?x")
 
 
-def collect_coverage(config: Any = None) -> None:
+def collect_coverage(config: pytest.Config | None = None) -> None:
     """In the first process, at its end, take over the data of the others if one file was asked for.
 
     If several were asked for, the user or pytest-cov combines them. pytest-cov has done so by now, unless the
@@ -94,7 +105,7 @@ def collect_coverage(config: Any = None) -> None:
             os.unlink(path)
 
 
-def _take_over(instance: Any, other: Any) -> None:
+def _take_over(instance: Instance, other: Data) -> None:
     try:
         other.read()
         instance.get_data().update(other)

@@ -21,11 +21,16 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pytest_procpar.compat.foreign_options import measures_coverage
 from pytest_procpar.ipc.journal import Journal
 from pytest_procpar.system.calls import getpid
+
+if TYPE_CHECKING:
+    import pytest
+
+    from pytest_procpar.coverage_data.private_parts import Data, Instance, Lines
 
 __all__ = [
     "LOST", "ONE_TEST", "SEVERAL_TESTS", "STATE", "TOKEN", "begin_beside", "coverage_looks_away",
@@ -58,7 +63,7 @@ class _State:
 STATE = _State()
 
 
-def running_instances() -> list[Any]:
+def running_instances() -> list[Instance]:
     """The measurements that run in this process: by ``coverage run``, pytest-cov, or the API."""
     control = sys.modules.get("coverage.control")
     return list(getattr(getattr(control, "Coverage", None), "_instances", ()))
@@ -72,7 +77,7 @@ def coverage_looks_away() -> Iterator[None]:
     its private list is gone, nothing is done.
     """
     control = sys.modules.get("coverage.control")
-    instances: list[Any] | None = getattr(getattr(control, "Coverage", None), "_instances", None)
+    instances: list[Instance] | None = getattr(getattr(control, "Coverage", None), "_instances", None)
     if not instances:
         yield
         return
@@ -96,13 +101,13 @@ def own_coverage(group: int | None = None, role: str = _OTHER) -> None:
     :param role: a letter that says what the process is.
     """
     STATE.first = False
-    *waiting, running = running_instances() or [None]
-    for instance in waiting:
+    running = running_instances()
+    for instance in running[:-1]:
         _abandon(instance)
     STATE.mine = None
-    if running is not None:
+    if running:
         with suppress(AttributeError):  # other private parts in this version: left to Coverage
-            STATE.mine = _Measurement(running, group or getpid(), role)
+            STATE.mine = _Measurement(running[-1], group or getpid(), role)
 
 
 def leave_coverage() -> None:
@@ -125,19 +130,19 @@ def forget_coverage() -> None:
     if patched is not None:
         with suppress(AttributeError):
             patched.OriginalProcess._bootstrap = patched.original_bootstrap
-    spawn: Any = sys.modules.get("multiprocessing.spawn")
+    spawn = sys.modules.get("multiprocessing.spawn")
     if patched is not None and spawn is not None:
         prepare = spawn.get_preparation_data
 
-        def prepare_without_coverage(name: str) -> dict[str, Any]:
-            data: dict[str, Any] = prepare(name)
+        def prepare_without_coverage(name: str) -> dict[str, object]:
+            data: dict[str, object] = prepare(name)
             data.pop("stowaway", None)
             return data
 
-        spawn.get_preparation_data = prepare_without_coverage
+        vars(spawn)["get_preparation_data"] = prepare_without_coverage
 
 
-def _abandon(instance: Any) -> None:
+def _abandon(instance: Instance) -> None:
     """Let a measurement go on for whatever uses it, but only in memory."""
     with suppress(AttributeError):
         instance._warn_no_data = instance._warn_unimported_source = False
@@ -160,7 +165,7 @@ def keep_coverage_of_terminated() -> None:
                 signal.signal(signal.SIGTERM, instance._on_sigterm)
 
 
-def pass_on_coverage(config: Any) -> tuple[str, str] | None:
+def pass_on_coverage(config: pytest.Config) -> tuple[str, str] | None:
     """What a fresh interpreter needs to take part in the measurement here; None if it needs nothing.
 
     Coverage starts there by itself if ``patch = subprocess`` says so, and pytest-cov in each worker.
@@ -175,7 +180,7 @@ def pass_on_coverage(config: Any) -> tuple[str, str] | None:
     return None if serialize is None else (serialize(), TOKEN)
 
 
-def begin_beside(config: Any) -> list[str]:
+def begin_beside(config: pytest.Config) -> list[str]:
     """The options that keep a fresh interpreter from erasing what other processes of the run have saved.
 
     pytest-cov begins there as in the first process, before it knows of a worker: it would erase all data.
@@ -196,13 +201,13 @@ def join_coverage(passed: tuple[str, str]) -> None:
 class _Measurement:
     """This process's part in what is measured."""
 
-    def __init__(self, instance: Any, group: int, role: str) -> None:
+    def __init__(self, instance: Instance, group: int, role: str) -> None:
         self._instance = instance
         self._collector = instance._collector
         self._id = _random(8)
         self._role = role
         #: What has been noted, and how much there was of it at the last look.
-        self._seen: dict[str, set[Any]] = {}
+        self._seen: dict[str, Lines] = {}
         self._sizes: list[int] = []
         # Otherwise Coverage takes the collector for the parent's as soon as a test measures something itself.
         self._collector.pid = getpid()
@@ -223,7 +228,7 @@ class _Measurement:
         sizes = [len(found) for found in lines.values()]
         if sizes == self._sizes or STATE.journal is None:
             return
-        new: dict[str, set[Any]] = {}
+        new: dict[str, Lines] = {}
         for name, found in lines.items():
             seen = self._seen.get(name)
             if seen is None or len(seen) != len(found):
@@ -257,7 +262,7 @@ class _Measurement:
             STATE.journal.append((self._id, list(unmatched)))
 
 
-def _use_file(data: Any, group: int, role: str) -> None:
+def _use_file(data: Data, group: int, role: str) -> None:
     """Make data be added to a file.
 
     By itself Coverage would overwrite it: the file of the process before or, if one file was asked for, that
@@ -270,7 +275,7 @@ def _use_file(data: Any, group: int, role: str) -> None:
     data._have_used = True  # otherwise what is there is erased
 
 
-def suffix_of(data: Any, group: int, role: str) -> str:
+def suffix_of(data: Data, group: int, role: str) -> str:
     """The suffix of a data file that this process writes."""
     given = f"{data._suffix}." if isinstance(data._suffix, str) else ""
     host = socket.gethostname().replace(".", "_")

@@ -17,14 +17,14 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from pytest_procpar.core.record import fields, record
 from pytest_procpar.forking.children import RSS_UNIT, nobody_else_waits
 from pytest_procpar.forking.fork import forget_exit_handlers, fork
 from pytest_procpar.system.calls import DUMP_SIGNAL, end_process, getpid
 from pytest_procpar.system.descendants import bind_death, open_pidfd
-from pytest_procpar.system.genuine import READ, close, make_poll, wait4
+from pytest_procpar.system.genuine import READ, Handler, close, make_poll, wait4
 
 __all__ = ["Child", "ChildRunner", "SessionOver", "ChildResult", "die_of"]
 
@@ -104,7 +104,7 @@ class ChildRunner:
         self._forking = False
         self._pending: list[int] = []
         #: The handler for SIGCHLD in children; in this process only we wait (see `nobody_else_waits`).
-        self._on_child: Any = signal.SIG_DFL
+        self._on_child: Handler = signal.SIG_DFL
         #: The peak memory of the child that was reaped last, in bytes.
         self.peak_memory = 0
 

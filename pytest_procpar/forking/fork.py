@@ -16,7 +16,8 @@ import warnings
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Protocol
 
 from pytest_procpar.compat.plugins.file_locks import carry_locks
 from pytest_procpar.compat.plugins.gevent_hubs import renew_loops
@@ -29,6 +30,9 @@ from pytest_procpar.forking import file_positions
 from pytest_procpar.forking.random_state import carry_generator
 from pytest_procpar.system import genuine
 from pytest_procpar.system.calls import monotonic
+
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
 
 __all__ = [
     "default_signals", "disregard_interrupts", "flush_stdio", "forget_exit_handlers", "fork",
@@ -163,7 +167,7 @@ def forget_exit_handlers(*, configures: bool = False) -> None:
         _register_again(_HANDLERS_OF_PLUGINS)
     inherited = list(logging._handlerList)  # type: ignore[attr-defined]
     atexit.register(_close_log_handlers, inherited)
-    registry: dict[weakref.finalize[..., Any], Any] = weakref.finalize._registry  # type: ignore[attr-defined]
+    registry: dict[weakref.finalize[..., object], _Finalized] = weakref.finalize._registry  # type: ignore[attr-defined]
     for finalizer, info in list(registry.items()):
         finalizer.atexit = False
         thing = info.weakref()
@@ -188,7 +192,13 @@ def _register_again(handlers: tuple[tuple[str, str], ...]) -> None:
             atexit.register(handler)
 
 
-def _end_processes(util: Any) -> None:
+class _Finalized(Protocol):
+    """What `weakref` knows of a finalizer that has not run."""
+
+    weakref: Callable[[], object]
+
+
+def _end_processes(util: ModuleType) -> None:
     """End the processes that a test has left and that do not end by themselves.
 
     `multiprocessing` waits forever for those that are no daemons. What would have stopped them may be an exit
@@ -211,7 +221,7 @@ def _end_processes(util: Any) -> None:
         )
 
 
-def _still_running(children: list[Any], seconds: float) -> list[Any]:
+def _still_running(children: list[BaseProcess], seconds: float) -> list[BaseProcess]:
     until = monotonic() + seconds
     for child in children:
         child.join(max(0.0, until - monotonic()))

@@ -11,7 +11,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
 from pytest_procpar.ipc.blackbox import in_memory
 from pytest_procpar.system.genuine import close, posix_spawn
@@ -68,6 +67,6 @@ def start_interpreter(
         close(orders)
 
 
-def _standard_streams() -> list[Any]:
+def _standard_streams() -> list[tuple[int, int, str, int, int]]:
     null = os.devnull
     return [(os.POSIX_SPAWN_OPEN, 0, null, os.O_RDONLY, 0), (os.POSIX_SPAWN_OPEN, 1, null, os.O_WRONLY, 0)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import Any
+from typing import TypeAlias
 
 __all__ = ["carry_generator", "note_unseeded"]
 
@@ -25,11 +25,15 @@ _BLOCKS = 256
 _VERSION = 3
 
 
+#: A version, the words of the Mersenne Twister with the position in them, and the next Gaussian number.
+_State: TypeAlias = "tuple[int, tuple[int, ...], float | None]"
+
+
 class _Known:
     """This process's state that counts as unseeded, and the state last asked about, with the answer."""
 
-    unseeded: Any = None
-    asked: Any = None
+    unseeded: _State | None = None
+    asked: _State | None = None
     answer = False
 
 
@@ -47,7 +51,7 @@ def carry_generator() -> Callable[[], None]:
     return (lambda: _set(state)) if _Known.answer else note_unseeded
 
 
-def _is_seeded(state: Any) -> bool:
+def _is_seeded(state: _State) -> bool:
     """Whether the generator was seeded since `note_unseeded`; False if it was only drawn from.
 
     Also False if `note_unseeded` was never called.
@@ -62,6 +66,6 @@ def _is_seeded(state: Any) -> bool:
     return all(numbers[at : at + 8] != beginning for at in range(0, len(numbers), 4 * _BLOCK))
 
 
-def _words(state: Any) -> Any:
+def _words(state: _State) -> tuple[int, ...]:
     """The words of the Mersenne Twister, without the position in them."""
     return state[1][:-1]

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any
 
 from pytest_procpar.leaks.resources import Leak
 
@@ -45,11 +44,11 @@ def _bind_listener(
     temporary: frozenset[str] = frozenset({"tempfile.mkdtemp", "tempfile.mkstemp"}),
     forks: frozenset[str] = frozenset({"os.fork", "os.forkpty", "os.posix_spawn"}),
     absolute: Callable[[str], str] = os.path.abspath,
-    decode: Callable[[Any], str] = os.fsdecode,
+    decode: Callable[[str | bytes | os.PathLike[str]], str] = os.fsdecode,
     frame: Callable[[int], FrameType] = sys._getframe,
     by_subprocess: str = subprocess.Popen.__init__.__code__.co_filename,
-) -> Callable[[str, tuple[Any, ...]], None]:
-    def listen(event: str, arguments: tuple[Any, ...]) -> None:
+) -> Callable[[str, tuple[str, ...]], None]:
+    def listen(event: str, arguments: tuple[str, ...]) -> None:
         if event in temporary:
             try:
                 path = absolute(decode(arguments[0]))

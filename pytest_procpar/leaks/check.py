@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Generator, Iterable
 from functools import partial
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pytest
 
@@ -93,7 +93,7 @@ class LeakCheck:
         self._notes, self._stop_notes = take_notes()
         self._test: _Test | None = None
         #: The states before the setup of fixtures of higher scopes that are set up now.
-        self._before: dict[pytest.FixtureDef[Any], ResourceSnapshot] = {}
+        self._before: dict[pytest.FixtureDef[object], ResourceSnapshot] = {}
         self._has_complained = False
 
     def belong_to_this_process(self) -> None:
@@ -121,7 +121,7 @@ class LeakCheck:
             self._try(self._watch_teardown)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[object]) -> Generator[None, object, object]:
         """Note what the fixture changes, unless it is one of the test's own."""
         __tracebackhide__ = True
         self._try(self._watch_teardown)
@@ -134,7 +134,7 @@ class LeakCheck:
         return result
 
     @pytest.hookimpl
-    def pytest_fixture_post_finalizer(self, fixturedef: pytest.FixtureDef[Any]) -> None:
+    def pytest_fixture_post_finalizer(self, fixturedef: pytest.FixtureDef[object]) -> None:
         """Allow for what the fixture has put back."""
         before = self._before.pop(fixturedef, None)
         if before is not None and self._test is not None:
@@ -179,7 +179,7 @@ class LeakCheck:
 
     # --- steps ---
 
-    def _try(self, step: Callable[..., T], *arguments: Any) -> T | None:
+    def _try(self, step: Callable[..., T], *arguments: object) -> T | None:
         """Run a step, unless this is a process that a test has forked. An error of ours fails no test."""
         if getpid() != self._pid:
             return None
@@ -212,7 +212,7 @@ class LeakCheck:
     def _look(self, test: _Test) -> None:
         test.end, test.paths = take(), len(self._notes.paths)
 
-    def _keep(self, fixturedef: pytest.FixtureDef[Any], before: ResourceSnapshot, paths: int) -> None:
+    def _keep(self, fixturedef: pytest.FixtureDef[object], before: ResourceSnapshot, paths: int) -> None:
         """Allow for what a fixture of a higher scope has set up."""
         self._before[fixturedef] = before.settings()
         if self._test is not None:

@@ -10,9 +10,10 @@ import threading
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 from pytest_procpar.system.descendants import Process, line_of
+from pytest_procpar.system.genuine import Handler
 
 __all__ = ["Leak", "Descriptor", "ResourceSnapshot", "adopt", "compare", "describe"]
 
@@ -20,6 +21,9 @@ __all__ = ["Leak", "Descriptor", "ResourceSnapshot", "adopt", "compare", "descri
 _WIDTH = 80
 #: If there are more threads than this that Python does not know, they are not listed one by one.
 _FEW = 3
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
 
 class Descriptor(NamedTuple):
@@ -76,8 +80,8 @@ class ResourceSnapshot:
     descriptors: dict[int, Descriptor] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     directory: str = ""
-    handlers: dict[int, Any] = field(default_factory=dict)
-    path: list[Any] = field(default_factory=list)
+    handlers: dict[int, Handler] = field(default_factory=dict)
+    path: list[object] = field(default_factory=list)
 
     def settings(self) -> ResourceSnapshot:
         """The part of it that can be put back to what it was. It keeps nothing alive."""
@@ -163,7 +167,7 @@ def _compare_directories(before: str, after: str) -> Iterator[Leak]:
         yield Leak("directory", None, after, f"working directory changed from {before} to {after}")
 
 
-def _compare_handlers(before: Mapping[int, Any], after: Mapping[int, Any]) -> Iterator[Leak]:
+def _compare_handlers(before: Mapping[int, Handler], after: Mapping[int, Handler]) -> Iterator[Leak]:
     for signum, new in after.items():
         old = before.get(signum)
         if old is not new:
@@ -180,7 +184,7 @@ def _name_signal(signum: int) -> str:
         return f"signal {signum}"
 
 
-def _name_handler(handler: Any) -> str:
+def _name_handler(handler: Handler) -> str:
     if handler is None:
         return "one that is not Python's"
     if isinstance(handler, signal.Handlers):
@@ -189,7 +193,7 @@ def _name_handler(handler: Any) -> str:
     return f"{handler.__module__}.{name}" if name else _quote(handler)
 
 
-def _compare_paths(before: list[Any], after: list[Any]) -> Iterator[Leak]:
+def _compare_paths(before: list[object], after: list[object]) -> Iterator[Leak]:
     if before == after:
         return
     old, new = Counter(map(_entry, before)), Counter(map(_entry, after))
@@ -253,11 +257,11 @@ def adopt(base: ResourceSnapshot, before: ResourceSnapshot, after: ResourceSnaps
     )
 
 
-def _new(before: dict[Any, Any], after: dict[Any, Any]) -> dict[Any, Any]:
+def _new(before: dict[_Key, _Value], after: dict[_Key, _Value]) -> dict[_Key, _Value]:
     return {key: value for key, value in after.items() if key not in before}
 
 
-def _adopt_path(base: list[Any], before: list[Any], after: list[Any]) -> list[Any]:
+def _adopt_path(base: list[object], before: list[object], after: list[object]) -> list[object]:
     """`after` without entries of `before` that `base` lacks, and with those of `base` that `before` lacks."""
     path = list(after)
     for entry in before:

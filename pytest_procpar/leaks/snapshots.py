@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import resource
+import select
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from types import ModuleType
 
 from pytest_procpar.leaks.resources import Descriptor, Leak, ResourceSnapshot
 from pytest_procpar.system import frozen_heap
@@ -26,7 +27,7 @@ from pytest_procpar.system.descendants import (
     read_bytes,
     reap,
 )
-from pytest_procpar.system.genuine import READ, close, make_poll
+from pytest_procpar.system.genuine import READ, Handler, close, make_poll
 
 __all__ = ["await_end", "children_by_objects", "collect_garbage", "take"]
 
@@ -38,7 +39,7 @@ _MULTIPROCESSING_MEMORY = "/pym-"
 _PAUSE = 0.005
 
 
-def _multiprocessings_own(modules: Mapping[str, Any]) -> tuple[set[object], set[object]]:
+def _multiprocessings_own(modules: Mapping[str, object]) -> tuple[set[object], set[object]]:
     """The processes and descriptors that ``multiprocessing`` starts once and keeps."""
     tracker = getattr(modules.get("multiprocessing.resource_tracker"), "_resource_tracker", None)
     server = getattr(modules.get("multiprocessing.forkserver"), "_forkserver", None)
@@ -50,7 +51,7 @@ def _multiprocessings_own(modules: Mapping[str, Any]) -> tuple[set[object], set[
 def _bind_processes(
     getsid: Callable[[int], int] = os.getsid,
     getpgid: Callable[[int], int] = os.getpgid,
-    modules: Mapping[str, Any] = sys.modules,
+    modules: Mapping[str, object] = sys.modules,
 ) -> Callable[[], dict[tuple[int, int], Process]]:
     def take_processes() -> dict[tuple[int, int], Process]:
         """Return the processes that run, and those that have ended and only this process can wait for.
@@ -97,7 +98,7 @@ def _bind_descriptors(
     limits: Callable[[int], tuple[int, int]] = resource.getrlimit,
     which: int = resource.RLIMIT_NOFILE,
     unlimited: int = resource.RLIM_INFINITY,
-    modules: Mapping[str, Any] = sys.modules,
+    modules: Mapping[str, object] = sys.modules,
 ) -> Callable[[], dict[int, Descriptor]]:
     known: list[int] = []
 
@@ -124,10 +125,10 @@ def _bind_descriptors(
 
 
 def _bind_settings(
-    system: Any = os,
-    interpreter: Any = sys,
+    system: ModuleType = os,
+    interpreter: ModuleType = sys,
     getcwd: Callable[[], str] = os.getcwd,
-    getsignal: Callable[[int], Any] = signal.getsignal,
+    getsignal: Callable[[int], Handler] = signal.getsignal,
     signals: Iterable[int] = tuple(sorted(signal.valid_signals())),
 ) -> Callable[[], ResourceSnapshot]:
     def take_settings() -> ResourceSnapshot:
@@ -166,9 +167,9 @@ def take() -> ResourceSnapshot:
 
 
 def _bind_children_by_objects(
-    get_objects: Callable[[], list[Any]] = frozen_heap.get_objects,
+    get_objects: Callable[[], list[object]] = frozen_heap.get_objects,
     popen: type = subprocess.Popen,
-    modules: Mapping[str, Any] = sys.modules,
+    modules: Mapping[str, object] = sys.modules,
 ) -> Callable[[], set[int]]:
     def children_by_objects() -> set[int]:
         another = getattr(modules.get("multiprocessing.popen_fork"), "Popen", popen)
@@ -189,7 +190,7 @@ children_by_objects = _bind_children_by_objects()
 def _bind_await_end(
     pidfd_open: Callable[[int], int] | None,
     close: Callable[[int], None] = close,
-    poll: Callable[[], Any] = make_poll,
+    poll: Callable[[], select.poll] = make_poll,
     readable: int = READ,
     thread: type[threading.Thread] = threading.Thread,
     join: Callable[[threading.Thread, float], None] = threading.Thread.join,

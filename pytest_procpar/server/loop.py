@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import signal
 from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from pytest_procpar.core.model import assert_never
 from pytest_procpar.core.protocol.server import (
@@ -130,7 +131,7 @@ class Server:
                 reap_inherited(self._spare | self._children.pids)
             self._link.flush()
 
-    def _obey(self, messages: list[ToServer], poll: Any) -> bool:
+    def _obey(self, messages: list[ToServer], poll: select.poll) -> bool:
         """Carry out messages; return False at once in a process that was forked, and when told to quit."""
         for message in messages:
             match message:
@@ -172,7 +173,7 @@ class Server:
         self._patience = _PATIENCE
         return pid
 
-    def _start_process(self, order: StartOrder, poll: Any) -> None:
+    def _start_process(self, order: StartOrder, poll: select.poll) -> None:
         fds = self._link.take_fds(descriptors_of(order))
         try:
             if len(fds) < descriptors_of(order):

@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from types import ModuleType
+from typing import NamedTuple
 
 from pytest_procpar.system import genuine
 from pytest_procpar.system.calls import end_process, is_foreign, out_of_reach
@@ -78,7 +79,7 @@ def _bind_read(
 read_bytes = _bind_read()
 
 
-def _bind_childless(waitid: Callable[..., object] | None, system: Any = os) -> Callable[[], bool]:
+def _bind_childless(waitid: Callable[..., object] | None, system: ModuleType = os) -> Callable[[], bool]:
     how = (system.P_ALL, 0, system.WEXITED | system.WNOHANG | system.WNOWAIT) if waitid is not None else ()
 
     def is_childless() -> bool:

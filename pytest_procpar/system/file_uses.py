@@ -16,7 +16,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 from pytest_procpar.system.genuine import close, write
 from pytest_procpar.system.kept_files import BESIDE, WRITES, keep_one
@@ -61,7 +60,7 @@ class _Noting:
         self._spared = spared
         self._known: set[tuple[object, str, bool]] = set()
 
-    def hear(self, event: str, args: tuple[Any, ...]) -> None:
+    def hear(self, event: str, args: tuple[object, ...]) -> None:
         """Handle an audit event. An error here must not reach the test."""
         if event == "open":
             path, _, flags = args
@@ -74,7 +73,11 @@ class _Noting:
         with suppress(Exception):  # a test may have put anything in place of the environment
             test = _real.environ.get(_CURRENT)
             if test:
-                self._note(_real.fsdecode(path), test.rsplit(" ", 1)[0], writes=bool(flags & WRITES))
+                self._note(
+                    _real.fsdecode(path),
+                    test.rsplit(" ", 1)[0],
+                    writes=isinstance(flags, int) and bool(flags & WRITES),
+                )
 
     def _note(self, path: str, test: str, *, writes: bool) -> None:
         if (path, test, writes) in self._known or path in ("", ":memory:"):

@@ -47,7 +47,7 @@ class _State:
 
     def __init__(self) -> None:
         self.is_frozen = False
-        self.places: list[tuple[dict[str, Any], str]] = []
+        self.places: list[tuple[dict[str, object], str]] = []
 
 
 class _Look:
@@ -66,24 +66,24 @@ class _Look:
         function.__qualname__, function.__module__, function.__doc__ = real.__name__, "gc", real.__doc__
         self.stand_in = MethodType(function, self)
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         """Pickle this as the module `gc`: a pickled method is an object and a name, here one of `gc`."""
         return import_module, ("gc",)
 
-    def ask(self, *args: Any, **kwargs: Any) -> Any:
+    def ask(self, *args: object, **kwargs: object) -> object:
         """Answer as if nothing were frozen."""
         caller = _frame(1)
         if _STATE.is_frozen and self._tells(args, kwargs, caller):
             thaw()
         return self._answer(args, kwargs, caller)
 
-    def _answer(self, args: tuple[Any, ...], kwargs: dict[str, Any], caller: FrameType) -> Any:
+    def _answer(self, args: tuple[object, ...], kwargs: dict[str, object], caller: FrameType) -> object:
         found = self.real(*args, **kwargs)
         if self is _LOOKS["get_referrers"]:
             return [each for each in found if each is not args and not _runs(each, caller)]
         return found
 
-    def _tells(self, args: tuple[Any, ...], kwargs: dict[str, Any], caller: FrameType) -> bool:
+    def _tells(self, args: tuple[object, ...], kwargs: dict[str, object], caller: FrameType) -> bool:
         """Whether the answer would differ if nothing were frozen."""
         package = _package(caller.f_globals)
         if self is _LOOKS["collect"]:  # if no generation is given, the oldest of three is meant
@@ -103,7 +103,7 @@ def _runs(thing: object, caller: FrameType) -> bool:
     return attribute is not None and getattr(thing, attribute) is caller
 
 
-def _package(space: dict[str, Any]) -> str:
+def _package(space: dict[str, object]) -> str:
     return str(space.get("__name__")).partition(".")[0]
 
 
@@ -184,7 +184,7 @@ def is_seen_elsewhere() -> bool:
     return max(counts) > min(counts)  # no code keeps all of them
 
 
-def _places() -> Iterator[tuple[dict[str, Any], str, _Look]]:
+def _places() -> Iterator[tuple[dict[str, object], str, _Look]]:
     """Yield where to replace the functions. The standard library keeps none of them by name."""
     looks = {id(look.real): look for look in _LOOKS.values()}
     for module_name, module in list(sys.modules.items()):

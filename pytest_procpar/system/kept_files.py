@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import BinaryIO, TypedDict
 
 from pytest_procpar.core.record import record
 from pytest_procpar.system.genuine import close, read, write
@@ -47,6 +47,15 @@ _real = SimpleNamespace(
 
 #: The folders into which this process, or one that it was forked from, puts copies.
 _kept_in: set[str] = set()
+
+
+class _Facts(TypedDict, total=False):  # what a copy says of its file
+    path: str
+    kind: str
+    mode: int
+    time: int
+    size: int
+    target: str
 
 
 @record
@@ -114,7 +123,7 @@ class _Keeper:
             "sqlite3.connect": self._database,
         }
 
-    def hear(self, event: str, args: tuple[Any, ...]) -> None:
+    def hear(self, event: str, args: tuple[object, ...]) -> None:
         """Handle an audit event. An error here must not reach the test."""
         handle = self._events.get(event)
         if handle is not None:
@@ -251,13 +260,12 @@ def put_back(folder: Path) -> PutBack:
 
     The processes must have ended. A file that cannot be restored raises nothing: see `PutBack`.
     """
-    changed, lost = [], []
-    absent = []
+    changed, lost, absent = [], [], []
     for entry in sorted(folder.iterdir()) if folder.is_dir() else ():  # a test may have removed the folder
         if entry.suffix:  # an incomplete copy: its file was not touched
             continue
         with suppress(OSError, ValueError), entry.open("rb") as file:
-            facts = json.loads(file.readline())
+            facts: _Facts = json.loads(file.readline())
             if facts["kind"] == "absent":
                 absent.append(Path(facts["path"]))
                 continue
@@ -275,7 +283,7 @@ def put_back(folder: Path) -> PutBack:
     return PutBack(tuple(sorted(changed)), tuple(sorted(lost)))
 
 
-def _restore(facts: dict[str, Any], copy: Any) -> bool:
+def _restore(facts: _Facts, copy: BinaryIO) -> bool:
     """Restore one entry; return whether anything had to be changed."""
     path, kind = Path(facts["path"]), facts["kind"]
     if kind == "other":
@@ -298,7 +306,7 @@ def _restore(facts: dict[str, Any], copy: Any) -> bool:
     return False
 
 
-def _rewrite(path: Path, copy: Any, facts: dict[str, Any]) -> bool:
+def _rewrite(path: Path, copy: BinaryIO, facts: _Facts) -> bool:
     old = copy.read()
     same = path.is_file() and not path.is_symlink() and path.read_bytes() == old
     if not same:

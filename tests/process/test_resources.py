@@ -188,7 +188,7 @@ def test_what_was_taken_away_for_the_time_is_missed_afterwards() -> None:
         ResourceSnapshot(path=["b"]),
         ResourceSnapshot(path=["kept", "b"]),
     )
-    assert sorted(adopt(base, before, after).path) == ["a", "b", "kept"]
+    assert sorted(map(str, adopt(base, before, after).path)) == ["a", "b", "kept"]
 
 
 def test_settings_keep_nothing_alive() -> None:
