@@ -14,13 +14,14 @@ import re
 import types
 import uuid
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from operator import is_
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 __all__ = [
     "MOST",
     "PLAIN",
+    "Content",
     "Family",
     "Pairs",
     "base_of",
@@ -53,25 +54,28 @@ mro_of: Callable[[type], tuple[type, ...]] = type.__dict__["__mro__"].__get__
 class Pairs(NamedTuple):
     """What was in a mapping, in the mapping's order."""
 
-    keys: list[Any]
-    values: list[Any]
+    keys: list[object]
+    values: list[object]
+
+
+#: What was in a container, as it is copied.
+Content: TypeAlias = "Pairs | list[object] | frozenset[object] | bytes"
 
 
 class Family(NamedTuple):
     """How to read and fill one builtin container, whatever a subclass of it overrides."""
 
-    size: Callable[[Any], int]
-    #: Returns the content, as `Pairs`, a list, a frozenset or bytes.
-    copy: Callable[[Any], Any]
+    size: Callable[..., int]
+    copy: Callable[..., Content]
     #: Puts back what `copy` returned. Runs `__hash__` of the content.
-    refill: Callable[[Any, Any], object]
+    refill: Callable[..., object]
 
 
-def _mapping(base: Any) -> Family:
+def _mapping(base: type[dict[object, object]]) -> Family:
     # Bound now: a test may patch the attributes of a class like OrderedDict.
     clear, setitem, keys, values = base.clear, base.__setitem__, base.keys, base.values
 
-    def refill(obj: Any, content: Pairs) -> None:
+    def refill(obj: dict[object, object], content: Pairs) -> None:
         clear(obj)
         for key, value in zip(content.keys, content.values, strict=True):
             setitem(obj, key, value)
@@ -79,12 +83,12 @@ def _mapping(base: Any) -> Family:
     return Family(dict.__len__, lambda obj: Pairs(list(keys(obj)), list(values(obj))), refill)
 
 
-def _refill_deque(obj: deque[Any], content: list[Any]) -> None:
+def _refill_deque(obj: deque[object], content: list[object]) -> None:
     deque.clear(obj)
     deque.extend(obj, content)
 
 
-def _refill_set(obj: set[Any], content: frozenset[Any]) -> None:
+def _refill_set(obj: set[object], content: frozenset[object]) -> None:
     set.clear(obj)
     set.update(obj, content)
 
@@ -119,7 +123,7 @@ def base_of(kind: type, order: Callable[[type], Iterable[type]] = mro_of) -> str
     return "" if base is None else "dict" if base is OrderedDict else base.__name__
 
 
-def same(old: object, new: object, content: Callable[[object], Any], depth: int = 0) -> bool:
+def same(old: object, new: object, content: Callable[[object], Content | None], depth: int = 0) -> bool:
     """Whether one value can stand for another. NaN is the same as NaN.
 
     `content` returns what was in a container when it was copied, or None.
@@ -131,32 +135,34 @@ def same(old: object, new: object, content: Callable[[object], Any], depth: int 
         return False
     if kind in PLAIN:
         return bool(old == new or (old != old and new != new))
-    if kind is tuple:
+    if type(old) is tuple and type(new) is tuple:
         return _all_same(old, new, content, depth)
-    if kind is frozenset:
-        return _hashed(old) == _hashed(new)  # type: ignore[arg-type,unused-ignore]
-    if kind is types.MethodType:
-        return old.__self__ is new.__self__ and old.__func__ is new.__func__  # type: ignore[attr-defined]
+    if type(old) is frozenset and type(new) is frozenset:
+        return _hashed(old) == _hashed(new)
+    if type(old) is types.MethodType and type(new) is types.MethodType:
+        return old.__self__ is new.__self__ and old.__func__ is new.__func__
     if kind in _EXACT and (was := content(old)) is not None and (family := family_of(kind)):
         return family.size(new) <= MOST and same_content(was, family.copy(new), content, depth + 1)
     return False
 
 
-def same_content(old: Any, new: Any, content: Callable[[object], Any], depth: int = 0) -> bool:
+def same_content(
+    old: Content, new: Content, content: Callable[[object], Content | None], depth: int = 0
+) -> bool:
     """Whether two copies of containers of one family have the same content."""
-    if isinstance(old, Pairs):
+    if isinstance(old, Pairs) and isinstance(new, Pairs):
         # The order in which a dict was filled does not count as a difference.
         return not any(True for _ in differences(old, new, content, depth))
-    if isinstance(old, frozenset):
+    if isinstance(old, frozenset) and isinstance(new, frozenset):
         return _hashed(old) == _hashed(new)
-    if isinstance(old, bytes):
-        return bool(old == new)
-    return _all_same(old, new, content, depth)
+    if isinstance(old, list) and isinstance(new, list):
+        return _all_same(old, new, content, depth)
+    return old == new
 
 
 def differences(
-    old: Pairs, new: Pairs, content: Callable[[object], Any], depth: int = 0
-) -> Iterable[tuple[Any, list[Any], list[Any]]]:
+    old: Pairs, new: Pairs, content: Callable[[object], Content | None], depth: int = 0
+) -> Iterable[tuple[object, list[object], list[object]]]:
     """The keys whose values differ, each with the old and the new value: lists of one value, or empty."""
     ours = {_hashable(key): value for key, value in zip(old.keys, old.values, strict=True)}
     theirs = {_hashable(key): value for key, value in zip(new.keys, new.values, strict=True)}
@@ -171,29 +177,31 @@ def differences(
             yield key, [], [theirs[mark]]
 
 
-def untouched(old: Any, new: Any) -> bool:
+def untouched(old: Content, new: Content) -> bool:
     """Whether two copies hold the very same objects in the same order: a quick check that suits most."""
-    if isinstance(old, Pairs):
+    if isinstance(old, Pairs) and isinstance(new, Pairs):
         return untouched(old.keys, new.keys) and untouched(old.values, new.values)
-    if isinstance(old, list):
+    if isinstance(old, list) and isinstance(new, list):
         return len(old) == len(new) and all(map(is_, old, new))
-    if isinstance(old, frozenset):
+    if isinstance(old, frozenset) and isinstance(new, frozenset):
         return len(old) == len(new) and all(map(is_, old, new))
-    return bool(old == new)
+    return old == new
 
 
-def _all_same(old: Any, new: Any, content: Callable[[object], Any], depth: int) -> bool:
+def _all_same(
+    old: Sequence[object], new: Sequence[object], content: Callable[[object], Content | None], depth: int
+) -> bool:
     return len(old) == len(new) and all(
         same(one, other, content, depth + 1) for one, other in zip(old, new, strict=True)
     )
 
 
-def _hashable(value: Any) -> Any:
+def _hashable(value: object) -> object:
     """A hashable substitute for a value, so that a user's `__hash__` and `__eq__` do not run."""
     if type(value) is tuple:
         return tuple, tuple(map(_hashable, value))
     return (type(value), value) if type(value) in PLAIN and value == value else (object, id(value))
 
 
-def _hashed(values: Iterable[Any]) -> set[Any]:
+def _hashed(values: Iterable[object]) -> set[object]:
     return set(map(_hashable, values))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
-from pytest_procpar.state.namespaces import Access
+from pytest_procpar.state.namespaces import Access, Values
 
 __all__ = ["CONTEXT"]
 
@@ -19,14 +19,14 @@ _run_in: Final = contextvars.Context.run
 _new_context: Final = contextvars.Context
 
 
-def _default_of(var: contextvars.ContextVar[Any]) -> Any:
+def _default_of(var: contextvars.ContextVar[object]) -> object:
     try:
         return _run_in(_new_context(), var.get)
     except LookupError:
         return _NO_DEFAULT
 
 
-def _read_context(copy: Callable[[], contextvars.Context]) -> Mapping[Any, Any]:
+def _read_context(copy: Callable[[], contextvars.Context]) -> Values:
     """The variables that are set to something other than their default."""
     return {
         var: value
@@ -44,7 +44,7 @@ def _enter(context: contextvars.Context) -> None:
     enter(context)
 
 
-def _erase_variable(copy: Callable[[], contextvars.Context], var: contextvars.ContextVar[Any]) -> None:
+def _erase_variable(copy: Callable[[], contextvars.Context], var: contextvars.ContextVar[object]) -> None:
     default = _default_of(var)
     if default is not _NO_DEFAULT:
         var.set(default)

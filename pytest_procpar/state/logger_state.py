@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 from pytest_procpar.state.namespaces import DICT, Namespace, Origin, dict_of
 from pytest_procpar.state.noise import is_framework
@@ -23,7 +23,7 @@ _root: Final = logging.root
 _new_logger: Final = logging.Logger
 
 
-def _named_loggers() -> Iterator[tuple[str, dict[str, Any]]]:
+def _named_loggers() -> Iterator[tuple[str, dict[str, object]]]:
     """Yield the name and the values of each logger that code has asked for."""
     for name, logger in [("", _root), *_manager.loggerDict.items()]:
         # A placeholder stands for the parent of a logger, if no code has asked for the parent itself.
@@ -33,12 +33,12 @@ def _named_loggers() -> Iterator[tuple[str, dict[str, Any]]]:
                 yield name, values
 
 
-def _space_of_logger(name: str, values: dict[str, Any], before: dict[str, Any]) -> Namespace:
+def _space_of_logger(name: str, values: dict[str, object], before: dict[str, object]) -> Namespace:
     place = f"logging.getLogger({name!r})" if name else "logging.getLogger()"
     return Namespace(place, values, DICT, Origin.OURS, before, _OF_A_LOGGER)
 
 
-def _as_new(name: str, values: dict[str, Any]) -> dict[str, Any]:
+def _as_new(name: str, values: dict[str, object]) -> dict[str, object]:
     new = vars(_new_logger(name))
     # An empty list counts as unchanged.
     same = {key for key in _OF_A_LOGGER if type(values.get(key)) is list and not values[key]}
@@ -68,6 +68,6 @@ def logger_spaces() -> Iterator[Namespace]:
     )
 
 
-def _dict_of(value: object) -> dict[str, Any] | None:
+def _dict_of(value: object) -> dict[str, object] | None:
     get = dict_of(type(value))
     return None if get is None else get(value)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from pytest_procpar.core.evidence.installed import is_installed
 from pytest_procpar.state.containers import mro_of
@@ -28,6 +28,7 @@ __all__ = [
     "Access",
     "Origin",
     "Namespace",
+    "Values",
     "class_dict",
     "dict_of",
     "is_of_tests",
@@ -55,15 +56,20 @@ class Origin(IntEnum):
     STDLIB = 2
 
 
+#: The values of an owner by key, which is a name or a context variable.
+Values: TypeAlias = Mapping[Any, object]
+
+
 class Access(NamedTuple):
     """How values of one kind of owner are read and set."""
 
-    read: Callable[[Any], Mapping[Any, Any]]
-    write: Callable[[Any, Any, Any], object]
-    #: None if a value cannot be removed again.
-    erase: Callable[[Any, Any], object] | None
+    read: Callable[..., Values]
+    #: Takes the owner, the key and the value.
+    write: Callable[..., object]
+    #: Takes the owner and the key. None if a value cannot be removed again.
+    erase: Callable[..., object] | None
     #: The name of a value, from the owner's name and the key.
-    name: Callable[[str, Any], str]
+    name: Callable[..., str]
     #: What kind of slot such a value is, for code that writes what puts it back: see `remedies.Slot`.
     way: str = ""
 
@@ -73,14 +79,14 @@ class Namespace:
     """An owner of named values, and the values that it had."""
 
     place: str
-    owner: Any
+    owner: object
     access: Access
     origin: Origin
-    before: Mapping[Any, Any]
+    before: Values
     #: Only these keys are looked at; None for all.
-    keys: frozenset[Any] | None = None
+    keys: frozenset[object] | None = None
 
-    def now(self) -> Mapping[Any, Any]:
+    def now(self) -> Values:
         """The values as they are now."""
         found = self.access.read(self.owner)
         return found if self.keys is None else {key: found[key] for key in self.keys if key in found}
@@ -148,14 +154,14 @@ _DESCRIPTORS: Final = (types.GetSetDescriptorType, types.MemberDescriptorType)
 
 #: Bound from the type, so that what a subclass overrides is not run.
 _LOCAL: Final = threading.local
-_read_local: Final[Callable[[Any, str], dict[str, Any]]] = _LOCAL.__getattribute__
+_read_local: Final[Callable[..., dict[str, object]]] = _LOCAL.__getattribute__
 
 
-def _dict_of_local(obj: object) -> dict[str, Any]:
+def _dict_of_local(obj: object) -> dict[str, object]:
     return _read_local(obj, "__dict__")
 
 
-def dict_of(kind: type) -> Callable[[object], dict[str, Any]] | None:
+def dict_of(kind: type) -> Callable[[object], dict[str, object]] | None:
     """How to read the `__dict__` of a type's instances without running their code; None if they have none."""
     for base in mro_of(kind):
         if base is _LOCAL:  # the values of the current thread
@@ -177,7 +183,7 @@ def slots_of(kind: type) -> dict[str, types.MemberDescriptorType]:
     }
 
 
-def _read_slots(owner: tuple[object, dict[str, Any]]) -> dict[str, Any]:
+def _read_slots(owner: tuple[object, dict[str, types.MemberDescriptorType]]) -> dict[str, object]:
     obj, members = owner
     found = {}
     for name, member in members.items():
@@ -192,12 +198,12 @@ _fields_of: Final = tuple(
 _set_partial: Final = functools.partial.__setstate__  # type: ignore[attr-defined]
 
 
-def _write_partial(owner: functools.partial[Any], key: str, value: Any) -> None:
+def _write_partial(owner: functools.partial[object], key: str, value: object) -> None:
     fields = {**_read_partial(owner), key: value}
     _set_partial(owner, (*fields.values(), vars(owner)))
 
 
-def _read_partial(owner: functools.partial[Any]) -> dict[str, Any]:
+def _read_partial(owner: functools.partial[object]) -> dict[str, object]:
     return {name: get(owner) for name, get in _fields_of}
 
 
@@ -217,8 +223,8 @@ SLOTS: Final = Access(
 # --- functions ------------------------------------------------------------------------------------
 
 
-def _read_function(function: types.FunctionType) -> dict[str, Any]:
-    found: dict[str, Any] = {
+def _read_function(function: types.FunctionType) -> dict[str, object]:
+    found: dict[str, object] = {
         "__code__": function.__code__,
         "__defaults__": function.__defaults__,
         "__kwdefaults__": function.__kwdefaults__,
@@ -236,7 +242,7 @@ def _cell(function: types.FunctionType, key: str) -> types.CellType | None:
     return None
 
 
-def _set_on_function(function: types.FunctionType, key: str, value: Any) -> None:
+def _set_on_function(function: types.FunctionType, key: str, value: object) -> None:
     if cell := _cell(function, key):
         cell.cell_contents = value
     elif key in ("__code__", "__defaults__", "__kwdefaults__"):
@@ -258,14 +264,14 @@ FUNCTION: Final = Access(_read_function, _set_on_function, _delete_on_function, 
 # --- modules --------------------------------------------------------------------------------------
 
 
-def values_of(module: object) -> dict[str, Any] | None:
+def values_of(module: object) -> dict[str, object] | None:
     """The dictionary of a module, or of whatever takes the place of one."""
     read = dict_of(type(module))
     values = None if read is None else read(module)
     return values if type(values) is dict else None
 
 
-def origin_of(name: str, values: dict[str, Any]) -> Origin:
+def origin_of(name: str, values: dict[str, object]) -> Origin:
     """Who wrote a module, judged by its name and file."""
     if name.partition(".")[0] in sys.stdlib_module_names:
         return Origin.STDLIB

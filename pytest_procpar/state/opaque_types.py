@@ -13,11 +13,18 @@ import pickle
 import random
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    import sqlite3
+    import weakref
+    from array import array
 
 __all__ = ["REGISTRY", "How", "how_of"]
+
+_T = TypeVar("_T")
 
 #: The content of a larger array or buffer, in bytes, is not kept.
 _MOST: Final = 1_000_000
@@ -29,16 +36,17 @@ class How(NamedTuple):
     #: Added to the name of the object.
     suffix: str
     #: Returns something that can be compared: equal values mean the same state.
-    read: Callable[[Any], Any]
-    write: Callable[[Any, Any], object]
+    read: Callable[..., object]
+    #: Takes the object and a state.
+    write: Callable[..., object]
     #: Whether it is a source of randomness: each number drawn changes its state.
     is_random: bool = False
     #: What kind of slot it is, for code that writes what puts it back: see `remedies.Slot`.
     way: str = ""
     #: What users are shown of a state.
-    shown: Callable[[Any], object] = lambda state: state
+    shown: Callable[..., object] = lambda state: state
 
-    def state(self, obj: object) -> Any:
+    def state(self, obj: object) -> object:
         """The state of an object; None if it cannot be read (it is closed, too large) or cannot change."""
         try:
             return self.read(obj)
@@ -50,18 +58,21 @@ def _set_event(event: threading.Event, is_set: bool) -> None:
     event.set() if is_set else event.clear()
 
 
-def _set_lock(lock: Any, is_locked: bool) -> None:
+def _set_lock(lock: _thread.LockType, is_locked: bool) -> None:
     lock.acquire(blocking=False) if is_locked else lock.release()
 
 
-def _buffer(kind: Any) -> How:
-    value, tell, seek = kind.getvalue, kind.tell, kind.seek
-    truncate, put = kind.truncate, kind.write
+def _buffer(kind: type[io.StringIO] | type[io.BytesIO]) -> How:
+    value: Callable[..., str | bytes] = kind.getvalue
+    tell: Callable[..., int] = kind.tell
+    seek: Callable[..., int] = kind.seek
+    truncate: Callable[..., int] = kind.truncate
+    put: Callable[..., int] = kind.write
 
-    def read(obj: Any) -> tuple[Any, int]:
+    def read(obj: object) -> tuple[str | bytes, int]:
         return value(obj), tell(obj)
 
-    def write(obj: Any, state: tuple[Any, int]) -> None:
+    def write(obj: object, state: tuple[str | bytes, int]) -> None:
         content, at = state
         seek(obj, 0)
         truncate(obj)
@@ -71,11 +82,11 @@ def _buffer(kind: Any) -> How:
     return How(".getvalue()", read, write)
 
 
-_abc: Final[Any] = importlib.import_module("_abc")  # missing from the type stubs
+_abc: Final = importlib.import_module("_abc")  # missing from the type stubs
 
 
 def _registry(
-    dump: Callable[[type], Any] = _abc._get_dump,
+    dump: Callable[[type], tuple[Iterable[weakref.ref[type]], object, object, int]] = _abc._get_dump,
     empty: Callable[[type], None] = _abc._reset_registry,
     forget: Callable[[type], None] = _abc._reset_caches,
     register: Callable[[type, type], object] = _abc._abc_register,
@@ -97,7 +108,7 @@ def _registry(
 REGISTRY: Final = _registry()
 
 
-def _small(size: int, state: Any) -> Any:
+def _small(size: int, state: Callable[[], _T]) -> _T | None:
     return state() if size <= _MOST else None
 
 
@@ -113,8 +124,8 @@ _KNOWN: Final[dict[type, How]] = {
 # --- types of libraries that may not be installed -------------------------------------------------
 
 
-def _array(kind: Any) -> How:
-    def write(obj: Any, state: tuple[str, bytes]) -> None:
+def _array(kind: Callable[[str, bytes], object]) -> How:
+    def write(obj: array[int], state: tuple[str, bytes]) -> None:
         del obj[:]
         obj.frombytes(state[1])
 
@@ -127,20 +138,50 @@ def _array(kind: Any) -> How:
     )
 
 
-def _ndarray(_: Any) -> How:
+class _Dtype(Protocol):
+    hasobject: bool
+
+
+class _Flags(Protocol):
+    writeable: bool
+
+
+class _Ndarray(Protocol):
+    """An array of NumPy's."""
+
+    dtype: _Dtype
+    flags: _Flags
+    nbytes: int
+    shape: tuple[int, ...]
+
+    def __setitem__(self, place: object, value: object, /) -> None: ...
+
+    def reshape(self, shape: tuple[int, ...], /) -> _Ndarray: ...
+
+    def tobytes(self) -> bytes: ...
+
+    def tolist(self) -> object: ...
+
+
+#: Shape, type (pickled) and content.
+_ArrayState: TypeAlias = tuple[tuple[int, ...], bytes, bytes]
+
+
+def _ndarray(_: object) -> How:
     numpy = sys.modules["numpy"]
     from_buffer, dump, load = numpy.frombuffer, pickle.dumps, pickle.loads
 
-    def read(obj: Any) -> Any:
+    def read(obj: _Ndarray) -> _ArrayState | None:
         if obj.dtype.hasobject or not obj.flags.writeable:
             return None
         return _small(obj.nbytes, lambda: (obj.shape, dump(obj.dtype), obj.tobytes()))
 
-    def array_of(state: tuple[Any, ...]) -> Any:
+    def array_of(state: _ArrayState) -> _Ndarray:
         shape, kind, content = state
-        return from_buffer(content, dtype=load(kind)).reshape(shape)
+        flat: _Ndarray = from_buffer(content, dtype=load(kind))
+        return flat.reshape(shape)
 
-    def write(obj: Any, state: tuple[Any, ...]) -> None:
+    def write(obj: _Ndarray, state: _ArrayState) -> None:
         if obj.shape != state[0]:
             raise ValueError("it has another shape now")
         obj[...] = array_of(state)
@@ -148,10 +189,19 @@ def _ndarray(_: Any) -> How:
     return How("", read, write, way="ndarray", shown=lambda state: array_of(state).tolist())
 
 
-def _generator(_: Any) -> How:
+class _BitGenerator(Protocol):
+    state: object
+
+
+class _Generator(Protocol):
+    @property
+    def bit_generator(self) -> _BitGenerator: ...
+
+
+def _generator(_: object) -> How:
     dump, load = pickle.dumps, pickle.loads
 
-    def write(obj: Any, state: bytes) -> None:
+    def write(obj: _Generator, state: bytes) -> None:
         obj.bit_generator.state = load(state)
 
     return How(
@@ -164,10 +214,14 @@ def _generator(_: Any) -> How:
     )
 
 
-def _random_state(_: Any) -> How:
+class _RandomState(Protocol):
+    def set_state(self, state: object, /) -> None: ...
+
+
+def _random_state(_: object) -> How:
     dump, load = pickle.dumps, pickle.loads
 
-    def write(obj: Any, state: bytes) -> None:
+    def write(obj: _RandomState, state: bytes) -> None:
         obj.set_state(load(state))
 
     return How(".get_state()", lambda obj: dump(obj.get_state()), write, is_random=True, shown=load)
@@ -177,22 +231,24 @@ def _random_state(_: Any) -> How:
 class _Database:
     """A connection's settings, and the statements that create what is in its database."""
 
+    #: The isolation level, what makes the rows, and the statements.
     shown: tuple[Any, ...]
     in_transaction: bool
     #: It includes SQLite's count of changes, so equal databases may differ in it.
     content: bytes = field(compare=False)
 
 
-def _connection(kind: Any) -> How:
+def _connection(kind: type[sqlite3.Connection]) -> How:
     """An SQLite connection to a database in memory: what is in files is no state of the process."""
-    cursor, serialize, backup = kind.cursor, kind.serialize, kind.backup
+    cursor, backup = kind.cursor, kind.backup
+    serialize, deserialize = (vars(kind)[name] for name in ("serialize", "deserialize"))  # since Python 3.11
     connect = sys.modules["sqlite3"].connect
     size_of = (  # in numbers only: a text factory of the suite is not called
         "select file = '', page_count * page_size"
         " from pragma_database_list, pragma_page_count, pragma_page_size where name = 'main'"
     )
 
-    def read(obj: Any) -> Any:
+    def read(obj: sqlite3.Connection) -> _Database | None:
         asking = cursor(obj)
         asking.row_factory = None
         in_memory, size = asking.execute(size_of).fetchone()
@@ -206,13 +262,13 @@ def _connection(kind: Any) -> How:
         made.close()
         return _Database((obj.isolation_level, obj.row_factory, *lines), obj.in_transaction, content)
 
-    def database_of(content: bytes) -> Any:
-        made = connect(":memory:")
+    def database_of(content: bytes) -> sqlite3.Connection:
+        made: sqlite3.Connection = connect(":memory:")
         if content:
-            made.deserialize(content)
+            deserialize(made, content)
         return made
 
-    def write(obj: Any, state: _Database) -> None:
+    def write(obj: sqlite3.Connection, state: _Database) -> None:
         if state.in_transaction:
             raise ValueError("it was in a transaction")
         if obj.in_transaction:
@@ -222,14 +278,14 @@ def _connection(kind: Any) -> How:
         backup(made, obj)
         made.close()
 
-    def shown(state: _Database) -> list[Any]:
+    def shown(state: _Database) -> list[object]:
         return [part for part in state.shown if part]
 
     return How(".serialize()", read, write, shown=shown)
 
 
 #: By the type's module and name.
-_OF_LIBRARIES: Final[dict[tuple[str, str], Callable[[Any], How]]] = {
+_OF_LIBRARIES: Final[dict[tuple[str, str], Callable[..., How]]] = {
     ("array", "array"): _array,
     ("numpy", "ndarray"): _ndarray,
     ("numpy.random._generator", "Generator"): _generator,

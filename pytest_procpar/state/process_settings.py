@@ -22,9 +22,10 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import Any, Final, NamedTuple
+from types import ModuleType
+from typing import Final, NamedTuple
 
 from pytest_procpar.state.context_state import CONTEXT
 from pytest_procpar.state.logger_state import _manager, logger_spaces
@@ -41,8 +42,8 @@ RANDOM_OF_NUMPY: Final = "numpy.random.get_state()"
 
 class _Switch(NamedTuple):
     name: str
-    read: Callable[[], Any]
-    write: Callable[[Any], object]
+    read: Callable[[], object]
+    write: Callable[..., object]
 
 
 def _bind_umask(umask: Callable[[int], int] = os.umask) -> Callable[[], int]:
@@ -74,16 +75,16 @@ def _variables() -> dict[bytes, bytes]:
 
 
 def _bind_zone(
-    zone: Any = time, tzset: Callable[[], None] = time.tzset, environ: os._Environ[str] = os.environ
+    zone: ModuleType = time, tzset: Callable[[], None] = time.tzset, environ: os._Environ[str] = os.environ
 ) -> _Switch:
     key = os.fsencode("TZ")
     was = _variables().get(key)
 
-    def read() -> tuple[Any, ...]:
+    def read() -> tuple[object, ...]:
         values = vars(zone)
         return values["tzname"], values["timezone"], values["altzone"], values["daylight"]
 
-    def write(_: Any) -> None:
+    def write(_: object) -> None:
         # The zone follows the variable only when `tzset` is called: the two may well differ, and the variable
         # is a slot of its own.
         now = _variables().get(key)
@@ -148,11 +149,11 @@ def _numpy_random() -> Iterator[_Switch]:
         return
     get, put, to_numbers = generators.get_state, generators.set_state, numpy.frombuffer
 
-    def read() -> tuple[Any, ...]:
+    def read() -> tuple[object, ...]:
         name, numbers, *rest = get()
         return (name, numbers.tobytes(), str(numbers.dtype), *rest)
 
-    def write(state: tuple[Any, ...]) -> None:
+    def write(state: tuple[object, ...]) -> None:
         name, numbers, kind, *rest = state
         put((name, to_numbers(numbers, dtype=kind), *rest))
 
@@ -179,7 +180,7 @@ def _locales(put: Callable[..., str] = _locale.setlocale, category: int = _local
     return _Switch("locale.setlocale(LC_ALL)", partial(put, category, None), partial(put, category))
 
 
-def _masks(mask: Callable[[int, Any], set[Any]] = signal.pthread_sigmask) -> _Switch:
+def _masks(mask: Callable[[int, Iterable[int]], Iterable[int]] = signal.pthread_sigmask) -> _Switch:
     def read() -> tuple[int, ...]:
         return tuple(sorted(map(int, mask(signal_block, ()))))
 
@@ -188,14 +189,18 @@ def _masks(mask: Callable[[int, Any], set[Any]] = signal.pthread_sigmask) -> _Sw
 
 
 def _limits(
-    get: Callable[[int], Any] = resource.getrlimit, put: Any = resource.setrlimit
+    get: Callable[[int], tuple[int, int]] = resource.getrlimit,
+    put: Callable[[int, tuple[int, int]], None] = resource.setrlimit,
 ) -> Iterator[_Switch]:
     for name in sorted(name for name in vars(resource) if name.startswith("RLIMIT_")):
         number = getattr(resource, name)
         yield _Switch(f"resource.getrlimit({name})", partial(get, number), partial(put, number))
 
 
-def _timers(get: Callable[[int], Any] = signal.getitimer, put: Any = signal.setitimer) -> Iterator[_Switch]:
+def _timers(
+    get: Callable[[int], tuple[float, float]] = signal.getitimer,
+    put: Callable[[int, float], object] = signal.setitimer,
+) -> Iterator[_Switch]:
     """Whether a timer runs. The time that is left changes by itself, so it is not compared."""
     for name in ("ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF"):
         number = getattr(signal, name)
@@ -245,11 +250,11 @@ _SWITCHES: Final = (
 )
 
 
-def _read_all(switches: tuple[_Switch, ...]) -> dict[str, Any]:
+def _read_all(switches: tuple[_Switch, ...]) -> dict[str, object]:
     return {switch.name: switch.read() for switch in switches}
 
 
-def _write_one(switches: tuple[_Switch, ...], name: str, value: Any) -> None:
+def _write_one(switches: tuple[_Switch, ...], name: str, value: object) -> None:
     next(switch for switch in switches if switch.name == name).write(value)
 
 

@@ -69,7 +69,9 @@ _LOCAL: Final = threading.local
 
 
 _Parent: TypeAlias = "Namespace | TrackedContainer"
-_Visit: TypeAlias = "Callable[[StateScan, Any, _Parent, Any, int], None]"
+#: What is done with a value: called with the scan, the value (whose type says which visit it is), the place
+#: in which it was found, its key there, and the depth.
+_Visit: TypeAlias = "Callable[[StateScan, Any, _Parent, object, int], None]"
 
 
 @dataclass(slots=True)
@@ -88,7 +90,7 @@ class StateScan:
     #: The modules that `visit_modules` goes through.
     _loaded: frozenset[int] = frozenset()
     #: Objects that were met in a module other than their own, or deep inside something else.
-    _strangers: list[tuple[_Visit, Any, _Parent, Any, int]] = field(default_factory=list)
+    _strangers: list[tuple[_Visit, object, _Parent, object, int]] = field(default_factory=list)
     _visits: dict[type, _Visit | None] = field(default_factory=dict)
     _module: str | None = None
     _origin: Origin = Origin.OURS
@@ -119,7 +121,9 @@ class StateScan:
         self.spaces.append(space)
         self._values(space, space.before.items(), space.place, depth)
 
-    def _values(self, parent: _Parent, items: Iterable[tuple[Any, Any]], place: str, depth: int) -> None:
+    def _values(
+        self, parent: _Parent, items: Iterable[tuple[object, object]], place: str, depth: int
+    ) -> None:
         if depth > _DEEPEST[self._origin]:
             return
         visits = self._visits
@@ -136,7 +140,7 @@ class StateScan:
         """Whether an object that was defined in `home` is better looked at there."""
         return self._module is not None and home != self._module
 
-    def _take_container(self, obj: Any, parent: _Parent, key: Any, depth: int, family: Family) -> None:
+    def _take_container(self, obj: object, parent: _Parent, key: object, depth: int, family: Family) -> None:
         if obj is sys.modules:  # a namespace of its own, whatever else holds it
             return
         if (known := self.held.get(id(obj))) is not None:
@@ -152,7 +156,7 @@ class StateScan:
         elif isinstance(copy, list):
             self._values(held, enumerate(copy), "", depth + 1)
 
-    def _take_class(self, cls: type, parent: _Parent, key: Any, depth: int) -> None:
+    def _take_class(self, cls: type, parent: _Parent, key: object, depth: int) -> None:
         if id(cls) in self._seen:
             return
         values = class_dict(cls)
@@ -179,7 +183,7 @@ class StateScan:
                 of_member = read(member)
                 self.visit(Namespace(f"{place}.{name}", of_member, DICT, self._origin, of_member.copy()), 1)
 
-    def _take_function(self, function: types.FunctionType, parent: _Parent, key: Any, depth: int) -> None:
+    def _take_function(self, function: types.FunctionType, parent: _Parent, key: object, depth: int) -> None:
         if self._origin is Origin.STDLIB or id(function) in self._seen:
             return
         if self._is_elsewhere(function.__module__):
@@ -189,11 +193,19 @@ class StateScan:
         before = FUNCTION.read(function)
         self.visit(Namespace(parent.name(key), function, FUNCTION, self._origin, before), depth + 1)
 
-    def _take_wrapped(self, wrapper: Any, parent: _Parent, key: Any, depth: int) -> None:
+    def _take_wrapped(
+        self,
+        wrapper: staticmethod[..., object] | classmethod[object, ..., object],
+        parent: _Parent,
+        key: object,
+        depth: int,
+    ) -> None:
         if type(wrapper.__func__) is types.FunctionType:
             self._take_function(wrapper.__func__, parent, key, depth)
 
-    def _take_cache(self, function: Any, parent: _Parent, key: Any, depth: int) -> None:
+    def _take_cache(
+        self, function: functools._lru_cache_wrapper[object], parent: _Parent, key: object, depth: int
+    ) -> None:
         home = _dict_of_lru(function).get("__module__")
         if self._origin is Origin.STDLIB or id(function) in self._seen or is_framework(home):
             return
@@ -208,9 +220,9 @@ class StateScan:
         self,
         obj: object,
         parent: _Parent,
-        key: Any,
+        key: object,
         depth: int,
-        read: Callable[[object], dict[str, Any]] | None,
+        read: Callable[[object], dict[str, object]] | None,
         members: dict[str, types.MemberDescriptorType],
     ) -> None:
         if id(obj) in self._seen or depth > _DEEPEST[self._origin]:
@@ -223,7 +235,7 @@ class StateScan:
             owner = (obj, members)
             self.visit(Namespace(parent.name(key), owner, SLOTS, self._origin, SLOTS.read(owner)), depth + 1)
 
-    def _take_module(self, module: object, parent: _Parent, key: Any, depth: int) -> None:
+    def _take_module(self, module: object, parent: _Parent, key: object, depth: int) -> None:
         if id(module) in self._loaded or depth > _DEEPEST[self._origin]:
             return
         if depth and self._module is not None:  # a shorter name may lead to it, too
@@ -234,29 +246,29 @@ class StateScan:
             self._seen.add(id(values))
             self.visit(Namespace(parent.name(key), values, DICT, self._origin, values.copy()), depth + 1)
 
-    def _take_mark(self, mark: Any, parent: _Parent, key: Any, depth: int) -> None:
+    def _take_mark(self, mark: object, parent: _Parent, key: object, depth: int) -> None:
         """Go into the arguments of a test's mark: tests get the very objects given to `parametrize`."""
         values = vars(mark)
         if id(values) not in self._seen:
             self._seen.add(id(values))
             self.visit(Namespace(parent.name(key), values, DICT, self._origin, values.copy()))
 
-    def _take_counter(self, obj: object, parent: _Parent, key: Any, depth: int) -> None:
+    def _take_counter(self, obj: object, parent: _Parent, key: object, depth: int) -> None:
         if isinstance(parent, Namespace):
             self.counters.setdefault(id(obj), Counter(parent, key, obj, repr(obj)))
 
-    def _take_local(self, obj: object, parent: _Parent, key: Any, depth: int) -> None:
+    def _take_local(self, obj: object, parent: _Parent, key: object, depth: int) -> None:
         if self._origin is not Origin.STDLIB:
             self._take_instance(obj, parent, key, depth, dict_of(_LOCAL), {})
 
-    def _take_partial(self, obj: Any, parent: _Parent, key: Any, depth: int) -> None:
+    def _take_partial(self, obj: functools.partial[object], parent: _Parent, key: object, depth: int) -> None:
         if id(obj) in self._seen or depth > _DEEPEST[self._origin] or self._origin is Origin.STDLIB:
             return
         self._take_instance(obj, parent, key, depth, dict_of(functools.partial), {})
         self._seen.add(id(obj))
         self.visit(Namespace(parent.name(key), obj, PARTIAL, self._origin, PARTIAL.read(obj)), depth + 1)
 
-    def _take_stated(self, obj: object, parent: _Parent, key: Any, how: How) -> None:
+    def _take_stated(self, obj: object, parent: _Parent, key: object, how: How) -> None:
         if self._origin is not Origin.OURS and not (how.is_random and self._origin is Origin.INSTALLED):
             return
         if (known := self.stated.get(id(obj))) is not None:
@@ -267,7 +279,7 @@ class StateScan:
 
 # --- what to do with a value of each type ---------------------------------------------------------
 
-_dict_of_lru: Final[Callable[[Any], dict[str, Any]]] = _LRU.__dict__["__dict__"].__get__
+_dict_of_lru: Final[Callable[..., dict[str, object]]] = _LRU.__dict__["__dict__"].__get__
 
 _SIMPLE: Final[dict[type, _Visit]] = {
     types.FunctionType: StateScan._take_function,
@@ -304,7 +316,7 @@ def _visit_of(kind: type) -> _Visit | None:
 def _visit_of_instance(kind: type) -> _Visit | None:
     family, read, members = family_of(kind), dict_of(kind), slots_of(kind)
 
-    def visit(walk: StateScan, obj: Any, parent: _Parent, key: Any, depth: int) -> None:
+    def visit(walk: StateScan, obj: object, parent: _Parent, key: object, depth: int) -> None:
         if family is not None:
             walk._take_container(obj, parent, key, depth, family)
         if read is not None or members:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 import types
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Final
 
-from pytest_procpar.state.containers import PLAIN, Pairs, differences, family_of, mro_of
+from pytest_procpar.state.containers import PLAIN, Content, Pairs, differences, family_of, mro_of
 
 __all__ = ["ABSENT", "WIDTH", "show", "show_change"]
 
@@ -47,7 +47,7 @@ def show(value: object, width: int = WIDTH) -> str:
     return _cut(text, width)
 
 
-def show_change(old: Any, new: Any, content: Callable[[object], Any]) -> tuple[str, str]:
+def show_change(old: Content, new: Content, content: Callable[[object], Content | None]) -> tuple[str, str]:
     """Show two copies of a container (see `Family.copy`): what only one of them has."""
     if isinstance(old, Pairs) and isinstance(new, Pairs):
         entries = list(differences(old, new, content))
@@ -66,7 +66,7 @@ def show_change(old: Any, new: Any, content: Callable[[object], Any]) -> tuple[s
     return show(old), show(new)
 
 
-def _common(old: list[Any], new: list[Any]) -> tuple[int, int]:
+def _common(old: list[object], new: list[object]) -> tuple[int, int]:
     """The number of entries that two lists have in common at the start, and at the end."""
     most = min(len(old), len(new))
     start = next((i for i in range(most) if old[i] is not new[i]), most)
@@ -74,7 +74,7 @@ def _common(old: list[Any], new: list[Any]) -> tuple[int, int]:
     return start, end
 
 
-def _show_part(values: list[Any], start: int, end: int) -> str:
+def _show_part(values: list[object], start: int, end: int) -> str:
     part = [show(value, _ENTRY) for value in values[start : len(values) - end][:_FEW]]
     cut = len(values) - start - end > _FEW
     around = [_DOTS] * bool(start), [_DOTS] * (bool(end and (part or not start)) or cut)
@@ -90,13 +90,14 @@ def _join(brackets: str, entries: list[str], rest: bool) -> str:
     return _cut(f"{brackets[0]}{', '.join(few)}{brackets[1]}", WIDTH)
 
 
-def _show_entries(kind: type, value: Iterable[Any], size: int) -> str:
+def _show_entries(kind: type, value: Iterable[object], size: int) -> str:
     if not size and kind in (set, frozenset):
         return f"{kind.__name__}()"
     if kind is dict:
         family = family_of(dict)
         assert family is not None
         pairs = family.copy(value)
+        assert isinstance(pairs, Pairs)
         return _join(
             "{}", [_show_pair(*pair) for pair in zip(pairs.keys[:6], pairs.values[:6], strict=True)], False
         )

@@ -14,12 +14,12 @@ import types
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from pytest_procpar.core.recheck.remedies import NEW, module_of
-from pytest_procpar.state.containers import MOST, Pairs, base_of, same, same_content, untouched
+from pytest_procpar.state.containers import MOST, Content, Pairs, base_of, same, same_content, untouched
 from pytest_procpar.state.logger_state import known_loggers, new_loggers
-from pytest_procpar.state.namespaces import MISSING, Namespace, Origin
+from pytest_procpar.state.namespaces import MISSING, Namespace, Origin, Values
 from pytest_procpar.state.noise import is_noise
 from pytest_procpar.state.process_settings import RANDOM, RANDOM_OF_NUMPY, process_spaces, settle
 from pytest_procpar.state.scan import StateScan
@@ -149,7 +149,7 @@ class StateSnapshot:
                 yield _slot_of_stated(stated, name, now)
         yield from (_slot_of_cache(cache) for cache in self._walk.caches if cache.now() != cache.info)
 
-    def _content(self, value: object) -> Any:
+    def _content(self, value: object) -> Content | None:
         held = self._walk.held.get(id(value))
         return None if held is None else held.copy
 
@@ -168,7 +168,9 @@ class StateSnapshot:
             return "content"
         return (
             "order"
-            if isinstance(was, Pairs) and not same(tuple(was.keys), tuple(now.keys), self._content)
+            if isinstance(was, Pairs)
+            and isinstance(now, Pairs)
+            and not same(tuple(was.keys), tuple(now.keys), self._content)
             else ""
         )
 
@@ -210,7 +212,7 @@ class StateSnapshot:
             undo = [partial(space.put_back, key), partial(self._revive, old, hidden)]
             yield _Slot(self._change_of_binding(space, key, old, new), space.origin, undo)
 
-    def _change_of_binding(self, space: Namespace, key: Any, old: object, new: object) -> SlotChange:
+    def _change_of_binding(self, space: Namespace, key: object, old: object, new: object) -> SlotChange:
         name = space.name(key)
         before, after = self._show_both(old, new)
         kind = _kind_of(name)
@@ -232,7 +234,10 @@ class StateSnapshot:
 
 
 def _slot_of_order(held: TrackedContainer, place: str) -> _Slot:
-    before, after = show(held.copy.keys), show(held.now().keys)
+    was, now = held.copy, held.now()
+    assert isinstance(was, Pairs)
+    assert isinstance(now, Pairs)
+    before, after = show(was.keys), show(now.keys)
     # Hardly anything depends on the order, so it comes last among possible causes.
     return _Slot(
         SlotChange(f"{place}.keys()", "cache", before, after, way="order"), held.origin, [held.refill]
@@ -269,7 +274,7 @@ def _slot_of_stated(stated: Stated, name: str, now: object) -> _Slot:
     return _Slot(change, stated.origin, [stated.put_back])
 
 
-def _differing(before: Any, now: Any) -> Iterator[tuple[Any, Any, Any]]:
+def _differing(before: Values, now: Values) -> Iterator[tuple[object, object, object]]:
     for key, old in before.items():
         new = now.get(key, MISSING)
         if new is not old:

@@ -8,11 +8,10 @@ from __future__ import annotations
 import functools
 import itertools
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from pytest_procpar.state.containers import MOST, Family, Pairs
+from pytest_procpar.state.containers import MOST, Content, Family, Pairs
 from pytest_procpar.state.namespaces import MISSING, Namespace, Origin
 from pytest_procpar.state.opaque_types import How
 
@@ -26,14 +25,14 @@ _DEEPEST: Final = 5
 class TrackedContainer:
     """A container, and what was in it."""
 
-    obj: Any
+    obj: object
     family: Family
     #: None if it has too many entries.
-    copy: Any
+    copy: Content | None
     size: int
     origin: Origin
     #: Where it was found; the place that it is named after comes first.
-    parents: list[tuple[Namespace | TrackedContainer, Any]]
+    parents: list[tuple[Namespace | TrackedContainer, object]]
 
     def name(self, key: object) -> str:
         """What a user would have typed to see an entry when it was found."""
@@ -54,11 +53,11 @@ class TrackedContainer:
         """The current number of entries."""
         return self.family.size(self.obj)
 
-    def now(self) -> Any:
+    def now(self) -> Content:
         """A copy of its current content."""
         return self.family.copy(self.obj)
 
-    def values(self) -> list[Any]:
+    def values(self) -> list[object]:
         """The values that were in it."""
         return _values(self.copy)
 
@@ -67,7 +66,7 @@ class TrackedContainer:
         self.family.refill(self.obj, self.copy)
 
 
-def _place(obj: object, parents: list[tuple[Namespace | TrackedContainer, Any]], depth: int = 0) -> str:
+def _place(obj: object, parents: list[tuple[Namespace | TrackedContainer, object]], depth: int = 0) -> str:
     for parent, key in parents:
         if isinstance(parent, Namespace):
             if parent.now().get(key, MISSING) is obj:
@@ -77,7 +76,7 @@ def _place(obj: object, parents: list[tuple[Namespace | TrackedContainer, Any]],
     return ""
 
 
-def _values(copy: Any) -> list[Any]:
+def _values(copy: Content | None) -> list[object]:
     if isinstance(copy, Pairs):
         return copy.values
     return copy if isinstance(copy, list) else []
@@ -90,19 +89,19 @@ def _values(copy: Any) -> list[Any]:
 class Stated:
     """An object whose state is read and set by a call, and the state that it had."""
 
-    obj: Any
+    obj: object
     how: How
-    was: Any
+    was: object
     origin: Origin
     #: Where it was found; the place that it is named after comes first.
-    parents: list[tuple[Namespace | TrackedContainer, Any]]
+    parents: list[tuple[Namespace | TrackedContainer, object]]
 
     def name(self) -> str:
         """What a user would type to see it: a name that still leads to it; empty if none does."""
         place = _place(self.obj, self.parents)
         return place and f"{place}{self.how.suffix}"
 
-    def now(self) -> Any:
+    def now(self) -> object:
         """The current state."""
         return self.how.state(self.obj)
 
@@ -114,8 +113,8 @@ class Stated:
 # --- caches ---------------------------------------------------------------------------------------
 
 _LRU: Final = functools._lru_cache_wrapper
-_cache_info: Final[Callable[[Any], Any]] = _LRU.cache_info
-_cache_clear: Final[Callable[[Any], None]] = _LRU.cache_clear
+_cache_info: Final = _LRU.cache_info
+_cache_clear: Final = _LRU.cache_clear
 
 
 @dataclass(slots=True)
@@ -123,7 +122,7 @@ class Cache:
     """A function's `lru_cache`, and what it reported: the number of misses, and of entries."""
 
     name: str
-    function: Any
+    function: functools._lru_cache_wrapper[object]
     info: tuple[int, int]
     origin: Origin
 
@@ -137,7 +136,7 @@ class Cache:
         _cache_clear(self.function)
 
 
-def cache_of(name: str, function: Any, origin: Origin) -> Cache | None:
+def cache_of(name: str, function: functools._lru_cache_wrapper[object], origin: Origin) -> Cache | None:
     """The cache of a function wrapped by `lru_cache`; None if it cannot hold anything."""
     if _cache_info(function).maxsize == 0:
         return None
@@ -156,7 +155,7 @@ class Counter:
     """An `itertools.count`, and its repr, which is the only way to read one."""
 
     space: Namespace
-    key: Any
+    key: object
     obj: object
     text: str
 
