@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TypedDict
 
 from pytest_procpar.forking.bare_interpreter import bare_interpreter
 from pytest_procpar.system.calls import monotonic, pause
@@ -30,6 +30,29 @@ from pytest_procpar.system.kept_files import put_back
 from pytest_procpar.system.shortage import in_words
 
 __all__ = ["Warden", "main"]
+
+
+class _Order(TypedDict, total=False):
+    """What the warden is told: to start a program, to end some, or to kill all that is left."""
+
+    start: int
+    command: list[str]
+    cwd: str
+    environ: dict[str, str]
+    errors: str
+    end: list[int]
+    sweep: bool
+
+
+class _Answer(TypedDict, total=False):
+    """What it says: its folder or why it has failed, a program's end, and that all is killed."""
+
+    folder: str
+    failed: str
+    number: int
+    how: int | str
+    swept: bool
+
 
 _KEPT = "kept"
 #: How long a program may take to end on SIGTERM, in seconds.
@@ -127,7 +150,7 @@ class Warden:
             while data:  # a signal may cut a write short
                 data = data[self._orders.write(data) :]
 
-    def _listen(self, seconds: float | None) -> Iterator[dict[str, Any]]:
+    def _listen(self, seconds: float | None) -> Iterator[_Answer]:
         """The warden's answers; waits up to `seconds` for the first one (None: forever)."""
         poll = make_poll()
         poll.register(self._answers, READ)
@@ -137,7 +160,7 @@ class Warden:
             data = self._answers.read(1 << 16)
             if not data:  # it is dead, and so is what it has started
                 why = "the process that has started it has died"
-                yield from ({"number": number, "how": why} for number in sorted(self._running))
+                yield from (_Answer(number=number, how=why) for number in sorted(self._running))
                 return
             self._heard += data
         while b"\n" in self._heard:
@@ -203,7 +226,7 @@ class _Keeper:
                         self._obey(json.loads(line))
             self._reap()
 
-    def _obey(self, order: dict[str, Any]) -> None:
+    def _obey(self, order: _Order) -> None:
         if "start" in order:
             self._start(order["start"], order["command"], order["cwd"], order["environ"], order["errors"])
         elif "end" in order:

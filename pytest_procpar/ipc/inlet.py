@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from pytest_procpar.core.protocol.codec import decode
+from pytest_procpar.core.protocol.codec import Message, decode
 from pytest_procpar.core.protocol.wire import Decoder, WireError, loads
 
 __all__ = ["A_MOMENT", "CHUNK", "Inlet"]
@@ -22,9 +20,9 @@ class Inlet:
         self._decoder = Decoder()
         self.garbled: str | None = None
 
-    def feed(self, data: bytes) -> list[Any]:
+    def feed(self, data: bytes) -> list[Message]:
         """Return the messages that `data` completes; none after an error, which `garbled` describes."""
-        messages: list[Any] = []
+        messages: list[Message] = []
         if self.garbled is not None:
             return messages
         try:

@@ -12,6 +12,7 @@ import marshal
 import os
 import struct
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 from pytest_procpar.ipc.blackbox import in_memory
@@ -25,7 +26,8 @@ _HEAD = struct.Struct("<8sII")
 _END = b"\0"
 
 # Bound here, since tests replace the originals.
-_write, _dumps, _crc = write, marshal.dumps, zlib.crc32
+_write, _crc = write, zlib.crc32
+_dumps: Callable[..., bytes] = marshal.dumps
 
 
 class Journal:
@@ -37,7 +39,7 @@ class Journal:
         self._mark = os.urandom(8).replace(_END, b"\1")
         self._seen = 0
 
-    def append(self, record: Any) -> bool:
+    def append(self, record: object) -> bool:
         """Add a record of plain values (what `marshal` takes); return whether that was possible."""
         body = _dumps(record)
         data = _HEAD.pack(self._mark, len(body), _crc(body)) + body + _END

@@ -15,9 +15,8 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
-from pytest_procpar.core.protocol.codec import encode
+from pytest_procpar.core.protocol.codec import Message, encode
 from pytest_procpar.core.protocol.probe import FromProbe
 from pytest_procpar.core.protocol.server import FromServer
 from pytest_procpar.core.protocol.wire import Encoder
@@ -138,7 +137,7 @@ class Link(Sender):
         """The descriptor to wait on."""
         return self._sock.fileno()
 
-    def receive(self) -> tuple[list[Any], bool]:
+    def receive(self) -> tuple[list[Message], bool]:
         """Wait for messages to this process; return those that arrived, and whether more can arrive.
 
         :raises WireError: if something else was written to the stream, once earlier messages have been

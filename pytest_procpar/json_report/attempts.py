@@ -44,10 +44,10 @@ class SubtestRecord(_Failure):
 
 
 class _Notes(_Failure, total=False):
-    properties: list[list[Any]]
+    properties: list[list[object]]
     leaks: list[str]
     subtests: list[SubtestRecord]
-    death: dict[str, Any]
+    death: dict[str, object]
 
 
 class AttemptRecord(_Notes):
@@ -87,7 +87,7 @@ def _first_line(text: object) -> str:
 
 def _message(report: pytest.TestReport) -> str:
     """The reason of a skip or of an expected failure, or else what was raised."""
-    longrepr: Any = report.longrepr
+    longrepr = report.longrepr
     if not report.failed and hasattr(report, "wasxfail"):
         return _first_line(str(report.wasxfail).removeprefix("reason: "))
     if isinstance(longrepr, tuple) and len(longrepr) == 3:
@@ -125,7 +125,7 @@ def _word(report: pytest.TestReport) -> str:
             return "rerun"  # type: ignore[unreachable]
 
 
-def _subtest(report: Any) -> SubtestRecord:
+def _subtest(report: pytest.TestReport) -> SubtestRecord:
     context = report.context
     parts = [] if context.msg is None else [f"[{context.msg}]"]
     if context.kwargs:
@@ -234,7 +234,7 @@ class Attempt:
     def _is_first_failure(self) -> bool:
         return sum(phase[1] == "failed" for phase in self._phases) == 1
 
-    def _note_properties(self, notes: _Notes, properties: list[tuple[str, Any]], crash: bool) -> None:
+    def _note_properties(self, notes: _Notes, properties: list[tuple[str, object]], crash: bool) -> None:
         facts = {name: value for name, value in properties if name.startswith(_OURS)} if crash else {}
         if "procpar_outcome" in facts:
             self._note_death(notes, {name.removeprefix(_OURS): value for name, value in facts.items()})
@@ -250,10 +250,11 @@ class Attempt:
         if rest:
             notes["properties"] = notes.get("properties", []) + rest if crash else rest
 
-    def _note_death(self, notes: _Notes, facts: dict[str, Any]) -> None:
+    def _note_death(self, notes: _Notes, facts: dict[str, object]) -> None:
         facts.pop("leak", None)
         self._verdict = str(facts.pop("outcome"))
-        self._worker = self._worker or facts.get("worker")
+        worker = facts.get("worker")
+        self._worker = self._worker or (None if worker is None else str(worker))
         notes["death"] = facts
 
     # --- output ---

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import Any
 
 __all__ = ["plain", "to_bytes", "to_json"]
 
@@ -18,7 +17,7 @@ _DEEPEST = 20
 _WIDEST = 2000
 
 
-def plain(value: Any, depth: int = 0) -> Any:
+def plain(value: object, depth: int = 0) -> object:
     """A copy of a value that JSON can represent; the rest becomes text."""
     match value:
         case None | bool() | str():
@@ -35,7 +34,7 @@ def plain(value: Any, depth: int = 0) -> Any:
             return _text(value)
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     try:
         return str(value)
     except Exception as error:

@@ -87,19 +87,19 @@ def _sequences(data: Any) -> list[list[Mention]]:
     return _number(listed)
 
 
-def _tests_of(entry: Any, place: int) -> list[Any]:
+def _tests_of(entry: object, place: int) -> list[object]:
     if not isinstance(entry, dict):
         raise _Unusable(f"sequence {place} is {_short(entry)}, and no object with worker and tests")
     return _list(entry.get("tests"), f"tests of sequence {place}")
 
 
-def _list(value: Any, name: str) -> list[Any]:
+def _list(value: object, name: str) -> list[object]:
     if not isinstance(value, list):
         raise _Unusable(f"its {name} are {_short(value)}, and no list")
     return value
 
 
-def _number(sequences: list[list[Any]]) -> list[list[Mention]]:
+def _number(sequences: list[list[object]]) -> list[list[Mention]]:
     """Number the mentions: the n-th mention of a nodeid in a file means the n-th test that has it."""
     earlier: Counter[str] = Counter()
     numbered: list[list[Mention]] = []
@@ -113,7 +113,7 @@ def _number(sequences: list[list[Any]]) -> list[list[Mention]]:
     return numbered
 
 
-def _resolve(sequences: list[list[Any]], tests: list[Any]) -> list[list[Mention]]:
+def _resolve(sequences: list[list[object]], tests: list[object]) -> list[list[Mention]]:
     """The tests that a report's indices stand for."""
     nodeids: dict[int, str] = {}
     for test in tests:
@@ -126,14 +126,18 @@ def _resolve(sequences: list[list[Any]], tests: list[Any]) -> list[list[Mention]
     for index, nodeid in sorted(nodeids.items()):
         mentions[index] = (nodeid, earlier[nodeid])
         earlier[nodeid] += 1
-    for index in (index for tests in sequences for index in tests):
-        if type(index) is not int or index not in mentions:
-            raise _Unusable(
-                f"it lists the test {_short(index)} in a sequence, and has no test with that index"
-            )
-    return [[mentions[index] for index in tests] for tests in sequences]
+    resolved: list[list[Mention]] = []
+    for tests_of_one in sequences:
+        resolved.append([])
+        for index in tests_of_one:
+            if type(index) is not int or index not in mentions:
+                raise _Unusable(
+                    f"it lists the test {_short(index)} in a sequence, and has no test with that index"
+                )
+            resolved[-1].append(mentions[index])
+    return resolved
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     text = json.dumps(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -7,7 +7,7 @@ import os
 import select
 import signal
 from collections.abc import Callable, Iterable
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from pytest_procpar.core.model import assert_never
 from pytest_procpar.core.protocol.server import (
@@ -55,7 +55,7 @@ def await_setup(link: Link) -> tuple[Setup, list[ToServer]] | None:
         messages, is_open = link.receive()
         match messages:
             case [Setup() as setup, *others]:
-                return setup, others
+                return setup, cast("list[ToServer]", others)  # the controller says nothing else to a server
             case [Quit(), *_]:
                 return None
             case []:
@@ -120,7 +120,7 @@ class Server:
             ready = [fd for fd, _ in poll.poll(None if seconds is None else 1000 * seconds)]
             if self._link.fileno() in ready:
                 messages, is_open = self._link.receive()
-                go_on = self._obey(messages, poll) and is_open
+                go_on = self._obey(cast("list[ToServer]", messages), poll) and is_open
             for dead in self._children.reap() if go_on else ():
                 if dead.fd is not None:
                     poll.unregister(dead.fd)

@@ -11,7 +11,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn, TypeAlias
+from typing import NoReturn, TypeAlias
 
 import pytest
 
@@ -308,7 +308,7 @@ class WorkerSession:
         worker.wait_for_finish()
         mend_capture(self._config)
         session.exitstatus = status
-        output: dict[str, Any] = self._config.workeroutput  # type: ignore[attr-defined]
+        output: dict[str, object] = self._config.workeroutput  # type: ignore[attr-defined]
         output.update(exitstatus=int(status), shouldfail=session.shouldfail, shouldstop=session.shouldstop)
         change_directory(session.startpath)
         try:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import time
 import warnings
-from typing import Any
 
 import pytest
 
@@ -77,7 +76,7 @@ def remembered(config: pytest.Config) -> Remembered | None:
 
 def _parsed(text: str) -> Remembered | None:
     try:
-        entry: Any = json.loads(text)
+        entry = json.loads(text)
     except (ValueError, RecursionError):
         return None
     if not isinstance(entry, dict):

@@ -77,7 +77,7 @@ class Inherited:
         found = self._found.get(module, {})
         return next((f"{module}.{name} ({found[name][1]})" for name in names if name in found), "")
 
-    def _mentioned(self, code: CodeType, space: Mapping[str, Any], deep: int = _DEEPEST) -> str:
+    def _mentioned(self, code: CodeType, space: Mapping[str, object], deep: int = _DEEPEST) -> str:
         """What a function's code names, or the code of a function that it names."""
         names = _names(code)
         behind = (self._behind(space[name], names, deep) for name in names if name in space)
@@ -97,7 +97,7 @@ class Inherited:
                 found = self._mentioned(function.__code__, function.__globals__, deep - 1)
         return found
 
-    def _globals(self, space: Mapping[str, Any]) -> dict[str, tuple[object, str]]:
+    def _globals(self, space: Mapping[str, object]) -> dict[str, tuple[object, str]]:
         found: dict[str, tuple[object, str]] = {}
         for name, value in list(space.items()):
             if name.startswith("__"):
@@ -167,8 +167,8 @@ def _of_name(value: object) -> str:
     return f"a {kind.__module__.partition('.')[0]} {kind.__name__}" if is_one else ""
 
 
-def _attributes(value: Any) -> Iterator[tuple[str, Any]]:
-    held: list[tuple[str, Any]] = []
+def _attributes(value: Any) -> Iterator[tuple[str, object]]:
+    held: list[tuple[str, object]] = []
     with suppress(Exception):
         if issubclass(type(value), dict):
             held = [(str(key), one) for key, one in list(value.items())[:_MOST]]

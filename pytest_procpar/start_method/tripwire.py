@@ -16,10 +16,10 @@ import tokenize
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import pytest_procpar
 from pytest_procpar.core.evidence.installed import is_installed
+from pytest_procpar.core.model import WorkerInput
 from pytest_procpar.start_method.project.frames import module_of, package_of
 from pytest_procpar.start_method.project.watched_mappings import VARIABLE, WatchedEnviron, WatchedInput
 
@@ -83,7 +83,7 @@ class Tripwire:
         self._is_vouched = is_vouched
         self.first: Read | None = None
         self._environ: WatchedEnviron | None = None
-        self._original: dict[Any, Any] = {}
+        self._original: dict[object, object] = {}
         self._is_laid = False
         #: By file and names: the name that the file looks up in its copy.
         self._looked_up: dict[tuple[str, frozenset[str]], str | None] = {}
@@ -92,7 +92,7 @@ class Tripwire:
         """Start to note reads."""
         self.first = None
         self._is_laid = True
-        data: dict[Any, Any] = os.environ._data  # type: ignore[attr-defined]
+        data: dict[object, object] = os.environ._data  # type: ignore[attr-defined]
         if not isinstance(data, WatchedEnviron):
             self._original = data
             self._environ = WatchedEnviron(data, self.read, self._environ_taken)
@@ -107,7 +107,7 @@ class Tripwire:
             _put(self._original)
         self._environ = None
 
-    def watched(self, workerinput: dict[str, Any], inputs: list[dict[str, Any]]) -> WatchedInput:
+    def watched(self, workerinput: WorkerInput, inputs: list[WorkerInput]) -> WatchedInput:
         """Make a workerinput that notes when code reads a key whose value differs between these `inputs`."""
 
         def asked(key: str) -> None:
@@ -190,7 +190,7 @@ def _is_installed(frame: FrameType) -> bool:
     return is_installed(file) or file.startswith(_OWN)
 
 
-def _put(data: dict[Any, Any]) -> None:
+def _put(data: dict[object, object]) -> None:
     os.environ._data = data  # type: ignore[attr-defined]
     if hasattr(os, "environb"):
         os.environb._data = data  # type: ignore[attr-defined]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import random
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
@@ -214,7 +214,7 @@ class ProbeProcess:
         self._link.put(Performed(test, word.value, self._message if word.bad else ""))
         self._link.flush()
 
-    def _decide_kept(self, nextitem: pytest.Item | None) -> Any:
+    def _decide_kept(self, nextitem: pytest.Item | None) -> pytest.Item | pytest.Session | None:
         return self._keep
 
     @pytest.hookimpl(tryfirst=True)

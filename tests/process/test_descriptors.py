@@ -12,7 +12,8 @@ import sys
 import pytest
 
 from pytest_procpar.core.model import TestIndex, WorkerId
-from pytest_procpar.core.protocol.server import Fork, Quit, ToServer
+from pytest_procpar.core.protocol.codec import Message
+from pytest_procpar.core.protocol.server import Fork, Quit
 from pytest_procpar.core.protocol.worker import Ready
 from pytest_procpar.ipc.inbox import WorkerLink
 from pytest_procpar.ipc.link import Link
@@ -59,7 +60,7 @@ def test_descriptors_come_in_the_order_of_their_messages(size: int) -> None:
     def listen(link: Link) -> None:
         gate.wait()
         forks = 0
-        received: list[ToServer] = []
+        received: list[Message] = []
         while received[-1:] != [Quit()]:
             messages, _ = link.receive()
             received += messages

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_procpar.core.model import Dist, TestIndex, WorkerId, WorkerOptions
-from pytest_procpar.core.protocol.codec import decode, encode
+from pytest_procpar.core.protocol.codec import Message, decode, encode
 from pytest_procpar.core.protocol.common import Broke
 from pytest_procpar.core.protocol.server import FromServer, Quit, Recipe, Signal, ToServer
 from pytest_procpar.core.protocol.wire import Decoder, Encoder, WireError, loads
@@ -128,7 +128,7 @@ def test_every_message_to_the_fork_server_arrives_as_it_left(messages: list[Any]
     with streams() as (port, link):
         for message in messages:
             port.send(message)
-        received: list[ToServer] = []
+        received: list[Message] = []
         while len(received) < len(messages):
             received += link.receive()[0]
         assert received == messages
@@ -325,7 +325,7 @@ def test_controller_does_not_wait_for_a_fork_server_that_does_not_read() -> None
 
         def listen(link: Link) -> None:
             gate.wait()
-            received: list[ToServer] = []
+            received: list[Message] = []
             while not received or received[-1] != Quit():
                 received += link.receive()[0]
             sizes = [BEYOND_THE_BUFFER, 10, BEYOND_THE_BUFFER]

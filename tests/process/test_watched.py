@@ -133,7 +133,9 @@ def test_a_copy_is_watched_and_to_make_it_is_no_read(watched: Watched, make: Cal
 
 def test_a_deep_copy_is_one(watched: Watched) -> None:
     given, _, _ = watched
-    copy.deepcopy(given)["ports"].append(3)
+    ports = copy.deepcopy(given)["ports"]
+    assert isinstance(ports, list)
+    ports.append(3)
     assert given == FIRST
 
 

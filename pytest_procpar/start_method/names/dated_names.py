@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import PurePath
 from time import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -61,14 +61,14 @@ class DatedNames:
         for name in self._dated(self._before.attributes_since(self._config)):
             yield f"a name was made of the time: pytest's config.{name}"
 
-    def _spaces(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    def _spaces(self) -> Iterator[tuple[str, Mapping[str, object]]]:
         for name in sys.modules.keys() - self._modules:
             space = getattr(sys.modules.get(name), "__dict__", {})
             file = space.get("__file__")
             if isinstance(file, str) and self._project.has(file) and not self._is_vouched(file):
                 yield file, space
 
-    def _dated(self, space: Mapping[str, Any]) -> Iterator[str]:
+    def _dated(self, space: Mapping[str, object]) -> Iterator[str]:
         for name, value in list(space.items()):
             if not issubclass(type(value), (str, PurePath)) or name.startswith("__"):
                 continue

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from types import CodeType, FunctionType
-from typing import Any
 
 __all__ = ["Builtin", "code_that_calls", "copy_of"]
 
@@ -16,7 +15,7 @@ class Builtin:
     :param module: the module in which its name is found.
     """
 
-    def __init__(self, original: Any, function: Callable[..., Any], module: str) -> None:
+    def __init__(self, original: Callable[..., object], function: Callable[..., object], module: str) -> None:
         functools.update_wrapper(self, original)
         self.__module__ = module
         self._function = function
@@ -25,19 +24,19 @@ class Builtin:
         name: str = self.__name__  # type: ignore[attr-defined]
         return name
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: object, **kwargs: object) -> object:
         """Call the stand-in."""
         return self._function(*args, **kwargs)
 
 
-def _template(*args: Any, **kwargs: Any) -> Any:
+def _template(*args: object, **kwargs: object) -> object:
     return hidden(*args, **kwargs)  # type: ignore[name-defined]  # noqa: F821
 
 
 class _Template:
     """For a method that uses ``super()``: the method has a free variable, so its code must have one, too."""
 
-    def method(*args: Any, **kwargs: Any) -> Any:
+    def method(*args: object, **kwargs: object) -> object:
         __class__  # type: ignore[name-defined]  # noqa: B018
         return hidden(*args, **kwargs)  # type: ignore[name-defined]  # noqa: F821
 

@@ -6,7 +6,6 @@ import linecache
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import PurePath
 from types import ModuleType
-from typing import Any
 
 import pytest
 
@@ -77,6 +76,6 @@ class EarlyPlugins:
                     yield f"{self._project.place(file)}:{line} makes a name of its own: {call}"
 
 
-def _is_name(value: Any) -> bool:
+def _is_name(value: object) -> bool:
     kind = type(value)
     return issubclass(kind, (str, PurePath)) or kind.__module__ in ("tempfile", "uuid")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import gc
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import PurePath
 from types import (
@@ -39,7 +39,10 @@ _CONTAINERS = (list, tuple, set, frozenset, deque)
 
 
 def held_values(
-    spaces: Iterable[Mapping[str, Any]], is_own: Any = lambda module: True, *, libraries: bool = True
+    spaces: Iterable[Mapping[str, object]],
+    is_own: Callable[[str], bool] = lambda module: True,
+    *,
+    libraries: bool = True,
 ) -> Iterator[tuple[str, str | int]]:
     """Yield all texts and numbers that these namespaces hold, each with a name; a uuid as its 32 digits.
 
@@ -50,7 +53,7 @@ def held_values(
     """
     seen: set[int] = set()
     #: A name, an object, its distance, and whether it is held by name (not in a container).
-    queue: deque[tuple[str, Any, int, bool]] = deque()
+    queue: deque[tuple[str, object, int, bool]] = deque()
     for space in spaces:
         if id(space) not in seen:
             seen.add(id(space))
@@ -85,7 +88,7 @@ def _value(thing: Any, *, named: bool) -> str | int | None:
     return None
 
 
-def _named(space: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
+def _named(space: Mapping[str, object]) -> Iterator[tuple[str, object]]:
     for key, value in list(space.items()):
         if type(key) is not str:
             yield "", value
@@ -93,7 +96,9 @@ def _named(space: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
             yield key, value
 
 
-def _parts(thing: Any, is_own: Any, *, libraries: bool) -> Iterator[tuple[str, Any, bool]]:
+def _parts(
+    thing: Any, is_own: Callable[[str], bool], *, libraries: bool
+) -> Iterator[tuple[str, object, bool]]:
     """Yield what an object holds: a name if it has one, the part, and whether it is held by that name."""
     kind = type(thing)
     if issubclass(kind, ModuleType):
@@ -119,7 +124,9 @@ def _parts(thing: Any, is_own: Any, *, libraries: bool) -> Iterator[tuple[str, A
         yield from ((key, value, True) for key, value in _attributes(thing))
 
 
-def _parts_of_function(function: FunctionType, is_own: Any) -> Iterator[tuple[str, Any, bool]]:
+def _parts_of_function(
+    function: FunctionType, is_own: Callable[[str], bool]
+) -> Iterator[tuple[str, object, bool]]:
     """A function's defaults, and the variables that it encloses."""
     if not is_own(function.__module__):
         return
@@ -132,7 +139,7 @@ def _parts_of_function(function: FunctionType, is_own: Any) -> Iterator[tuple[st
             yield name, cell.cell_contents, True
 
 
-def _parts_of_cache(cached: Any, is_own: Any) -> Iterator[tuple[str, Any, bool]]:
+def _parts_of_cache(cached: object, is_own: Callable[[str], bool]) -> Iterator[tuple[str, object, bool]]:
     """What a cached function has returned. Only the garbage collector can tell."""
     if not is_own(getattr(cached, "__module__", "")):
         return
@@ -148,7 +155,7 @@ def _is_looked_into(kind: type) -> bool:
     return isinstance(module, str) and module.partition(".")[0] not in _NOT_LOOKED_INTO
 
 
-def _attributes(thing: Any) -> Iterator[tuple[str, Any]]:
+def _attributes(thing: object) -> Iterator[tuple[str, object]]:
     """Yield an object's attributes without running any of its code."""
     with suppress(AttributeError, TypeError):
         yield from _named(object.__getattribute__(thing, "__dict__"))

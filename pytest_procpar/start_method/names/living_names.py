@@ -245,7 +245,7 @@ def _source(site: Site) -> str:
 # --- what pytest holds ---
 
 
-def _added(config: pytest.Config, before: Before, project: ProjectFiles) -> Iterator[Mapping[str, Any]]:
+def _added(config: pytest.Config, before: Before, project: ProjectFiles) -> Iterator[Mapping[str, object]]:
     """What was put since then into pytest's config, session and module, and the project's plugins."""
     ours = ("workerinput", "workeroutput")
     yield {name: value for name, value in before.attributes_since(config).items() if name not in ours}
@@ -261,11 +261,11 @@ def _added(config: pytest.Config, before: Before, project: ProjectFiles) -> Iter
     yield {str(number): thing for number, thing in enumerate(own)}
 
 
-def _is_plain(thing: Any) -> bool:
+def _is_plain(thing: object) -> bool:
     return isinstance(thing, (str, int, uuid.UUID, os.PathLike))
 
 
-def _stashed(config: pytest.Config) -> Iterator[Any]:
+def _stashed(config: pytest.Config) -> Iterator[object]:
     """What plugins have put into the config's stash."""
     for part in gc.get_referents(config.stash):
         if type(part) is dict:

@@ -15,10 +15,10 @@ import sys
 import tempfile
 import uuid
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from types import CodeType, FrameType
-from typing import Any
+from types import CodeType, FrameType, FunctionType
+from typing import Any, Final
 
 import pytest
 
@@ -74,6 +74,7 @@ PORT = SourceKind("port", "socket", "socketserver", "http.server", "xmlrpc.serve
 
 #: Takes a value, and the frame that made it or asked for it.
 Note = Callable[[Made, FrameType], None]
+_Call = Callable[..., object]
 
 _MAKERS = frozenset({"uuid1", "uuid4", "uuid6", "uuid7", "uuid8"})
 #: Methods of generators whose results may become names; floats and shuffled lists do not.
@@ -82,7 +83,7 @@ _METHODS = ("choice", "choices", "sample", "randint", "randrange", "randbytes")
 #: Longer lists are data.
 _LONGEST = 65
 
-_ABSENT: Any = object()
+_ABSENT: Final = object()
 
 
 class NameSources:
@@ -92,10 +93,10 @@ class NameSources:
         self._note = _careful(note)
         self._is_on = False
         #: Owner, name, the original (if it was the owner's own), the replacement.
-        self._replaced: list[tuple[Any, str, Any, Any]] = []
+        self._replaced: list[tuple[object, str, object, object]] = []
         #: Functions that run other code: the function, its own code, and the global name that the other code
         #: calls.
-        self._diverted: list[tuple[Any, CodeType, str]] = []
+        self._diverted: list[tuple[FunctionType, CodeType, str]] = []
         self._references: list[int] = []
         self._modules: frozenset[str] = frozenset()
         #: Generators that were seeded: their numbers are the same in every process.
@@ -126,7 +127,7 @@ class NameSources:
             function.__code__ = code
             function.__globals__.pop(hidden, None)
         self._diverted.clear()
-        taken: dict[int, tuple[Any, Any]] = {}
+        taken: dict[int, tuple[object, object]] = {}
         for (owner, name, old, new), count in zip(self._replaced, self._references, strict=True):
             if vars(owner).get(name) is new:
                 if old is _ABSENT:
@@ -140,7 +141,7 @@ class NameSources:
         if taken:
             self._give_back(taken)
 
-    def _give_back(self, taken: dict[int, tuple[Any, Any]]) -> None:
+    def _give_back(self, taken: dict[int, tuple[object, object]]) -> None:
         """Put the originals into modules imported since, which have imported replacements by name."""
         for name in sys.modules.keys() - self._modules:
             space = getattr(sys.modules.get(name), "__dict__", {})
@@ -149,7 +150,7 @@ class NameSources:
                 if new is value and new is not None:
                     space[key] = old
 
-    def _replace(self, owner: Any, name: str, new: Any) -> None:
+    def _replace(self, owner: object, name: str, new: object) -> None:
         self._replaced.append((owner, name, vars(owner).get(name, _ABSENT), new))
         setattr(owner, name, new)
 
@@ -161,7 +162,7 @@ class NameSources:
             return
 
         @functools.wraps(original)
-        def _get_candidate_names() -> Any:
+        def _get_candidate_names() -> object:
             names = original()
             return _Candidates(names, self._note) if self._is_on else names
 
@@ -175,10 +176,10 @@ class NameSources:
             if self._is_on and maker in _MAKERS and frame.f_globals is namespace:
                 note(Made(UUID, f"uuid.{maker}()", made), frame)
 
-        init = uuid.UUID.__init__
+        init: Callable[..., None] = uuid.UUID.__init__
 
         @functools.wraps(init)
-        def __init__(made: uuid.UUID, *args: Any, **kwargs: Any) -> None:
+        def __init__(made: uuid.UUID, *args: object, **kwargs: object) -> None:
             init(made, *args, **kwargs)
             look(made, sys._getframe(1))
 
@@ -187,7 +188,7 @@ class NameSources:
             from_int = vars(uuid.UUID)["_from_int"].__func__
 
             @functools.wraps(from_int)
-            def _from_int(kind: type[uuid.UUID], value: int) -> Any:
+            def _from_int(kind: type[uuid.UUID], value: int) -> object:
                 made = from_int(kind, value)
                 look(made, sys._getframe(1))
                 return made
@@ -213,7 +214,7 @@ class NameSources:
         own: random.Random = getattr(random, "_inst", None) or random.random.__self__  # type: ignore[attr-defined]
         for name in _METHODS:
             self._divert(getattr(random.Random, name), functools.partial(self._draw, own, name))
-        self._divert(random.Random.seed, self._seed)
+        self._divert(vars(random.Random)["seed"], self._seed)
         original = random.getrandbits
 
         def getrandbits(count: int, /) -> int:
@@ -224,23 +225,23 @@ class NameSources:
 
         self._replace(random, "getrandbits", Builtin(original, getrandbits, "random"))
 
-    def _draw(self, own: random.Random, name: str, original: Any, /, *args: Any, **kwargs: Any) -> Any:
+    def _draw(self, own: random.Random, name: str, original: _Call, /, *args: Any, **kw: Any) -> object:
         """Call a method of a generator, and note its result if the generator was not seeded."""
-        result = original(*args, **kwargs)
+        result = original(*args, **kw)
         if self._is_on:
             self._look(args[0], own, name, result, sys._getframe(2))
         return result
 
     def _look(
-        self, generator: random.Random, own: random.Random, name: str, result: Any, frame: FrameType
+        self, generator: random.Random, own: random.Random, name: str, result: object, frame: FrameType
     ) -> None:
         if frame.f_globals is not vars(random) and not self._is_seeded(generator):  # else one calls another
             where = "random" if generator is own else f"random.{type(generator).__name__}()"
             value = list(result[:_LONGEST]) if type(result) is list else result
             self._note(Made(RANDOM, f"{where}.{name}()", value), frame)
 
-    def _seed(self, original: Any, /, generator: random.Random, a: Any = None, *args: Any, **kw: Any) -> None:
-        original(generator, a, *args, **kw)
+    def _seed(self, real: _Call, /, generator: random.Random, a: Any = None, *args: Any, **kw: Any) -> None:
+        real(generator, a, *args, **kw)
         if not self._is_on:
             return
         with suppress(TypeError):  # a class of the project's may not be hashable
@@ -254,7 +255,7 @@ class NameSources:
             return generator in self._seeded
         return True
 
-    def _divert(self, function: Any, to: Callable[..., Any]) -> None:
+    def _divert(self, function: FunctionType, to: _Call) -> None:
         """Make a function call another one, with a copy of itself as the first argument.
 
         The function object stays the same, wherever it or a method bound to it is held: only its code
@@ -278,9 +279,9 @@ class NameSources:
         self._replace(os, "getpid", Builtin(original, getpid, "os"))
 
     def _watch_ports(self) -> None:
-        original, note = socket.socket.bind, self._note
+        original: _Call = socket.socket.bind
 
-        def bind(made: socket.socket, address: Any, /) -> None:
+        def bind(made: socket.socket, address: object, /) -> None:
             original(made, address)
             if self._is_on and type(address) is tuple and len(address) >= 2 and address[1] == 0:
                 made_by = weakref.ref(made)
@@ -291,18 +292,17 @@ class NameSources:
 
                 with suppress(OSError):
                     port = Made(PORT, "socket.bind() to port 0", made.getsockname()[1], is_bound=is_bound)
-                    note(port, sys._getframe(1))
+                    self._note(port, sys._getframe(1))
 
-        self._replace(
-            socket.socket, "bind", functools.update_wrapper(bind, original, ("__name__", "__doc__"))
-        )
+        functools.update_wrapper(bind, original, ("__name__", "__doc__"))
+        self._replace(socket.socket, "bind", bind)
 
     def _watch_folders(self) -> None:
         """Watch pytest's folders: a hook that asks for one gets it inside the folder of all workers."""
-        original = pytest.TempPathFactory.mktemp
+        original: _Call = pytest.TempPathFactory.mktemp
 
         @functools.wraps(original)
-        def mktemp(factory: pytest.TempPathFactory, *args: Any, **kwargs: Any) -> Any:
+        def mktemp(factory: pytest.TempPathFactory, *args: object, **kwargs: object) -> object:
             path = original(factory, *args, **kwargs)
             if self._is_on:
                 self._note(Made(FOLDER, "tmp_path_factory.mktemp()", str(path)), sys._getframe(1))
@@ -314,7 +314,7 @@ class NameSources:
 class _Candidates:
     """Candidate names for temporary files: `tempfile` takes the next one until no such file exists."""
 
-    def __init__(self, names: Any, note: Note) -> None:
+    def __init__(self, names: Iterator[str], note: Note) -> None:
         self._names = names
         self._note = note
 

@@ -9,7 +9,6 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, islice
 from types import FrameType
-from typing import Any
 
 import pytest
 
@@ -78,7 +77,7 @@ class Site:
         self.line = frame.f_lineno
         self._is_own = is_own
         self.is_by_library = is_by_library
-        self._spaces: dict[int, Mapping[str, Any]] = {}
+        self._spaces: dict[int, Mapping[str, object]] = {}
         #: By file of the project's: the lines that took part.
         self.lines: dict[str, set[int]] = {}
         self.made: list[Made] = []
@@ -90,7 +89,7 @@ class Site:
         self.derived: set[str] = set()
 
     @property
-    def spaces(self) -> list[Mapping[str, Any]]:
+    def spaces(self) -> list[Mapping[str, object]]:
         """The namespaces of the project's modules that took part."""
         return list(self._spaces.values())
 
@@ -126,7 +125,7 @@ class Before:
         """The environment variables whose values have changed, or that are new."""
         return {name: value for name, value in os.environ.items() if self.environ.get(name) != value}
 
-    def attributes_since(self, config: pytest.Config) -> dict[str, Any]:
+    def attributes_since(self, config: pytest.Config) -> dict[str, object]:
         """The attributes that pytest's config has got since."""
         return {name: value for name, value in vars(config).items() if name not in self.config}
 
@@ -156,7 +155,7 @@ class UniqueNames:
         self._before: Before | None = None
         self._dated: DatedNames | None = None
         #: By call; None for one that is vouched for.
-        self._sites: dict[Any, Site | None] = {}
+        self._sites: dict[object, Site | None] = {}
         self._left = _MOST
         self._left_of_libraries = _MOST_OF_LIBRARIES
 

@@ -13,7 +13,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from pytest_procpar.start_method.objects.databases import database_of
 
@@ -170,7 +170,7 @@ def _classify_file(fd: int, target: str) -> _Found | None:
 
 def _has_sqlite(path: str) -> bool:
     """Whether an empty file is a database with a connection that has written nothing yet."""
-    sqlite: Any = sys.modules.get("sqlite3")
+    sqlite = sys.modules.get("sqlite3")
     if sqlite is None:
         return False
     from pytest_procpar.start_method.objects.holders import find_holder
@@ -219,7 +219,7 @@ def _leads_to(thing: object, fd: int) -> bool:
     return fd in (getattr(thing, name, None) for name in _handles(type(thing)))
 
 
-def _handles(kind: type[Any]) -> tuple[str, ...]:
+def _handles(kind: type) -> tuple[str, ...]:
     match kind.__module__:
         case "multiprocessing.connection" | "billiard.connection":
             return ("_handle",)

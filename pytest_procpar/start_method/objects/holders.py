@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from pytest_procpar.state.namespaces import Origin, origin_of
 
@@ -34,7 +34,7 @@ class Holder(NamedTuple):
 
     module: str
     variable: str
-    kind: type[Any]
+    kind: type
 
     def __str__(self) -> str:
         where = f"{self.module}.{self.variable}"

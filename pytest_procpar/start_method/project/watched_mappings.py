@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import CodeType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from _collections_abc import dict_items, dict_keys, dict_values
 
 __all__ = ["COMMON", "VARIABLE", "WatchedEnviron", "WatchedInput"]
 
@@ -17,7 +20,7 @@ _KEY = "workerid"
 COMMON = ("PYTEST_XDIST_TESTRUNUID", "PYTEST_XDIST_WORKER_COUNT")
 
 
-class WatchedEnviron(dict[Any, Any]):
+class WatchedEnviron(dict[object, object]):
     """The dictionary behind `os.environ`.
 
     Code that goes through the keys, and asks for the value of each in turn, copies it all, as `dict` does.
@@ -26,33 +29,35 @@ class WatchedEnviron(dict[Any, Any]):
     :param taken: called when code copies it all.
     """
 
-    def __init__(self, data: dict[Any, Any], asked: Callable[[str], None], taken: Callable[[], None]) -> None:
+    def __init__(
+        self, data: dict[object, object], asked: Callable[[str], None], taken: Callable[[], None]
+    ) -> None:
         super().__init__(data)
         self._asked, self._taken = asked, taken
-        self._names = {os.environ.encodekey(name): name for name in (VARIABLE, *COMMON)}
+        self._names: dict[object, str] = {os.environ.encodekey(name): name for name in (VARIABLE, *COMMON)}
         #: The keys still to come, in reverse, while the whole is being copied.
-        self._copied: list[Any] = []
+        self._copied: list[object] = []
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[object]:
         self._copied = list(super().__iter__())
         self._copied.reverse()
         self._taken()
         return super().__iter__()
 
-    def __getitem__(self, key: Any) -> Any:
+    def __getitem__(self, key: object) -> object:
         self._look(key)
         return super().__getitem__(key)
 
-    def __contains__(self, key: Any) -> bool:
+    def __contains__(self, key: object) -> bool:
         self._look(key)
         return super().__contains__(key)
 
-    def get(self, key: Any, default: Any = None) -> Any:
+    def get(self, key: object, default: object = None) -> object:
         """As of any dict."""
         self._look(key)
         return super().get(key, default)
 
-    def _look(self, key: Any) -> None:
+    def _look(self, key: object) -> None:
         if self._copied and self._copied[-1] == key:
             self._copied.pop()
             return
@@ -62,7 +67,7 @@ class WatchedEnviron(dict[Any, Any]):
             self._asked(name)
 
 
-class WatchedInput(dict[str, Any]):
+class WatchedInput(dict[str, object]):
     """``config.workerinput`` of a process that collects for all workers, and its copies where possible.
 
     Copies that are made when nothing watches any more are plain.
@@ -79,8 +84,8 @@ class WatchedInput(dict[str, Any]):
 
     def __init__(
         self,
-        workerinput: dict[str, Any],
-        inputs: Iterable[dict[str, Any]],
+        workerinput: dict[str, object],
+        inputs: Iterable[dict[str, object]],
         asked: Callable[[str], None],
         taken: Callable[[frozenset[str]], None],
         is_on: Callable[[], bool] = lambda: True,
@@ -91,7 +96,7 @@ class WatchedInput(dict[str, Any]):
         #: The instruction that goes through the keys.
         self._taker: tuple[CodeType, int] | None = None
         inputs = [workerinput, *inputs]
-        keys = frozenset().union(*inputs)
+        keys = frozenset[str]().union(*inputs)
         self._missing = frozenset(key for key in keys if not all(key in given for given in inputs))
         self._telling = self._missing | {_KEY} | {
             key for key in keys - self._missing if any(given[key] != workerinput[key] for given in inputs)
@@ -105,15 +110,15 @@ class WatchedInput(dict[str, Any]):
         self._taker = _instruction()
         self._all_taken(self._telling)
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[str]:
         self._take()
         return super().__iter__()
 
-    def __getitem__(self, key: str) -> Any:
+    def __getitem__(self, key: str) -> object:
         self._look(key)
         return super().__getitem__(key)
 
-    def get(self, key: str, default: Any = None) -> Any:
+    def get(self, key: str, default: object = None) -> object:
         """As of any dict."""
         self._look(key)
         return super().get(key, default)
@@ -123,45 +128,45 @@ class WatchedInput(dict[str, Any]):
             self._asked(key)
         return super().__contains__(key)
 
-    def pop(self, key: str, *default: Any) -> Any:
+    def pop(self, key: str, *default: object) -> object:
         """As of any dict."""
         self._look(key)
         return super().pop(key, *default)
 
-    def setdefault(self, key: str, default: Any = None) -> Any:
+    def setdefault(self, key: str, default: object = None) -> object:
         """As of any dict."""
         self._look(key)
         return super().setdefault(key, default)
 
-    def popitem(self) -> tuple[str, Any]:
+    def popitem(self) -> tuple[str, object]:
         """As of any dict."""
         key, value = super().popitem()
         self._look(key)
         return key, value
 
-    def keys(self) -> Any:
+    def keys(self) -> dict_keys[str, object]:
         """As of any dict."""
         self._take()
         return super().keys()
 
-    def items(self) -> Any:
+    def items(self) -> dict_items[str, object]:
         """As of any dict."""
         self._take()
         return super().items()
 
-    def values(self) -> Any:
+    def values(self) -> dict_values[str, object]:
         """As of any dict."""
         self._take()
         return super().values()
 
-    def copy(self) -> dict[str, Any]:
+    def copy(self) -> dict[str, object]:
         """Make a copy that is watched, too."""
         return self._like(self._plain())
 
-    def __copy__(self) -> dict[str, Any]:
+    def __copy__(self) -> dict[str, object]:
         return self.copy()
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Any]:
+    def __deepcopy__(self, memo: dict[int, object]) -> dict[str, object]:
         from copy import deepcopy
 
         return self._like(deepcopy(self._plain(), memo))
@@ -172,13 +177,13 @@ class WatchedInput(dict[str, Any]):
     def __ror__(self, other: Any) -> Any:
         return self._like(other | self._plain()) if isinstance(other, dict) else NotImplemented
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> tuple[type, tuple[dict[str, object]]]:
         return dict, (self._plain(),)
 
-    def _plain(self) -> dict[str, Any]:
+    def _plain(self) -> dict[str, object]:
         return dict(dict.items(self))
 
-    def _like(self, data: dict[str, Any]) -> dict[str, Any]:
+    def _like(self, data: dict[str, object]) -> dict[str, object]:
         if not self._is_on():
             return data
         other: WatchedInput = WatchedInput.__new__(WatchedInput)
