@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,6 +17,9 @@ from pytest_procpar.config.parsing import (
 )
 from pytest_procpar.config.settings import RECHECKS, START_METHODS, has_pytest_forked
 from pytest_procpar.core.model import Dist
+
+if TYPE_CHECKING:
+    import argparse
 
 __all__ = ["add_own_options", "add_shared_options", "explain_unknown"]
 
@@ -209,7 +212,7 @@ def _add_recheck_options(parser: pytest.Parser) -> None:
 
 
 def _add_replay(group: pytest.OptionGroup) -> None:
-    about: dict[str, Any] = {
+    about: dict[str, object] = {
         "dest": "procpar_replay", "metavar": "FILE", "default": None,
         "help": "Run exactly the tests that ran in the run which wrote this report, in the same order and "
         "the same company: each worker's, or those of a plain run. FILE may also be a small list of nodeids.",
@@ -252,7 +255,7 @@ _OF_NOBODY = {
 _PREFIXES = (*_OF_OTHERS, *_OF_NOBODY)
 
 
-def explain_unknown(parser: pytest.Parser, args: list[str], namespace: Any) -> None:
+def explain_unknown(parser: pytest.Parser, args: list[str], namespace: argparse.Namespace) -> None:
     """Make pytest's error about unknown options say which package has them.
 
     pytest lists the parser's extra information below the error. Call this once all plugins and initial

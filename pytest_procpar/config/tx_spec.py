@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 __all__ = ["parse_spec"]
 
 
-def parse_spec(text: str) -> tuple[int, dict[str, Any]]:
+def parse_spec(text: str) -> tuple[int, dict[str, object]]:
     """The number and the parts of an execnet specification such as ``4*popen//python=python3``.
 
     :raises ValueError: if it cannot be understood.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,7 +15,7 @@ from pytest_procpar.controller.collection import Collecting
 from pytest_procpar.controller.effects import Effects
 from pytest_procpar.controller.signals import Signals
 from pytest_procpar.controller.worker_deaths import Deaths, Postmortem
-from pytest_procpar.core.model import WorkerId, worker_name
+from pytest_procpar.core.model import WorkerId, WorkerInput, worker_name
 from pytest_procpar.core.protocol.common import Collected, Halted
 from pytest_procpar.core.run.events import Event
 
@@ -58,7 +58,7 @@ class Course:
         self._run.deal_by(scheduling.name)
         self._effects.scheduler = scheduling.adapter
 
-    def begin(self, session: pytest.Session, inputs: list[dict[str, Any]]) -> None:
+    def begin(self, session: pytest.Session, inputs: list[WorkerInput]) -> None:
         """Begin the collection: the controller's session has started."""
         self._session = session
         self.collecting.begin(inputs)

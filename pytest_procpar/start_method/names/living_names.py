@@ -12,7 +12,6 @@ import os
 import re
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any
 
 import pytest
 
@@ -73,7 +72,7 @@ def living(
     added = list(_added(config, before, project))
     held: dict[tuple[int, ...], list[tuple[str, str | int]]] = {}
 
-    def hold(spaces: Iterable[Mapping[str, Any]], site: Site) -> list[tuple[str, str | int]]:
+    def hold(spaces: Iterable[Mapping[str, object]], site: Site) -> list[tuple[str, str | int]]:
         spaces = list(spaces)
         around = (site.is_by_library, *sorted(map(id, spaces)))
         if around not in held:
