@@ -6,6 +6,7 @@ import ast
 import re
 import runpy
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,67 @@ def test_our_own_options_are_read_into_one_frozen_value() -> None:
     assert ini <= words_of("config/settings.py")
     assert not own & (words_of("compat/foreign_options.py") | words_of("compat/xdist/options.py"))
     assert not shared & words_of("compat/foreign_options.py")
+
+
+#: Where `Any` is written, and how often: in each case something is done with a value whose type nobody knows.
+#: Each may only become less.
+ANY = {
+    "compat/plugins/renewed_libraries.py": 2,
+    "compat/pytest_private/command_line.py": 1,
+    "compat/pytest_reports/early_failures.py": 2,
+    "compat/pytest_reports/reports.py": 1,
+    "config/given.py": 1,
+    "fresh/rerun.py": 1,
+    "ipc/journal.py": 1,
+    "json_report/attempts.py": 2,
+    "replay/file.py": 1,
+    "start_method/names/held_values.py": 2,
+    "start_method/names/name_sources.py": 6,
+    "start_method/objects/held_processes.py": 2,
+    "start_method/project/importers.py": 1,
+    "start_method/project/watched_mappings.py": 4,
+    "start_method/suspect_objects.py": 6,
+    "state/namespaces.py": 2,
+    "state/opaque_types.py": 1,
+    "state/scan.py": 1,
+    "system/frozen_heap.py": 3,
+}
+
+
+def test_any_is_written_only_where_a_type_is_truly_unknown() -> None:
+    written = {
+        file.relative_to(PACKAGE).as_posix(): _anys(ast.parse(file.read_text(encoding="utf-8")))
+        for file in PACKAGE.rglob("*.py")
+    }
+    assert {file: count for file, count in written.items() if count > ANY.get(file, 0)} == {}
+    assert {file: written.get(file, 0) for file in ANY} == ANY, "what is less now may not become more again"
+
+
+def _anys(tree: ast.AST) -> int:
+    """How often a tree names `Any`, also in types that are written as strings."""
+    count = 0
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            count += node.id == "Any"
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "Any" in node.value:
+            with suppress(SyntaxError):  # it is a text
+                count += _anys(ast.parse(node.value, mode="eval"))
+    return count
+
+
+@pytest.mark.parametrize(
+    ("source", "count"),
+    [
+        ("x: Any", 1),
+        ("def f(a: dict[str, Any], *b: Any) -> Any: ...", 3),
+        ('X: TypeAlias = "Callable[[Any], Any]"', 2),
+        ('y = cast("list[Any]", z)', 1),
+        ("from typing import Any", 0),
+        ('"""Any text is fine, and so is Anything."""', 0),
+    ],
+)
+def test_any_is_counted(source: str, count: int) -> None:
+    assert _anys(ast.parse(source)) == count
 
 
 #: Packages that know private parts of the standard library, or of coverage, each with the reason beside it.

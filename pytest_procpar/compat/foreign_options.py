@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import copy
 import os
-from typing import Any
 
 import pytest
 
@@ -48,7 +47,7 @@ def copied_options(config: pytest.Config) -> argparse.Namespace:
     return copy.copy(config.option)
 
 
-def option_values(config: pytest.Config) -> dict[str, Any]:
+def option_values(config: pytest.Config) -> dict[str, object]:
     """The options themselves, whoever has defined them: what is changed here is changed there."""
     return vars(config.option)
 

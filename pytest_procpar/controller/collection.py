@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pytest_procpar.controller.collaborators import Collaborators
 from pytest_procpar.controller.signals import Signals
 from pytest_procpar.core.model import ReportData, StartMethod, WorkerId, WorkerInput, worker_name
-from pytest_procpar.core.protocol.common import Collected, Halted, WarningData
+from pytest_procpar.core.protocol.common import Collected, Halted
 from pytest_procpar.core.protocol.server import Reaped
 from pytest_procpar.core.run.collected_suites import CollectedSuites, Merged, difference
+
+if TYPE_CHECKING:
+    from pytest_procpar.core.protocol.common import WarningData
 
 __all__ = ["Collecting"]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_procpar.compat.pytest_private.output import Writer, end_progress_line
+from pytest_procpar.compat.pytest_private.output import end_progress_line
 from pytest_procpar.compat.pytest_private.session import shared_basetemp
 from pytest_procpar.compat.pytest_reports.reports import add_finding_properties
 from pytest_procpar.config.given import given
@@ -27,6 +27,7 @@ from pytest_procpar.report.recheck_summary import write_findings
 from pytest_procpar.system.calls import monotonic
 
 if TYPE_CHECKING:
+    from pytest_procpar.compat.pytest_private.output import Writer
     from pytest_procpar.controller.loop import Loop
     from pytest_procpar.controller.signals import Signals
 

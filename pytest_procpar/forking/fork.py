@@ -34,6 +34,12 @@ from pytest_procpar.system.calls import monotonic
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
+    class _Finalized(Protocol):
+        """What `weakref` knows of a finalizer that has not run."""
+
+        weakref: Callable[[], object]
+
+
 __all__ = [
     "default_signals", "disregard_interrupts", "flush_stdio", "forget_exit_handlers", "fork",
     "let_setsid_work", "let_setsid_work_again", "run_exit_handlers",
@@ -190,12 +196,6 @@ def _register_again(handlers: tuple[tuple[str, str], ...]) -> None:
         handler = getattr(sys.modules.get(module), name, None)
         if handler is not None:
             atexit.register(handler)
-
-
-class _Finalized(Protocol):
-    """What `weakref` knows of a finalizer that has not run."""
-
-    weakref: Callable[[], object]
 
 
 def _end_processes(util: ModuleType) -> None:

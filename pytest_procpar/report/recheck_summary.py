@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from pytest_procpar.compat.pytest_private.output import Writer, screen_width
+from pytest_procpar.compat.pytest_private.output import screen_width
 from pytest_procpar.core.inquiry.findings import (
     FAILED_AGAIN,
     MISSED,
@@ -19,6 +19,7 @@ from pytest_procpar.core.printable import listed, printable_line
 from pytest_procpar.core.recheck.result import RecheckFinding, RecheckResult
 
 if TYPE_CHECKING:
+    from pytest_procpar.compat.pytest_private.output import Writer
     from pytest_procpar.core.inquiry.roots import Root
 from pytest_procpar.report.recheck_lines import (
     MEANINGS,

@@ -23,7 +23,7 @@ from pytest_procpar.compat.pytest_reports.reports import (
 from pytest_procpar.compat.xdist.objects import Node
 from pytest_procpar.compat.xdist.scheduling import OwnScheduling
 from pytest_procpar.core.model import ReportData, TestIndex
-from pytest_procpar.core.protocol.common import Location, Logged, PassedPhases, WarningData
+from pytest_procpar.core.protocol.common import Location, Logged, PassedPhases
 from pytest_procpar.core.protocol.worker import JunitRecord
 from pytest_procpar.core.protocol.worker_status import Death
 from pytest_procpar.report.crash_reports import not_run, reproduce, verdict, worker_died
@@ -32,6 +32,7 @@ from pytest_procpar.report.crash_summary import CrashSummary
 if TYPE_CHECKING:
     from pytest_procpar.compat.pytest_private.output import Writer
     from pytest_procpar.compat.xdist.plugin_scheduler import ForeignScheduling
+    from pytest_procpar.core.protocol.common import WarningData
 
 __all__ = ["Results"]
 

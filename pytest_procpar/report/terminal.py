@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_procpar.compat.foreign_options import shows_no_summary
 from pytest_procpar.compat.plugins.reporters import count_as
-from pytest_procpar.compat.pytest_private.output import Writer, add_to_stats
+from pytest_procpar.compat.pytest_private.output import add_to_stats
 from pytest_procpar.core.model import Dist, StartMethod
 from pytest_procpar.core.printable import printable
 from pytest_procpar.report.results import Results
+
+if TYPE_CHECKING:
+    from pytest_procpar.compat.pytest_private.output import Writer
 
 __all__ = ["QUIETEST", "Terminal"]
 

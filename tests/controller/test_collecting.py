@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_procpar.controller.collection import Collecting
 from pytest_procpar.controller.signals import Signals
 from pytest_procpar.core.model import ReportData, StartMethod, WorkerId
-from pytest_procpar.core.protocol.common import Collected, Halted, WarningData
+from pytest_procpar.core.protocol.common import Collected, Halted
 from pytest_procpar.core.protocol.server import Reaped
 from tests.controller.office import GW0, GW1, GW2, Office, death
+
+if TYPE_CHECKING:
+    from pytest_procpar.core.protocol.common import WarningData
 
 
 def suite(*ids: str) -> Collected:

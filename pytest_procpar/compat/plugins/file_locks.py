@@ -16,6 +16,15 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
+    class _Lock(Protocol):
+        """A lock of filelock's; some versions or kinds have only the first of these."""
+
+        _creator_pid: int
+        _executor: ThreadPoolExecutor
+        _fork_invalidated: bool
+        _instances: ClassVar[dict[object, object]]
+
+
 __all__ = ["carry_locks", "renew_locks"]
 
 # Bound here, since tests replace the original.
@@ -25,15 +34,6 @@ _getpid = os.getpid
 _REGISTRIES = ("filelock._core._fork", "filelock._api")
 #: Where the same versions note which databases were open when the process was forked.
 _DATABASES = (("filelock._sqlite._fork", "FORKED_DATABASES"), ("filelock._read_write", "_FORKED_DATABASES"))
-
-
-class _Lock(Protocol):
-    """A lock of filelock's; some versions or kinds have only the first of these."""
-
-    _creator_pid: int
-    _executor: ThreadPoolExecutor
-    _fork_invalidated: bool
-    _instances: ClassVar[dict[object, object]]
 
 
 def carry_locks() -> Callable[[], None]:

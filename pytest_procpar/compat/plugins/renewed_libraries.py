@@ -25,10 +25,12 @@ __all__ = ["LIBRARIES"]
 # --- testcontainers 4 --------------------------------------------------------------------------------
 
 
-class _Reaper(Protocol):
-    _instance: object
-    _container: object
-    _socket: socket | None
+if TYPE_CHECKING:
+
+    class _Reaper(Protocol):
+        _instance: object
+        _container: object
+        _socket: socket | None
 
 
 def _reaper() -> _Reaper | None:
@@ -58,11 +60,13 @@ def _renew_testcontainers(config: pytest.Config, throw_away: bool) -> None:
 # --- Django 4.2 to 6 ---------------------------------------------------------------------------------
 
 
-class _Connection(Protocol):
-    vendor: str
-    connection: HasFileno | None
+if TYPE_CHECKING:
 
-    def is_in_memory_db(self) -> bool: ...
+    class _Connection(Protocol):
+        vendor: str
+        connection: HasFileno | None
+
+        def is_in_memory_db(self) -> bool: ...
 
 
 def _django_connections() -> list[_Connection]:

@@ -11,12 +11,33 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
 from _pytest.terminal import TerminalReporter
 
 from pytest_procpar.compat.pytest_private.warnings import tell_warning
+
+if TYPE_CHECKING:
+
+    class _Sugar(Protocol):
+        tests_count: int
+
+    class _Rich(Protocol):
+        items_per_file: dict[Path, list[SimpleNamespace]]
+        status_per_item: dict[str, str]
+        items: dict[str, SimpleNamespace]
+        total_items_collected: int
+
+        def pytest_collection_finish(self, session: None) -> None: ...
+
+    class _Messages(Protocol):
+        def testCount(self, count: int) -> None: ...
+
+    class _Teamcity(Protocol):
+        @property
+        def teamcity(self) -> _Messages: ...
+
 
 __all__ = ["count_as", "mute_reporters", "tell_reporters"]
 
@@ -51,22 +72,9 @@ def tell_reporters(config: pytest.Config, ids: Sequence[str]) -> None:
             tell_warning(config, text, module)
 
 
-class _Sugar(Protocol):
-    tests_count: int
-
-
 def _tell_sugar(config: pytest.Config, reporter: _Sugar, ids: Sequence[str]) -> None:
     """Do what its ``DeferredXdistPlugin`` does."""
     reporter.tests_count = len(ids)
-
-
-class _Rich(Protocol):
-    items_per_file: dict[Path, list[SimpleNamespace]]
-    status_per_item: dict[str, str]
-    items: dict[str, SimpleNamespace]
-    total_items_collected: int
-
-    def pytest_collection_finish(self, session: None) -> None: ...
 
 
 def _tell_rich(config: pytest.Config, reporter: _Rich, ids: Sequence[str]) -> None:
@@ -79,15 +87,6 @@ def _tell_rich(config: pytest.Config, reporter: _Rich, ids: Sequence[str]) -> No
         reporter.items[nodeid] = item
     reporter.total_items_collected = len(ids)
     reporter.pytest_collection_finish(session=None)
-
-
-class _Messages(Protocol):
-    def testCount(self, count: int) -> None: ...
-
-
-class _Teamcity(Protocol):
-    @property
-    def teamcity(self) -> _Messages: ...
 
 
 def _tell_teamcity(config: pytest.Config, reporter: _Teamcity, ids: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 import pytest
 from _pytest.capture import CaptureManager, FDCapture, FDCaptureBinary
@@ -21,6 +21,21 @@ if sys.platform == "win32":
     from os import close as _close
 else:
     from posix import close as _close
+
+if TYPE_CHECKING:
+
+    class Writer(Protocol):
+        """The terminal reporter, pytest's or what another plugin puts in its place, as a writer of lines."""
+
+        @property
+        def _screen_width(self) -> int: ...
+
+        def write_sep(self, sep: str, title: str, /) -> None:
+            """Write a line across the screen, with a title."""
+
+        def write_line(self, line: str, /) -> None:
+            """Write a line of its own."""
+
 
 __all__ = [
     "add_to_stats", "capture_files", "captured_kept", "end_progress_line", "forget_fault_handler",
@@ -228,19 +243,6 @@ def terminal_stream(config: pytest.Config) -> TextIO | None:
         return stream if stream is not None and os.isatty(stream.fileno()) else None
     except (AttributeError, OSError, ValueError):
         return None
-
-
-class Writer(Protocol):
-    """The terminal reporter, pytest's or what another plugin puts in its place, as a writer of lines."""
-
-    @property
-    def _screen_width(self) -> int: ...
-
-    def write_sep(self, sep: str, title: str, /) -> None:
-        """Write a line across the screen, with a title."""
-
-    def write_line(self, line: str, /) -> None:
-        """Write a line of its own."""
 
 
 def screen_width(reporter: Writer) -> int:

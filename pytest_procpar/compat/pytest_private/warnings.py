@@ -15,6 +15,13 @@ from pytest_procpar.compat.foreign_options import warning_filters
 if TYPE_CHECKING:
     from pytest_procpar.core.protocol.common import WarningData
 
+    class _Recorded(TypedDict):
+        warning_message: warnings.WarningMessage
+        when: str
+        nodeid: str
+        location: tuple[str, int, str] | None
+
+
 __all__ = ["tell_warning", "warning_from_data", "warning_to_data"]
 
 
@@ -77,13 +84,6 @@ def warning_to_data(
         "nodeid": nodeid,
         "location": location,
     }
-
-
-class _Recorded(TypedDict):
-    warning_message: warnings.WarningMessage
-    when: str
-    nodeid: str
-    location: tuple[str, int, str] | None
 
 
 def warning_from_data(data: WarningData) -> _Recorded:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
 from pytest_procpar.core.model import ReportData
 from pytest_procpar.core.record import record
 
 __all__ = [
     "Broke", "CollectReported", "Collected", "Halted", "Location", "Logged", "PassedPhases", "Phases",
-    "Warned", "WarningData",
+    "Warned",
 ]  # fmt: skip
 
 #: What pytest calls an item's location: file (relative to the rootdir), line (0-based), name.
@@ -48,18 +48,20 @@ class Collected:
     apart: list[int]
 
 
-class WarningData(TypedDict):
-    """A recorded warning in builtin types: the text and the class of the message, its place and its test."""
+if TYPE_CHECKING:
 
-    text: str
-    module: str
-    category: str
-    filename: str
-    lineno: int
-    line: str | None
-    when: str
-    nodeid: str
-    location: tuple[str, int, str] | None
+    class WarningData(TypedDict):
+        """A recorded warning in builtin types: its text and its class, its place and its test."""
+
+        text: str
+        module: str
+        category: str
+        filename: str
+        lineno: int
+        line: str | None
+        when: str
+        nodeid: str
+        location: tuple[str, int, str] | None
 
 
 @record
