@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from benchmarks.downstream import report as reporting
+from benchmarks.downstream.cli import main, ready
 from benchmarks.downstream.compare import (
     Comparison,
     Difference,
@@ -27,7 +28,7 @@ from benchmarks.downstream.compare import (
     without_warnings,
 )
 from benchmarks.downstream.kept import key_of, load, save
-from benchmarks.downstream.prepare import plugin_name, tree_of
+from benchmarks.downstream.prepare import PrepareError, plugin_name, tree_of
 from benchmarks.downstream.report import Result, Times
 from benchmarks.downstream.run import Cost, is_parallel, limit_of, logs_of
 from benchmarks.downstream.suites import SUITES, Suite, select
@@ -334,6 +335,43 @@ def test_suite_that_is_installed_needs_no_sdist(tmp_path: Path) -> None:
     assert list(tree_of(Suite("some", "1", installed=True), tmp_path).iterdir()) == []
 
 
+# --- preparing only ---
+
+
+def test_a_suite_that_cannot_be_prepared_is_told_and_stops_no_other(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    done = []
+
+    def prepared(suite: Suite) -> None:
+        if suite.name == "two":
+            raise PrepareError("no such version")
+        done.append(suite.name)
+
+    assert ready([Suite(name, "1") for name in ("one", "two", "three")], prepared) == 2
+    assert done == ["one", "three"]
+    assert capsys.readouterr().out.splitlines() == [
+        "one 1: ready",
+        "two 1: no such version",
+        "three 1: ready",
+        "not ready: two",
+    ]
+
+
+def test_suites_that_are_all_prepared_are_no_failure() -> None:
+    assert ready([Suite("one", "1")], lambda suite: None) == 0
+
+
+def test_the_command_that_prepares_runs_no_suite(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    words = ["--prepare", "--suites", "click", "--plugin", "pytest-procpar", "--work", str(tmp_path)]
+    assert main(words) == 2
+    assert capsys.readouterr().out.splitlines()[-1] == "not ready: click"
+    assert not (tmp_path / "logs").exists()
+
+
 # --- what is kept ---
 
 
@@ -445,6 +483,17 @@ def test_wall_ratio_stays_until_it_is_measured_again() -> None:
     assert "| 0.50 | x" in line_of(text, "some")
     assert "Latest run: CPython 3.12." in text
     assert "median of 3 rounds" in text
+
+
+def test_a_measurement_without_a_comparison_changes_the_wall_ratio_alone() -> None:
+    suite, new = Suite("some", "1.2", notes="x | y"), Suite("new", "1")
+    text = updated(PAGE, [(suite, result_of(suite, b=FAILED))], [suite], TABLE_RUNS, HEAD)
+    measured = Result("some", times=times([2.0], [1.0]))
+    found = updated(text, [(suite, measured), (new, measured)], [suite, new], TABLE_RUNS, HEAD)
+    expected = line_of(text, "some").replace("| - | x", "| 0.50 | x")
+    assert line_of(found, "some") == expected
+    assert "by that of a plain run: median of 3 rounds." in found
+    assert "| new |" not in found
 
 
 def test_the_page_has_a_place_for_the_table() -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import functools
 import json
 import os
 import platform
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +54,11 @@ def parser() -> argparse.ArgumentParser:
         "--runs", nargs="*", default=list(RUNS), metavar="OPTIONS", help='"" is plain once more'
     )
     made.add_argument("--work", type=Path, help="cache of downloads and environments")
+    made.add_argument(
+        "--prepare",
+        action="store_true",
+        help="fill the work folder with what the suites need, and run nothing",
+    )
     made.add_argument(
         "--measure", type=int, nargs="?", const=3, default=0, metavar="ROUNDS", help="time plain and -n 2"
     )
@@ -152,6 +158,24 @@ def examine(suite: Suite, args: argparse.Namespace, plugin: str, work: Path) -> 
     return result
 
 
+def ready(suites: Sequence[Suite], prepared: Callable[[Suite], object]) -> int:
+    """Have each of ``suites`` ``prepared``, and say whether that worked: 0 if it did for all, else 2."""
+    failed = [suite.name for suite in suites if not _is_ready(suite, prepared)]
+    if failed:
+        _say(f"not ready: {', '.join(failed)}")
+    return 2 if failed else 0
+
+
+def _is_ready(suite: Suite, prepared: Callable[[Suite], object]) -> bool:
+    try:
+        prepared(suite)
+    except PrepareError as error:
+        _say(f"{suite.name} {suite.version}: {error}")
+        return False
+    _say(f"{suite.name} {suite.version}: ready")
+    return True
+
+
 def _head(args: argparse.Namespace) -> Head:
     python = ".".join(platform.python_version_tuple()[:2])
     run = f"{platform.python_implementation()} {python}, {args.pytest.replace('==', ' ')}"
@@ -186,7 +210,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except PrepareError as error:
         _say(str(error))
         return 2
-    results = [(suite, examine(suite, args, plugin, work)) for suite in suites if suite not in old]
+    suites = [suite for suite in suites if suite not in old]
+    if args.prepare:
+        return ready(suites, functools.partial(prepare, pytest=args.pytest, plugin=plugin, work=work))
+    results = [(suite, examine(suite, args, plugin, work)) for suite in suites]
     return _tell(results, args)
 
 
@@ -199,7 +226,7 @@ def _tell(found: Sequence[tuple[Suite, Result]], args: argparse.Namespace) -> in
         args.output.write_text(text + "\n", encoding="utf-8")
     if args.table or (args.suites == "all" and args.plugin == str(_CHECKOUT) and tuple(args.runs) == RUNS):
         page = _TABLE.read_text(encoding="utf-8")
-        _TABLE.write_text(updated(page, found, SUITES, args.runs, _head(args)), encoding="utf-8")
+        _TABLE.write_text(updated(page, found, SUITES, args.runs or RUNS, _head(args)), encoding="utf-8")
     if args.json:
         args.json.write_text(json.dumps(report.as_json(results), indent=1) + "\n", encoding="utf-8")
     return 2 if any(r.error for r in results) else int(not all(r.good for r in results))
