@@ -6,6 +6,14 @@ from benchmarks.downstream.suites.suite import Suite
 
 __all__ = ["NUMERIC"]
 
+# Threads of OpenMP wait for each other in a loop, which takes processor time from all others.
+_WAITING = (("OMP_WAIT_POLICY", "passive"),)
+_WAITING_NOTE = (
+    "With `OMP_WAIT_POLICY=passive`, since threads that wait in a loop take the processors of all."
+)
+# TORCH_WARN_ONCE in C++: a test whose warning another test has had passes without it in the same process.
+_ONCE = "PyTorch gives some of its warnings once in a process."
+
 NUMERIC = (
     Suite(
         "numpy",
@@ -132,5 +140,51 @@ NUMERIC = (
             "tests/serde_test.py",
         ),
         notes="With Polars 2.1.0, whose sdist holds no tests.",
+    ),
+    Suite(
+        "skorch",
+        "1.4.0",
+        (
+            "numpy==2.4.6",
+            "scipy==1.17.1",
+            "scikit-learn==1.9.1",
+            "torch==2.13.0",
+            "flaky==3.8.1",
+            "pandas==3.1.1",
+        ),
+        args=(
+            "-o",
+            "addopts=",
+            "skorch/tests/callbacks/test_scoring.py",
+            "skorch/tests/test_dataset.py",
+            "skorch/tests/test_regressor.py",
+            "skorch/tests/test_setter.py",
+            "skorch/tests/test_toy.py",
+            "skorch/tests/test_utils.py",
+        ),
+        environ=_WAITING,
+        varying_warnings=(
+            "pytest warns of each setup of a method that is a module's fixture, which two workers may do."
+        ),
+        notes=_WAITING_NOTE,
+    ),
+    Suite(
+        "gpytorch",
+        "1.15.2",
+        ("numpy==2.4.6", "scipy==1.17.1", "scikit-learn==1.9.1", "torch==2.13.0"),
+        args=(
+            "test/constraints",
+            "test/distributions",
+            "test/functions",
+            "test/kernels",
+            "test/lazy",
+            "test/likelihoods",
+            "test/means",
+            "test/optim",
+            "test/priors",
+        ),
+        environ=_WAITING,
+        varying_warnings=_ONCE,
+        notes=_WAITING_NOTE,
     ),
 )
