@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import os
+import sys
 from collections.abc import Sequence
 
 import pytest
@@ -18,7 +19,25 @@ from pytest_procpar.ipc.blackbox import in_memory
 from pytest_procpar.system.calls import DUMP_SIGNAL, out_of_reach
 from pytest_procpar.system.genuine import close
 
-__all__ = ["install_instruments", "silence"]
+__all__ = ["RealStdout", "install_instruments", "silence"]
+
+
+class RealStdout:
+    """The stream that tests write to past capture; a test may put another one in its place.
+
+    It is not captured between two phases of a test, and plain pytest flushes it there with each letter that
+    it prints. What stayed in the buffer would end up in the output that a later test captures.
+    """
+
+    def __init__(self) -> None:
+        self._stream = sys.__stdout__
+
+    def flush(self) -> None:
+        """Flush it, wherever it leads in this process."""
+        try:
+            self._stream.flush()  # type: ignore[union-attr]
+        except Exception:  # a test has closed it, or its reader is gone
+            return
 
 
 def install_instruments(config: pytest.Config, fds: Sequence[int]) -> int:

@@ -45,6 +45,7 @@ from pytest_procpar.ipc.link import Link
 from pytest_procpar.system.calls import adopt_socket, end_process, getpid
 from pytest_procpar.system.genuine import close, waitpid
 from pytest_procpar.system.shortage import in_words
+from pytest_procpar.worker.output import RealStdout
 
 if TYPE_CHECKING:
     from pytest_procpar.state.snapshot import StateSnapshot
@@ -68,6 +69,7 @@ class ProbeProcess:
     def __init__(self, session: pytest.Session, link: Link) -> None:
         self._session = session
         self._link = link
+        self._stdout = RealStdout()
         #: The state to compare with, once a snapshot was requested.
         self._snapshot: StateSnapshot | None = None
         self._latest: pytest.Item | None = None
@@ -189,6 +191,7 @@ class ProbeProcess:
         first = order[0] if order else last
         if self._latest is not None and alive_nodes(self._session):
             late_teardown(self._latest, first)
+            self._stdout.flush()
         for test, item, following in zip(tests, order, [*order[1:], last], strict=False):
             self._run(TestIndex(test), item, following)
         self._link.put(Rested(holds_resources(self._session)))
@@ -220,6 +223,7 @@ class ProbeProcess:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note how a phase of the running test ended."""
+        self._stdout.flush()
         if report.failed:
             self._words.add(Outcome.FAILED)
             self._message = self._message or _first_line(report.longrepr)

@@ -6,7 +6,6 @@ It decides only what pytest makes a runner decide: what stays set up between two
 from __future__ import annotations
 
 import struct
-import sys
 import warnings
 from contextlib import suppress
 from typing import NoReturn, cast
@@ -27,6 +26,7 @@ from pytest_procpar.coverage_data.measuring import note_coverage, own_coverage
 from pytest_procpar.ipc.board import Board, BoardSlot
 from pytest_procpar.ipc.inbox import WorkerLink
 from pytest_procpar.system.calls import end_process, getpid, monotonic, pause
+from pytest_procpar.worker.output import RealStdout
 
 __all__ = ["ItemRunner"]
 
@@ -57,8 +57,7 @@ class ItemRunner:
         self._link = link
         self._short_form = core_handles_reports(session.config)
         self._statuses = Statuses(session.config)
-        #: The stream that tests write to past capture; a test may put another one in its place.
-        self._stdout = sys.__stdout__
+        self._stdout = RealStdout()
         #: The plain passes of the running test, while it has nothing else to report.
         self._passes: list[pytest.TestReport] | None = []
         self._current = TestIndex(-1)
@@ -241,7 +240,7 @@ class ItemRunner:
         self._flush()
         self._slot.enter(Stage.LATE_TEARDOWN, self._current)
         report = late_teardown(self._latest, keep)
-        self._let_out()
+        self._stdout.flush()
         self._slot.enter(Stage.BETWEEN, self._current)
         if report is not None:
             self._report(report)
@@ -293,21 +292,10 @@ class ItemRunner:
 
     # --- messages ---
 
-    def _let_out(self) -> None:
-        """Flush what went to the real stdout, which is not captured between two phases.
-
-        Plain pytest does so with each letter that it prints there. What stays in the buffer would end up in
-        the output that a later test captures.
-        """
-        try:
-            self._stdout.flush()  # type: ignore[union-attr]
-        except Exception:  # a test has closed it, or its reader is gone
-            return
-
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Relay a report: at once, unless it is a plain pass."""
-        self._let_out()
+        self._stdout.flush()
         if not self._statuses.told:
             settle_subtests(self._config, report)
         passes = self._passes

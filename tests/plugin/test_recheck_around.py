@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Finished, Suite
-from tests.plugin.rechecking import POLLUTED, rechecked, section, told
+from tests.plugin.rechecking import POLLUTED, printed, rechecked, section, told
 
 #: Says in which processes tests can be run.
 COUNTING = """
@@ -158,6 +158,30 @@ def test_plugins_hear_of_each_report_once_and_of_the_findings_before_the_end(sui
     told_in_order = [kind for kind in kinds if kind in ("report", "findings", "finish")]
     assert told_in_order == ["report"] * 12 + ["findings", "finish"]
     assert finished.facts("findings", "kinds") == [["victim"]]
+
+
+def test_what_is_written_past_capture_is_flushed_as_in_a_worker(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Where it is not, the victim captures it and passes.
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    suite.tests("""
+        import sys
+
+        STATE = []
+
+        def test_polluter():
+            STATE.append(1)
+            sys.__stdout__.write("past capture")
+
+        def test_victim(capfd):
+            sys.__stdout__.flush()
+            assert capfd.readouterr().out or not STATE
+    """)
+    finished, findings = rechecked(suite, "-n1")
+    assert told(findings) == {"test_victim": ("victim", ["test_polluter"])}
+    assert printed(finished, "fails")
+    assert printed(finished, "passes")
 
 
 def test_strict_leaves_a_green_run_without_findings_green(suite: Suite) -> None:
