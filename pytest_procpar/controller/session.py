@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from queue import Queue
 from time import process_time
 from typing import TYPE_CHECKING
@@ -60,9 +60,7 @@ def start(config: pytest.Config, settings: Settings) -> None:
     except OSError as error:
         if not is_shortage(error):
             raise
-        raise pytest.UsageError(
-            f"-n {settings.workers}: no worker could be started: {in_words(error)}"
-        ) from None
+        raise _refusal(settings, in_words(error)) from None
     controller = Controller(config, settings, cluster, note)
     config.add_cleanup(controller.close)
     if config.pluginmanager.register(controller, "dsession") is not None:  # -p may have blocked that name
@@ -72,16 +70,25 @@ def start(config: pytest.Config, settings: Settings) -> None:
 def _fit(config: pytest.Config, settings: Settings) -> tuple[Settings, str | None]:
     """The settings with no more workers than descriptors allow, and a note if that is fewer than wanted.
 
-    :raises pytest.UsageError: if a replay needs more.
+    :raises pytest.UsageError: if not even one fits, or a replay needs more.
     """
     wanted, fitting = settings.workers, room_for_workers(settings.workers)
     if fitting == wanted:
         return settings, None
+    if not fitting:
+        raise _refusal(settings, f"{descriptor_limit()} descriptors are too few (ulimit -n)")
     note = f"only {fitting} of {wanted} workers fit into {descriptor_limit()} descriptors (ulimit -n)"
     if settings.pinned:
         raise pytest.UsageError(f"--replay: every sequence needs a worker, and {note}")
     tell_workers(config, fitting)
     return changed(settings, workers=fitting), note
+
+
+def _refusal(settings: Settings, reason: str) -> pytest.UsageError:
+    """What to raise where the system does not grant a single worker."""
+    return pytest.UsageError(
+        f"-n {settings.workers}: no worker could be started: {reason}: raise the limit, or run with -n 0"
+    )
 
 
 class Controller:
@@ -185,7 +192,7 @@ class Controller:
         if foreign is not None:
             self._results.scheduling = foreign
             self._loop.deal_by(foreign)
-        with Signals(self._cluster.kill) as signals, output_in_batches(self._config) as self._loop.show:
+        with self._noting_signals() as signals, output_in_batches(self._config) as self._loop.show:
             self._cluster.listen_to(signals.fd)
             try:
                 self._go_through(signals)
@@ -203,6 +210,21 @@ class Controller:
                 f"the first being {self._results.nodeid(missing[0])}"
             )
         return True
+
+    @contextmanager
+    def _noting_signals(self) -> Iterator[Signals]:
+        """Note signals during the run.
+
+        :raises pytest.UsageError: if plugins have taken the last descriptors since the start.
+        """
+        with ExitStack() as stack:
+            try:
+                signals = stack.enter_context(Signals(self._cluster.kill))
+            except OSError as error:
+                if not is_shortage(error):
+                    raise
+                raise _refusal(self._settings, in_words(error)) from None
+            yield signals
 
     def _go_through(self, signals: Signals) -> None:
         """Run the tests, re-check the failed ones, and let the fork server end."""

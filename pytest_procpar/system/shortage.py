@@ -29,6 +29,8 @@ __all__ = [
 _A_WORKER = 6 if os.path.isdir("/proc/self/fd") else 7
 #: How many it needs for a throw-away process: its stream, and its pidfd.
 _A_PROCESS = 2
+#: How many must be free for a run with a single worker. With fewer it is luck if a test can run.
+_LEAST = 22
 #: How many the controller may need for everything else: the fork server's stream, selectors, signals,
 #: reports, the re-check.
 _SPARE = 18
@@ -69,8 +71,8 @@ def _shown(which: int) -> str:
 
 
 def room_for_workers(wanted: int) -> int:
-    """For how many workers this process has descriptors: at least one, at most `wanted`."""
-    return _room(wanted, _A_WORKER)
+    """For how many workers this process has descriptors: at most `wanted`, and 0 if none could run."""
+    return _room(wanted, _A_WORKER, _LEAST)
 
 
 def room_for_processes(wanted: int) -> int:
@@ -94,12 +96,13 @@ def _processes_left(root: Path) -> Iterator[int]:
             yield max(0, int(most) - int(now))
 
 
-def _room(wanted: int, each: int) -> int:
+def _room(wanted: int, each: int, least: int = 0) -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     top = max(needed for _, needed in far_places(soft, hard))
     if soft == resource.RLIM_INFINITY or top >= each * wanted + 1024:
         return wanted
-    return room_within(wanted, each, top, _count_open(top))
+    used = _count_open(top)
+    return room_within(wanted, each, top, used) if top - used >= least else 0
 
 
 def room_within(wanted: int, each: int, limit: int, used: int) -> int:

@@ -6,7 +6,7 @@ import os
 import re
 import resource
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -197,3 +197,49 @@ def test_without_a_process_for_an_isolated_test_that_is_said(suite: Suite) -> No
     assert finished.ret == pytest.ExitCode.USAGE_ERROR
     assert "no process for tests that are isolated: the system grants no more processes" in finished.err
     assert "Traceback" not in finished.out + finished.err
+
+
+@pytest.mark.parametrize("args", [("-n2",), ("-n2", "--start-method=spawn"), ("-n0", "--isolate")])
+@pytest.mark.parametrize("limit", [18, 26])
+def test_a_limit_that_lets_no_worker_run_is_refused(suite: Suite, limit: int, args: tuple[str, ...]) -> None:
+    suite.trivial(2)
+    finished = suite.start(*args, prepare=limits_to(limit)).finish()
+    assert finished.ret == pytest.ExitCode.USAGE_ERROR
+    (line,) = finished.err.strip().splitlines()
+    assert line.startswith("ERROR: -n ")
+    assert line.endswith(f" {limit} descriptors are too few (ulimit -n): raise the limit, or run with -n 0")
+
+
+def test_plugins_may_leave_too_few_descriptors_for_the_run(suite: Suite) -> None:
+    suite.trivial(2)
+    suite.conftest("""
+        import os
+        import resource
+
+        import pytest
+
+        @pytest.hookimpl(wrapper=True)
+        def pytest_runtestloop(session):
+            taken = [os.open(os.devnull, os.O_RDONLY)]
+            resource.setrlimit(resource.RLIMIT_NOFILE, (taken[0] + 8, taken[0] + 8))
+            if not hasattr(session.config, "workerinput"):
+                try:
+                    while True:
+                        taken.append(os.open(os.devnull, os.O_RDONLY))
+                except OSError:
+                    pass
+            try:
+                return (yield)
+            finally:
+                for fd in taken:
+                    os.close(fd)
+    """)
+    finished = suite.run("-n2")
+    assert finished.ret == pytest.ExitCode.USAGE_ERROR
+    assert "no worker could be started: no descriptors are left (ulimit -n: " in finished.err
+    assert "INTERNALERROR" not in finished.out
+
+
+def limits_to(descriptors: int) -> Callable[[], None]:
+    """What makes a process start with so many descriptors at most."""
+    return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))

@@ -35,6 +35,17 @@ def test_room_of_a_process(limits: tuple[int, int], least: int, most: int) -> No
         pass
 
 
+@pytest.mark.parametrize(("limit", "fit"), [(10, 0), (22, 0), (60, 2)])
+def test_a_limit_may_leave_no_room_at_all(limit: int, fit: int) -> None:
+    def look() -> None:
+        os.closerange(3, 64)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+        assert room_for_workers(2) == fit
+
+    with child(look):
+        pass
+
+
 @pytest.mark.parametrize(
     ("number", "words"),
     [
