@@ -105,6 +105,11 @@ class ChildRunner:
         self._pending: list[int] = []
         #: The handler for SIGCHLD in children; in this process only we wait (see `nobody_else_waits`).
         self._on_child: Handler = signal.SIG_DFL
+        #: The other handlers that children have.
+        self._handlers: dict[int, Handler] = {
+            signal.SIGINT: signal.default_int_handler,
+            signal.SIGTERM: signal.SIG_DFL,
+        }
         #: The peak memory of the child that was reaped last, in bytes.
         self.peak_memory = 0
 
@@ -136,8 +141,7 @@ class ChildRunner:
         status = 3
         try:
             self._die_with(parent)
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            self._restore_handlers()
             signal.signal(signal.SIGCHLD, self._on_child)
             with suppress(ValueError, RuntimeError):  # no descriptor to write to
                 faulthandler.register(DUMP_SIGNAL, file=self._stacks, all_threads=True, chain=False)
@@ -201,15 +205,19 @@ class ChildRunner:
         """
         faulthandler.unregister(DUMP_SIGNAL)
         self._on_child = signal.getsignal(signal.SIGCHLD) or signal.SIG_DFL
-        for signum in (signal.SIGINT, signal.SIGTERM, DUMP_SIGNAL):
-            signal.signal(signum, self._caught)
+        for signum in self._handlers:
+            self._handlers[signum] = signal.signal(signum, self._caught) or signal.SIG_DFL
+        signal.signal(DUMP_SIGNAL, self._caught)
         try:
             with nobody_else_waits():
                 yield
         finally:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            self._restore_handlers()
             faulthandler.register(DUMP_SIGNAL, file=self._stacks, all_threads=True, chain=False)
+
+    def _restore_handlers(self) -> None:
+        for signum, handler in self._handlers.items():
+            signal.signal(signum, handler)
 
     def _caught(self, signum: int, frame: FrameType | None) -> None:
         if self._forking:

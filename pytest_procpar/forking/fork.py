@@ -16,8 +16,8 @@ import warnings
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
-from types import ModuleType
-from typing import TYPE_CHECKING, Protocol
+from types import FrameType, ModuleType
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_procpar.compat.plugins.file_locks import carry_locks
 from pytest_procpar.compat.plugins.gevent_hubs import renew_loops
@@ -64,7 +64,15 @@ def fork(do_fork: Callable[[], int] = genuine.fork) -> int:
         for carry in carried:
             carry()
         _forget_fork_server_of_multiprocessing()
+        _renew_native_id()
     return pid
+
+
+def _renew_native_id() -> None:
+    """Let the main thread know the system's id of the thread that it is now, as `multiprocessing` does."""
+    renew = getattr(threading.main_thread(), "_set_native_id", None)
+    if renew is not None:  # neither on every system, nor where gevent has put a class of its own
+        renew()
 
 
 def _forget_fork_server_of_multiprocessing() -> None:
@@ -87,19 +95,46 @@ def flush_stdio() -> None:
                 stream.flush()
 
 
-def default_signals() -> None:
-    """Restore the handlers that a fresh interpreter has.
+class _Disregard:
+    """A handler that does nothing, and remembers the one in whose place it is."""
+
+    def __init__(self, replaced: object) -> None:
+        self.replaced: object = replaced.replaced if isinstance(replaced, _Disregard) else replaced
+
+    def __call__(self, signum: int, frame: FrameType | None) -> None:
+        """Do nothing."""
+
+
+def default_signals(*, wakes: bool = False) -> None:
+    """Drop our own handlers: what the suite has not set is as in a fresh interpreter.
 
     The two signals that stop a background process for using the terminal are ignored: our workers are in
     process groups of their own, so a test that runs ``stty`` would stop for good.
+
+    :param wakes: whether the descriptor that signals are written to was set in this process, and is kept.
     """
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    keep_coverage_of_terminated()
-    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGINT, _of_suite(signal.SIGINT) or signal.default_int_handler)
+    terminates = _of_suite(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, terminates or signal.SIG_DFL)
+    if terminates is None:
+        keep_coverage_of_terminated()
+    if not wakes:
+        signal.set_wakeup_fd(-1)
     for name in ("SIGTTIN", "SIGTTOU"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+
+def _of_suite(signum: int) -> Callable[[int, FrameType | None], object] | None:
+    """The handler of a signal that conftests, plugins or test modules have set; None if there is none.
+
+    Coverage's is not counted: each process has that of the measurement that runs in it.
+    """
+    handler: Any = signal.getsignal(signum)
+    if isinstance(handler, _Disregard):
+        handler = handler.replaced
+    package = str(getattr(handler, "__module__", "")).partition(".")[0]
+    return handler if callable(handler) and package not in _NOT_OF_SUITE else None
 
 
 def let_setsid_work() -> None:
@@ -143,14 +178,19 @@ class _Setsid:
         genuine.waitpid(child, 0)
 
 
-def disregard_interrupts(set_handler: Callable[..., object] = signal.signal) -> None:
+def disregard_interrupts(
+    set_handler: Callable[..., object] = signal.signal,
+    get_handler: Callable[[int], object] = signal.getsignal,
+) -> None:
     """Let no SIGINT interrupt what this process still has to do.
 
     The handler does nothing: an ignored signal would stay ignored in the programs that it starts.
     """
-    set_handler(signal.SIGINT, lambda signum, frame: None)
+    set_handler(signal.SIGINT, _Disregard(get_handler(signal.SIGINT)))
 
 
+#: The packages whose handlers of signals are not the suite's: ours, Coverage's, and Python's default.
+_NOT_OF_SUITE = ("pytest_procpar", "coverage", "_signal")
 #: The handlers that plugins register on import for what they start later, in `pytest_configure`.
 _HANDLERS_OF_PLUGINS = (("pytest_xvfb", "shutdown_xvfb"),)
 #: The handlers that libraries register on import, and that end only processes started by this one.

@@ -24,6 +24,7 @@ from pytest_procpar.core.protocol.server import (
     ToServer,
 )
 from pytest_procpar.forking.children import Children, nobody_else_waits
+from pytest_procpar.forking.fork import disregard_interrupts
 from pytest_procpar.ipc.link import Link
 from pytest_procpar.system.calls import monotonic, pause
 from pytest_procpar.system.genuine import READ, close, make_poll
@@ -100,7 +101,7 @@ class Server:
         In a forked process the server's stream is closed and its children are forgotten; the descriptors that
         came with the order are open.
         """
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        disregard_interrupts()
         with nobody_else_waits(), self._woken:
             self._loop()
             if self._born is None:

@@ -276,7 +276,7 @@ class WorkerSession:
         config, order = self._config, self._order
         assert order is not None
         os.setpgid(0, 0)
-        default_signals()
+        default_signals(wakes=self._is_early)
         let_setsid_work()
         stacks = install_instruments(config, self._fds)
         if self._basetemp is not None and not self._is_early:

@@ -391,3 +391,67 @@ def test_tests_find_no_unix_socket_of_ours(suite: Suite, method: str) -> None:
             assert not unix_sockets_of_this_process()
     """)
     suite.run("-n2", f"--start-method={method}", "--recheck=none").assert_summary(passed=5)
+
+
+@pytest.mark.parametrize(
+    "args", [("fork",), ("fork", "--isolate"), ("fork-early",), ("spawn",)], ids=lambda args: "".join(args)
+)
+@pytest.mark.parametrize("hook", ["pytest_addoption", "pytest_sessionstart"])
+def test_handlers_of_signals_that_the_suite_has_set_hold(
+    suite: Suite, hook: str, args: tuple[str, ...]
+) -> None:
+    suite.conftest(f"""
+        import signal
+
+        CAUGHT = []
+
+        def catch(signum, frame):
+            CAUGHT.append(signum)
+
+        def {hook}():
+            signal.signal(signal.SIGTERM, catch)
+            signal.signal(signal.SIGINT, catch)
+    """)
+    suite.tests("""
+        import os
+        import signal
+        import threading
+
+        import pytest
+        from conftest import CAUGHT
+
+        @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+        def test_is_caught(signum):
+            os.kill(os.getpid(), signum)
+            assert CAUGHT[-1] == signum
+
+        def test_the_main_thread_knows_its_native_id():
+            assert threading.main_thread().native_id == threading.get_native_id()
+    """)
+    method, *isolate = args
+    suite.run("-n2", f"--start-method={method}", "--recheck=none", *isolate).assert_summary(passed=3)
+
+
+@pytest.mark.parametrize("method", ["fork-early", "spawn"])
+def test_signals_wake_what_a_worker_has_made_for_that(suite: Suite, method: str) -> None:
+    suite.conftest("""
+        import os
+        import signal
+
+        READER, WRITER = os.pipe()
+        os.set_blocking(WRITER, False)
+
+        def pytest_configure():
+            signal.set_wakeup_fd(WRITER)
+    """)
+    suite.tests("""
+        import os
+        import signal
+        from conftest import READER
+
+        def test_wakes():
+            signal.signal(signal.SIGUSR1, lambda signum, frame: None)
+            os.kill(os.getpid(), signal.SIGUSR1)
+            assert os.read(READER, 1) == bytes([signal.SIGUSR1])
+    """)
+    suite.run("-n1", f"--start-method={method}", "--recheck=none").assert_summary(passed=1)

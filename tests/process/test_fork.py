@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import pytest
 
 from pytest_procpar.controller.signals import Signals
-from pytest_procpar.forking.fork import default_signals, flush_stdio
+from pytest_procpar.forking.fork import default_signals, disregard_interrupts, flush_stdio, fork
 from tests.process.helpers import child
 
 pytestmark = pytest.mark.python_dependent
@@ -290,6 +291,51 @@ def test_handlers_are_those_of_a_fresh_interpreter() -> None:
 
     with child(check):
         pass
+
+
+def test_handlers_of_the_suite_stay() -> None:
+    def of_suite(signum: int, frame: object) -> None:
+        raise AssertionError
+
+    def check() -> None:
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(signum, of_suite)
+        disregard_interrupts()
+        disregard_interrupts()
+        os.kill(os.getpid(), signal.SIGINT)
+        default_signals()
+        assert signal.getsignal(signal.SIGINT) is of_suite
+        assert signal.getsignal(signal.SIGTERM) is of_suite
+
+    with child(check):
+        pass
+
+
+def test_handlers_of_ours_go() -> None:
+    def check() -> None:
+        assert callable(signal.getsignal(signal.SIGTERM))
+        disregard_interrupts()
+        default_signals()
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+    def ours(signum: int, frame: object) -> None:
+        pass
+
+    ours.__module__ = Signals.__module__
+    previous = signal.signal(signal.SIGTERM, ours)
+    try:
+        with child(check):
+            pass
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def test_the_main_thread_knows_its_native_id() -> None:
+    pid = fork()
+    if pid == 0:
+        os._exit(threading.main_thread().native_id != threading.get_native_id())
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
 def test_signals_of_a_child_do_not_wake_its_parent() -> None:
