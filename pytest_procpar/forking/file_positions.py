@@ -25,7 +25,7 @@ from typing import Final, NamedTuple
 
 from pytest_procpar.system import frozen_heap, genuine
 
-__all__ = ["begin", "note", "renew"]
+__all__ = ["WRITERS", "WrittenFiles", "begin", "note", "renew", "written_files"]
 
 #: The flags that describe how a file is open, without those that only matter when it is opened (open(2),
 #: fcntl(2)).
@@ -48,12 +48,23 @@ class _File(NamedTuple):
 
 
 #: Python's file objects that buffer what was written.
-_WRITERS: Final = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
+WRITERS: Final = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
+
+
+class WrittenFiles(NamedTuple):
+    """The descriptors of the suite's files that are open for writing: all, and those opened here."""
+
+    every: frozenset[int]
+    own: frozenset[int]
+
 
 #: The files that were open at `begin`; and those found by the latest `note`, in this process or in the one
 #: that it was forked from.
 _before: frozenset[tuple[int, int]] = frozenset()
 _noted: tuple[_File, ...] = ()
+#: The files that were written at the latest `note`, and those of them that this process has inherited.
+_written: frozenset[tuple[int, int]] = frozenset()
+_inherited: frozenset[tuple[int, int]] = frozenset()
 
 
 def _bind_find(
@@ -96,21 +107,36 @@ def note() -> None:
     Nothing else that shares their positions may run in the meantime. If no such file is open, this takes 30
     µs.
     """
-    global _noted
-    read: list[_File] = []
-    written: set[int] = set()
-    for file, has_name in _find():
+    global _noted, _written
+    read, written = [], []
+    for file in _files():
         access = file.flags & _ACCESS
-        if file.identity in _before or file.flags & _PATH_ONLY or (access != _READ and not has_name):
-            continue
         if access != _READ:
-            written.update(file.fds)
+            written.append(file)
         if access in (_READ, _READ_AND_WRITE):
             read.append(file)
     if written:
-        _flush(written)
+        _flush({fd for file in written for fd in file.fds})
+    _written = frozenset(file.identity for file in written)
     locked = _locked_inodes() if read else ()
     _noted = tuple(_group(file for file in read if file.identity[1] not in locked))
+
+
+def _files() -> Iterator[_File]:
+    """The suite's open files, without those that are written and have no name."""
+    for file, has_name in _find():
+        is_written = file.flags & _ACCESS != _READ
+        if file.identity not in _before and not file.flags & _PATH_ONLY and (has_name or not is_written):
+            yield file
+
+
+def written_files() -> WrittenFiles:
+    """The descriptors that are open now."""
+    files = [file for file in _files() if file.flags & _ACCESS != _READ]
+    own = (file for file in files if file.identity not in _inherited)
+    return WrittenFiles(
+        frozenset(fd for file in files for fd in file.fds), frozenset(fd for file in own for fd in file.fds)
+    )
 
 
 def _group(files: Iterable[_File]) -> Iterator[_File]:
@@ -180,7 +206,7 @@ def _flush(fds: Collection[int]) -> None:
     It looks at every object: 30 ms for a million.
     """
     for thing in frozen_heap.every_object():
-        if issubclass(type(thing), _WRITERS):
+        if issubclass(type(thing), WRITERS):
             with suppress(Exception):
                 if not thing.closed and thing.fileno() in fds:
                     thing.flush()
@@ -225,6 +251,8 @@ def renew() -> None:
     A file that may not be opened again (this process has given up its rights, or the file system has become
     read-only) stays shared.
     """
+    global _inherited
+    _inherited = _written
     for file in _noted:
         with suppress(OSError):
             _renew(file)

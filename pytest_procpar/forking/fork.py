@@ -17,7 +17,7 @@ import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType, ModuleType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pytest_procpar.compat.plugins.file_locks import carry_locks
 from pytest_procpar.compat.plugins.gevent_hubs import renew_loops
@@ -27,6 +27,7 @@ from pytest_procpar.coverage_data.measuring import (
     own_coverage,
 )
 from pytest_procpar.forking import file_positions
+from pytest_procpar.forking.left_open import settle_left_open
 from pytest_procpar.forking.random_state import carry_generator
 from pytest_procpar.system import genuine
 from pytest_procpar.system.calls import monotonic
@@ -130,7 +131,7 @@ def _of_suite(signum: int) -> Callable[[int, FrameType | None], object] | None:
 
     Coverage's is not counted: each process has that of the measurement that runs in it.
     """
-    handler: Any = signal.getsignal(signum)
+    handler: object = signal.getsignal(signum)
     if isinstance(handler, _Disregard):
         handler = handler.replaced
     package = str(getattr(handler, "__module__", "")).partition(".")[0]
@@ -276,11 +277,12 @@ def _close_log_handlers(inherited: list[object]) -> None:
 
 
 def run_exit_handlers(run: Callable[[], None] = atexit._run_exitfuncs) -> None:
-    """Run the exit handlers registered in this process, as a normal exit would, and flush the streams.
+    """Run the exit handlers registered in this process, as a normal exit would, and write what is buffered.
 
     Those of `threading` come first (thread and process pools have theirs there), but no thread is waited for.
     """
     for handler in reversed(getattr(threading, "_threading_atexits", [])):
         handler()
     run()
+    settle_left_open()
     flush_stdio()
