@@ -3,13 +3,15 @@
     python -m benchmarks.laundering --suites 20 --work FOLDER
 
 A suite is drawn from a seed: some trivial tests, and among them a few of `CLASSES`, each of which fails for a
-reason that is not the fork, always or at times. It is run with ``auto``, once, as users do. What was bad in
-the run has to stay bad, and no finding may say "fork-dependent".
+reason that is not the fork, always or at times. It is run with ``auto``, once, as users do, in one of
+`MODES`: some fork a process for each test, or run each test on every worker. What was bad in the run has to
+stay bad, and no finding may say "fork-dependent".
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -180,6 +182,26 @@ import shared
 
 
 """
+#: What a run may be told that changes which processes are forked, by what that is called.
+MODES: dict[str, tuple[str, ...]] = {
+    "load": (),
+    "isolate": ("--isolate",),
+    "max-tests": ("--max-tests-per-worker=3",),
+    "marked": (),
+    "each": ("--dist=each",),
+}
+#: The mode in which most tests have the mark ``isolated``.
+_MARKED = "marked"
+_MARKING = """\
+import random
+
+import pytest
+
+
+def pytest_itemcollected(item):
+    if random.Random(item.name).random() < 0.7:
+        item.add_marker(pytest.mark.isolated)
+"""
 _PATTERNS = ("PF", "FP", "PPF", "PFF", "PFPPF", "FPP", "PPFF", "PFFPF")
 _RATES = ("0.1", "0.3", "0.5", "0.7", "0.9")
 
@@ -195,6 +217,7 @@ class Washed:
     """
 
     seed: int
+    mode: str = "load"
     bad: int = 0
     laundered: list[str] = field(default_factory=list)
     kinds: Counter[str] = field(default_factory=Counter)
@@ -202,8 +225,8 @@ class Washed:
     notes: int = 0
 
 
-def write(folder: Path, seed: int, classes: int) -> list[str]:
-    """Write a suite with so many classes of failures, drawn by the seed; their names.
+def write(folder: Path, seed: int, classes: int, mode: str = "load") -> list[str]:
+    """Write a suite with so many classes of failures, drawn by the seed, for a mode; their names.
 
     Twenty suites in a row have all classes more than once.
     """
@@ -223,44 +246,47 @@ def write(folder: Path, seed: int, classes: int) -> list[str]:
     draw.shuffle(tests)
     (folder / "shared.py").write_text(_SHARED, encoding="utf-8")
     (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+    if mode == _MARKED:
+        (folder / "conftest.py").write_text(_MARKING, encoding="utf-8")
     for number in range(_FILES):
         own = tests[number::_FILES]
         (folder / f"test_{number}.py").write_text(_HEAD + "\n\n".join(own) + "\n", encoding="utf-8")
     return chosen
 
 
-def run_made(seed: int, work: Path, classes: int, options: Iterable[str] = ()) -> Washed:
-    """Make a suite, run it once, and judge.
+def run_made(seed: int, work: Path, classes: int, options: Iterable[str] = (), mode: str = "load") -> Washed:
+    """Make a suite, run it once in a mode, and judge.
 
     Raises:
         ProbeError: It could not be measured, or wrote no report.
     """
-    folder, outside = work / f"made-{seed}", work / f"outside-{seed}"
+    name = f"{mode}-{seed}"
+    folder, outside = work / f"made-{name}", work / f"outside-{name}"
     for place in (folder, outside):
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
-    write(folder, seed, classes)
-    log, path = work / f"made-{seed}.txt", work / f"made-{seed}.json"
+    write(folder, seed, classes, mode)
+    log, path = work / f"made-{name}.txt", work / f"made-{name}.json"
     path.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pytest", "-p", "pytest_procpar.plugin", "-n2"]
     own = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(CHECKOUT), "OUTSIDE": str(outside)}
     measured = measure(
-        [*command, f"--procpar-report={path}", *options],
+        [*command, f"--procpar-report={path}", *MODES[mode], *options],
         cwd=folder,
         env={**clean_environ(os.environ), **own},
         log=log,
         timeout=_TIMEOUT,
     )
     if not path.exists():
-        raise ProbeError(f"seed {seed}: no report was written: see {log}")
+        raise ProbeError(f"{name}: no report was written: see {log}")
     if "procpar: start method" in log.read_text(encoding="utf-8", errors="replace"):
-        raise ProbeError(f"seed {seed}: the workers were not forked: see {log}")
-    return judge(seed, json.loads(path.read_text(encoding="utf-8")), measured.wall)
+        raise ProbeError(f"{name}: the workers were not forked: see {log}")
+    return judge(seed, json.loads(path.read_text(encoding="utf-8")), measured.wall, mode)
 
 
-def judge(seed: int, report: dict[str, object], wall: float = 0.0) -> Washed:
+def judge(seed: int, report: dict[str, object], wall: float = 0.0, mode: str = "load") -> Washed:
     """What the report of a run says."""
-    washed = Washed(seed, wall=wall)
+    washed = Washed(seed, mode, wall=wall)
     tests, findings = report["tests"], report["findings"]
     assert isinstance(tests, list)
     assert isinstance(findings, list)
@@ -278,22 +304,27 @@ def judge(seed: int, report: dict[str, object], wall: float = 0.0) -> Washed:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run the suites; how many were laundered is the exit status."""
+    """Run the suites in each mode; how many tests were laundered is the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--suites", type=int, default=20)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--classes", type=int, default=10)
+    parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("options", nargs="*")
     args = parser.parse_args(words)
     laundered = 0
-    print("| seed | bad | findings | open | laundered | wall |\n|--:|--:|---|--:|---|--:|")
-    for seed in range(args.first, args.first + args.suites):
-        one = run_made(seed, args.work, args.classes, args.options)
+    print("| mode | seed | bad | findings | open | laundered | wall |\n|---|--:|--:|---|--:|---|--:|")
+    seeds = range(args.first, args.first + args.suites)
+    for mode, seed in itertools.product(args.modes, seeds):
+        one = run_made(seed, args.work, args.classes, args.options, mode)
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(one.kinds.items()))
         laundered += len(one.laundered)
         names = ", ".join(one.laundered) or "none"
-        print(f"| {seed} | {one.bad} | {kinds} | {one.notes} | {names} | {one.wall:.1f} s |", flush=True)
+        print(
+            f"| {mode} | {seed} | {one.bad} | {kinds} | {one.notes} | {names} | {one.wall:.1f} s |",
+            flush=True,
+        )
     return min(laundered, 100)
 
 

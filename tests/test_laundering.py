@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.laundering import CLASSES, judge, run_made, write
+from benchmarks.laundering import CLASSES, MODES, judge, run_made, write
 
 CLASSES_A_SUITE = 10
 
@@ -45,8 +45,8 @@ def test_a_seed_gives_the_same_suite(tmp_path: Path) -> None:
     assert text(3) == text(3) != text(4)
 
 
-@pytest.mark.parametrize("seed", range(1000, 1004))
-def test_no_ordinary_failure_is_laundered(tmp_path: Path, seed: int) -> None:
-    made = run_made(seed, tmp_path, CLASSES_A_SUITE, ["--recheck-budget=60"])
+@pytest.mark.parametrize(("mode", "seed"), list(zip(MODES, range(1000, 1005), strict=True)))
+def test_no_ordinary_failure_is_laundered(tmp_path: Path, mode: str, seed: int) -> None:
+    made = run_made(seed, tmp_path, CLASSES_A_SUITE, ["--recheck-budget=60"], mode)
     assert made.bad
     assert made.laundered == []
