@@ -501,6 +501,17 @@ def wide_key(doublings: int) -> bytes:
     return b"\x80\x05\x8f(" + b")" + twice + b"\x90."
 
 
+def many_times(levels: int, parts: int) -> bytes:
+    """A value that is a tuple of so many times a tuple of so many times a tuple..., in few operations."""
+    around = b"".join(b"(" + b"h%c" % level * parts + b"t\x94" for level in range(levels))
+    return b"\x80\x05)\x94" + around
+
+
+def texts(length: int, count: int) -> bytes:
+    """Texts of that length on the stack, which hold what would be operations elsewhere."""
+    return (b"\x8c" + bytes([length]) + b"rpt\x96s\x90"[: length % 6] + b"u" * (length - length % 6)) * count
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -511,6 +522,12 @@ def wide_key(doublings: int) -> bytes:
         deep_key(50_000),
         wide_key(60),
         b"\x80\x05}" + wide_key(60)[4:-2] + b"Ns.",
+        many_times(6, 60) + b"}h\x06Ns.",
+        many_times(6, 60) + b"}(h\x06Nu.",
+        many_times(6, 60) + b"\x8f(h\x06\x90.",
+        many_times(6, 60) + b"(h\x06\x91.",
+        many_times(2, 200) + b"}(" + b"h\x02N" * 10_000 + b"u.",  # large only together
+        *(b"\x80\x05" + texts(length, 1000) + b"Nr\xff\xff\xff\x7f." for length in (0, 5, 31, 32, 255)),
         b"\x80\x05\x96" + (1 << 60).to_bytes(8, "little") + b".",  # more bytes than there are
         b"\x80\x05\x96" + (1 << 31).to_bytes(8, "little") + b".",
         b"\x80\x05\x8e" + (1 << 40).to_bytes(8, "little") + b".",
