@@ -21,7 +21,7 @@ __all__ = [
     "maxfail", "measures_coverage", "narrows_collection", "option_values", "parse_again", "place_options",
     "random_seed", "runs_last_failed", "runs_no_tests", "set_basetemp_option", "set_log_file_mode",
     "shows_debug_log", "shows_full_trace", "shows_no_summary", "tell_internal_error", "traceback_style",
-    "warning_filters", "write_no_log_file",
+    "warning_filters", "write_no_log_file", "write_no_tracebacks",
 ]  # fmt: skip
 
 #: Options under which nothing runs in parallel, because no test runs, or none runs to its end.
@@ -213,6 +213,11 @@ def shows_full_trace(config: pytest.Config) -> bool:
 def traceback_style(config: pytest.Config) -> str:
     """How tracebacks are written (``--tb``); without the terminal plugin it is pytest's default."""
     return str(config.getoption("tbstyle", "auto"))
+
+
+def write_no_tracebacks(config: pytest.Config) -> None:
+    """Leave out tracebacks, as ``--tb=no`` does."""
+    config.option.tbstyle, config.option.fulltrace = "no", False
 
 
 def hides_output(config: pytest.Config) -> bool:

@@ -24,6 +24,7 @@ from pytest_procpar.compat.pytest_private.output import redirect_stdio
 from pytest_procpar.compat.pytest_private.session import set_basetemp, set_ini
 from pytest_procpar.compat.pytest_reports.listeners import silence_plugins
 from pytest_procpar.compat.pytest_reports.reports import report_to_data
+from pytest_procpar.compat.pytest_reports.unseen import leave_out_tracebacks
 from pytest_procpar.compat.xdist.options import tell_worker
 from pytest_procpar.core.inquiry.probes import Outcome
 from pytest_procpar.core.model import Dist, ReportData, StartMethod, WorkerInput
@@ -214,6 +215,8 @@ class Rerun:
         redirect_stdio(config, null, (1, 2), out_of_reach)
         os.close(null)
         silence_plugins(config)
+        if not self._order.reports:
+            leave_out_tracebacks(config)
         if self._order.forked in (StartMethod.FORK.value, StartMethod.SPAWN.value):
             Heap(freeze=self._order.freeze_heap).settle()
             self._fork(config, configures=False)

@@ -22,6 +22,7 @@ from pytest_procpar.compat.pytest_private.items import (
     refresh,
     watch_teardown,
 )
+from pytest_procpar.compat.pytest_reports.unseen import leave_out_tracebacks
 from pytest_procpar.core.inquiry.probes import Outcome
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.protocol.common import Broke
@@ -84,6 +85,7 @@ class ProbeProcess:
         status = 1
         try:
             watch_teardown(self._session, self._decide_kept)
+            leave_out_tracebacks(self._session.config)
             forget_coverage()
             default_signals()
             let_setsid_work()

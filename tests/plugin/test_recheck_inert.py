@@ -311,3 +311,21 @@ def test_what_writes_or_has_workers_is_left_out_of_the_arguments() -> None:
     ]  # fmt: skip
     kept = ["-q", "-s", "-k", "x or y", "--unknown", "value", "a.py::b", "--", "-n"]
     assert inert_arguments(args, actions) == kept
+
+
+def test_no_traceback_is_written_of_what_is_run_again(suite: Suite) -> None:
+    suite.tests("""
+        import pytest
+        from recorder import note
+        class Shown:
+            def __repr__(self):
+                note("shown")
+                return "Shown()"
+        def test(shown): note("ran"); assert 1 + 1 == 3
+        @pytest.fixture
+        def shown(): return Shown()
+    """)
+    finished, (finding,) = rechecked(suite, "-n2")
+    assert finding["kind"] == "plain"
+    assert len(finished.notes("ran")) > 2
+    assert {note["pid"] for note in finished.notes("shown")} == {finished.notes("ran")[0]["pid"]}
