@@ -23,21 +23,18 @@ from pytest_procpar.compat.pytest_private.command_line import inert_arguments, k
 from pytest_procpar.compat.pytest_private.output import redirect_stdio
 from pytest_procpar.compat.pytest_private.session import set_basetemp, set_ini
 from pytest_procpar.compat.pytest_reports.listeners import silence_plugins
-from pytest_procpar.compat.pytest_reports.reports import report_to_data
 from pytest_procpar.compat.pytest_reports.unseen import leave_out_tracebacks
 from pytest_procpar.compat.xdist.options import tell_worker
 from pytest_procpar.core.inquiry.probes import Outcome
 from pytest_procpar.core.model import Dist, ReportData, StartMethod, WorkerInput
 from pytest_procpar.core.protocol.wire import Decoder, Encoder, loads
 from pytest_procpar.core.record import fields, record
-from pytest_procpar.forking.heap import Heap
 from pytest_procpar.replay.reorder import pinned_keys
 from pytest_procpar.role import Role, take_role
 from pytest_procpar.system.calls import getpid, out_of_reach
 from pytest_procpar.system.file_uses import note_uses
 from pytest_procpar.system.genuine import write
 from pytest_procpar.system.kept_files import keep_files
-from pytest_procpar.worker.grouping import grouping_keys
 from pytest_procpar.worker.identity import identify, worker_environment
 from pytest_procpar.worker.marks import ISOLATES
 
@@ -149,6 +146,10 @@ class Rerun:
         self._report = out_of_reach(os.open(order.report, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
         self._words: set[Outcome] = set()
         self._data: list[ReportData] = []
+        if order.reports:  # imported now, since tests may replace what an import needs
+            from pytest_procpar.compat.pytest_reports.reports import report_to_data
+
+            self._to_data = report_to_data
         #: The number of this process among the forked ones; None if it was not forked.
         self._number: int | None = None
         self._inherited: Inherited | None = None
@@ -218,11 +219,13 @@ class Rerun:
         if not self._order.reports:
             leave_out_tracebacks(config)
         if self._order.forked in (StartMethod.FORK.value, StartMethod.SPAWN.value):
+            from pytest_procpar.forking.heap import Heap
+
             Heap(freeze=self._order.freeze_heap).settle()
             self._fork(config, configures=False)
         self._keep_own(session)
         config.stash[ISOLATES] = self._order.isolates
-        if self._order.grouped and len(set(grouping_keys(session.items, Dist.LOADGROUP) or ())) > 1:
+        if self._order.grouped and _is_divided(session.items):
             self._tell("trouble", "--dist=loadgroup would not keep these together")
             session.items.clear()
         config.hook.pytest_procpar_worker_forked(config=config, session=session)
@@ -284,7 +287,7 @@ class Rerun:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note how a phase of the running test ended."""
         if self._order.reports:
-            self._data.append(report_to_data(self._config, report))
+            self._data.append(self._to_data(self._config, report))
         if report.failed:
             self._words.add(Outcome.FAILED)
         elif report.skipped and not hasattr(report, "wasxfail"):
@@ -300,3 +303,10 @@ class Rerun:
     def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Report an internal error of pytest or a plugin."""
         self._tell("trouble", f"internal error: {excinfo.exconly(tryshort=True)}"[:_TROUBLE])
+
+
+def _is_divided(items: list[pytest.Item]) -> bool:
+    """Whether ``--dist=loadgroup`` would let different workers run these tests."""
+    from pytest_procpar.worker.grouping import grouping_keys
+
+    return len(set(grouping_keys(items, Dist.LOADGROUP) or ())) > 1

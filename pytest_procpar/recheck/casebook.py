@@ -6,7 +6,7 @@ Starts nothing and waits for nothing. Whoever finds something out writes it down
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from pytest_procpar.core.inquiry.findings import FAILED_AGAIN, OUT_OF_TIME
 from pytest_procpar.core.inquiry.inquiry import Finding, Kind
@@ -18,10 +18,12 @@ from pytest_procpar.core.recheck.result import RecheckFinding, RecheckResult, St
 from pytest_procpar.core.recheck.retrial import Retried
 from pytest_procpar.core.record import changed
 from pytest_procpar.core.survey.comparing import merged
-from pytest_procpar.core.survey.pairs import Coverage
 from pytest_procpar.recheck.fork_trial import Blamed, TrialResult
 from pytest_procpar.recheck.mishaps import Mishaps
 from pytest_procpar.system.kept_files import PutBack
+
+if TYPE_CHECKING:
+    from pytest_procpar.core.survey.pairs import Coverage
 
 __all__ = ["POLLUTED", "Casebook", "Cause", "cause_of", "is_confirmed", "is_cut_off", "polluters_of"]
 

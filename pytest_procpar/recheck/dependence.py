@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from math import ceil
+from typing import TYPE_CHECKING
 
 from pytest_procpar.config.settings import RecheckOptions
 from pytest_procpar.core.inquiry.expected import needing
@@ -22,15 +23,15 @@ from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.recheck.budget import Spending, of_a_search
 from pytest_procpar.core.recheck.known_findings import KnownFinding
 from pytest_procpar.core.recheck.retrial import claims_of, retry
-from pytest_procpar.core.survey.comparing import new_suspects
-from pytest_procpar.core.survey.pairs import Coverage
-from pytest_procpar.core.survey.survey import survey_cleaners
 from pytest_procpar.recheck.casebook import Casebook, is_cut_off
-from pytest_procpar.recheck.deep import DeepSurvey
 from pytest_procpar.recheck.prober import Ended, Prober
 from pytest_procpar.recheck.surveying import Driver, Surveys
 from pytest_procpar.report.recheck_progress import Progress
 from pytest_procpar.system.calls import monotonic
+
+if TYPE_CHECKING:
+    from pytest_procpar.core.survey.pairs import Coverage
+    from pytest_procpar.recheck.deep import DeepSurvey
 
 __all__ = ["DependenceSearch"]
 
@@ -129,6 +130,9 @@ class DependenceSearch:
         What has shown is looked into before the next orders run, but not at the cost of all of them. What is
         still open then is looked into once more in the remaining time.
         """
+        from pytest_procpar.core.survey.comparing import new_suspects
+        from pytest_procpar.recheck.deep import DeepSurvey
+
         surveys, time, casebook = self._surveys, self._time, self._casebook
         shown = self._failed()
         seen = {suspect.test: suspect for suspect in shown}
@@ -162,6 +166,8 @@ class DependenceSearch:
         """Find out what undoes each cause, with the help of one of its victims, if that was asked for."""
         if not self._options.cleaners:
             return
+        from pytest_procpar.core.survey.survey import survey_cleaners
+
         for cause, victim in self._casebook.polluters().items():
             tests = [test for test in self._run.companions() if test not in (*cause, victim)]
             found = Driver(prober, self._progress, self._time).drive(

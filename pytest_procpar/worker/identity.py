@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,11 +14,12 @@ from pytest_procpar.compat.plugins.reporters import mute_reporters
 from pytest_procpar.compat.pytest_private.output import mute_reporter, redirect_stdio
 from pytest_procpar.compat.xdist.options import tell_worker
 from pytest_procpar.core.model import Dist, WorkerInput
-from pytest_procpar.core.protocol.server import Setup
-from pytest_procpar.forking.fork import flush_stdio
-from pytest_procpar.start_method.hazards import Hazards
 from pytest_procpar.system.calls import change_directory, out_of_reach
 from pytest_procpar.system.genuine import close
+
+if TYPE_CHECKING:
+    from pytest_procpar.core.protocol.server import Setup
+    from pytest_procpar.start_method.hazards import Hazards
 
 __all__ = ["Folder", "Output", "become_worker", "identify", "worker_environment"]
 
@@ -133,5 +135,7 @@ class Output:
         mute_reporter(self._config, open(os.devnull, "w"))  # noqa: SIM115 (lives as long as the process)
         mute_reporters(self._config)
         if self._stdout is not None:
+            from pytest_procpar.forking.fork import flush_stdio  # a fresh probe has no output to show
+
             flush_stdio()
             redirect_stdio(self._config, self._stdout, (1,), out_of_reach)

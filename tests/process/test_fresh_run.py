@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -197,3 +198,19 @@ def test_who_is_to_begin_together_waits_for_the_others(tmp_path: Path) -> None:
             warden, commands, tmp_path, 2, monotonic() + 60, lambda: False, gate=tmp_path / "gate"
         )
     assert runs == [FreshRun((("a::b", Outcome.PASSED),))] * 2
+
+
+@pytest.mark.parametrize(
+    ("module", "unused"),
+    [
+        ("fresh.rerun", ("start_method", "forking", "ipc", "coverage_data", "recheck", "state")),
+        ("controller.failed_run", ("recheck.deep", "recheck.left_files", "core.survey.pairs")),
+    ],
+)
+def test_a_plain_failure_imports_only_what_it_uses(module: str, unused: tuple[str, ...]) -> None:
+    script = f"import pytest, sys, pytest_procpar.{module}; print(*sys.modules, sep='\\n')"
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=60
+    )
+    prefixes = tuple(f"pytest_procpar.{name}" for name in unused)
+    assert [name for name in done.stdout.splitlines() if name.startswith(prefixes)] == []
