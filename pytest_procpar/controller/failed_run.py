@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import pytest_procpar.compat.pytest_reports.early_failures  # noqa: F401 (later, no descriptor may be left)
 from pytest_procpar.compat.pytest_private.output import end_progress_line
 from pytest_procpar.compat.pytest_private.session import shared_basetemp
 from pytest_procpar.compat.pytest_reports.reports import add_finding_properties
@@ -18,6 +19,7 @@ from pytest_procpar.controller.recount import make_trial, recount
 from pytest_procpar.core.inquiry.findings import Kind
 from pytest_procpar.core.recheck.result import RecheckResult
 from pytest_procpar.core.record import changed
+from pytest_procpar.fresh.custody import Custody
 from pytest_procpar.json_report.finding_records import finding_records
 from pytest_procpar.recheck.confirm import Confirmer
 from pytest_procpar.recheck.recheck import Recheck
@@ -31,22 +33,43 @@ if TYPE_CHECKING:
     from pytest_procpar.controller.loop import Loop
     from pytest_procpar.controller.signals import Signals
 
-__all__ = ["FailedRun"]
+__all__ = ["FailedRun", "Readiness"]
 
 #: How many tests are re-checked at the same time at least, even with one worker.
 _LEAST_CONCURRENCY = 2
 
 
+class Readiness:
+    """What is ready for a re-check before the last test has ended: this module, and a warden that starts."""
+
+    def __init__(self) -> None:
+        #: What keeps the user's files as they are.
+        self.custody = Custody()
+        self.custody.begin()
+
+    def close(self) -> None:
+        """End what no re-check has used."""
+        self.custody.close()
+
+
 class FailedRun:
     """The end of a run in which tests failed.
 
+    :param ready: what was made ready for it while tests were still running.
     :param seconds: how long the run took.
     :param fresh: about how long it takes until a fresh process runs a test, in seconds.
     """
 
     def __init__(
-        self, shared: Collaborators, loop: Loop, session: pytest.Session, seconds: float, fresh: float
+        self,
+        shared: Collaborators,
+        loop: Loop,
+        session: pytest.Session,
+        ready: Readiness,
+        seconds: float,
+        fresh: float,
     ) -> None:
+        self._ready = ready
         self._config = shared.config
         self._settings = shared.settings
         self._cluster = shared.cluster
@@ -104,8 +127,9 @@ class FailedRun:
             inputs = inputs[: max(1, cluster.room // 2)]
         confirmer = Confirmer(config, run_record)
         recheck.run(
-            cluster, inputs, shared_basetemp(config), ended, signals.fd, confirmer, loop.worker_memory
-        )
+            cluster, inputs, shared_basetemp(config), ended, signals.fd, confirmer, self._ready.custody,
+            loop.worker_memory,
+        )  # fmt: skip
         progress.clear()
         result = recheck.result
         if not cluster.has_server():

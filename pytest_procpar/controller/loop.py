@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Loop"]
 
+#: When to try again to look for deadlocks if that was impossible, in seconds.
+_LOOK_AGAIN = 1.0
 #: How long results may pile up while every worker has enough to do, in seconds: each wake-up of the
 #: controller may take a processor away from a worker.
 _PILE_UP = 0.01
@@ -147,7 +149,11 @@ class Loop:
     def _look_for_deadlocks(self) -> None:
         course = self._course
         if self._deadlocks is None:
-            from pytest_procpar.controller.deadlocks import DeadlockWatch
+            try:
+                from pytest_procpar.controller.deadlocks import DeadlockWatch
+            except OSError:  # no descriptor is left to open a module's file
+                self._vigil.look_again(self._clock.now() + _LOOK_AGAIN)
+                return
 
             settings = self._settings
             acts = settings.start_method is None and settings.tests_a_process is None

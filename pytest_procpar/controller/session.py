@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from queue import Queue
 from time import process_time
 from typing import TYPE_CHECKING
@@ -39,7 +39,7 @@ from pytest_procpar.system.clock import Clock
 from pytest_procpar.system.shortage import descriptor_limit, in_words, is_shortage, room_for_workers
 
 if TYPE_CHECKING:
-    from pytest_procpar.controller.failed_run import FailedRun
+    from pytest_procpar.controller.failed_run import FailedRun, Readiness
 
 __all__ = ["Controller", "start"]
 
@@ -111,6 +111,8 @@ class Controller:
         self._run_record = RunRecord(settings.tests_a_process, *folders)
         #: What follows a run with failures; None if it had none.
         self._failed_run: FailedRun | None = None
+        self._ready: Readiness | None = None
+        self._has_failed = False
         #: Whether a signal other than SIGINT has ended the run.
         self._terminated = False
         self._began = monotonic()
@@ -232,6 +234,9 @@ class Controller:
             while not self._loop.over:
                 with self._enduring(signals):
                     self._loop.step(signals)
+                if not self._has_failed and self._session.testsfailed:
+                    self._has_failed = True
+                    self._get_ready()
             with self._enduring(signals):
                 self._look_into_failures(signals)
             self._cluster.dismiss()
@@ -251,6 +256,15 @@ class Controller:
             forget_hung_up_terminal(self._config)
             self._loop.heed(signals)
 
+    def _get_ready(self) -> None:
+        """Make ready what a re-check needs, at the first failure: the workers go on meanwhile."""
+        if not self._run_record.ids or not self._settings.recheck.wanted(1):
+            return
+        with suppress(OSError):  # no descriptor is left to open a module's file; the re-check says so
+            from pytest_procpar.controller.failed_run import Readiness
+
+            self._ready = Readiness()
+
     def _look_into_failures(self, signals: Signals) -> None:
         """Re-check the failed tests, unless the run ended early."""
         options, run_record = self._settings.recheck, self._run_record
@@ -259,13 +273,15 @@ class Controller:
         if not run_record.ids:
             return
         try:
-            from pytest_procpar.controller.failed_run import FailedRun
+            from pytest_procpar.controller.failed_run import FailedRun, Readiness
+
+            self._ready = self._ready or Readiness()
         except OSError as error:  # no descriptor is left to open a module's file
             self._terminal.remember(f"the re-check has ended early: {in_words(error)}")
             return
         first, seconds = run_record.first(), monotonic() - self._began
         fresh = self._started + (0.0 if first is None else first - self._began)
-        self._failed_run = FailedRun(self._shared, self._loop, self._session, seconds, fresh)
+        self._failed_run = FailedRun(self._shared, self._loop, self._session, self._ready, seconds, fresh)
         self._failed_run.look_into(signals)
 
     @pytest.hookimpl(trylast=True)
@@ -287,6 +303,8 @@ class Controller:
 
     def close(self) -> None:
         """Wait until all processes are gone; a fork server that fails at its exit makes the run fail."""
+        if self._ready is not None:
+            self._ready.close()
         self._cluster.close()
         collect_coverage(self._config)
         status = self._cluster.server_status()

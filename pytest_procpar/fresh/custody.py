@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from pytest_procpar.fresh.warden import Warden
@@ -12,20 +13,26 @@ __all__ = ["Custody"]
 
 
 class Custody:
-    """Owns the warden and the folder for copies; both are made when they are first needed."""
+    """Owns the warden and the folder for copies; both are made when they are first needed, or before."""
 
     def __init__(self) -> None:
         self._warden: Warden | None = None
         self._kept: Path | None = None
+
+    def begin(self) -> None:
+        """Start the warden, and wait for nothing: it will soon be needed."""
+        with suppress(OSError):  # who needs it hears of that
+            self._warden = self._warden or Warden()
 
     def warden(self) -> Warden:
         """The warden, which starts programs.
 
         :raises OSError: if it cannot be started.
         """
-        if self._warden is None:
-            self._warden = Warden()
-        return self._warden
+        warden, self._warden = self._warden or Warden(), None
+        warden.wait()
+        self._warden = warden
+        return warden
 
     def kept(self) -> Path:
         """The folder for copies of changed files, see `system.kept_files`.
@@ -45,9 +52,14 @@ class Custody:
         return self._kept
 
     def close(self) -> PutBack:
-        """Put the files back, and end the warden. All processes that could change files must have ended."""
+        """Put the files back, and end the warden. All processes that could change files must have ended.
+
+        The second time, there is nothing left to do.
+        """
+        kept, self._kept = self._kept, None
+        warden, self._warden = self._warden, None
         try:
-            return PutBack() if self._kept is None else put_back(self._kept)
+            return PutBack() if kept is None else put_back(kept)
         finally:
-            if self._warden is not None:
-                self._warden.close()
+            if warden is not None:
+                warden.close()

@@ -62,9 +62,9 @@ _LEFTOVER_SECONDS = 2.0
 
 
 class Warden:
-    """The owner's side of a warden. Programs have numbers.
+    """The owner's side of a warden. Programs have numbers. It is to be used only after `wait`.
 
-    :raises OSError: if the process or its folder cannot be made.
+    :raises OSError: if the process cannot be made.
     """
 
     def __init__(self) -> None:
@@ -79,17 +79,28 @@ class Warden:
         self._heard = b""
         self._count = 0
         self._running: set[int] = set()
+        #: The folder that programs write to; removed at the end.
+        self.folder: Path
+        #: The folder for copies of changed files (see `system.kept_files`): the owner makes it, the warden
+        #: restores from it.
+        self.kept: Path
+
+    def wait(self) -> None:
+        """Wait until it is able to start programs.
+
+        :raises OSError: if it cannot: it is closed then.
+        """
+        if hasattr(self, "folder"):
+            return
         told = next(self._listen(None), {"failed": "the process that was to start it has died"})
         if "folder" not in told:
             self.close()
             raise OSError(told["failed"])
-        #: The folder that programs write to; removed at the end.
         self.folder = Path(told["folder"])
-        #: The folder for copies of changed files (see `system.kept_files`): the owner makes it, the warden
-        #: restores from it.
         self.kept = self.folder / _KEPT
 
     def __enter__(self) -> Warden:
+        self.wait()
         return self
 
     def __exit__(

@@ -112,16 +112,19 @@ class Recheck:
         ended: Callable[[], bool],
         wake: int,
         confirmer: Confirmer,
+        custody: Custody,
         size: int,
     ) -> None:
         """Run the re-check; see `Prober` for the parameters. Sets `result`, and raises nothing.
 
         If a step ends early, that is noted, and the steps that need its result are left out.
+
+        :param custody: keeps the user's files as they are; closed at the end.
         """
         attempt, search = self._mishaps.attempt, self._search
         self._mishaps.interrupted = ended
         self._time.begin(monotonic())
-        custody, concurrency = Custody(), len(inputs)
+        concurrency = len(inputs)
         has_budget = self._options.budget is not None
         steps = FreshSteps(
             self._run, self._time, self._casebook, self._progress, confirmer, inputs, custody, ended, size

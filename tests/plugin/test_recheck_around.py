@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import xml.etree.ElementTree as ElementTree
 from typing import Any
@@ -465,3 +466,27 @@ def test_ctrl_c_ends_fresh_processes_too(suite: Suite) -> None:
     assert finished.ret == 2
     assert finished.seconds < 60
     finished.assert_summary(failed=1, passed=3)
+
+
+def test_what_a_recheck_needs_is_made_ready_while_tests_still_run(suite: Suite) -> None:
+    os.mkfifo(suite.path / "gate")
+    suite.conftest("""
+        import sys
+
+        def pytest_configure(config):
+            if not hasattr(config, "workerinput"):
+                sys.addaudithook(heed)
+
+        def heed(event, args):
+            if event == "subprocess.Popen" and "pytest_procpar.fresh.warden" in str(args[1]):
+                with open("gate", "w"):  # waits for the test
+                    pass
+    """)
+    suite.tests("""
+        import os
+        def test_fails(): assert not os.environ.get("PYTEST_XDIST_WORKER")
+        def test_goes_on_only_then():
+            with open("gate") as gate:
+                gate.read()
+    """)
+    suite.run("-n1", "--recheck=failed", "--hang-timeout=60").assert_summary(passed=1, failed=1)

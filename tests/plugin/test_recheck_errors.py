@@ -87,7 +87,8 @@ def test_a_recheck_for_which_no_descriptor_is_left_is_told(suite: Suite) -> None
     """)
     suite.tests(FAILS)
     finished = suite.run("-n1", "--recheck=failed", "--start-method=fork")
-    assert re.search(rf"= procpar: {EARLY}no descriptors are left \(ulimit -n: \w+\) =", finished.out)
+    # In a title, or in the section if the re-check was made ready before that.
+    assert re.search(rf"{EARLY}no descriptors are left \(ulimit -n: \w+\)", finished.out)
     assert finished.ret == pytest.ExitCode.TESTS_FAILED
     finished.assert_summary(failed=1)
 

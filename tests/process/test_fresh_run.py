@@ -14,8 +14,10 @@ from time import monotonic
 import pytest
 
 from pytest_procpar.core.inquiry.probes import Outcome
+from pytest_procpar.fresh.custody import Custody
 from pytest_procpar.fresh.fresh_run import Command, FreshRun, NotSeen, run_fresh
 from pytest_procpar.fresh.warden import Warden
+from pytest_procpar.system.kept_files import PutBack
 from tests.process.helpers import ready
 
 pytestmark = pytest.mark.python_dependent
@@ -214,3 +216,13 @@ def test_a_plain_failure_imports_only_what_it_uses(module: str, unused: tuple[st
     )
     prefixes = tuple(f"pytest_procpar.{name}" for name in unused)
     assert [name for name in done.stdout.splitlines() if name.startswith(prefixes)] == []
+
+
+def test_a_warden_can_be_started_before_anybody_waits_for_it() -> None:
+    custody = Custody()
+    custody.begin()
+    folder = custody.kept()
+    assert folder.parent == custody.warden().folder
+    assert custody.close() == PutBack()
+    assert not folder.parent.exists()
+    assert custody.close() == PutBack()
