@@ -20,7 +20,7 @@ from pytest_procpar.fresh.warden import Warden
 from pytest_procpar.system.calls import monotonic
 from pytest_procpar.system.oom import OutOfMemory
 
-__all__ = ["Command", "FreshRun", "NotSeen", "run_fresh"]
+__all__ = ["Command", "FreshRun", "NotSeen", "run_fresh", "start"]
 
 _PREFIXES = ("PYTEST_XDIST_", "COVERAGE_", "COV_CORE_")
 #: The last one names the pipe through which VS Code hears about tests.
@@ -39,12 +39,17 @@ class Command:
 
     A test that takes longer than `limit` seconds hangs (0: none does). Commands that run at the same time
     have different places, numbered from 0; `environ` returns the environment variables for a place.
+
+    If the program was ``started`` already, that is its number, and its place is 0. It waits for ``order``: a
+    fifo, and what to write there.
     """
 
     words: Sequence[str]
     report: Path
     limit: float = 0.0
     environ: Callable[[int], Mapping[str, str]] = lambda place: {}
+    started: int | None = None
+    order: tuple[Path, bytes] | None = None
 
 
 @record
@@ -69,6 +74,15 @@ class NotSeen:
     why: str = ""
 
 
+def start(warden: Warden, command: Command, folder: Path, place: int) -> int:
+    """Start the program of a command in `folder`; return its number.
+
+    :raises OSError: if its files cannot be written.
+    """
+    environ = {**_environment(), **command.environ(place)}
+    return warden.start(command.words, folder, environ, _errors(command))
+
+
 def run_fresh(
     warden: Warden,
     commands: Sequence[Command],
@@ -88,7 +102,7 @@ def run_fresh(
     :raises OSError: if a command's files cannot be written.
     """
     memory = OutOfMemory()
-    waiting = list(enumerate(commands))
+    waiting = sorted(enumerate(commands), key=lambda each: each[1].started is None)
     running: dict[int, _Run] = {}
     results: list[FreshRun | NotSeen] = [NotSeen()] * len(commands)
     opened = None
@@ -96,9 +110,10 @@ def run_fresh(
         while waiting and len(running) < concurrency:
             at, command = waiting.pop(0)
             place = min(set(range(concurrency)) - {run.place for run in running.values()})
-            environ = {**_environment(), **command.environ(place)}
-            number = warden.start(command.words, folder, environ, _errors(command))
+            number = start(warden, command, folder, place) if command.started is None else command.started
             running[number] = _Run(command, at, place)
+        for run in running.values():
+            run.give_order()
         for number, how in warden.hear(_POLL_SECONDS):
             run = running.pop(number)
             results[run.at] = run.result(how, memory)
@@ -139,6 +154,21 @@ class _Run:
         self._since = 0.0
         self._trouble = ""
         self._told_at: float | None = None
+        self._order = command.order
+
+    def give_order(self) -> None:
+        """Give the program the order that it waits for, as soon as it does so."""
+        if self._order is None:
+            return
+        path, data = self._order
+        try:
+            fifo = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:  # it is about to open it
+            return
+        self._order = None
+        os.set_blocking(fifo, True)
+        with suppress(BrokenPipeError), open(fifo, "wb") as stream:
+            stream.write(data)
 
     @property
     def over(self) -> bool:

@@ -21,7 +21,7 @@ import pytest
 from pytest_procpar.compat.foreign_options import parse_again, set_basetemp_option, write_no_log_file
 from pytest_procpar.compat.pytest_private.command_line import inert_arguments, known_options
 from pytest_procpar.compat.pytest_private.output import redirect_stdio
-from pytest_procpar.compat.pytest_private.session import set_basetemp, set_ini
+from pytest_procpar.compat.pytest_private.session import set_arguments, set_basetemp, set_ini
 from pytest_procpar.compat.pytest_reports.listeners import silence_plugins
 from pytest_procpar.compat.pytest_reports.unseen import leave_out_tracebacks
 from pytest_procpar.compat.xdist.options import tell_worker
@@ -41,7 +41,7 @@ from pytest_procpar.worker.marks import ISOLATES
 if TYPE_CHECKING:
     from pytest_procpar.start_method.suspect_objects import Inherited
 
-__all__ = ["ORDER", "RerunSetup", "become_inert", "environment", "write_order"]
+__all__ = ["ORDER", "RerunSetup", "become_inert", "environment", "framed"]
 
 #: The environment variable that names the file with an order.
 ORDER = "PROCPAR_RERUN"
@@ -71,7 +71,7 @@ class RerunSetup:
     ``reports`` says whether to write what pytest reports, too. ``added`` is source to run in the modules of
     test files, as if it stood there: path and source of each. ``isolates`` says whether tests with the mark
     for a process of their own get one here, too; ``grouped`` says to run the tests only if all are one group
-    (``--dist=loadgroup``).
+    (``--dist=loadgroup``). ``words`` replace the arguments that it was started with; empty: they stay.
     """
 
     workerinput: WorkerInput
@@ -87,18 +87,16 @@ class RerunSetup:
     added: tuple[tuple[str, str], ...] = ()
     isolates: bool = False
     grouped: bool = False
+    words: tuple[str, ...] = ()
 
 
-def write_order(order: RerunSetup, path: Path) -> None:
-    """Write an order to a file.
-
-    :raises OSError: if the file cannot be written.
-    """
-    path.write_bytes(Encoder().frame(tuple(getattr(order, name) for name in fields(RerunSetup))))
+def framed(order: RerunSetup) -> bytes:
+    """An order as it stands in its file."""
+    return Encoder().frame(tuple(getattr(order, name) for name in fields(RerunSetup)))
 
 
 def environment(order: RerunSetup, path: Path) -> dict[str, str]:
-    """The environment variables to add for a fresh process whose order is in `path`."""
+    """The environment variables to add for a fresh process whose order is, or will be, in `path`."""
     # Whatever inline-snapshot changed in a test's source would be put back, but a worker of the run changes
     # nothing.
     others = {"INLINE_SNAPSHOT_DEFAULT_FLAGS": "disable", ORDER: str(path)}
@@ -113,6 +111,8 @@ def environment(order: RerunSetup, path: Path) -> dict[str, str]:
 def become_inert(early_config: pytest.Config, parser: pytest.Parser, args: list[str]) -> None:
     """Take the order out of the environment and obey it; call this before conftests are loaded.
 
+    If the order is a fifo, this waits for somebody to write to it.
+
     :param args: what pytest will parse; changed in place.
     """
     (body,) = Decoder().feed(Path(os.environ.pop(ORDER)).read_bytes())
@@ -124,6 +124,8 @@ def become_inert(early_config: pytest.Config, parser: pytest.Parser, args: list[
     take_role(early_config, Role.FRESH_PROBE)
     early_config.workerinput = dict(order.workerinput)  # type: ignore[attr-defined]
     early_config.workeroutput = {}  # type: ignore[attr-defined]
+    if order.words:
+        set_arguments(early_config, args, order.words)
     args[:] = inert_arguments(args, known_options(parser))
     parse_again(early_config, parser, args)
     early_config.pluginmanager.register(Rerun(order), "procpar-rerun")

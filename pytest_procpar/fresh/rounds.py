@@ -11,8 +11,9 @@ from typing import TypedDict
 from pytest_procpar.compat.pytest_private.command_line import program
 from pytest_procpar.core.model import StartMethod, WorkerInput
 from pytest_procpar.core.record import changed, record
-from pytest_procpar.fresh.fresh_run import Command, FreshRun, NotSeen, run_fresh
-from pytest_procpar.fresh.rerun import RerunSetup, environment, write_order
+from pytest_procpar.fresh.fresh_run import Command, FreshRun, NotSeen, run_fresh, start
+from pytest_procpar.fresh.rerun import RerunSetup, environment, framed
+from pytest_procpar.fresh.waiting import Waiting, WaitingRoom
 from pytest_procpar.fresh.warden import Warden
 from pytest_procpar.system.calls import monotonic
 from pytest_procpar.system.headroom import fitting, headroom, no_room, resident
@@ -39,6 +40,9 @@ class _Asked(TypedDict):
     grouped: bool
 
 
+_NOTHING = _Asked(reports=False, added=(), isolates=False, grouped=False)
+
+
 class Rounds:
     """Runs commands in fresh processes.
 
@@ -49,6 +53,7 @@ class Rounds:
     :param deadline: when they are ended, on the clock of `monotonic`.
     :param ended: returns whether to end them at once.
     :param size: the memory of a process that has collected the suite, in bytes; 0: as much as this one.
+    :param room: has the process that was begun already, if there is one.
     :param unusable_basetemp: the run's base temporary folder, if it cannot be made; "" for the default one.
     """
 
@@ -61,6 +66,7 @@ class Rounds:
         deadline: float,
         ended: Callable[[], bool],
         size: int,
+        room: WaitingRoom,
         unusable_basetemp: str | None = None,
     ) -> None:
         self._unusable = unusable_basetemp
@@ -71,6 +77,27 @@ class Rounds:
         self._ended = ended
         self._size = size
         self._warden = warden
+        self._room = room
+
+    def begin(self, words: list[str], limit: float) -> None:
+        """Start a process for a command like those that the next call will run; it waits for that call.
+
+        Whatever the next call runs, the process is not there for another one.
+        """
+        try:
+            warden = self._warden()
+            _fitting(1, 1, self._size, together=False)
+            own = Path(tempfile.mkdtemp(dir=warden.folder))
+            path = own / "order"
+            os.mkfifo(path, 0o600)
+            order = self._order(0, own, None, None, _NOTHING)
+            command = Command(
+                [*program(), *words], Path(order.report), limit, lambda place: environment(order, path)
+            )
+            number = start(warden, command, self._cwd, 0)
+        except OSError:  # then it is started when it is needed, and it is told why if it cannot
+            return
+        self._room.put(Waiting(words, changed(command, started=number), order, path))
 
     def __call__(
         self,
@@ -109,10 +136,15 @@ class Rounds:
             gate = None if common is None else common / "gate"
             if gate is not None:
                 os.mkfifo(gate, 0o600)
+            plain = not (common or fork or any(asked.values()))
+            taken = self._room.take(words if plain else (), warden)
             commands = [
                 self._command(each, limit, Path(tempfile.mkdtemp(dir=folder)), common, fork, asked)
                 for each, limit in zip(words, limits, strict=True)
             ]
+            if taken is not None:
+                place, waiting = taken
+                commands[place] = waiting.command_for(words[place])
             return run_fresh(warden, commands, self._cwd, concurrency, self._deadline, self._ended, gate=gate)
         except OSError as error:
             return [NotSeen(f"it could not be run: {in_words(error)}")] * len(words)
@@ -127,22 +159,27 @@ class Rounds:
         asked: _Asked,
     ) -> Command:
         """Make a command with its own cache and temporary files: shared ones would change the next run."""
-        report = own / "report"
-        gate = "" if common is None else str(common / "gate")
 
         def environ(place: int) -> Mapping[str, str]:
-            given = dict(self._inputs[place])
-            base = self._base(common or own, f"popen-{given['workerid']}")
-            order = RerunSetup(given, str(report), str(self._kept), base, str(own / "cache"), gate, **asked)
-            if fork is not None:
-                siblings = tuple(map(dict, self._inputs[1 : fork.processes]))
-                order = changed(
-                    order, forked=fork.method.value, siblings=siblings, freeze_heap=fork.freeze_heap
-                )
-            write_order(order, own / "order")
+            order = self._order(place, own, common, fork, asked)
+            (own / "order").write_bytes(framed(order))
             return environment(order, own / "order")
 
-        return Command([*program(), *words], report, limit, environ)
+        return Command([*program(), *words], own / "report", limit, environ)
+
+    def _order(
+        self, place: int, own: Path, common: Path | None, fork: Forking | None, asked: _Asked
+    ) -> RerunSetup:
+        gate = "" if common is None else str(common / "gate")
+        given = dict(self._inputs[place])
+        base = self._base(common or own, f"popen-{given['workerid']}")
+        order = RerunSetup(
+            given, str(own / "report"), str(self._kept), base, str(own / "cache"), gate, **asked
+        )
+        if fork is None:
+            return order
+        siblings = tuple(map(dict, self._inputs[1 : fork.processes]))
+        return changed(order, forked=fork.method.value, siblings=siblings, freeze_heap=fork.freeze_heap)
 
     def _base(self, folder: Path, name: str) -> str:
         """The folder for a process's temporary files; it is unusable if the run's own was."""

@@ -99,6 +99,10 @@ class Casebook:
         """By test that wanted something at the same time as others: all tests that wanted it."""
         return {test: root.tests for root in self.roots if root.contention for test in root.tests}
 
+    def first_of_roots(self) -> frozenset[TestIndex]:
+        """The first test of each root: the one that is looked into."""
+        return frozenset(root.tests[0] for root in self.roots)
+
     def polluters(self) -> dict[tuple[TestIndex, ...], TestIndex]:
         """The causes that make tests fail, each with a victim."""
         return {polluters_of(one): one.test for one in reversed(self.findings) if polluters_of(one)}

@@ -9,25 +9,13 @@ holds in one of them but not in the other depends on what is imported, and the f
 
 from __future__ import annotations
 
-import os
-from collections import Counter
-from collections.abc import Callable, Sequence
-from math import ceil
+from collections.abc import Callable, Container, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_procpar.compat.pytest_private.command_line import (
-    kept_options,
-    neutral_options,
-    orders_by_chance,
-    replay_folder,
-    stops_early_anyway,
-    wants_workers_anyway,
-)
 from pytest_procpar.compat.pytest_private.session import unusable_basetemp
-from pytest_procpar.compat.pytest_reports.reports import nodeid_from_here
 from pytest_procpar.core.inquiry.expected import Expected, expected_of
 from pytest_procpar.core.inquiry.failing_alone import affordable
 from pytest_procpar.core.inquiry.findings import PLAINLY
@@ -35,13 +23,12 @@ from pytest_procpar.core.inquiry.inquiry import Finding, Kind
 from pytest_procpar.core.inquiry.probes import Confirmation, Outcome
 from pytest_procpar.core.inquiry.run_record import RunRecord
 from pytest_procpar.core.model import TestIndex, WorkerInput
-from pytest_procpar.core.printable import shell_command
 from pytest_procpar.fresh.fresh_run import FreshRun, NotSeen
 from pytest_procpar.fresh.rounds import Rounds
+from pytest_procpar.fresh.waiting import WaitingRoom
 from pytest_procpar.fresh.warden import Warden
-from pytest_procpar.replay.kept import ReplayFiles, replay_by_index, replay_of
+from pytest_procpar.recheck.commands import Commands, shown
 from pytest_procpar.system.calls import monotonic
-from pytest_procpar.system.shortage import in_words
 
 if TYPE_CHECKING:
     from pytest_procpar.recheck.left_files import LeftFiles
@@ -57,10 +44,6 @@ _TOGETHER_PART = 0.5
 
 #: How often at most a test that fails beside others is tried, until it fails.
 _MOST_RUNS = 5
-#: A test that is to run beside another runs again and again, for this many seconds longer than the other
-#: takes. Each test counts as at least this many seconds.
-_HEAD_START = 1.0
-_LEAST_SECONDS = 0.001
 
 
 class Confirmer:
@@ -72,15 +55,11 @@ class Confirmer:
     def __init__(self, config: pytest.Config, run_record: RunRecord) -> None:
         self._config = config
         self._record = run_record
-        self._ids = ids = run_record.ids
-        #: The nodeids that more than one test has.
-        self._shared = {nodeid for nodeid, count in Counter(ids).items() if count > 1}
+        self._ids = run_record.ids
         self._word = run_record.word
         self._limit = run_record.limit
         self._seconds = run_record.seconds
-        self._files = ReplayFiles(lambda: replay_folder(config))
-        #: Why the file of a command could not be written; empty if every file could.
-        self._unwritten = ""
+        self._commands = Commands(config, run_record)
 
     def confirm(
         self,
@@ -91,13 +70,15 @@ class Confirmer:
         *,
         thorough: bool = True,
         also: Sequence[Finding] = (),
+        first: Container[TestIndex] = (),
     ) -> dict[Finding, list[Confirmation]]:
         """Try every finding that can be tried, until `deadline`; return the trials of each.
 
         :param run: runs the commands, until `deadline` as well: see `rounds`.
         :param most: how many processes may run at the same time.
         :param thorough: whether tests of different files that just fail run in different processes.
-        :param also: tests to run after those that just fail, in the same process, if these share one.
+        :param also: tests to run with those that just fail, in the same process, if these share one.
+        :param first: of the tests that share a process, those that run first.
         """
         of_each = [expected_of(finding) for finding in findings if finding.kind not in PLAINLY]
         plain = [one for finding in findings if finding.kind in PLAINLY for one in expected_of(finding)]
@@ -110,13 +91,13 @@ class Confirmer:
             made = dict(zip(single, self._try(single, run, most), strict=True))
             left = _TOGETHER_PART * (deadline - monotonic())
             others = [Expected(finding, (finding.test,), bad=True) for finding in also]
-            together = self._try_together([*plain, *others], run, left, thorough=thorough)
+            together = self._try_together([*plain, *others], first, run, left, thorough=thorough)
             made.update(together)
             single = [trial for trial in plain if trial not in together][:_MOST_PLAIN]
             made.update(zip(single, self._try(single, run, most), strict=True))
             made.update((trial, self._try_beside(trial, run)) for trial in trials if trial.beside)
         except BaseException:
-            self._files.remove_private()
+            self._commands.remove_private()
             raise
         for trial in [*trials, *together, *single]:
             confirmed.setdefault(trial.finding, []).append(made[trial])
@@ -130,6 +111,7 @@ class Confirmer:
         deadline: float,
         ended: Callable[[], bool],
         size: int,
+        room: WaitingRoom,
     ) -> Rounds:
         """Make the `Rounds` that run this run's commands in fresh processes.
 
@@ -137,9 +119,20 @@ class Confirmer:
         :param warden: returns the warden that starts them; raises OSError.
         :param kept: the folder for copies of the files that they change, see `system.kept_files`.
         :param size: the memory of a process that has collected the suite, in bytes; 0: as much as this one.
+        :param room: has the process that was begun already, if there is one.
         """
         cwd = Path(self._config.invocation_params.dir)
-        return Rounds(warden, inputs, kept, cwd, deadline, ended, size, unusable_basetemp(self._config))
+        unusable = unusable_basetemp(self._config)
+        return Rounds(warden, inputs, kept, cwd, deadline, ended, size, room, unusable)
+
+    def begin(self, tests: Iterable[TestIndex], first: Container[TestIndex], run: Rounds) -> None:
+        """Start the process with which `confirm` will begin if all these tests just fail.
+
+        :param first: see `confirm`.
+        """
+        known = [test for test in tests if self._is_known_by_name(test)]
+        if known:
+            run.begin(self._words_of_plain(_in_order(known, first)[:_MOST_TOGETHER]), 0.0)
 
     def suggester(self, run: Rounds, folder: Path) -> Suggester:
         """Make the `Suggester`, which tries fixtures with `run`; its files in `folder` may go afterwards."""
@@ -154,20 +147,25 @@ class Confirmer:
         return LeftFiles(self._config, self._record, run, kept, folder)
 
     def _try_together(
-        self, plain: Sequence[Expected], run: Rounds, seconds: float, *, thorough: bool
+        self,
+        plain: Sequence[Expected],
+        first: Container[TestIndex],
+        run: Rounds,
+        seconds: float,
+        *,
+        thorough: bool,
     ) -> dict[Expected, Confirmation]:
         """Try the tests that just fail in one process, for `seconds`: those that fail there are confirmed.
 
         :param thorough: use one process for each file: one file's imports could make another's tests fail.
         """
-        failed = {one.tests[0]: one for one in plain if self._is_known_by_name(one)}
+        failed = {one.tests[0]: one for one in plain if self._is_known_by_name(one.finding.test)}
         groups: dict[str, list[TestIndex]] = {}
-        for test in affordable(tuple(failed), self._seconds, seconds)[:_MOST_TOGETHER]:
+        some = affordable(tuple(_in_order(failed, first)), self._seconds, seconds)
+        for test in some[:_MOST_TOGETHER]:
             groups.setdefault(self._ids[test].split("::")[0] if thorough else "", []).append(test)
         several = [tests for tests in groups.values() if len(tests) > 1]
-        commands = [
-            self._words(Expected(failed[tests[-1]].finding, (*tests,), bad=True)) for tests in several
-        ]
+        commands = list(map(self._words_of_plain, several))
         confirmed = {}
         for tests, command, result in zip(
             several, commands, run(commands, [0.0] * len(commands)), strict=True
@@ -176,17 +174,22 @@ class Confirmer:
             for test in tests:
                 word = words.get(self._ids[test])
                 if word is not None and word.bad:
-                    confirmed[failed[test]] = Confirmation(_shown(command), True, word)
+                    confirmed[failed[test]] = Confirmation(shown(command), True, word)
         return confirmed
 
-    def _is_known_by_name(self, one: Expected) -> bool:
+    def _words_of_plain(self, tests: Sequence[TestIndex]) -> list[str]:
+        return self._commands.words(Expected(Finding(tests[-1], Kind.PLAIN), tuple(tests), bad=True))
+
+    def _is_known_by_name(self, test: TestIndex) -> bool:
         """Whether a failed test can be told from the others in a process that runs several."""
-        test = one.finding.test
-        return self._word(test) is Outcome.FAILED and self._ids[test] not in self._shared
+        return self._word(test) is Outcome.FAILED and self._commands.is_unique(test)
 
     def _try(self, trials: Sequence[Expected], run: Rounds, concurrency: int) -> list[Confirmation]:
         """Try what happens in one process."""
-        commands = [self._words(trial) if self._named(trial) else self._replay(trial) for trial in trials]
+        commands = [
+            self._commands.words(trial) if self._commands.names(trial) else self._commands.replay(trial)
+            for trial in trials
+        ]
         limits = [self._limit(trial.finding.test) for trial in trials]
         runs = run(commands, limits)
         words = list(map(self._judge, trials, runs))
@@ -197,24 +200,24 @@ class Confirmer:
                 runs[at], words[at] = result, self._judge(trials[at], result)
 
         # Something reorders tests, adds some, or ends the run before the last one.
-        lost = [at for at, word in enumerate(words) if word is None and self._named(trials[at])]
+        lost = [at for at, word in enumerate(words) if word is None and self._commands.names(trials[at])]
         lost = [at for at in lost if len(trials[at].tests) > 1 or isinstance(runs[at], FreshRun)]
         for at in lost:
-            commands[at] = self._replay(trials[at])
+            commands[at] = self._commands.replay(trials[at])
         again(lost)
         # A different result counts only if it comes out the same with nothing running beside it.
         if min(concurrency, len(trials)) > 1:
             again([at for at, trial in enumerate(trials) if _differs(trial, words[at])], alone=True)
         return [
-            Confirmation(_shown(command), trial.bad, word, reason=self._reason(command, word, result))
+            Confirmation(shown(command), trial.bad, word, reason=self._reason(command, word, result))
             for trial, command, word, result in zip(trials, commands, words, runs, strict=True)
         ]
 
     def _try_beside(self, trial: Expected, run: Rounds) -> Confirmation:
         """Try what happens in several processes, with no other command beside them, until it happens."""
-        command = self._replay(trial)
+        command = self._commands.replay(trial)
         # The user's command has a worker for each sequence; here each has a process, and all start together.
-        commands = [self._replay(trial, number) for number in range(1 + len(trial.beside))]
+        commands = [self._commands.replay(trial, number) for number in range(1 + len(trial.beside))]
         limits = [self._limit(trial.finding.test)] * len(commands)
         word, runs, reason = None, 0, ""
         while runs < _MOST_RUNS:
@@ -226,67 +229,7 @@ class Confirmer:
             word, runs = seen, runs + 1
             if word.bad:
                 break
-        return Confirmation(_shown(command), trial.bad, word, by_chance=True, runs=runs, reason=reason)
-
-    def _named(self, trial: Expected) -> bool:
-        """Whether a command can name the tests: each runs once, and no other test has its nodeid."""
-        nodeids = {self._ids[test] for test in trial.tests}
-        if len(nodeids) > 1 and orders_by_chance(self._config):
-            return False
-        return len(nodeids) == len(trial.tests) and self._shared.isdisjoint(nodeids)
-
-    def _words(self, trial: Expected) -> list[str]:
-        """The arguments that run a trial's tests in this order."""
-        words = kept_options(self._config) + neutral_options(self._config)
-        test = trial.finding.test
-        dies = trial.finding.kind is Kind.CONTAMINATED_CRASH or self._word(test) in (
-            Outcome.CRASHED,
-            Outcome.HUNG,
-        )
-        if dies or trial.beside:
-            words += ["-n", str(1 + len(trial.beside)), "--recheck=none"]
-            if self._limit(test):
-                words.append(f"--hang-timeout={self._limit(test):.3g}")
-        elif wants_workers_anyway(self._config):
-            words += ["-n", "0"]
-        if len(trial.everything) > 1 and stops_early_anyway(self._config):
-            words.append("--maxfail=0")  # a test may fail itself, and still matter to another one
-        nodeids = dict.fromkeys(self._ids[test] for test in trial.everything)
-        return words + [nodeid_from_here(self._config, nodeid) for nodeid in nodeids]
-
-    def _replay(self, trial: Expected, only: int | None = None) -> list[str]:
-        """The arguments, with a replay file that forces the order and lets a test run twice.
-
-        :param only: the process whose tests go into the file; None: the tests of all.
-        """
-        name = f"{trial.finding.kind.value}-{trial.finding.test}-{'fails' if trial.bad else 'passes'}"
-        sequences = self._sequences(trial)
-        if only is not None:
-            sequences, name = [sequences[only]], f"{name}-{only}"
-        path = Path(f"{name}.json")
-        try:
-            path = self._files.write(name, self._replay_of(sequences))
-        except OSError as error:  # then the command fails
-            self._unwritten = f"its file could not be written: {in_words(error)}"
-        here = os.path.relpath(path, self._config.invocation_params.dir)
-        if here.startswith(os.pardir):
-            here = str(path)
-        return [f"--procpar-replay={here}", *self._words(trial)]
-
-    def _sequences(self, trial: Expected) -> list[tuple[TestIndex, ...]]:
-        """The tests that each process runs."""
-        return [trial.tests, *(self._often(side, trial) for side in trial.beside)]
-
-    def _replay_of(self, sequences: Sequence[Sequence[TestIndex]]) -> bytes:
-        if self._shared.isdisjoint(self._ids[test] for tests in sequences for test in tests):
-            return replay_of([(None, [self._ids[test] for test in tests]) for tests in sequences])
-        return replay_by_index(self._ids, sequences)
-
-    def _often(self, side: tuple[TestIndex, ...], trial: Expected) -> tuple[TestIndex, ...]:
-        """Repeat these tests so often that they are still running when the judged test runs."""
-        seconds = _HEAD_START + sum(map(self._seconds, trial.tests))
-        once = sum(max(self._seconds(test), _LEAST_SECONDS) for test in side)
-        return side * ceil(seconds / once)
+        return Confirmation(shown(command), trial.bad, word, by_chance=True, runs=runs, reason=reason)
 
     def _reason(self, command: list[str], word: Outcome | None, run: FreshRun | NotSeen) -> str:
         """Why a command could not be judged; empty if it was, or if it was not to run any more."""
@@ -295,7 +238,7 @@ class Confirmer:
         if isinstance(run, FreshRun):
             return run.trouble or "other tests ran than these, or in another order"
         has_file = command[0].startswith("--procpar-replay=")
-        return (has_file and run.why and self._unwritten) or run.why
+        return (has_file and run.why and self._commands.unwritten) or run.why
 
     def _judge(self, trial: Expected, run: FreshRun | NotSeen) -> Outcome | None:
         """How the judged test ended; None unless the tests before it ran first, and those beside it ran."""
@@ -309,6 +252,11 @@ class Confirmer:
         return run.tests[-1][1] if [nodeid for nodeid, _ in run.tests] == wanted else None
 
 
+def _in_order(tests: Iterable[TestIndex], first: Container[TestIndex]) -> list[TestIndex]:
+    """The tests in collected order, but those of `first` before the others."""
+    return sorted(tests, key=lambda test: (test not in first, test))
+
+
 def _joined(runs: Sequence[FreshRun | NotSeen]) -> FreshRun | NotSeen:
     """Join the runs of several processes that started together into one run."""
     done = [run for run in runs if isinstance(run, FreshRun)]
@@ -317,11 +265,6 @@ def _joined(runs: Sequence[FreshRun | NotSeen]) -> FreshRun | NotSeen:
         return next((run for run in unseen if run.why), unseen[0])
     trouble = next((run.trouble for run in done if run.trouble), "")
     return FreshRun(tuple(test for run in done for test in run.tests), trouble)
-
-
-def _shown(command: Sequence[str]) -> str:
-    """A command as it is printed."""
-    return shell_command(["pytest", *command])
 
 
 def _differs(trial: Expected, word: Outcome | None) -> bool:

@@ -69,6 +69,8 @@ class DependenceSearch:
         self._surveys = Surveys(options, run_record, time)
         self._deep: DeepSurvey | None = None
         self._claims = claims_of(known, run_record.ids) if options.what == "known" else []
+        #: The failed tests, if they were asked for beforehand.
+        self._suspects: list[Suspect] | None = None
         #: Tests that hung: they come last.
         self.hung: list[Suspect] = []
         #: How many times longer tests took in probes than in the run.
@@ -208,9 +210,16 @@ class DependenceSearch:
         failed = [seen.test for seen in self._run.failed() if seen.test not in found]
         return [test for test in failed if self._run.seconds(test) <= self._time.cheap]
 
+    def failed(self) -> list[TestIndex]:
+        """The failed tests that are looked into; call this only if no survey comes before that."""
+        self._suspects = self._failed()
+        return [suspect.test for suspect in self._suspects]
+
     def _failed(self) -> list[Suspect]:
         if self._options.what in ("none", "known"):
             return []
+        if self._suspects is not None:
+            return self._suspects
         casebook, failed = self._casebook, self._run.failed()
         failures = [(seen.test, self._run.failure(seen.test)) for seen in failed]
         casebook.roots = roots_of(failure or Failure(test) for test, failure in failures)

@@ -18,6 +18,7 @@ from pytest_procpar.core.model import TestIndex, WorkerInput
 from pytest_procpar.core.recheck.budget import LEAST_BUDGET, LEAST_BUDGET_ASKED_FOR, Spending
 from pytest_procpar.fresh.custody import Custody
 from pytest_procpar.fresh.rounds import Rounds
+from pytest_procpar.fresh.waiting import WaitingRoom
 from pytest_procpar.recheck.casebook import POLLUTED, Casebook, cause_of, is_confirmed
 from pytest_procpar.recheck.confirm import Confirmer
 from pytest_procpar.recheck.fork_trial import Trial
@@ -58,8 +59,19 @@ class FreshSteps:
         self._inputs = inputs
         self._custody = custody
         self._ended = ended
+        self._room = WaitingRoom()
         #: How much memory a process takes that has collected the suite, in bytes; 0: as this one.
         self.size = size
+
+    def get_ready(self, tests: Sequence[TestIndex]) -> None:
+        """Start the process that confirms these failed tests if all of them just fail, as most do.
+
+        It starts while they are probed, and waits for the end of that. Tests that wanted the same thing at
+        the same time most likely pass alone.
+        """
+        contended = self._casebook.contended()
+        tests = [test for test in tests if test not in contended]
+        self._confirmer.begin(tests, self._casebook.first_of_roots(), self._rounds(self._time.deadline))
 
     def confirm(self) -> None:
         """Try the commands of the findings, as the user will."""
@@ -195,10 +207,13 @@ class FreshSteps:
         self, found: Sequence[Finding], deadline: float, also: Sequence[Finding] = ()
     ) -> dict[Finding, list[Confirmation]]:
         rounds, most = self._rounds(deadline), len(self._inputs)
-        return self._confirmer.confirm(found, rounds, most, deadline, thorough=self._time.patient, also=also)
+        return self._confirmer.confirm(
+            found, rounds, most, deadline,
+            thorough=self._time.patient, also=also, first=self._casebook.first_of_roots(),
+        )  # fmt: skip
 
     def _rounds(self, deadline: float) -> Rounds:
         custody = self._custody
         return self._confirmer.rounds(
-            self._inputs, custody.warden, custody.kept(), deadline, self._ended, self.size
+            self._inputs, custody.warden, custody.kept(), deadline, self._ended, self.size, self._room
         )

@@ -138,6 +138,8 @@ class Recheck:
 
         has_looked = attempt(begin)
         if prober is not None:
+            if not self._time.patient:
+                attempt(lambda: steps.get_ready(search.failed()))
             has_looked = attempt(lambda: search.look(prober, concurrency))
             steps.size = prober.size
             attempt(prober.end_trees)  # fresh processes may need what they hold: a port, or memory

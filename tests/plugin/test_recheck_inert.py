@@ -329,3 +329,34 @@ def test_no_traceback_is_written_of_what_is_run_again(suite: Suite) -> None:
     assert finding["kind"] == "plain"
     assert len(finished.notes("ran")) > 2
     assert {note["pid"] for note in finished.notes("shown")} == {finished.notes("ran")[0]["pid"]}
+
+
+def test_a_fresh_process_that_starts_early_imports_nothing_before_the_probes_have_ended(suite: Suite) -> None:
+    suite.file("pytest.ini", "[pytest]\naddopts = --strict-markers\n")
+    suite.conftest("""
+        import os, sys
+        from recorder import note
+        note("imported", argv=sys.argv[1:])
+        def pytest_configure(config):
+            note("configured", args=list(config.invocation_params.args), tests=config.args)
+    """)
+    suite.tests("""
+        from recorder import note
+        STATE = []
+        def test_polluter(): STATE.append(1)
+        def test_victim(): note("ran"); assert not STATE
+        def test_bug(): note("ran"); assert 1 + 1 == 3
+        def test_other_bug(): note("ran"); assert 1 + 1 == 4
+    """)
+    finished = suite.run("-n1", "--recheck=failed", "-p", "no:randomly")
+    kinds = [(record["kind"], record["pid"]) for record in finished.records]
+    fresh = [pid for kind, pid in kinds if kind == "imported"][1:]
+    first = kinds.index(("imported", fresh[0]))
+    probes = {pid for kind, pid in kinds[:first] if kind == "ran"}
+    assert len(probes) > 2
+    assert not probes.intersection(pid for kind, pid in kinds[first:] if kind == "ran")
+    for pid in fresh:
+        (imported,) = [record for record in finished.notes("imported") if record["pid"] == pid]
+        (configured,) = [record for record in finished.notes("configured") if record["pid"] == pid]
+        assert configured["args"] == imported["argv"]
+        assert configured["tests"] == [word for word in configured["args"] if "::" in word]

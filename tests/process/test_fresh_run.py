@@ -14,8 +14,11 @@ from time import monotonic
 import pytest
 
 from pytest_procpar.core.inquiry.probes import Outcome
+from pytest_procpar.core.record import changed
 from pytest_procpar.fresh.custody import Custody
-from pytest_procpar.fresh.fresh_run import Command, FreshRun, NotSeen, run_fresh
+from pytest_procpar.fresh.fresh_run import Command, FreshRun, NotSeen, run_fresh, start
+from pytest_procpar.fresh.rerun import RerunSetup
+from pytest_procpar.fresh.waiting import Waiting, WaitingRoom
 from pytest_procpar.fresh.warden import Warden
 from pytest_procpar.system.kept_files import PutBack
 from tests.process.helpers import ready
@@ -226,3 +229,48 @@ def test_a_warden_can_be_started_before_anybody_waits_for_it() -> None:
     assert custody.close() == PutBack()
     assert not folder.parent.exists()
     assert custody.close() == PutBack()
+
+
+def started(warden: Warden, folder: Path, *words: str) -> Waiting:
+    """A process that is told by its order what to report."""
+    script = (
+        "import pathlib, sys; text = open(sys.argv[2]).read(); pathlib.Path(sys.argv[1]).write_text(text)"
+    )
+    fifo = folder / "order"
+    os.mkfifo(fifo)
+    command = Command([sys.executable, "-c", script, str(folder / "report"), str(fifo)], folder / "report")
+    order = RerunSetup({}, "", "", "", "", "")
+    return Waiting(words, changed(command, started=start(warden, command, folder, 0)), order, fifo)
+
+
+def test_a_process_that_was_started_before_goes_on_with_its_order(tmp_path: Path) -> None:
+    with Warden() as warden:
+        waiting = started(warden, tmp_path)
+        text = report(("began", "test_a"), ("ended", "test_a", "failed"))
+        command = changed(waiting.command, order=(waiting.fifo, text.encode()))
+        other = Command([sys.executable, "-c", "pass"], tmp_path / "other")
+        runs = run_fresh(warden, [other, command], tmp_path, 1, monotonic() + 60, lambda: False)
+    assert runs[0] == NotSeen("it ended with exit status 0")
+    assert runs[1] == FreshRun((("test_a", Outcome.FAILED),))
+
+
+@pytest.mark.parametrize(
+    ("words", "suits"),
+    [
+        (["-x", "a.py::test_2", "b.py::test_1"], True),
+        (["-x", "b.py::test_1", "a.py::test_1[::]", "a.py::test_3"], True),
+        (["-x", "a.py::test_1"], False),  # the rootdir may be another
+        (["-x", "a.py::test_1", "b.py::test_1", "c.py::test_1"], False),
+        (["a.py::test_1", "b.py::test_1"], False),
+        (["-x", "-p", "d", "a.py::test_1", "b.py::test_1"], False),
+    ],
+)
+def test_a_process_serves_only_what_it_could_have_been_started_for(
+    tmp_path: Path, words: list[str], *, suits: bool
+) -> None:
+    with Warden() as warden:
+        room, waiting = WaitingRoom(), started(warden, tmp_path, "-x", "a.py::test_1", "b.py::test_1")
+        assert room.take([words], warden) is None
+        room.put(waiting)
+        assert room.take([["c.py::test"], words], warden) == ((1, waiting) if suits else None)
+        assert room.take([words], warden) is None

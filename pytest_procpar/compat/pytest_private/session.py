@@ -5,6 +5,7 @@ Written against pytest 8.2 to 9.2. Of our packages, only `compat` imports `_pyte
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -15,8 +16,8 @@ from _pytest.config.argparsing import OptionGroup
 
 __all__ = [
     "ConftestImportFailure", "add_short_option", "config_from_command_line", "configure",
-    "postpone_fixture_manager", "raise_interrupt", "run_main", "session_from_config", "set_basetemp",
-    "set_ini", "shared_basetemp", "tear_down_all", "unconfigure", "unusable_basetemp",
+    "postpone_fixture_manager", "raise_interrupt", "run_main", "session_from_config", "set_arguments",
+    "set_basetemp", "set_ini", "shared_basetemp", "tear_down_all", "unconfigure", "unusable_basetemp",
 ]  # fmt: skip
 
 
@@ -84,6 +85,17 @@ def postpone_fixture_manager(config: pytest.Config) -> Callable[[pytest.Session]
     caller._remove_plugin(fixtures)
     start: Callable[[pytest.Session], None] = fixtures.pytest_sessionstart
     return start
+
+
+def set_arguments(config: pytest.Config, args: list[str], words: tuple[str, ...]) -> None:
+    """Replace the arguments of the command line, before conftests are loaded and all is parsed for good.
+
+    :param args: those of the command line, and before them what the environment and the ini file add.
+    """
+    given = config.invocation_params
+    args[len(args) - len(given.args) :] = words
+    config.invocation_params = config.InvocationParams(args=words, plugins=given.plugins, dir=given.dir)
+    sys.argv[1:] = words
 
 
 def set_ini(config: pytest.Config, name: str, value: object) -> None:
