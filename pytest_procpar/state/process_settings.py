@@ -27,6 +27,7 @@ from functools import partial
 from types import ModuleType
 from typing import Final, NamedTuple
 
+from pytest_procpar.state.codec_state import codec_spaces
 from pytest_procpar.state.context_state import CONTEXT
 from pytest_procpar.state.logger_state import _manager, logger_spaces
 from pytest_procpar.state.namespaces import Access, Namespace, Origin
@@ -219,12 +220,19 @@ def _digits() -> Iterator[_Switch]:
         yield _Switch("sys.get_int_max_str_digits()", sys.get_int_max_str_digits, sys.set_int_max_str_digits)
 
 
+def _affinity() -> Iterator[_Switch]:
+    if hasattr(os, "sched_getaffinity"):  # on Linux
+        get, put = os.sched_getaffinity, os.sched_setaffinity
+        yield _Switch("os.sched_getaffinity(0)", partial(get, 0), partial(put, 0))
+
+
 def _field_size() -> Iterator[_Switch]:
     csv = sys.modules.get("_csv")
     if csv is not None:
         yield _Switch("csv.field_size_limit()", csv.field_size_limit, csv.field_size_limit)
 
 
+_hooks, _set_hooks = sys.get_asyncgen_hooks, sys.set_asyncgen_hooks
 _SWITCHES: Final = (
     _Switch("os.getcwd()", _bind_getcwd(), os.chdir),
     _Switch("os.umask()", _bind_umask(), os.umask),
@@ -232,6 +240,14 @@ _SWITCHES: Final = (
     _Switch("sys.getswitchinterval()", sys.getswitchinterval, sys.setswitchinterval),
     _Switch("sys.gettrace()", sys.gettrace, sys.settrace),
     _Switch("sys.getprofile()", sys.getprofile, sys.setprofile),
+    _Switch("sys.getdlopenflags()", sys.getdlopenflags, sys.setdlopenflags),
+    _Switch("sys.get_asyncgen_hooks()", lambda: tuple(_hooks()), lambda hooks: _set_hooks(*hooks)),
+    _Switch(
+        "sys.get_coroutine_origin_tracking_depth()",
+        sys.get_coroutine_origin_tracking_depth,
+        sys.set_coroutine_origin_tracking_depth,
+    ),
+    *_affinity(),
     _collector(),
     _thresholds(),
     _Switch("gc.get_debug()", gc.get_debug, gc.set_debug),
@@ -295,6 +311,7 @@ def process_spaces() -> list[Namespace]:
         Namespace("os.environ", _environ, _ENVIRON, Origin.OURS, _ENVIRON.read(_environ)),
         Namespace("", switches, _SETTINGS, Origin.OURS, _read_all(switches)),
         *logger_spaces(),
+        *codec_spaces(),
         Namespace("", contextvars.copy_context, CONTEXT, Origin.OURS, CONTEXT.read(contextvars.copy_context)),
         Namespace("sys.modules", modules, _MODULES, Origin.OURS, dict(modules)),
     ]

@@ -6,6 +6,7 @@ What changes the state of the process does so in a forked child.
 from __future__ import annotations
 
 import builtins
+import codecs
 import collections
 import contextvars
 import decimal
@@ -415,6 +416,26 @@ def change_zone(_: Any) -> None:
         os.environ["TZ"] = was
 
 
+def find_shop_codec(name: str) -> codecs.CodecInfo | None:
+    return codecs.lookup("ascii") if name == "of_the_shop" else None
+
+
+def has_codec(name: str) -> bool:
+    try:
+        codecs.lookup(name)
+    except LookupError:
+        return False
+    return True
+
+
+def has_handler(name: str) -> bool:
+    try:
+        codecs.lookup_error(name)
+    except LookupError:
+        return False
+    return True
+
+
 PROCESS = [
     Case(
         "os.environ['X']",
@@ -594,6 +615,48 @@ PROCESS = [
         lambda _: socket.getdefaulttimeout(),
         "None",
         "2.0",
+    ),
+    Case(
+        "sys.get_coroutine_origin_tracking_depth()",
+        lambda _: sys.set_coroutine_origin_tracking_depth(5),
+        lambda _: sys.get_coroutine_origin_tracking_depth(),
+        "0",
+        "5",
+    ),
+    Case(
+        "sys.get_asyncgen_hooks()",
+        lambda _: sys.set_asyncgen_hooks(firstiter=print),
+        lambda _: sys.get_asyncgen_hooks(),
+        "(None, None)",
+        "(<function print>, None)",
+    ),
+    Case(
+        "sys.getdlopenflags()",
+        lambda _: sys.setdlopenflags(0x101),
+        lambda _: sys.getdlopenflags(),
+        "2",
+        "257",
+    ),
+    Case(
+        "codecs.register()",
+        lambda _: (codecs.register(find_shop_codec), codecs.lookup("of-the-shop")),
+        lambda _: has_codec("of-the-shop"),
+        "(<function encodings.search_f…>,)",
+        "(<function encodings.search_f…>, <function tests.process.test…>)",
+    ),
+    Case(
+        "codecs.lookup_error('shop')",
+        lambda _: codecs.register_error("shop", codecs.ignore_errors),
+        lambda _: has_handler("shop"),
+        "(absent)",
+        "<function ignore_errors>",
+    ),
+    Case(
+        "codecs.lookup_error('replace')",
+        lambda _: codecs.register_error("replace", codecs.ignore_errors),
+        lambda _: "ü".encode("ascii", "replace"),
+        "<function replace_errors>",
+        "<function ignore_errors>",
     ),
     Case(
         "sys.stdout",

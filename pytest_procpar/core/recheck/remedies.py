@@ -57,6 +57,14 @@ _SETTINGS = {
     "sys.getswitchinterval()": ("sys", "sys.getswitchinterval()", "sys.setswitchinterval({})"),
     "sys.gettrace()": ("sys", "sys.gettrace()", "sys.settrace({})"),
     "sys.getprofile()": ("sys", "sys.getprofile()", "sys.setprofile({})"),
+    "sys.getdlopenflags()": ("sys", "sys.getdlopenflags()", "sys.setdlopenflags({})"),
+    "sys.get_asyncgen_hooks()": ("sys", "sys.get_asyncgen_hooks()", "sys.set_asyncgen_hooks(*{})"),
+    "sys.get_coroutine_origin_tracking_depth()": (
+        "sys",
+        "sys.get_coroutine_origin_tracking_depth()",
+        "sys.set_coroutine_origin_tracking_depth({})",
+    ),
+    "os.sched_getaffinity(0)": ("os", "os.sched_getaffinity(0)", "os.sched_setaffinity(0, {})"),
     "socket.getdefaulttimeout()": ("socket", "socket.getdefaulttimeout()", "socket.setdefaulttimeout({})"),
     "locale.setlocale(LC_ALL)": (
         "locale",
