@@ -18,6 +18,7 @@ from pytest_procpar.core.protocol.worker import (
     Reported,
     Starved,
 )
+from pytest_procpar.core.run.ledger import OutOfTurn
 from pytest_procpar.system.calls import describe_status
 
 __all__ = ["Hearing"]
@@ -131,8 +132,12 @@ class Hearing:
         match message:
             case Began(test, location):
                 if self._run.hears(worker):
-                    self._course.happened(events.ItemBegan(worker, test))
-                    self._results.began(test, location)
+                    try:
+                        self._course.happened(events.ItemBegan(worker, test))
+                    except OutOfTurn:
+                        self._course.happened(self._course.deaths.out_of_turn(worker))
+                    else:
+                        self._results.began(test, location)
             case Finished(test, passes, began, ended):
                 if self._run.hears(worker):
                     self._course.happened(events.ItemFinished(worker, test))

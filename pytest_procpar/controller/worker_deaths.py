@@ -39,6 +39,7 @@ class Deaths:
 
     def __init__(self, shared: Collaborators) -> None:
         self._run = shared.run
+        self._run_record = shared.run_record
         self._cluster = shared.cluster
         self._nodes = shared.nodes
         self._results = shared.results
@@ -76,6 +77,13 @@ class Deaths:
         return self._starved.get(worker)
 
     # --- deaths ---
+
+    def out_of_turn(self, worker: WorkerId) -> Event:
+        """Kill a worker from which a test has taken what it was sent; return the event for the core."""
+        latest = self._run_record.latest(worker)
+        after = "" if latest is None else f", after {self._results.nodeid(latest)}"
+        self._supervisor.kill_lost(worker, f"its connection has lost tests that it was sent{after}")
+        return events.Stuck(worker)
 
     def refused(self, worker: WorkerId, reason: str) -> Event:
         """Take down the node of a worker that the system grants no process; return the event for the core."""

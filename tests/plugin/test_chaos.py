@@ -152,3 +152,25 @@ def test_a_death_after_a_late_teardown_loses_no_result(suite: Suite) -> None:
     """)
     finished = suite.run("-n1")
     finished.assert_summary(passed=62, errors=1)
+
+
+@pytest.mark.parametrize("records", [1, 3])
+def test_a_test_that_reads_what_its_worker_was_sent_is_named_and_nothing_is_lost(
+    suite: Suite, records: int
+) -> None:
+    suite.tests(f"""
+        import gc, os, pytest
+        from pytest_procpar.ipc.inbox import WorkerLink
+
+        def test_first(): pass
+        def test_thief():
+            (link,) = [thing for thing in gc.get_objects() if type(thing) is WorkerLink]
+            os.read(link.fileno(), {records} * 16)
+        @pytest.mark.parametrize("i", range(40))
+        def test_other(i): pass
+    """)
+    finished = suite.run("-n1")
+    finished.assert_summary(passed=42, errors=1)
+    finished.stdout.fnmatch_lines(
+        ["*[[]gw0] is killed: its connection has lost tests that it was sent, after test_it.py::test_thief"]
+    )

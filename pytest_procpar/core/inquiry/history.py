@@ -62,6 +62,11 @@ class History:
         run = self._run(test)
         return 0.0 if run.end == inf else run.end - run.begin
 
+    def latest(self, worker: WorkerId) -> TestIndex | None:
+        """The test that began last on a worker; None if none did."""
+        runs = self._runs.get(worker)
+        return runs[-1].test if runs else None
+
     def first(self) -> float | None:
         """When the first test began; None if none did."""
         return min((runs[0].begin for runs in self._runs.values() if runs), default=None)

@@ -245,6 +245,10 @@ class RunRecord:
         """How long a test took, in seconds; 0 if it hung."""
         return 0.0 if self.word(test) is Outcome.HUNG else self._history.duration(self._telling(test))
 
+    def latest(self, worker: WorkerId) -> TestIndex | None:
+        """The test that a worker has run to its end last; None if it has run none."""
+        return self._history.latest(worker)
+
     def first(self) -> float | None:
         """When the first test began; None if none did."""
         return self._history.first()

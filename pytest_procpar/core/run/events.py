@@ -159,7 +159,7 @@ class Stop:
 
 @record
 class Stuck:
-    """A worker will never go on, because it was forked: kill it, and let others do its work.
+    """A worker will never go on, because it was forked, or not as it should: let others do its work.
 
     Its death is no crash. Its test runs again unless ``told`` is set: then the test has already been
     reported, which cannot be taken back. From now on a worker may take as long as a collection to come up.

@@ -16,11 +16,15 @@ from enum import IntEnum
 
 from pytest_procpar.core.model import TestIndex, WorkerId
 
-__all__ = ["Ledger", "LedgerError", "ItemState"]
+__all__ = ["ItemState", "Ledger", "LedgerError", "OutOfTurn"]
 
 
 class LedgerError(Exception):
     """A test was about to make a move that the rules forbid."""
+
+
+class OutOfTurn(LedgerError):
+    """A worker has begun another test than the next one that it was sent: something has read that one."""
 
 
 class ItemState(IntEnum):

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 
 from pytest_procpar.core.model import TestIndex, WorkerId
 from pytest_procpar.core.run.events import Assign, Effect, Outlook, Revoke
-from pytest_procpar.core.run.ledger import ItemState, Ledger, LedgerError
+from pytest_procpar.core.run.ledger import ItemState, Ledger, LedgerError, OutOfTurn
 from pytest_procpar.core.run.worker_state import Phase, WorkerState
 
 __all__ = ["Partition"]
@@ -132,7 +132,7 @@ class Partition(ABC):
 
     def _note_begun(self, worker: WorkerState, test: TestIndex) -> None:
         if not worker.begin(test):
-            raise LedgerError(f"test {test} began on gw{worker.id} out of turn")
+            raise OutOfTurn(f"test {test} began on gw{worker.id} out of turn")
         self.ledger.begin(test, worker.id)
 
     def _note_finished(self, worker: WorkerState, test: TestIndex) -> None:
