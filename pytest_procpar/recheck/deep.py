@@ -6,7 +6,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
-from pytest_procpar.core.inquiry.failing_alone import affordable
+from pytest_procpar.core.inquiry.failing_alone import affordable, beginning
 from pytest_procpar.core.inquiry.findings import Finding, Suspect
 from pytest_procpar.core.inquiry.probes import Outcome
 from pytest_procpar.core.inquiry.run_record import RunRecord
@@ -28,8 +28,9 @@ _Tests = tuple[TestIndex, ...]
 _FIRST_PACE = 2.0
 #: The overhead of each test, and of each order, in seconds.
 _A_TEST, _AN_ORDER = 0.0005, 0.05
-#: An order is not begun if less than this part of it fits into the time that is left.
-_WORTH_RUNNING = 0.5
+#: Tests are left out of an order for being slow if at least this part of it is left. Otherwise only its
+#: beginning runs, if that has at least this part of it.
+_WORTH_RUNNING, _WORTH_BEGINNING = 0.5, 0.05
 
 #: Once this part of all pairs has been tried, time goes to the tests that change state; then the part of the
 #: remaining time that may be spent on finding these; then how long the fork for one test takes, in seconds.
@@ -186,13 +187,21 @@ class DeepSurvey:
         return self._run.seconds(test) + _A_FORK
 
     def _seconds(self, order: Sequence[TestIndex]) -> float:
-        return _AN_ORDER + sum(self._run.seconds(test) + _A_TEST for test in order)
+        return _AN_ORDER + sum(map(self._cost_in_order, order))
+
+    def _cost_in_order(self, test: TestIndex) -> float:
+        return self._run.seconds(test) + _A_TEST
 
     def _fitting(self, orders: Sequence[_Tests], pace: float, seconds: float) -> list[_Tests]:
-        """These orders without the slowest tests if time is short; no orders if too many tests have to go."""
+        """These orders without the slowest tests if time is short; no orders if too many tests have to go.
+
+        If a few slow tests are not to blame, the orders are cut short: they differ in what they begin with.
+        """
         budget = seconds / pace - _AN_ORDER
-        kept = [affordable(order, lambda test: self._run.seconds(test) + _A_TEST, budget) for order in orders]
+        kept = [affordable(order, self._cost_in_order, budget) for order in orders]
         if any(len(rest) < _WORTH_RUNNING * len(order) for rest, order in zip(kept, orders, strict=True)):
+            kept = [beginning(order, self._cost_in_order, budget) for order in orders]
+        if any(len(rest) < _WORTH_BEGINNING * len(order) for rest, order in zip(kept, orders, strict=True)):
             return []
         for rest, order in zip(kept, orders, strict=True):
             self._left_out.update(set(order).difference(rest))

@@ -8,7 +8,7 @@ from typing import TypeVar
 from pytest_procpar.config.settings import RecheckOptions
 from pytest_procpar.core.inquiry.cause_search import Search
 from pytest_procpar.core.inquiry.expected import needing
-from pytest_procpar.core.inquiry.failing_alone import affordable
+from pytest_procpar.core.inquiry.failing_alone import affordable, beginning
 from pytest_procpar.core.inquiry.findings import PLAINLY, Finding, Kind, Suspect
 from pytest_procpar.core.inquiry.inquiry import Inquiry
 from pytest_procpar.core.inquiry.probes import Outcome
@@ -36,6 +36,8 @@ _T = TypeVar("_T")
 #: How many times longer than in the run an order is expected to take; then the overhead of each test in an
 #: order, and of each process for a single test, in seconds.
 _PACE, _A_TEST, _A_FORK = 1.2, 0.0005, 0.005
+#: If fewer tests than this part of an order are left in it, it is cut into stretches instead.
+_WORTH_RUNNING = 0.5
 
 
 class Driver:
@@ -160,7 +162,8 @@ class Surveys:
         """Run all tests in the first orders, as far as time allows; the results go to `placed`.
 
         If there is no time for all, the slowest tests are left out: the time of a few of them is enough for
-        all the others.
+        all the others. If that would leave out most tests, no few are to blame: then the processes share the
+        reverse order, which the run has not begun to try, in stretches of neighbours.
 
         :param concurrency: how many orders run at the same time.
         :raises Ended: if the run is to end.
@@ -173,11 +176,23 @@ class Surveys:
         seconds = self._limit(lambda: self._time.end_of_passes(now, whole)) - now
         times = driver.pace * longest * (1.0 if whole <= seconds else _PACE)
         some = self._affordable(orders[0], seconds, _A_TEST, times)
-        self.left_out.update(test for order in orders for test in order if test not in some)
         kept = [[test for test in order if test in some] for order in orders]
+        if len(some) < _WORTH_RUNNING * len(orders[0]):
+            kept = self._stretches(
+                sorted(orders[0], reverse=True), concurrency, seconds / (driver.pace * _PACE)
+            )
+        self.left_out.update(set(orders[0]).difference(*kept))
         self.placed += driver.try_to_drive(survey_orders(kept), self._limit(lambda: self._time.end_of_search))
         self.orders += len(kept)
         self._extend(now)
+
+    def _stretches(self, order: list[TestIndex], count: int, seconds: float) -> list[list[TestIndex]]:
+        """So many stretches of an order, evenly spread, each with tests for that many seconds at most."""
+        size = -(-len(order) // count)
+        parts = [tuple(order[start : start + size]) for start in range(0, len(order), size)]
+        return [
+            list(beginning(part, lambda test: self._run.seconds(test) + _A_TEST, seconds)) for part in parts
+        ]
 
     def run_alone(self, driver: Driver, concurrency: int = 1) -> list[Suspect]:
         """The suspects among tests that have not failed, by a run of every test alone, if time allows.

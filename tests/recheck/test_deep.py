@@ -124,3 +124,13 @@ def test_a_budget_is_kept_to() -> None:
     driver = Driver(suite_with(60), list(map(TestIndex, range(COUNT))))
     surveyed(driver, 60.0)
     assert driver.now <= 60.0
+
+
+def test_orders_of_equally_slow_tests_are_cut_short_where_there_is_no_time_for_all() -> None:
+    driver = Driver(suite_with(1), [])
+    budget = 1.2 * COUNT * SECONDS
+    _, deep = surveyed(driver, budget)
+    lengths = [len(probe.tests) for batch in driver.batches for probe in batch]
+    assert 0.05 * COUNT < lengths[-1] < 0.5 * COUNT
+    assert driver.now > 0.4 * budget
+    assert deep.coverage.left_out > COUNT // 2

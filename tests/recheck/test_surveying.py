@@ -153,3 +153,40 @@ def test_a_deep_survey_shows_what_it_can_in_no_time() -> None:
     shown, surveys = surveyed(0.1)
     assert not shown
     assert surveys.left_out > SLOW
+
+
+class Uniform(Slow):
+    """Notes the orders that processes are given; every test takes a moment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.orders: list[tuple[TestIndex, ...]] = []
+
+    def try_to_drive(self, search: Search[Any], deadline: float) -> Any:
+        try:
+            probes = next(search)
+            while True:
+                self.orders += [probe.tests for probe in probes]
+                probes = search.send(self._bench.answer(probes))
+        except StopIteration as stop:
+            return stop.value
+
+
+@pytest.mark.parametrize(("budget", "most"), [(1.1, 3), (3.0, 20), (100.0, COUNT)])
+def test_processes_share_the_reverse_order_where_all_tests_are_equally_slow(budget: float, most: int) -> None:
+    run = RunRecord(None)
+    run.collected([f"test_it.py::test_{place}" for place in range(COUNT)])
+    for test in ids(*range(COUNT)):
+        run.finished(WorkerId(test % 2), test, test * 0.1, (test + 1) * 0.1)
+    driver = Uniform()
+    spending = Spending(budget, 4.0, asked_for=True)
+    spending.begin(0.0)
+    surveys = Surveys(RecheckOptions("deep", budget=budget), run, spending, lambda: 0.0)
+    surveys.run_orders(cast("Any", driver), 2)
+    reverse = ids(*reversed(range(COUNT)))
+    if most == COUNT:
+        assert driver.orders == [reverse[::-1], reverse]
+    else:
+        assert driver.orders == [reverse[: len(driver.orders[0])], reverse[20 : 20 + len(driver.orders[1])]]
+        assert all(0 < len(order) <= most for order in driver.orders)
+    assert surveys.left_out == set(reverse).difference(*driver.orders)

@@ -8,6 +8,7 @@ worth a search.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 
 from pytest_procpar.core.inquiry.cause_search import OutOfTime, Search
 from pytest_procpar.core.inquiry.findings import Case, Finding, Kind, Suspect, Tally
@@ -16,7 +17,7 @@ from pytest_procpar.core.inquiry.trials import AFTER, AFTER_MOST, AFTER_SOME, AL
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.record import changed
 
-__all__ = ["CANNOT_BE_REACHED", "FailingAlone", "affordable", "on_its_own"]
+__all__ = ["CANNOT_BE_REACHED", "FailingAlone", "affordable", "beginning", "on_its_own"]
 
 _Tests = tuple[TestIndex, ...]
 
@@ -168,3 +169,11 @@ def affordable(tests: _Tests, seconds: Callable[[TestIndex], float], budget: flo
             break
         kept.add(test)
     return tuple(test for test in tests if test in kept)
+
+
+def beginning(tests: _Tests, seconds: Callable[[TestIndex], float], budget: float) -> _Tests:
+    """The first of these tests that take at most `budget` seconds together, in their order."""
+    for place, spent in enumerate(accumulate(map(seconds, tests))):
+        if spent > budget:
+            return tests[:place]
+    return tests
