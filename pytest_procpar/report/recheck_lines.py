@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from pytest_procpar.core.inquiry.contention import PORT, is_contended
 from pytest_procpar.core.inquiry.findings import (
     MISSED,
     NOT_RECHECKED,
@@ -75,6 +76,9 @@ def lines_of_root(root: Root | None, count: int) -> Iterable[str]:
         named = "" if count > 1 else f" {root.where.removeprefix('on file ')}"
         advice = f"let each have its own in tmp_path, or {ONE_GROUP}"
         yield f"    tests that share the file{named}: {advice}"
+    elif is_contended(root.message):  # neither the message nor the line names it
+        what, own = ("an address", "take a free port") if PORT in root.message else ("it", "have its own")
+        yield f"    one process at a time can have {what}: let each test {own}, or {ONE_GROUP}"
 
 
 def lines_in_turn(insights: Sequence[RecheckFinding]) -> Iterable[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import pytest
+
 from pytest_procpar.core.inquiry.findings import FAILED_AGAIN, NOT_RECHECKED, Finding, Kind, Tally
 from pytest_procpar.core.inquiry.probes import Confirmation, Outcome
 from pytest_procpar.core.inquiry.roots import Root
@@ -291,3 +293,19 @@ def test_how_much_was_tried_is_said_and_never_too_much() -> None:
     assert line(0.5, 0.1, left_out=3, not_alone=2).endswith(
         "all of them; 2 of the slowest were not tried alone"
     )
+
+
+@pytest.mark.parametrize(
+    ("message", "advice"),
+    [
+        ("OSError: [Errno 98] Address already in use", "can have an address: let each test take a free port"),
+        ("Timeout: The file lock could not be acquired", "can have it: let each test have its own"),
+        ("BlockingIOError: [Errno 11] Resource temporarily unavailable", "can have it: let each test have"),
+    ],
+)
+def test_what_to_do_is_said_of_what_no_message_names(message: str, advice: str) -> None:
+    root = Root((TestIndex(0), TestIndex(1)), "", message)
+    found = tuple(insight(test, Kind.PARALLEL_ONLY) for test in range(2))
+    lines = written(RecheckResult(found, roots=(root,)))
+    assert lines[-1].startswith(f"    one process at a time {advice}")
+    assert lines[-1].endswith("or use one xdist_group, with --dist=loadgroup")
