@@ -20,9 +20,9 @@ LEAST_BUDGET_ASKED_FOR = 60.0
 _PART, _LEAST = 0.2, 2.0
 #: What may be spent on tests that run although there was no time for each alone: this part of that addition.
 _TRIFLE = 0.25
-#: What is kept back from that addition: this part of it. Where there are plain failures, as much as a fresh
-#: process takes, if that is more, but at most that part of it.
-_AROUND, _MOST_FRESH = 0.1, 0.5
+#: What is kept back from that addition: this part of it, for beginning and ending. Where there are plain
+#: failures, as much as a fresh process takes, too, but no more than that part of it in all.
+_AROUND, _MOST_KEPT = 0.2, 0.5
 #: The part of that addition after which no probe that is expected to take long may end: fresh processes
 #: follow.
 _LONG = 0.5
@@ -62,7 +62,7 @@ class Spending:
         if budget is not None:
             self.budget = budget
         self._cheap = max(_LEAST, _PART * seconds)
-        self._fresh = min(fresh, _MOST_FRESH * self._cheap)
+        self._fresh = fresh
         self._began = 0.0
         self._findings = 0
         self._plain = False
@@ -139,8 +139,8 @@ class Spending:
     @property
     def end_of_cheap(self) -> float:
         """Until when cheap probes may begin, while there is nothing to search for."""
-        least = _AROUND * self._cheap
-        return self._within(self._cheap - (max(least, self._fresh) if self._plain else least))
+        kept = _AROUND * self._cheap + (self._fresh if self._plain else 0.0)
+        return self._within(self._cheap - min(kept, _MOST_KEPT * self._cheap))
 
     @property
     def end_of_long(self) -> float:
