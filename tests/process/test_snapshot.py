@@ -420,6 +420,11 @@ def find_shop_codec(name: str) -> codecs.CodecInfo | None:
     return codecs.lookup("ascii") if name == "of_the_shop" else None
 
 
+def use_shop_codec() -> None:
+    codecs.register(find_shop_codec)
+    codecs.lookup("of-the-shop")
+
+
 def has_codec(name: str) -> bool:
     try:
         codecs.lookup(name)
@@ -639,7 +644,7 @@ PROCESS = [
     ),
     Case(
         "codecs.register()",
-        lambda _: (codecs.register(find_shop_codec), codecs.lookup("of-the-shop")),
+        lambda _: use_shop_codec(),
         lambda _: has_codec("of-the-shop"),
         "(<function encodings.search_f…>,)",
         "(<function encodings.search_f…>, <function tests.process.test…>)",
