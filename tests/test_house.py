@@ -31,7 +31,6 @@ LONG = {
     "cluster/cluster.py": 383,
     "core/run/plugin_scheduling.py": 390,
     "core/run/run.py": 402,
-    "recheck/prober.py": 433,
     "start_method/names/name_sources.py": 357,
     "worker/runner.py": 404,
 }

@@ -61,8 +61,8 @@ import atexit
 import json
 import os
 
-from pytest_procpar.recheck.conversations import Conversations
-from pytest_procpar.recheck.prober import Prober
+from pytest_procpar.recheck.probing.conversations import Conversations
+from pytest_procpar.recheck.probing.prober import Prober
 
 COUNT = {"probes": 0, "tests": 0}
 run, perform = Prober.run, Conversations.perform

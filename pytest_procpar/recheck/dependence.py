@@ -24,7 +24,7 @@ from pytest_procpar.core.recheck.budget import Spending, of_a_search
 from pytest_procpar.core.recheck.known_findings import KnownFinding
 from pytest_procpar.core.recheck.retrial import claims_of, retry
 from pytest_procpar.recheck.casebook import Casebook, is_cut_off
-from pytest_procpar.recheck.prober import Ended, Prober
+from pytest_procpar.recheck.probing.prober import Ended, Prober
 from pytest_procpar.recheck.surveying import Driver, Surveys
 from pytest_procpar.report.recheck_progress import Progress
 from pytest_procpar.system.calls import monotonic

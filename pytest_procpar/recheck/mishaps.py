@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pytest_procpar.core.inquiry.findings import Finding, Kind
 from pytest_procpar.core.recheck.result import ENDED_EARLY
 from pytest_procpar.core.record import changed
-from pytest_procpar.recheck.conversations import Ended
+from pytest_procpar.recheck.probing.conversations import Ended
 from pytest_procpar.system.shortage import in_words
 
 __all__ = ["Mishaps"]

@@ -19,12 +19,12 @@ from pytest_procpar.core.recheck.retrial import Retried
 from pytest_procpar.fresh.custody import Custody
 from pytest_procpar.recheck.casebook import Casebook
 from pytest_procpar.recheck.confirm import Confirmer
-from pytest_procpar.recheck.conversations import ProbeContext
 from pytest_procpar.recheck.dependence import DependenceSearch
 from pytest_procpar.recheck.fork_trial import Blamed, Trial
 from pytest_procpar.recheck.fresh_steps import FreshSteps
 from pytest_procpar.recheck.mishaps import Mishaps
-from pytest_procpar.recheck.prober import Prober
+from pytest_procpar.recheck.probing.conversations import ProbeContext
+from pytest_procpar.recheck.probing.prober import Prober
 from pytest_procpar.report.recheck_progress import Progress
 from pytest_procpar.system.calls import monotonic
 from pytest_procpar.system.kept_files import PutBack

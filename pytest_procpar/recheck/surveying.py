@@ -25,7 +25,7 @@ from pytest_procpar.core.survey.survey import (
     survey_order,
     survey_orders,
 )
-from pytest_procpar.recheck.prober import Ended, Prober
+from pytest_procpar.recheck.probing.prober import Ended, Prober
 from pytest_procpar.report.recheck_progress import Progress
 from pytest_procpar.system.calls import monotonic
 

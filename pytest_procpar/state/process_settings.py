@@ -221,7 +221,7 @@ def _digits() -> Iterator[_Switch]:
 
 
 def _affinity() -> Iterator[_Switch]:
-    if hasattr(os, "sched_getaffinity") and hasattr(os, "sched_setaffinity"):  # on Linux
+    if sys.platform == "linux":
         get, put = os.sched_getaffinity, os.sched_setaffinity
         yield _Switch("os.sched_getaffinity(0)", partial(get, 0), partial(put, 0))
 

@@ -95,7 +95,7 @@ def test_a_recheck_for_which_no_descriptor_is_left_is_told(suite: Suite) -> None
 
 def test_an_error_of_the_recheck_itself_is_told_with_its_traceback(suite: Suite) -> None:
     suite.conftest("""
-        from pytest_procpar.recheck.prober import Prober
+        from pytest_procpar.recheck.probing.prober import Prober
         def run(*args):
             raise ZeroDivisionError("a bug")
         Prober.run = run

@@ -14,8 +14,14 @@ from hypothesis import strategies as st
 
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.ipc.port import Port
-from pytest_procpar.recheck.checkpoints import CheckpointTree, Indices, ProbeHandle, check_points, memory_cap
-from pytest_procpar.recheck.conversations import Conversations, Ended, Job, ProbeContext
+from pytest_procpar.recheck.probing.checkpoints import (
+    CheckpointTree,
+    Indices,
+    ProbeHandle,
+    check_points,
+    memory_cap,
+)
+from pytest_procpar.recheck.probing.conversations import Conversations, Ended, Job, ProbeContext
 from pytest_procpar.system.calls import socket_pair
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import os, signal
 from pytest_procpar.core.model import TestIndex
 from pytest_procpar.system.calls import socket_pair
 from pytest_procpar.ipc.port import Port
-from pytest_procpar.recheck.checkpoints import CheckpointTree, ProbeHandle
+from pytest_procpar.recheck.probing.checkpoints import CheckpointTree, ProbeHandle
 
 PAGES = range(0, 32 << 20, 4096)
 data = bytearray(32 << 20)

@@ -8,19 +8,26 @@ from collections.abc import Sequence
 from pytest_procpar.cluster.cluster import Cluster
 from pytest_procpar.core.inquiry.probes import Probe, ProbeResult
 from pytest_procpar.core.model import TestIndex, WorkerId, WorkerInput
-from pytest_procpar.core.protocol.probe import ProbeReady, Until
+from pytest_procpar.core.protocol.probe import ProbeReady
 from pytest_procpar.core.recheck.result import StateChange
 from pytest_procpar.core.survey.changers import StateAfter
-from pytest_procpar.recheck.checkpoints import (
+from pytest_procpar.recheck.probing.checkpoints import (
     CheckpointTree,
     Indices,
     ProbeHandle,
     check_point_cap,
-    check_points,
     memory_cap,
 )
-from pytest_procpar.recheck.conversations import Conversations, Ended, Job, ProbeContext, TimeOver, hung_grace
-from pytest_procpar.recheck.explain import explain, states
+from pytest_procpar.recheck.probing.conversations import (
+    Conversations,
+    Ended,
+    Job,
+    ProbeContext,
+    TimeOver,
+    hung_grace,
+)
+from pytest_procpar.recheck.probing.explain import explain, states
+from pytest_procpar.recheck.probing.tree_runner import TreeRunner
 from pytest_procpar.system.calls import monotonic
 from pytest_procpar.system.headroom import fitting, headroom, no_room, resident
 
@@ -45,12 +52,6 @@ _OPTIMISM = 0.6
 
 #: The result of a probe for which there was no time.
 _NO_TIME = ProbeResult((), in_time=False)
-
-#: Once tests that took this many seconds in the run have run in probes, their times there tell the pace.
-_TELLING = 1.0
-
-#: If what several probes begin with takes more than this many seconds, it is not run again for each.
-_WORTH_SHARING = 0.05
 
 
 class Prober:
@@ -82,11 +83,9 @@ class Prober:
         self._limit = context.limit
         self._ended = context.ended
         self._jobs = Conversations(cluster, context, self._lost)
-        self._idle_sides = False
+        self._runner = TreeRunner(self._jobs, context.seconds)
         self._trees: list[CheckpointTree] = []
         self._planted = 0
-        #: How long tests have taken in probes, and how long the same tests took in the run, in seconds.
-        self._took, self._expected = 0.0, 0.0
         #: How much memory a process takes that has collected the suite, if that is known, in bytes.
         self.size = size
 
@@ -117,7 +116,7 @@ class Prober:
     @property
     def pace(self) -> float:
         """How many times longer tests take in probes than in the run, as far as is known; not less than 1."""
-        return max(1.0, self._took / self._expected) if self._expected >= _TELLING else 1.0
+        return self._runner.pace
 
     # --- what callers ask ---
 
@@ -163,8 +162,10 @@ class Prober:
             for tree, share in self._deal(together, probes)
         ]
         if len(probes) == 1 and shares and shares[0][1] and self._begins_anew(probes[0]):
-            self._jobs.drive([self._free(tree) for tree in self._trees])  # nothing may hold resources then
-        self._jobs.drive([self._work(tree, share, probes, outcomes) for tree, share in shares])
+            self._jobs.drive(
+                [self._runner.free(tree) for tree in self._trees]
+            )  # nothing may hold resources then
+        self._jobs.drive([self._runner.work(tree, share, probes, outcomes) for tree, share in shares])
         for i, probe in enumerate(probes):
             if probe.beside and not self._is_hopeless(probe, self._trees[0]):
                 outcomes[i] = self._run_beside(probe)
@@ -184,11 +185,11 @@ class Prober:
         found: list[StateChange] = []
 
         def work(tree: CheckpointTree) -> Job[None]:
-            yield from self._free(tree)
+            yield from self._runner.free(tree)
             handle = yield from self._jobs.fork_child(tree.root)
             if handle is not None:
                 found.extend((yield from explain(self._jobs, handle, cause, test, needed=needed)))
-                yield from self._end(tree, handle)
+                yield from self._runner.end(tree, handle)
 
         try:
             self._jobs.drive([work(self._trees[0])])
@@ -207,11 +208,11 @@ class Prober:
         found: list[StateAfter] = []
 
         def work(tree: CheckpointTree) -> Job[None]:
-            yield from self._free(tree)
+            yield from self._runner.free(tree)
             handle = yield from self._jobs.fork_child(tree.root)
             if handle is not None:
                 yield from states(self._jobs, handle, order, found)
-                yield from self._end(tree, handle)
+                yield from self._runner.end(tree, handle)
 
         try:
             self._jobs.drive([work(self._trees[0])])
@@ -245,97 +246,9 @@ class Prober:
         seconds += sum(limit + hung_grace(limit) for limit in map(self._limit, rest) if limit)
         return seconds >= self._jobs.deadline - monotonic()
 
-    def _work(
-        self,
-        tree: CheckpointTree,
-        numbers: list[int],
-        probes: Sequence[Probe],
-        outcomes: dict[int, ProbeResult],
-    ) -> Job[None]:
-        """Run a tree's probes, one after the other."""
-        for at, number in enumerate(numbers):
-            following = probes[numbers[at + 1]].tests if at + 1 < len(numbers) else ()
-            shared = _common(probes[number].tests, following)
-            handle = yield from self._start(tree, probes[number])
-            if handle is None:
-                outcomes[number] = ProbeResult(())
-                continue
-            try:
-                outcomes[number] = yield from self._probe(tree, handle, probes[number], shared)
-            except GeneratorExit:  # keep what ran before time ran out
-                outcomes[number] = ProbeResult(handle.words, in_time=False)
-                raise
-
-    def _probe(
-        self, tree: CheckpointTree, handle: ProbeHandle, probe: Probe, shared: int
-    ) -> Job[ProbeResult]:
-        """Run one probe; also leave a checkpoint after the `shared` tests that the next probe begins with."""
-        tests = probe.tests
-        done = len(handle.tests)
-        places = [done + place for place in check_points(tests[done:], self._seconds)]
-        if probe.fresh:
-            places = []
-        elif done < shared < len(tests) and sum(map(self._seconds, tests[done:shared])) > _WORTH_SHARING:
-            places = sorted({*places, shared})
-        if places:
-            tree.sweeps.append(handle)
-        for place in [*places, len(tests)]:
-            then: Until = "session" if places else None
-            if place < len(tests):
-                then = tests[place]
-            began, some = monotonic(), tests[len(handle.tests) : place]
-            message = yield from self._jobs.perform(handle, some, then)
-            self._took += monotonic() - began
-            self._expected += sum(map(self._seconds, some))
-            if len(handle.tests) < place:  # it is dead
-                break
-            if place < len(tests):
-                self._leave_check_point(tree, handle)
-        if not places or len(handle.tests) < len(tests):
-            self._discard(tree, handle)
-        while (surplus := tree.surplus()) is not None:
-            yield from self._retire(tree, surplus)
-        return ProbeResult(handle.words, message)
-
-    def _start(self, tree: CheckpointTree, probe: Probe) -> Job[ProbeHandle | None]:
-        """Fork a child from the process that has run most of a probe; return None if none can be forked."""
-        while True:
-            start = tree.root if probe.fresh else tree.closest(probe.tests[:-1])
-            if start is tree.root:
-                yield from self._free(tree)
-            handle = yield from self._jobs.fork_child(start)
-            if handle is not None or start is tree.root:
-                return handle
-            if not start.closed:  # it may have been ended as soon as it was forked
-                self._discard(tree, start)
-
-    def _leave_check_point(self, tree: CheckpointTree, handle: ProbeHandle) -> None:
-        if not tree.has(handle.tests):
-            kept = handle.fork_child()  # no need to wait for it: the tests go on
-            self._jobs.watch(kept)
-            for old in tree.keep(kept):
-                self._discard(tree, old)
-
-    def _retire(self, tree: CheckpointTree, sweep: ProbeHandle) -> Job[None]:
-        """Let the process of a pass tear down what its checkpoints share, and end them all."""
-        for handle in tree.born_of(sweep):
-            self._discard(tree, handle)
-        yield from self._end(tree, sweep)
-
-    def _end(self, tree: CheckpointTree, handle: ProbeHandle) -> Job[None]:
-        """Let a process tear down its fixtures, unless it is dead, and end it."""
-        if len(handle.words) == len(handle.tests):
-            yield from self._jobs.perform(handle, (), None)
-        self._discard(tree, handle)
-
     def _begins_anew(self, probe: Probe) -> bool:
         """Whether no checkpoint can be used for a probe."""
         return probe.fresh or all(tree.closest(probe.tests[:-1]) is tree.root for tree in self._trees)
-
-    def _free(self, tree: CheckpointTree) -> Job[None]:
-        """Tear down what the processes of passes hold: a test may need the same port or database, say."""
-        for sweep in [sweep for sweep in tree.sweeps if sweep.holding]:
-            yield from self._retire(tree, sweep)
 
     def _run_beside(self, probe: Probe) -> ProbeResult:
         """Run a probe while others run again and again; it has all trees to itself."""
@@ -343,49 +256,36 @@ class Prober:
         if not rest:  # there is memory for one only
             return ProbeResult(())
         outcomes: dict[int, ProbeResult] = {}
-        self._idle_sides = False
+        is_needed = True
         sides = list(zip(rest, probe.sides(len(rest)), strict=False))
         begun: dict[CheckpointTree, ProbeHandle | None] = {}
 
         def begin(tree: CheckpointTree) -> Job[None]:
-            yield from self._free(tree)
+            yield from self._runner.free(tree)
             begun[tree] = yield from self._jobs.fork_child(tree.root)
 
         def go_on(tree: CheckpointTree, tests: Indices) -> Job[None]:
             if tree not in begun:
                 yield from begin(tree)
-            yield from self._repeat(tree, begun[tree], tests)
+            yield from self._runner.repeat(tree, begun[tree], tests, lambda: is_needed)
 
         def work() -> Job[None]:
+            nonlocal is_needed
             try:
-                yield from self._work(judged, [0], [Probe(probe.tests)], outcomes)
+                yield from self._runner.work(judged, [0], [Probe(probe.tests)], outcomes)
             finally:
-                self._idle_sides = True
+                is_needed = False
 
         if probe.round % 2 == 0:  # the order of starts may matter: every second round, the sides start first
             self._jobs.drive([begin(tree) for tree, _ in sides])
         self._jobs.drive([*(go_on(*side) for side in sides), work()])
         return outcomes[0]
 
-    def _repeat(self, tree: CheckpointTree, handle: ProbeHandle | None, tests: Indices) -> Job[None]:
-        """Run tests in a process again and again, until they are no longer needed."""
-        while handle is not None and not self._idle_sides:
-            size = len(handle.tests)
-            yield from self._jobs.perform(handle, tests, tests[0])
-            if len(handle.tests) < size + len(tests):
-                break
-        if handle is not None:
-            yield from self._end(tree, handle)
-
-    def _discard(self, tree: CheckpointTree, handle: ProbeHandle) -> None:
-        tree.drop(handle)
-        self._jobs.discard(handle)
-
     def _lost(self, handle: ProbeHandle) -> None:
         """Handle the end of a process that no job waits for: drop it, so that none waits for it later."""
         for tree in self._trees:
             if tree.keeps(handle):
-                self._discard(tree, handle)
+                self._runner.discard(tree, handle)
 
     def _forget_jobs(self) -> None:
         """Give up all jobs, and end the processes that run them."""
@@ -401,7 +301,7 @@ class Prober:
         """Tear down all fixtures and end every process: others may need their resources and memory now."""
         self._jobs.deadline = monotonic() + (_HURRIED_SECONDS if self._ended() else _TEARDOWN_SECONDS)
         try:
-            self._jobs.drive([self._retire_all(tree) for tree in self._trees], insist=True)
+            self._jobs.drive([self._runner.retire_all(tree) for tree in self._trees], insist=True)
         except Ended:
             self._forget_jobs()
         for tree in self._trees:
@@ -409,24 +309,10 @@ class Prober:
             tree.root.kill()
             tree.root.await_end(_END_SECONDS)
             for handle in tree.handles():
-                self._discard(tree, handle)
+                self._runner.discard(tree, handle)
         self._trees.clear()
-
-    def _retire_all(self, tree: CheckpointTree) -> Job[None]:
-        while tree.sweeps:
-            yield from self._retire(tree, tree.sweeps[0])
 
     def close(self) -> None:
         """Tear down all fixtures, and end every process for good."""
         self.end_trees()
         self._jobs.close()
-
-
-def _common(one: Indices, other: Indices) -> int:
-    """How many tests two sequences have in common at their beginning."""
-    size = 0
-    for a, b in zip(one, other, strict=False):
-        if a != b:
-            break
-        size += 1
-    return size

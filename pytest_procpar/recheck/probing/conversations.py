@@ -28,7 +28,7 @@ from pytest_procpar.core.protocol.probe import (
 )
 from pytest_procpar.core.protocol.server import Reaped
 from pytest_procpar.core.record import record
-from pytest_procpar.recheck.checkpoints import Indices, ProbeHandle
+from pytest_procpar.recheck.probing.checkpoints import Indices, ProbeHandle
 from pytest_procpar.system.calls import KILLED, describe_status, monotonic
 from pytest_procpar.system.oom import OutOfMemory
 

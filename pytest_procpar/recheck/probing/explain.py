@@ -10,8 +10,8 @@ from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.protocol.probe import Changed, ChangedSlot, Compare, Perform, Rested, Restore, Watch
 from pytest_procpar.core.recheck.result import StateChange
 from pytest_procpar.core.survey.changers import StateAfter
-from pytest_procpar.recheck.checkpoints import Indices, ProbeHandle
-from pytest_procpar.recheck.conversations import Conversations, Job
+from pytest_procpar.recheck.probing.checkpoints import Indices, ProbeHandle
+from pytest_procpar.recheck.probing.conversations import Conversations, Job
 
 __all__ = ["explain", "states"]
 
