@@ -221,9 +221,11 @@ def _digits() -> Iterator[_Switch]:
 
 
 def _affinity() -> Iterator[_Switch]:
+    switches: list[_Switch] = []
     if sys.platform == "linux":
         get, put = os.sched_getaffinity, os.sched_setaffinity
-        yield _Switch("os.sched_getaffinity(0)", partial(get, 0), partial(put, 0))
+        switches.append(_Switch("os.sched_getaffinity(0)", partial(get, 0), partial(put, 0)))
+    return iter(switches)
 
 
 def _field_size() -> Iterator[_Switch]:
