@@ -180,7 +180,8 @@ def _head(args: argparse.Namespace) -> Head:
     python = ".".join(platform.python_version_tuple()[:2])
     run = f"{platform.python_implementation()} {python}, {args.pytest.replace('==', ' ')}"
     today = datetime.date.today().isoformat()
-    return Head(run, f"median of {args.measure} rounds in turns, {today}, {os.cpu_count()} processors")
+    rounds = f"median of {args.measure} rounds" if args.measure > 1 else "one round"
+    return Head(run, f"{rounds} in turns, {today}, {os.cpu_count()} processors")
 
 
 def _tables(results: Sequence[Result], runs: Sequence[str]) -> str:

@@ -221,11 +221,10 @@ def _digits() -> Iterator[_Switch]:
 
 
 def _affinity() -> Iterator[_Switch]:
-    switches: list[_Switch] = []
     if sys.platform == "linux":
-        get, put = os.sched_getaffinity, os.sched_setaffinity
-        switches.append(_Switch("os.sched_getaffinity(0)", partial(get, 0), partial(put, 0)))
-    return iter(switches)
+        get, put = partial(os.sched_getaffinity, 0), partial(os.sched_setaffinity, 0)
+        yield _Switch("os.sched_getaffinity(0)", get, put)
+    yield from ()  # a generator elsewhere, too
 
 
 def _field_size() -> Iterator[_Switch]:
