@@ -21,11 +21,12 @@ import os
 import stat
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
+from operator import methodcaller
 from typing import Final, NamedTuple
 
 from pytest_procpar.system import frozen_heap, genuine
 
-__all__ = ["WRITERS", "WrittenFiles", "begin", "note", "renew", "written_files"]
+__all__ = ["WRITERS", "WrittenFiles", "begin", "note", "renew", "settle", "written_files"]
 
 #: The flags that describe how a file is open, without those that only matter when it is opened (open(2),
 #: fcntl(2)).
@@ -205,11 +206,17 @@ def _flush(fds: Collection[int]) -> None:
 
     It looks at every object: 30 ms for a million.
     """
-    for thing in frozen_heap.every_object():
-        if issubclass(type(thing), WRITERS):
-            with suppress(Exception):
-                if not thing.closed and thing.fileno() in fds:
-                    thing.flush()
+    settle((thing for thing in frozen_heap.every_object() if issubclass(type(thing), WRITERS)), fds, "flush")
+
+
+def settle(files: Iterable[object], fds: Collection[int], how: str) -> None:
+    """Call the method ``how`` of each of these files that has one of these descriptors."""
+    descriptor = methodcaller("fileno")
+    call = methodcaller(how, *((None, None, None) if how == "__exit__" else ()))
+    for file in files:
+        with suppress(Exception):  # it is closed, is no file after all, or its disk is full
+            if descriptor(file) in fds:
+                call(file)
 
 
 def _bind_renew(

@@ -8,12 +8,10 @@ from __future__ import annotations
 import _io
 import io
 import tempfile
-from collections.abc import Callable, Collection, Iterable
-from contextlib import suppress
-from operator import methodcaller
+from collections.abc import Callable
 from typing import Final
 
-from pytest_procpar.forking.file_positions import WRITERS, WrittenFiles, written_files
+from pytest_procpar.forking.file_positions import WRITERS, WrittenFiles, settle, written_files
 from pytest_procpar.system.frozen_heap import every_object
 
 __all__ = ["settle_left_open"]
@@ -34,19 +32,10 @@ def settle_left_open(find: Callable[[], WrittenFiles] = written_files) -> None:
         return
     things = [thing for thing in every_object() if issubclass(type(thing), (_FILE, _TEMPORARY))]
     # From the outside in: what a file holds back goes to the one below it.
-    _settle((thing for thing in things if isinstance(thing, io.TextIOWrapper)), every, "flush")
-    _settle((thing for thing in things if _compresses(thing)), own, "close")
-    _settle((thing for thing in things if isinstance(thing, WRITERS)), every, "flush")
-    _settle((thing for thing in things if issubclass(type(thing), _TEMPORARY)), own, "__exit__")
-
-
-def _settle(things: Iterable[object], fds: Collection[int], how: str) -> None:
-    descriptor = methodcaller("fileno")
-    settle = methodcaller(how, *((None, None, None) if how == "__exit__" else ()))
-    for thing in things:
-        with suppress(Exception):  # it is closed, is no file after all, or its disk is full
-            if descriptor(thing) in fds:
-                settle(thing)
+    settle((thing for thing in things if isinstance(thing, io.TextIOWrapper)), every, "flush")
+    settle((thing for thing in things if _compresses(thing)), own, "close")
+    settle((thing for thing in things if isinstance(thing, WRITERS)), every, "flush")
+    settle((thing for thing in things if issubclass(type(thing), _TEMPORARY)), own, "__exit__")
 
 
 def _compresses(thing: object) -> bool:
