@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import pkgutil
 import re
 import runpy
 from collections.abc import Callable
@@ -237,3 +238,56 @@ def test_what_looks_at_files_knows_which_are_ours() -> None:
     """A module that moves to another depth of folders must not take those of its neighbours for ours."""
     assert Path(tripwire._OWN) == PACKAGE
     assert Path(tracebacks._PACKAGE) == PACKAGE
+
+
+#: An import of ours within a text, such as the conftest of a test's suite.
+IMPORT = re.compile(r"\bfrom (pytest_procpar[\w.]*) import ([\w, ]+)|\bimport (pytest_procpar[\w.]+)")
+
+
+def imports_in_texts(source: str) -> set[str]:
+    """Every name of ours that a text in a module's source imports, as `package.module.name`."""
+    texts = [
+        node.value
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    found: set[str] = set()
+    for module, names, whole in (match.groups() for text in texts for match in IMPORT.finditer(text)):
+        if whole:
+            found.add(whole)
+        else:
+            found |= {f"{module}.{name.split()[0]}" for name in names.split(",") if name.strip()}
+    return found
+
+
+def is_there(name: str) -> bool:
+    try:
+        pkgutil.resolve_name(name)
+    except (ImportError, AttributeError):
+        return False
+    return True
+
+
+def test_what_the_suites_of_tests_import_is_there() -> None:
+    """Linters do not look into texts: a module that moves would be missed there until the test runs."""
+    sources = [path for folder in ("tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
+    named = {
+        name
+        for path in sources
+        if path != Path(__file__)
+        for name in imports_in_texts(path.read_text(encoding="utf-8"))
+    }
+    assert sorted(name for name in named if not is_there(name)) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ('"""\n  from pytest_procpar.role import role_of, Role as R\n"""', {"role.role_of", "role.Role"}),
+        ('"import pytest_procpar.run.deadlock; x"', {"run.deadlock"}),
+        ('f"{1} from pytest_procpar import version"', {"version"}),
+        ("from pytest_procpar.role import role_of", set()),
+    ],
+)
+def test_imports_in_texts_are_seen(source: str, names: set[str]) -> None:
+    assert imports_in_texts(source) == {f"pytest_procpar.{name}" for name in names}

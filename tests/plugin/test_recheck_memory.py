@@ -24,10 +24,10 @@ HEAVY = """
 
 #: Makes the machine one with no memory to spare, and notes which check-points have to go.
 LITTLE_MEMORY = """
-    from pytest_procpar.recheck import prober; from pytest_procpar.recheck import checkpoints as trees
+    from pytest_procpar.recheck.probing import checkpoints, prober
     from recorder import note
 
-    keep = trees.CheckpointTree.keep
+    keep = checkpoints.CheckpointTree.keep
 
     def keep_and_note(self, handle):
         gone = keep(self, handle)
@@ -35,7 +35,7 @@ LITTLE_MEMORY = """
         return gone
 
     prober.memory_cap = lambda: 0
-    trees.CheckpointTree.keep = keep_and_note
+    checkpoints.CheckpointTree.keep = keep_and_note
 """
 
 
