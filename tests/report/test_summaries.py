@@ -913,6 +913,9 @@ def test_what_help_says_of_the_options(monkeypatch: pytest.MonkeyPatch) -> None:
               Exempt what exists before the workers are forked from garbage collection in them.
               Saves most of a large suite's collection time; turn it off for tests that look for
               objects made at import.
+          procpar_limit_thread_pools (bool):
+              Give each worker its share of the processors for the thread pools of BLAS and
+              OpenMP, unless OMP_NUM_THREADS is set.
           procpar_hang_timeout (string):
               How many seconds a test may run with -n; 0 for no limit (the default).
           procpar_quiet_seconds (string):
