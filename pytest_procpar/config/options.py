@@ -153,7 +153,7 @@ def add_own_options(parser: pytest.Parser) -> None:
     parser.addini(
         "procpar_limit_thread_pools",
         "Give each worker its share of the processors for the thread pools of BLAS and OpenMP, unless "
-        "OMP_NUM_THREADS is set.",
+        "their size is set.",
         type="bool",
         default=True,
     )

@@ -4,16 +4,16 @@ Such a library starts a thread for each processor. With as many workers as proce
 times too many, and since threads wait for each other in loops, tests can take several times as long as in
 one process. dask, joblib and Ray limit the pools of their workers for the same reason.
 
-A library that is loaded reads no environment variable any more, so it is asked; the variables are for those
-that a test loads, and for its subprocesses.
+A library that is loaded reads no environment variable any more, so it is asked. No variable is set for those
+that tests load later: some suites look at these variables (joblib's and numexpr's do), and would end
+otherwise.
 """
 
 from __future__ import annotations
 
 import fnmatch
 import os
-import sys
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -21,8 +21,6 @@ __all__ = ["limit_thread_pools", "mapped_libraries"]
 
 #: The variable that OpenMP's libraries read, and in the absence of their own, OpenBLAS, MKL and BLIS.
 _VARIABLE = "OMP_NUM_THREADS"
-#: What is set in workers. Apple's Accelerate reads only its own.
-_VARIABLES = (_VARIABLE, "VECLIB_MAXIMUM_THREADS") if sys.platform == "darwin" else (_VARIABLE,)
 
 #: A pool of more threads than this has its default size: builds of OpenBLAS have no larger one.
 _LARGE = 64
@@ -60,7 +58,7 @@ _LIBRARIES = (
 def limit_thread_pools(
     workers: int,
     cpus: int | None,
-    environ: MutableMapping[str, str] = os.environ,
+    environ: Mapping[str, str] = os.environ,
     libraries: Callable[[], Iterable[str]] | None = None,
     load: Callable[[str], object] | None = None,
 ) -> None:
@@ -81,8 +79,6 @@ def limit_thread_pools(
             if fits and library.variable not in environ:
                 with suppress(OSError):  # it is gone, or of another platform
                     _limit((load or _load)(path), library, threads, cpus)
-    for variable in _VARIABLES:
-        environ.setdefault(variable, str(threads))
 
 
 def _limit(loaded: object, library: _Library, threads: int, cpus: int) -> None:

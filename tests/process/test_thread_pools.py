@@ -31,11 +31,10 @@ def openblas(size: int) -> Pool:
     return Pool(size, "scipy_openblas_get_num_threads64_", "scipy_openblas_set_num_threads64_")
 
 
-def limited(workers: int, cpus: int | None, environ: dict[str, str], **pools: object) -> dict[str, str]:
-    """The environment afterwards; `pools` are the loaded libraries by how their files' names begin."""
+def limit(workers: int, cpus: int | None, environ: dict[str, str], **pools: object) -> None:
+    """Limit the pools of these libraries; their names are how those of their files begin."""
     paths = {f"/lib/{name}.so.1": pool for name, pool in pools.items()}
     limit_thread_pools(workers, cpus, environ, lambda: paths, lambda path: paths[path])
-    return environ
 
 
 @pytest.mark.parametrize(
@@ -56,7 +55,7 @@ def limited(workers: int, cpus: int | None, environ: dict[str, str], **pools: ob
 )
 def test_a_loaded_pool_gets_the_share_of_one_worker(name: str, get: str, set_: str) -> None:
     pool = Pool(16, get, set_)
-    assert limited(4, 16, {}, **{name: pool})[VARIABLE] == "4"
+    limit(4, 16, {}, **{name: pool})
     assert pool.size == 4
 
 
@@ -64,7 +63,9 @@ def test_a_loaded_pool_gets_the_share_of_one_worker(name: str, get: str, set_: s
     ("workers", "cpus", "threads"), [(2, 16, 8), (3, 16, 5), (16, 16, 1), (40, 16, 1), (2, 1, 1)]
 )
 def test_the_share_is_at_least_one_thread(workers: int, cpus: int, threads: int) -> None:
-    assert limited(workers, cpus, {})[VARIABLE] == str(threads)
+    pool = openblas(cpus)
+    limit(workers, cpus, {}, libopenblas=pool)
+    assert pool.size == threads
 
 
 @pytest.mark.parametrize(("workers", "cpus"), [(1, 16), (4, None)])
@@ -72,27 +73,27 @@ def test_one_worker_has_all_processors_and_so_has_each_if_the_project_says_so(
     workers: int, cpus: int | None
 ) -> None:
     pool = openblas(16)
-    assert limited(workers, cpus, {}, libopenblas=pool) == {}
+    limit(workers, cpus, {}, libopenblas=pool)
     assert pool.size == 16
 
 
 def test_what_the_user_has_set_stays() -> None:
     pool, other = openblas(16), Pool(16, "omp_get_max_threads", "omp_set_num_threads")
-    assert limited(4, 16, {VARIABLE: "16"}, libopenblas=pool) == {VARIABLE: "16"}
+    limit(4, 16, {VARIABLE: "16"}, libopenblas=pool)
     assert pool.size == 16
-    limited(4, 16, {"OPENBLAS_NUM_THREADS": "16"}, libopenblas=pool, libgomp=other)
+    limit(4, 16, {"OPENBLAS_NUM_THREADS": "16"}, libopenblas=pool, libgomp=other)
     assert (pool.size, other.size) == (16, 4)
 
 
 def test_what_a_conftest_has_set_stays() -> None:
     pool, small = openblas(6), openblas(2)
-    limited(4, 16, {}, libopenblas=pool, libopenblas2=small)
+    limit(4, 16, {}, libopenblas=pool, libopenblas2=small)
     assert (pool.size, small.size) == (6, 2)
 
 
 def test_the_largest_pool_that_there_is_counts_as_its_default_size() -> None:
     pool = openblas(64)
-    limited(4, 128, {}, libopenblas=pool)
+    limit(4, 128, {}, libopenblas=pool)
     assert pool.size == 32
 
 
@@ -100,10 +101,10 @@ def test_a_library_without_these_functions_or_that_is_gone_is_left_alone() -> No
     def gone(path: str) -> object:
         raise OSError(f"{path}: cannot open shared object file")
 
-    environ = limited(2, 4, {}, libopenblas=SimpleNamespace(), libm=openblas(4))
-    assert environ[VARIABLE] == "2"
-    limit_thread_pools(2, 4, environ := {}, lambda: ["/lib/libgomp.so"], gone)
-    assert environ[VARIABLE] == "2"
+    other = openblas(4)
+    limit(2, 4, {}, libopenblas=SimpleNamespace(), libm=other)
+    assert other.size == 4
+    limit_thread_pools(2, 4, {}, lambda: ["/lib/libgomp.so"], gone)
 
 
 def test_libraries_are_found_in_what_the_kernel_says() -> None:

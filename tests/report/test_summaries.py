@@ -915,7 +915,7 @@ def test_what_help_says_of_the_options(monkeypatch: pytest.MonkeyPatch) -> None:
               objects made at import.
           procpar_limit_thread_pools (bool):
               Give each worker its share of the processors for the thread pools of BLAS and
-              OpenMP, unless OMP_NUM_THREADS is set.
+              OpenMP, unless their size is set.
           procpar_hang_timeout (string):
               How many seconds a test may run with -n; 0 for no limit (the default).
           procpar_quiet_seconds (string):
