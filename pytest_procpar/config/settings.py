@@ -19,7 +19,8 @@ from pytest_procpar.replay.file import REPLAY
 
 __all__ = [
     "INTERPRETER", "RECHECKS", "START_METHODS", "Distribution", "RecheckOptions", "Settings", "count_workers",
-    "fork_safe", "has_pytest_forked", "isolating_marks", "read_distribution", "read_settings", "start_method",
+    "fork_safe", "has_pytest_forked", "history_setting", "isolating_marks", "read_distribution",
+    "read_settings", "start_method",
 ]  # fmt: skip
 
 #: `sys.argv` and `sys.path` from before initial conftests changed them.
@@ -207,6 +208,11 @@ def fork_safe(config: pytest.Config) -> tuple[str, ...]:
     """What is safe to fork though it looks otherwise: the project says so, or no other process shares it."""
     given = tuple(config.getini("procpar_fork_safe"))
     return (*given, "names") if _is_only_process(config) else given
+
+
+def history_setting(config: pytest.Config) -> str:
+    """Where the history of durations is kept: a path, ``off``, or nothing for pytest's cache."""
+    return str(config.getini("procpar_history")).strip()
 
 
 def _is_only_process(config: pytest.Config) -> bool:
