@@ -43,6 +43,8 @@ def history_place(config: pytest.Config) -> Place | None:
         path = cache_entry(config, _KEY, cleared=True)
         return None if path is None else Place(path, is_folder=False, is_cache=True)
     try:
+        if "\0" in given:
+            raise ValueError("it has a null character")
         path = Path(os.path.abspath(config.rootpath / os.path.expanduser(os.path.expandvars(given))))
         is_folder = path.is_dir() or not (path.exists() or path.suffix == _SUFFIX)
     except (OSError, ValueError) as error:

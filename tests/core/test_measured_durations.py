@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_procpar.core.history.durations import EMPTY, DurationHistory, settings_of
-from pytest_procpar.core.history.expecting import Expectations
+from pytest_procpar.core.history.durations import EMPTY, OF_TEST, DurationHistory, settings_of, smoothed
+from pytest_procpar.core.history.expecting import Expectations, expected
 from pytest_procpar.core.history.fixture_costs import Step, paid
 from pytest_procpar.core.history.merging import merged
 from pytest_procpar.core.history.recording import history_of, seen_in
@@ -20,7 +20,7 @@ RAN, SKIPPED = Ending.RAN, Ending.SKIPPED
 
 def step(nodeid: str, seconds: float, ending: Ending = RAN) -> Step:
     function = nodeid.partition("[")[0]
-    return Step(settings_of(function), function, ending, seconds)
+    return settings_of(function), function, ending, seconds
 
 
 def costs(*processes: Sequence[Step], **known: float) -> dict[str, float]:
@@ -129,10 +129,10 @@ def test_no_cost_is_negative_and_nobody_pays_more_than_it_took(
     processes: list[list[Step]], known: dict[str, float]
 ) -> None:
     found = paid(processes, known)
-    longest = max((step.seconds for process in processes for step in process), default=0.0)
+    longest = max((seconds for process in processes for *_, seconds in process), default=0.0)
     assert all(0 <= cost <= longest * 1.000001 for cost in found.costs.values())
     for payment in found.payments:
-        assert 0 <= payment.own <= processes[payment.process][payment.place].seconds
+        assert 0 <= payment.own <= processes[payment.process][payment.place][3]
     assert found == paid(processes, known)
 
 
@@ -341,6 +341,12 @@ def test_unknown_tests_take_the_median_of_their_function_their_module_or_the_sui
         "s.py::new",
     ]
     assert Expectations(known).durations(wanted) == [1.0, 2.0, 100.0, 100.0, 7.0, 0.0, 7.0]
+
+
+@given(st.lists(st.lists(st.integers(0, 10**13), min_size=3, max_size=3), max_size=3))
+def test_what_is_expected_is_what_is_smoothed(times: list[list[int]]) -> None:
+    row = [number for run, some in enumerate(times, 1) for number in (4 - run, *some)] or [1]
+    assert expected(row) == pytest.approx(sum(smoothed(row, OF_TEST)))
 
 
 def test_nothing_is_expected_where_nothing_is_known() -> None:

@@ -281,6 +281,16 @@ def test_the_tool_shows_merges_and_prunes_and_runs_no_test(suite: Suite) -> None
     assert finished.records == []
 
 
+@pytest.mark.parametrize("how", [["-n1"], ["--procpar-history=record"], ["--procpar-history=show"]])
+def test_a_place_that_cannot_be_is_a_usage_error(suite: Suite, how: list[str]) -> None:
+    suite.trivial(1)
+    finished = suite.run(*how, "-o", f"procpar_history={'x' * 5_000}")
+    assert finished.ret == 4
+    assert "procpar_history (ini option): invalid value 'xxx" in finished.err
+    assert finished.err.rstrip().endswith("give a file, a folder or off")
+    assert finished.records == []
+
+
 def test_folders_can_be_merged(suite: Suite) -> None:
     suite.trivial(2)
     for _ in range(2):

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
+from typing import TypeAlias
 
 from pytest_procpar.core.history.durations import SETTING_OF_ALL, median
 from pytest_procpar.core.history.run_log import Ending
@@ -24,14 +25,13 @@ from pytest_procpar.core.record import changed, record
 __all__ = ["Paid", "Payment", "Step", "paid"]
 
 
-@record
-class Step:
-    """A test in a process: its settings from the widest on, and the seconds of its set-up (or teardown)."""
+#: A test in a process: its settings from the widest on, its nodeid without parameters, what its times tell,
+#: and the seconds of its set-up (or teardown).
+Step: TypeAlias = tuple[tuple[str, ...], str, Ending, float]
 
-    settings: tuple[str, ...]
-    function: str
-    ending: Ending
-    seconds: float
+#: The endings of tests that ran once, with all that they need: what their set-up took is what it takes.
+_TELLING = (Ending.RAN, Ending.FAILED)
+_SKIPPED = Ending.SKIPPED
 
 
 @record
@@ -74,10 +74,16 @@ class _Others:
         self._functions: dict[str, list[float]] = {}
         self._medians: dict[str, float] = {}
 
-    def add(self, step: Step) -> None:
+    def add(self, settings: tuple[str, ...], function: str, seconds: float) -> None:
         """Note a test."""
-        self._settings.setdefault(step.settings, []).append(step.seconds)
-        self._functions.setdefault(step.function, []).append(step.seconds)
+        if settings in self._settings:
+            self._settings[settings].append(seconds)
+        else:
+            self._settings[settings] = [seconds]
+        if function in self._functions:
+            self._functions[function].append(seconds)
+        else:
+            self._functions[function] = [seconds]
 
     def close(self) -> None:
         """Work out what is usual in each setting."""
@@ -122,20 +128,22 @@ def _entries(processes: Iterable[Sequence[Step]]) -> tuple[list[_Entry], _Others
     others = _Others()
     for number, steps in enumerate(processes):
         there: tuple[str, ...] = ()
-        for place, step in enumerate(steps):
-            settings = step.settings
-            common = len(settings) if settings == there else _common(there, settings)
-            if step.ending is Ending.SKIPPED:  # it sets nothing up, but the process leaves what it is not in
+        for place, (settings, function, ending, seconds) in enumerate(steps):
+            if settings == there:
+                if ending in _TELLING:
+                    others.add(settings, function, seconds)
+                continue
+            common = _common(there, settings)
+            if ending is _SKIPPED:  # it sets nothing up, but the process leaves what it is not in
                 there = there[:common]
                 continue
             there = settings
-            if not step.ending.tells_set_up:
+            if ending not in _TELLING:
                 continue
             if common == len(settings):
-                others.add(step)
+                others.add(settings, function, seconds)
             else:
-                new = settings[common:]
-                entries.append(_Entry(number, place, new, step.function, step.seconds))
+                entries.append(_Entry(number, place, settings[common:], function, seconds))
     others.close()
     return entries, others
 

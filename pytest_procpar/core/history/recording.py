@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
 
 from pytest_procpar.core.history.durations import (
     EMPTY,
@@ -28,15 +29,15 @@ _LEAST = 1_000
 #: The longest nodeid that is kept, in characters.
 _LONGEST_NODEID = 4_000
 
-#: How a test ended, and the microseconds of its phases.
-_Times = tuple[Ending, int, int, int]
+#: A test, how it ended, and the microseconds of its phases.
+_Times: TypeAlias = tuple[str, Ending, tuple[int, int, int]]
 
 
 @record
 class Seen:
     """What a run has measured: the tests in its order, and its settings by key, in microseconds."""
 
-    tests: Sequence[tuple[str, _Times]]
+    tests: Sequence[_Times]
     settings: Mapping[str, tuple[int, int]]
 
 
@@ -55,7 +56,7 @@ def seen_in(processes: Sequence[Sequence[Timed]], known: DurationHistory) -> See
             setup = own_up.get((number, place), test.setup)
             teardown = own_down.get((number, place), test.teardown)
             times = _microseconds(setup), _microseconds(test.call), _microseconds(teardown)
-            tests.append((test.nodeid, (test.ending, *times)))
+            tests.append((test.nodeid, test.ending, times))
     settings = {
         key: (_microseconds(up.costs.get(key, 0.0)), _microseconds(down.costs.get(key, 0.0)))
         for key in sorted({*up.costs, *down.costs})
@@ -66,17 +67,19 @@ def seen_in(processes: Sequence[Sequence[Timed]], known: DurationHistory) -> See
 def _steps(processes: Sequence[Sequence[Timed]]) -> tuple[list[list[Step]], list[list[Step]]]:
     """What each process ran, from its beginning and from its end."""
     known: dict[str, tuple[str, ...]] = {}
-    setups, teardowns = [], []
+    setups: list[list[Step]] = []
+    teardowns: list[list[Step]] = []
     for process in processes:
-        ups, downs = [], []
+        ups: list[Step] = []
+        downs: list[Step] = []
         for test in process:
             function = function_of(test.nodeid)
             within = function.rpartition("::")[0] or function
             settings = known.get(within)
             if settings is None:
                 settings = known[within] = settings_of(function)
-            ups.append(Step(settings, function, test.ending, test.setup))
-            downs.append(Step(settings, function, test.ending, test.teardown))
+            ups.append((settings, function, test.ending, test.setup))
+            downs.append((settings, function, test.ending, test.teardown))
         setups.append(ups)
         teardowns.append(downs[::-1])
     return setups, teardowns
@@ -93,8 +96,12 @@ def _microseconds(seconds: float) -> int:
 
 def _makes_sense(test: Timed) -> bool:
     """Whether a test's times are times, which a moved clock makes none, and its nodeid has an end."""
-    phases = test.setup, test.call, test.teardown
-    return all(0.0 <= seconds < _MOST for seconds in phases) and len(test.nodeid) <= _LONGEST_NODEID
+    return (
+        0.0 <= test.setup < _MOST
+        and 0.0 <= test.call < _MOST
+        and 0.0 <= test.teardown < _MOST
+        and len(test.nodeid) <= _LONGEST_NODEID
+    )
 
 
 def history_of(seen: Seen, known: DurationHistory, ident: str, now: float) -> DurationHistory:
@@ -116,10 +123,10 @@ def history_of(seen: Seen, known: DurationHistory, ident: str, now: float) -> Du
     return DurationHistory({1: past}, tests, settings)
 
 
-def _tests(tests: Iterable[tuple[str, _Times]], known: DurationHistory) -> dict[str, dict[str, Row]]:
+def _tests(tests: Iterable[_Times], known: DurationHistory) -> dict[str, dict[str, Row]]:
     found: dict[str, dict[str, Row]] = {}
     several: dict[str, list[Row]] = {}
-    for nodeid, (ending, *times) in tests:
+    for nodeid, ending, times in tests:
         file, name = split_nodeid(nodeid)
         rows = found.get(file)
         if rows is None:

@@ -32,11 +32,6 @@ class Ending(IntEnum):
     #: It was skipped later.
     SKIPPED_LATE = 5
 
-    @property
-    def tells_set_up(self) -> bool:
-        """Whether the set-up is one of a test that ran once, with all that it needs."""
-        return self in (Ending.RAN, Ending.FAILED)
-
 
 @record
 class Timed:
