@@ -86,12 +86,15 @@ class Store:
         try:
             make_room(self._config, self._place)
             with locked(self._place.path if self._place.is_folder else self._place.path.parent):
+                paths = [self._place.path]
+                known, paths = self._read_folder() if self._place.is_folder else (self._read(*paths), paths)
+                after = change(known)
+                if not known.runs:
+                    return after
                 if self._place.is_folder:
-                    known, paths = self._read_folder()
-                    return self._compact(change(known), paths)
-                known = change(self._read(self._place.path))
-                self._write(known)
-                return known
+                    return self._compact(after, paths)
+                self._write(after)
+                return after
         except (OSError, _Unusable) as error:
             self._note(f"is not written: {_reason(error)}")
             return None

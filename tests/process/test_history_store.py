@@ -330,3 +330,9 @@ def test_replacing_changes_all_that_is_known(tmp_path: Path) -> None:
     assert names(store.read()) == {"one", "two"}
     assert store.replace(lambda known: EMPTY) == EMPTY
     assert store.read() == EMPTY
+
+
+@pytest.mark.parametrize("is_folder", [False, True], ids=["file", "folder"])
+def test_where_nothing_is_nothing_is_made_of_it(tmp_path: Path, is_folder: bool) -> None:
+    assert store_at(tmp_path / "history", is_folder=is_folder).replace(lambda known: known) == EMPTY
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
