@@ -140,6 +140,10 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         from pytest_procpar.switching.try_run import try_suite
 
         return try_suite(config, asked)
+    if asked.procpar_history_tool is not None and not asked.records_history:
+        from pytest_procpar.history.tool import use_history
+
+        return use_history(config, asked.procpar_history_tool)
     if asked.procpar_report is not None:
         from pytest_procpar.json_report.plugin import check_path
 
@@ -221,6 +225,10 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_procpar.report.findings_cache import recall
 
         recall(config)
+    if role is Role.CONTROLLER or (asked.records_history and role.is_main):
+        from pytest_procpar.history.keeper import install as keep_history
+
+        keep_history(config, asked=asked.records_history)
     if asked.failure_output == "immediate" and role.is_main:
         from pytest_procpar.compat.pytest_reports.early_failures import ShowAtOnce
 

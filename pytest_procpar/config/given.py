@@ -46,6 +46,7 @@ class Given:
     procpar_report: str | None
     procpar_try: bool
     procpar_try_report: str | None
+    procpar_history_tool: str | None
     procpar_replay: str | None
     recheck: str | None
     recheck_order: SuiteOrder | None
@@ -60,6 +61,11 @@ class Given:
     def tries_suite(self) -> bool:
         """Whether the suite is to be run in several ways instead of once."""
         return bool(self.procpar_try or self.procpar_try_report)
+
+    @property
+    def records_history(self) -> bool:
+        """Whether the durations of this run are to be recorded, whoever runs the tests."""
+        return self.procpar_history_tool == "record"
 
     @property
     def isolating_option(self) -> str | None:

@@ -10,6 +10,7 @@ import pytest
 from pytest_procpar.compat.pytest_private.session import add_short_option
 from pytest_procpar.config.parsing import (
     parse_count,
+    parse_history,
     parse_leaks,
     parse_numprocesses,
     parse_recheck_order,
@@ -113,6 +114,13 @@ def add_own_options(parser: pytest.Parser) -> None:
         "--procpar-try-report", dest="procpar_try_report", metavar="FILE", default=None,
         help="The same, and write what has come of it to this JSON file.",
     )  # fmt: skip
+    group.addoption(
+        "--procpar-history", dest="procpar_history_tool", metavar="record|show|merge|prune",
+        type=parse_history, default=None,
+        help="The history of durations, which runs with -n record. record: record this run, too, if it "
+        "has no -n; show: print the slowest tests and the dearest fixtures; merge: add the histories in "
+        "the files that follow; prune: forget tests that no longer run. All but record run no test.",
+    )  # fmt: skip
     _add_recheck_options(parser)
     _add_replay(group)
     isolate_help = (
@@ -156,6 +164,12 @@ def add_own_options(parser: pytest.Parser) -> None:
         "their size is set.",
         type="bool",
         default=True,
+    )
+    parser.addini(
+        "procpar_history",
+        "Where the history of durations is kept: a file (.json) or a folder, relative to the rootdir; off "
+        "for none. Default: in pytest's cache.",
+        default="",
     )
     parser.addini(
         "procpar_hang_timeout", "How many seconds a test may run with -n; 0 for no limit (the default).",

@@ -11,8 +11,8 @@ import pytest
 from pytest_procpar.core.survey.orders import OrderError, SuiteOrder, parse_order
 
 __all__ = [
-    "checked", "is_remote", "local_workers", "parse_count", "parse_leaks", "parse_numprocesses",
-    "parse_recheck_order", "parse_seconds",
+    "checked", "is_remote", "local_workers", "parse_count", "parse_history", "parse_leaks",
+    "parse_numprocesses", "parse_recheck_order", "parse_seconds",
 ]  # fmt: skip
 
 
@@ -58,6 +58,16 @@ def parse_leaks(text: str) -> str:
         raise argparse.ArgumentTypeError(
             f"invalid value {text!r}: give report or fail; before a path, write --leaks=report {text}"
         )
+    return text
+
+
+def parse_history(text: str) -> str:
+    """The value of ``--procpar-history``.
+
+    :raises argparse.ArgumentTypeError: for anything else.
+    """
+    if text not in ("record", "show", "merge", "prune"):
+        raise argparse.ArgumentTypeError(f"invalid value {text!r}: give record, show, merge or prune")
     return text
 
 

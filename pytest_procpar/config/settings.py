@@ -20,8 +20,8 @@ from pytest_procpar.system.cpus import available_cpus
 
 __all__ = [
     "INTERPRETER", "RECHECKS", "START_METHODS", "Distribution", "RecheckOptions", "Settings", "count_workers",
-    "fork_safe", "has_pytest_forked", "isolating_marks", "read_distribution", "read_settings", "shared_cpus",
-    "start_method",
+    "fork_safe", "has_pytest_forked", "history_setting", "isolating_marks", "read_distribution",
+    "read_settings", "shared_cpus", "start_method",
 ]  # fmt: skip
 
 #: `sys.argv` and `sys.path` from before initial conftests changed them.
@@ -217,6 +217,11 @@ def shared_cpus(config: pytest.Config, workers: int) -> int | None:
     if not _ini_flag(config, "procpar_limit_thread_pools") or workers < 2:
         return None
     return available_cpus()
+
+
+def history_setting(config: pytest.Config) -> str:
+    """Where the history of durations is kept: a path, ``off``, or nothing for pytest's cache."""
+    return str(config.getini("procpar_history")).strip()
 
 
 def _is_only_process(config: pytest.Config) -> bool:

@@ -142,7 +142,7 @@ class Hearing:
                 if self._run.hears(worker):
                     self._course.happened(events.ItemFinished(worker, test))
                     self._results.finished(node, test, passes)
-                    self._run_record.finished(worker, test, began, ended)
+                    self._run_record.finished(worker, test, began, ended, passes and passes[1])
             case Reported(test, data):
                 if self._run.hears(worker):
                     self._run_record.reported(test, data)

@@ -108,6 +108,7 @@ def _divert(config: pytest.Config) -> RecorderSetup | None:
             set_basetemp_option(config, order.basetemp)
         write_no_log_file(config)
         set_ini(config, "cache_dir", order.cache)
+        set_ini(config, "procpar_history", "off")
         silence_tellers(config)
     return order
 

@@ -856,6 +856,11 @@ def test_what_help_says_of_the_options(monkeypatch: pytest.MonkeyPatch) -> None:
               others; then say what would change. Writes nothing.
           --procpar-try-report FILE
               The same, and write what has come of it to this JSON file.
+          --procpar-history record|show|merge|prune
+              The history of durations, which runs with -n record. record: record this run, too,
+              if it has no -n; show: print the slowest tests and the dearest fixtures; merge: add
+              the histories in the files that follow; prune: forget tests that no longer run. All
+              but record run no test.
           --recheck
               What to run again in throw-away processes, to tell tests that depend on others from
               those that just fail. failed: what failed, crashed or hung (the default with -n);
@@ -916,6 +921,9 @@ def test_what_help_says_of_the_options(monkeypatch: pytest.MonkeyPatch) -> None:
           procpar_limit_thread_pools (bool):
               Give each worker its share of the processors for the thread pools of BLAS and
               OpenMP, unless their size is set.
+          procpar_history (string):
+              Where the history of durations is kept: a file (.json) or a folder, relative to the
+              rootdir; off for none. Default: in pytest's cache.
           procpar_hang_timeout (string):
               How many seconds a test may run with -n; 0 for no limit (the default).
           procpar_quiet_seconds (string):

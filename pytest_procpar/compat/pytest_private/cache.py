@@ -18,9 +18,12 @@ from pytest_procpar.compat.foreign_options import clears_cache
 __all__ = ["cache_entry", "failed_before", "has_entry", "learn_collection", "place_in_cache", "set_aside"]
 
 
-def cache_entry(config: pytest.Config, key: str) -> Path | None:
-    """Return the file for a value in `config.cache`, made at configure; None if it will have none."""
-    return None if clears_cache(config) else _place(config, key)
+def cache_entry(config: pytest.Config, key: str, *, cleared: bool = False) -> Path | None:
+    """Return the file for a value in `config.cache`, made at configure; None if it will have none.
+
+    :param cleared: return it even if this run clears the cache.
+    """
+    return None if clears_cache(config) and not cleared else _place(config, key)
 
 
 def has_entry(config: pytest.Config, key: str) -> bool:
@@ -36,13 +39,17 @@ def _place(config: pytest.Config, key: str) -> Path | None:
 
 
 def place_in_cache(config: pytest.Config, key: str) -> Path | None:
-    """Make the folder for a value in `config.cache`, and return the file; None if there is no cache.
+    """Make the folder for a value in pytest's cache, and return the file; None if there is no cache.
+
+    Before configure, too, when pytest has made no cache yet.
+
 
     :raises OSError: if the folder cannot be made.
     """
     cache, path = getattr(config, "cache", None), _place(config, key)
-    if cache is None or path is None:
+    if path is None:
         return None
+    cache = cache or Cache.for_config(config, _ispytest=True)
     cache.mkdir("procpar")  # which also writes the files that keep the cache out of version control
     path.parent.mkdir(parents=True, exist_ok=True)
     return path

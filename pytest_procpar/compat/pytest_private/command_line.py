@@ -28,7 +28,8 @@ _DROPPED = frozenset((
     "numprocesses", "dist", "distload", "maxprocesses", "maxworkerrestart", "maxschedchunk", "tx",
     "loadscopereorder", "testrunuid", "recheck", "recheck_order", "recheck_budget", "recheck_tests",
     "recheck_explain", "recheck_suggest", "recheck_cleaners", "recheck_strict", "procpar_report",
-    "procpar_replay", "isolate", "max_tests_per_worker", "hang_timeout", "leaks", "maxfail", "lf",
+    "procpar_history_tool", "procpar_replay", "isolate", "max_tests_per_worker", "hang_timeout", "leaks",
+    "maxfail", "lf",
     "failedfirst", "newfirst", "stepwise", "stepwise_skip", "stepwise_reset", "last_failed_no_failures",
     "usepdb", "trace", "verbose", "quiet", "durations", "durations_min", "reportchars", "tbstyle", "color",
     "basetemp", "cacheclear", "no_header", "no_summary", "showlocals", "collectonly", "deselect", "ignore",
@@ -47,11 +48,12 @@ _NOT_AGAIN = frozenset((
     "numprocesses", "dist", "distload", "maxprocesses", "maxworkerrestart", "maxschedchunk", "tx",
     "looponfail", "loadscopereorder", "testrunuid", "recheck", "recheck_order", "recheck_budget",
     "recheck_tests", "recheck_explain", "recheck_suggest", "recheck_cleaners", "recheck_strict",
-    "procpar_report", "procpar_try", "procpar_try_report", "isolate", "max_tests_per_worker", "hang_timeout",
-    "leaks", "usepdb", "trace", "basetemp", "cacheclear", "pastebin", "debug", "collectonly",
+    "procpar_report", "procpar_history_tool", "procpar_try", "procpar_try_report", "isolate",
+    "max_tests_per_worker", "hang_timeout", "leaks", "usepdb", "trace", "basetemp", "cacheclear", "pastebin",
+    "debug", "collectonly",
 ))  # fmt: skip
 #: Options of `_NOT_AGAIN` that write a file or send something, and those that ask for workers.
-_WRITTEN = frozenset(("procpar_report", "recheck_suggest", "pastebin", "debug"))
+_WRITTEN = frozenset(("procpar_report", "procpar_history_tool", "recheck_suggest", "pastebin", "debug"))
 _OF_WORKERS = frozenset(("numprocesses", "dist", "distload", "maxprocesses", "tx"))
 #: Plugins that an editor adds. A command in a shell does not find them.
 _EDITORS = frozenset(("vscode_pytest",))

@@ -10,6 +10,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
+from pytest_procpar.core.history.run_log import DurationLog, Phases, Timed
 from pytest_procpar.core.inquiry.history import History
 from pytest_procpar.core.inquiry.probes import Outcome
 from pytest_procpar.core.model import ReportData, TestIndex, WorkerId
@@ -56,6 +57,7 @@ class RunRecord:
         self._folders = root, here
         self._tests_a_process = tests_a_process
         self._history = History(tests_a_process)
+        self._durations = DurationLog()
         self.ids: list[str] = []
         self._apart: frozenset[int] = frozenset()
         #: If every worker runs each test: by test, the copy that failed first, apart from the first copy.
@@ -81,6 +83,7 @@ class RunRecord:
 
     def reported(self, test: TestIndex, data: ReportData) -> None:
         """A worker has sent a report of more than a plain pass, as pytest serializes it."""
+        self._durations.reported(test, data)
         outcome = data.get("outcome")
         if outcome == "failed":
             if self.ends_its_process(test):
@@ -103,8 +106,14 @@ class RunRecord:
         if test not in self._failures:
             self._failures[test] = failure_of(test, data, *self._folders)
 
-    def finished(self, worker: WorkerId, test: TestIndex, began: float, ended: float) -> None:
-        """A worker has run a test between these two moments."""
+    def finished(
+        self, worker: WorkerId, test: TestIndex, began: float, ended: float, passed: Phases | None = None
+    ) -> None:
+        """A worker has run a test between these two moments.
+
+        :param passed: start, stop and duration of each phase, if the test only passed.
+        """
+        self._durations.ended(worker, test, passed)
         self._history.began(worker, test, began, apart=self.is_apart(self._kind(test)))
         self._history.ended(test, ended)
 
@@ -153,6 +162,10 @@ class RunRecord:
     def starved(self) -> tuple[TestIndex, ...]:
         """The tests that the kernel seems to have killed because memory ran out."""
         return tuple(dict.fromkeys(self._starved))
+
+    def processes(self) -> list[list[Timed]]:
+        """What each process ran to its end, in order, with the durations that pytest has measured."""
+        return self._durations.processes(self.ids, self._tests_a_process, self._apart)
 
     def tests(self) -> list[TestIndex]:
         """All tests."""
