@@ -18,6 +18,7 @@ from pytest_procpar.controller.worker_deaths import Deaths, Postmortem
 from pytest_procpar.core.model import WorkerId, WorkerInput, worker_name
 from pytest_procpar.core.protocol.common import Collected, Halted
 from pytest_procpar.core.run.events import Event
+from pytest_procpar.core.run.sharing.wide_fixtures import Known, WideFixtures
 
 if TYPE_CHECKING:
     from pytest_procpar.compat.xdist.plugin_scheduler import ForeignScheduling
@@ -115,7 +116,9 @@ class Course:
         self._vigil.server_serves(self._clock.now())
         limits = tuple(collected.limits.items()) if runnable else ()
         groups = tuple(keys) if keys is not None else None
-        self.happened(events.SuiteCollected(len(ids), groups, limits, started))
+        shared = collected.shared if runnable else None
+        known = None if shared is None else Known(WideFixtures.of(shared))
+        self.happened(events.SuiteCollected(len(ids), groups, limits, started, known))
 
     def lose_server(self) -> None:
         """Note that the fork server is gone: no worker can be made any more."""

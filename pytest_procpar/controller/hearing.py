@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest_procpar.core.run.events as events
 from pytest_procpar.controller.collaborators import Collaborators
 from pytest_procpar.controller.course import Course
-from pytest_procpar.core.model import WorkerId, assert_never, worker_name
+from pytest_procpar.core.model import ReportData, WorkerId, assert_never, worker_name
 from pytest_procpar.core.protocol.common import Broke, Collected, CollectReported, Halted, Logged, Warned
 from pytest_procpar.core.protocol.server import Forked, Pong, Reaped, Unsafe
 from pytest_procpar.core.protocol.worker import (
@@ -41,6 +41,8 @@ class Hearing:
         self._vigil = shared.supervisor.vigil
         #: The peak memory of the largest worker that ended with status 0, in bytes.
         self.worker_memory = 0
+        #: How long the set-up of a worker's running test took, in seconds, if it was reported by itself.
+        self._set_ups: dict[WorkerId, float] = {}
 
     # --- what the fork server says ---
 
@@ -140,11 +142,17 @@ class Hearing:
                         self._results.began(test, location)
             case Finished(test, passes, began, ended):
                 if self._run.hears(worker):
-                    self._course.happened(events.ItemFinished(worker, test))
+                    if passes is not None:
+                        set_up: float | None = passes[1][0][2]
+                    else:
+                        set_up = self._set_ups.pop(worker, None)
+                    self._course.happened(events.ItemFinished(worker, test, (ended - began, set_up)))
                     self._results.finished(node, test, passes)
                     self._run_record.finished(worker, test, began, ended, passes and passes[1])
             case Reported(test, data):
                 if self._run.hears(worker):
+                    if data.get("when") == "setup":
+                        self._note_set_up(worker, data)
                     self._run_record.reported(test, data)
                     self._results.reported(node, test, data)
             case Collected():
@@ -181,6 +189,14 @@ class Hearing:
                 self._course.deaths.session_finished(worker)
             case _:
                 assert_never(message)
+
+    def _note_set_up(self, worker: WorkerId, data: ReportData) -> None:
+        """Note how long the set-up of a worker's running test took, if it ended as it should."""
+        seconds = data.get("duration")
+        if data.get("outcome") == "passed" and isinstance(seconds, float):
+            self._set_ups[worker] = seconds
+        else:
+            self._set_ups.pop(worker, None)
 
     def _hears(self, worker: WorkerId) -> bool:
         """Whether what a worker says about itself counts."""

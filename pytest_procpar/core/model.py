@@ -8,7 +8,7 @@ from typing import NewType, NoReturn, TypeAlias
 from pytest_procpar.core.record import record
 
 __all__ = [
-    "Dist", "ReportData", "RunOptions", "StartMethod", "TestIndex", "WorkerId", "WorkerInput",
+    "Dist", "ReportData", "RunOptions", "StartMethod", "TestIndex", "Took", "WorkerId", "WorkerInput",
     "WorkerOptions", "assert_never", "worker_name",
 ]  # fmt: skip
 
@@ -18,6 +18,9 @@ TestIndex = NewType("TestIndex", int)
 
 #: The number in ``gw3``. A replacement for a dead worker gets a number of its own.
 WorkerId = NewType("WorkerId", int)
+
+#: How many seconds a test took in its worker, and its set-up alone (None: that did not end as it should).
+Took: TypeAlias = "tuple[float, float | None]"
 
 #: A report as pytest and plugins serialize it: builtin values by name. Whoever reads one looks at its type.
 ReportData: TypeAlias = dict[str, object]

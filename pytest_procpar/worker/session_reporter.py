@@ -13,6 +13,7 @@ from pytest_procpar.compat.foreign_options import makes_junit_xml, tell_internal
 from pytest_procpar.compat.pytest_private.cache import failed_before
 from pytest_procpar.compat.pytest_private.logs import LogForwarder
 from pytest_procpar.compat.pytest_private.warnings import warning_to_data
+from pytest_procpar.compat.pytest_private.wide_fixtures import shared_by
 from pytest_procpar.compat.pytest_reports.junit import JunitStandIn
 from pytest_procpar.compat.pytest_reports.reports import report_to_data
 from pytest_procpar.core.model import Dist
@@ -27,6 +28,9 @@ from pytest_procpar.worker.grouping import grouping_keys
 from pytest_procpar.worker.limits import time_limits
 
 __all__ = ["SessionReporter"]
+
+#: The modes that deal single tests, by what these share.
+_SHARING = (Dist.LOAD, Dist.WORKSTEAL)
 
 
 class SessionReporter:
@@ -68,6 +72,7 @@ class SessionReporter:
             Collected(
                 ids=[item.nodeid for item in items],
                 keys=grouping_keys(items, self._dist) if pinned is None else pinned,
+                shared=shared_by(items) if pinned is None and self._dist in _SHARING else None,
                 deselected=self._deselected,
                 lines=self._lines,
                 limits=time_limits(items),

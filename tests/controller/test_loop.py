@@ -18,8 +18,9 @@ from pytest_procpar.controller.supervision import Supervisor
 from pytest_procpar.core.model import RunOptions, TestIndex, WorkerId
 from pytest_procpar.core.protocol.common import Broke, Collected
 from pytest_procpar.core.protocol.server import Reaped
-from pytest_procpar.core.protocol.worker import Began, Done, Finished, FromWorker, Ready
+from pytest_procpar.core.protocol.worker import Began, Done, Finished, FromWorker, Ready, Reported
 from pytest_procpar.core.protocol.worker_status import Death, Stage, WorkerStatus
+from pytest_procpar.core.run.events import Effect, Event, ItemFinished
 from pytest_procpar.core.run.run import Run
 from pytest_procpar.system.clock import Clock
 
@@ -104,6 +105,29 @@ def began(test: int) -> Began:
 
 def finished(test: int) -> Finished:
     return Finished(TestIndex(test), None, 0.0, 0.0)
+
+
+def test_the_core_is_told_how_long_tests_and_their_set_ups_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(monkeypatch, tests=4)
+    heard: list[Event] = []
+    handle = desk.run.handle
+
+    def listen(event: Event, now: float) -> list[Effect]:
+        heard.append(event)
+        return handle(event, now)
+
+    monkeypatch.setattr(desk.run, "handle", listen)
+    phases = ((0.0, 0.25, 0.25), (0.25, 1.0, 0.75), (1.0, 1.5, 0.5))
+    desk.worker_says(0, began(0), Finished(TestIndex(0), ((), phases), 5.0, 6.5))
+    desk.worker_says(0, began(1), Reported(TestIndex(1), set_up("passed")), finished(1))
+    desk.worker_says(0, began(2), Reported(TestIndex(2), set_up("skipped")), finished(2))
+    desk.worker_says(0, began(3), finished(3))
+    took = [event.took for event in heard if isinstance(event, ItemFinished)]
+    assert took == [(1.5, 0.25), (0.0, 0.5), (0.0, None), (0.0, None)]
+
+
+def set_up(outcome: str) -> dict[str, object]:
+    return {"when": "setup", "outcome": outcome, "duration": 0.5}
 
 
 def reaped(worker: int, status: int = KILLED, reason: str | None = None) -> Reaped:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import cached_property
 
-from pytest_procpar.core.model import Dist, RunOptions, TestIndex, WorkerId, assert_never
+from pytest_procpar.core.model import Dist, RunOptions, TestIndex, Took, WorkerId, assert_never
 from pytest_procpar.core.run.events import (
     Assign,
     Consult,
@@ -48,6 +48,7 @@ from pytest_procpar.core.run.events import (
 )
 from pytest_procpar.core.run.run import START_TIMEOUT, Run
 from pytest_procpar.core.run.scheduler import HORIZON
+from pytest_procpar.core.run.sharing.wide_fixtures import Known
 
 __all__ = [
     "Books", "Moment", "Scenario", "Sight", "SimulatedCluster", "SimulatedWorker", "State", "Trace",
@@ -94,6 +95,8 @@ class Scenario:
     put_backs: int = 0
     #: Whether the workers collect for themselves: they are up when the suite is known.
     started: bool = False
+    #: What is known of the tests.
+    known: Known | None = None
     #: After which event the run is stopped, and whether that interrupts.
     stops: tuple[tuple[int, bool], ...] = ()
 
@@ -363,7 +366,8 @@ class SimulatedCluster:
 
     def go(self) -> Trace:
         started = self.scenario.options.workers if self.scenario.started else 0
-        self.happened(SuiteCollected(self.scenario.tests, self.scenario.keys, self.scenario.limits, started))
+        scenario = self.scenario
+        self.happened(SuiteCollected(scenario.tests, scenario.keys, scenario.limits, started, scenario.known))
         while not self.run.over:
             deadline = self.run.deadline()
             if deadline is not None and (not self.agenda or deadline < self.agenda[0][0]):
@@ -493,6 +497,7 @@ class SimulatedWorker:
         self.inbox: deque[TestIndex | str] = deque()
         self.cluster = cluster
         self.spoke = self.heard = 0.0
+        self.began = 0.0
         #: Changes whenever what was planned for the worker is void.
         self._plan = 0
 
@@ -632,7 +637,7 @@ class SimulatedWorker:
 
     def begin(self, test: TestIndex) -> None:
         cluster = self.cluster
-        self.test = test
+        self.test, self.began = test, cluster.now
         self.say(ItemBegan(self.id, test))
         if cluster.gets_stuck():
             self._stick()
@@ -653,12 +658,20 @@ class SimulatedWorker:
 
     def finished(self) -> None:
         assert self.test is not None
-        self.say(ItemFinished(self.id, self.test))
+        self.say(ItemFinished(self.id, self.test, self._took()))
         self.test = None
         if self._doomed():
             self.die()
         else:
             self.read()
+
+    def _took(self) -> Took | None:
+        """How long the test took, in all and to set up, where that counts."""
+        if self.cluster.scenario.known is None:
+            return None
+        seconds = self.cluster.now - self.began
+        set_up = self.cluster.random.choice((0.0, 0.1, 0.9, None))
+        return seconds, None if set_up is None else seconds * set_up
 
     def _doomed(self) -> bool:
         return self.cluster.chance(self.cluster.scenario.deaths)

@@ -37,6 +37,15 @@ def test_the_largest_group_comes_first_and_equals_stay_in_order(dist: Dist) -> N
     assert units == [(1, 3), (2, 4), (0,), (5,)]
 
 
+def test_the_longest_group_comes_first_if_durations_are_known() -> None:
+    keys, durations = ["a", "b", "b", "c", "c", "c"], [9.0, 2.0, None, 0.1, 0.1, 0.1]
+    units = group_tests(6, keys, RunOptions(2, Dist.LOADFILE), durations)
+    assert units == [(0,), (1, 2), (3, 4, 5)]
+    assert group_tests(6, keys, RunOptions(2, Dist.LOADFILE), [None] * 6)[0] == (3, 4, 5)
+    in_order = RunOptions(2, Dist.LOADFILE, reorder=False)
+    assert group_tests(6, keys, in_order, [*reversed(durations)])[0] == (0,)
+
+
 def test_groups_stay_in_collected_order_if_they_are_not_to_be_reordered() -> None:
     units = group_tests(6, ["a", "b", "c", "b", "c", "d"], RunOptions(2, Dist.LOADSCOPE, reorder=False))
     assert units == [(0,), (1, 3), (2, 4), (5,)]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -36,6 +38,9 @@ from pytest_procpar.core.run.events import (
 )
 from pytest_procpar.core.run.hang_watch import DUMP_SECONDS, TERM_SECONDS
 from pytest_procpar.core.run.run import START_TIMEOUT, Run
+from pytest_procpar.core.run.sharing.expectations import Expectations
+from pytest_procpar.core.run.sharing.shelf import Shelf
+from pytest_procpar.core.run.sharing.wide_fixtures import NOTHING, Known, Use, WideFixtures
 from tests.core.cluster import Books, Moment, Scenario, Sight, Trace, simulate
 
 #: The chances that a worker never comes up, comes up too late, and dies at any step.
@@ -91,6 +96,35 @@ def scenarios(draw: st.DrawFn, dist: Dist, pinned: bool) -> Scenario:
     )
 
 
+def _knowledge(tests: int, seed: int) -> Known:
+    """What may be known of a suite: neighbours share modules, some of them classes, and fixtures there."""
+    made_up = random.Random(seed)
+    uses: list[Use] = [NOTHING]
+    homes: list[int] = []  # of each fixture: every home has two
+    use_of: list[int] = []
+    while len(use_of) < tests:
+        if made_up.random() < 0.3 or len(uses) == 1:
+            above = () if made_up.random() < 0.5 else uses[-1][0][:1]
+            home = len(homes) // 2
+            homes += [home, home]
+            uses.append(((*above, home), ()))
+        of = made_up.choice((NOTHING[0], uses[-1][0], uses[-1][0]))
+        use = (of, tuple(f for f, home in enumerate(homes) if home in of and made_up.random() < 0.7))
+        if use not in uses:
+            uses.append(use)
+        use_of += [uses.index(use)] * made_up.choice((1, 1, 2, 7))
+    labels = tuple(f"fixture {number}" for number in range(len(homes)))
+    names = tuple(made_up.choice("abc") for _ in homes)
+    wide = WideFixtures(tuple(use_of[:tests]), tuple(uses), names, labels, tuple(homes))
+    durations = [made_up.choice((None, 0.0, 0.01, 1.0, 10.0)) for _ in range(tests)]
+    costs = {label: made_up.choice((0.0, 0.01, 5.0)) for label in labels if made_up.random() < 0.3}
+    return Known(
+        wide if made_up.random() < 0.9 else None,
+        tuple(durations) if made_up.random() < 0.3 else None,
+        costs if made_up.random() < 0.3 else None,
+    )
+
+
 #: How many runs there are in each mode. Worth some thousands after a change of the dealer.
 EXAMPLES = int(os.environ.get("PROCPAR_EXAMPLES", "150"))
 
@@ -113,6 +147,19 @@ def promise(check: Callable[[Trace], None]) -> Callable[[Trace], None]:
 @given(data=st.data())
 def test_every_run_keeps_every_promise(dist: Dist, pinned: bool, data: st.DataObject) -> None:
     trace = simulate(data.draw(scenarios(dist, pinned)))
+    for check in PROMISES:
+        check(trace)
+
+
+@pytest.mark.parametrize("dist", [Dist.LOAD, Dist.WORKSTEAL])
+@settings(
+    max_examples=EXAMPLES, deadline=None, derandomize="CI" in os.environ,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)  # fmt: skip
+@given(data=st.data())
+def test_what_is_known_of_tests_breaks_no_promise(dist: Dist, data: st.DataObject) -> None:
+    scenario = data.draw(scenarios(dist, pinned=False))
+    trace = simulate(replace(scenario, known=_knowledge(scenario.tests, scenario.seed)))
     for check in PROMISES:
         check(trace)
 
@@ -385,6 +432,8 @@ def only_tests_in_hand_are_taken_back_and_once_at_a_time(trace: Trace) -> None:
 
 @promise
 def no_worker_waits_while_another_holds_units_that_it_has_not_begun(trace: Trace) -> None:
+    if trace.scenario.known is not None:
+        return  # it may not be worth another set-up: see test_sharing_simulated
     for books, sights in trace.rests():
         if books.rescued:  # the others wait for who is to run that
             return
@@ -401,6 +450,8 @@ def no_worker_waits_while_another_holds_units_that_it_has_not_begun(trace: Trace
 
 @promise
 def no_worker_waits_while_the_controller_keeps_units_back(trace: Trace) -> None:
+    if trace.scenario.known is not None:
+        return  # another worker may have them, and it may not be worth another set-up
     for books, sights in trace.rests():
         if books.rescued:
             return
@@ -589,6 +640,10 @@ def _reserved(scenario: Scenario) -> dict[TestIndex, WorkerId]:
         return {}
     options = scenario.options
     pool = Backlog(group_tests(scenario.tests, scenario.keys, options), options)
+    if scenario.known is not None and (scenario.known.wide or scenario.known.durations):
+        wide = scenario.known.wide or WideFixtures.none(scenario.tests)
+        expected = Expectations(wide, scenario.known.durations, scenario.known.costs)
+        pool = Shelf(map(TestIndex, range(scenario.tests)), expected, options)
     workers = options.workers_for(scenario.tests)
     reserved: dict[TestIndex, WorkerId] = {}
     for worker in range(workers):

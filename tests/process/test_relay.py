@@ -163,6 +163,7 @@ def item(nodeid: str) -> Any:
     made = MagicMock(nodeid=nodeid)
     made.iter_markers.return_value = []
     made.get_closest_marker.return_value = None
+    made._fixtureinfo = None
     return made
 
 

@@ -37,7 +37,8 @@ class Collected:
 
     ``keys`` are the grouping keys of the ``--dist`` mode, one per test, or None. ``lines`` is what plugins
     want printed after the collection. ``limits`` are the time limits of tests that have their own, by index,
-    in seconds; ``apart`` are the tests that a mark gives a process of their own.
+    in seconds; ``apart`` are the tests that a mark gives a process of their own. ``shared`` says which
+    fixtures of module and class scope tests need, where the mode looks at that.
     """
 
     ids: list[str]
@@ -46,9 +47,11 @@ class Collected:
     lines: list[str]
     limits: dict[int, float]
     apart: list[int]
+    shared: SharedData | None = None
 
 
 if TYPE_CHECKING:
+    from pytest_procpar.core.run.sharing.wide_fixtures import SharedData
 
     class WarningData(TypedDict):
         """A recorded warning in builtin types: its text and its class, its place and its test."""

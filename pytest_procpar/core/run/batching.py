@@ -32,12 +32,19 @@ def split_into_partitions(count: int, keys: Sequence[str] | None, options: RunOp
     return [range(end - size, end) for size, end in zip(sizes, ends, strict=True)]
 
 
-def group_tests(count: int, keys: Sequence[str] | None, options: RunOptions) -> list[Unit]:
+def group_tests(
+    count: int,
+    keys: Sequence[str] | None,
+    options: RunOptions,
+    durations: Sequence[float | None] | None = None,
+) -> list[Unit]:
     """The units of a suite of `count` tests, in the order in which they are dealt out.
 
-    Units are ordered by their first test. Under the grouping modes the largest come first, unless
-    ``--no-loadscope-reorder`` was given: a large unit that starts late ends late. Where tests are pinned, a
-    key names a partition, not a unit.
+    Units are ordered by their first test. Under the grouping modes the largest come first, or the longest if
+    durations are known, unless ``--no-loadscope-reorder`` was given: a large unit that starts late ends late.
+    Where tests are pinned, a key names a partition, not a unit.
+
+    :param durations: how long each test takes in seconds, None where that is not known.
     """
     if keys is None or options.pinned:
         return [(TestIndex(i),) for i in range(count)]
@@ -46,7 +53,13 @@ def group_tests(count: int, keys: Sequence[str] | None, options: RunOptions) -> 
         units.setdefault(key, []).append(TestIndex(i))
     ordered = [tuple(unit) for unit in units.values()]
     if options.dist.grouped and options.reorder:
-        ordered.sort(key=len, reverse=True)
+        known = [duration for duration in durations or () if duration is not None]
+        if durations is None or not known:
+            ordered.sort(key=len, reverse=True)
+        else:
+            usual = sum(known) / len(known)
+            seconds = [usual if duration is None else duration for duration in durations]
+            ordered.sort(key=lambda unit: sum(seconds[test] for test in unit), reverse=True)
     return ordered
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from pytest_procpar.core.model import TestIndex, WorkerId
+from pytest_procpar.core.model import TestIndex, Took, WorkerId
 from pytest_procpar.core.record import record
 
 if TYPE_CHECKING:
     from pytest_procpar.core.run.consulting import News, SchedulerOrder
+    from pytest_procpar.core.run.sharing.wide_fixtures import Known
 
 __all__ = [
     "Assign",
@@ -62,13 +63,14 @@ class SuiteCollected:
     ``keys`` holds one grouping key per test, or is None where each test is alone. ``limits`` holds the place
     of each test with a time limit of its own, and that limit in seconds. ``started`` is how many workers have
     collected the suite and wait: all of them are spawned, however few the tests, and a replacement may take
-    as long as a collection.
+    as long as a collection. ``known`` is what is known of the tests beyond that, if anything is.
     """
 
     count: int
     keys: tuple[str, ...] | None = None
     limits: tuple[tuple[int, float], ...] = ()
     started: int = 0
+    known: Known | None = None
 
 
 @record
@@ -88,10 +90,11 @@ class ItemBegan:
 
 @record
 class ItemFinished:
-    """A worker has run a test to its end, whatever the outcome."""
+    """A worker has run a test to its end, whatever the outcome; it took so long, if that is known."""
 
     worker: WorkerId
     test: TestIndex
+    took: Took | None = None
 
 
 @record

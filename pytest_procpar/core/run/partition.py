@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from pytest_procpar.core.model import TestIndex, WorkerId
+from pytest_procpar.core.model import TestIndex, Took, WorkerId
 from pytest_procpar.core.run.events import Assign, Effect, Outlook, Revoke
 from pytest_procpar.core.run.ledger import ItemState, Ledger, LedgerError, OutOfTurn
 from pytest_procpar.core.run.worker_state import Phase, WorkerState
@@ -77,7 +77,7 @@ class Partition(ABC):
         """
 
     @abstractmethod
-    def finished(self, worker: WorkerState, test: TestIndex, now: float) -> None:
+    def finished(self, worker: WorkerState, test: TestIndex, now: float, took: Took | None = None) -> None:
         """Note that a test has ended.
 
         :raises LedgerError: if the worker does not run that test; nothing has changed then.

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Generator
 from typing import TypeAlias
 
-from pytest_procpar.core.model import TestIndex, WorkerId
+from pytest_procpar.core.model import TestIndex, Took, WorkerId
 from pytest_procpar.core.run.consulting import (
     AllIdle,
     CaughtUp,
@@ -133,7 +133,7 @@ class PluginScheduler(Partition):
         else:
             self._feed(worker)
 
-    def finished(self, worker: WorkerState, test: TestIndex, now: float) -> None:
+    def finished(self, worker: WorkerState, test: TestIndex, now: float, took: Took | None = None) -> None:
         """Tell the scheduler that a test has ended, and how long it took."""
         self._note_finished(worker, test)
         seconds = now - self._begun.pop(worker.id)

@@ -15,14 +15,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest_procpar.core.run.events as events
-from pytest_procpar.core.model import RunOptions, TestIndex, WorkerId, assert_never
-from pytest_procpar.core.run.batching import group_tests, split_into_partitions
+from pytest_procpar.core.model import RunOptions, TestIndex, Took, WorkerId, assert_never
 from pytest_procpar.core.run.events import Effect, Event
 from pytest_procpar.core.run.hang_watch import HangWatch
-from pytest_procpar.core.run.ledger import Ledger, LedgerError
+from pytest_procpar.core.run.ledger import LedgerError
 from pytest_procpar.core.run.partition import Partition
 from pytest_procpar.core.run.replacing import Replacing
-from pytest_procpar.core.run.scheduler import IN_HAND, Scheduler
+from pytest_procpar.core.run.scheduler import IN_HAND, make_schedulers
 from pytest_procpar.core.run.worker_state import Phase, WorkerState
 
 if TYPE_CHECKING:
@@ -141,18 +140,18 @@ class Run:
         match event:
             case events.ItemBegan(worker, test):
                 self._began(worker, test, now)
-            case events.ItemFinished(worker, test):
-                self._finished(worker, test, now)
+            case events.ItemFinished(worker, test, took):
+                self._finished(worker, test, now, took)
             case events.WorkerReady(worker):
                 self._ready(worker, now)
             case events.Revoked(worker, tests):
                 self._revoked(worker, tests, now)
             case events.Died(worker):
                 self._died(worker, now)
-            case events.SuiteCollected(count, keys, limits, started):
-                self._watchdog = HangWatch(self._options.hang_timeout, dict(limits))
-                self._quick_starts = not started
-                self._collected(count, keys, started, now)
+            case events.SuiteCollected():
+                self._watchdog = HangWatch(self._options.hang_timeout, dict(event.limits))
+                self._quick_starts = not event.started
+                self._collected(event, now)
             case events.Refused(worker, reason):
                 self._refuse(worker, reason, now)
             case events.ItemPutBack(test):
@@ -175,29 +174,21 @@ class Run:
         self._out.clear()
         return out
 
-    def _collected(self, count: int, keys: tuple[str, ...] | None, started: int, now: float) -> None:
-        self._collected_tests = count
+    def _collected(self, suite: events.SuiteCollected, now: float) -> None:
+        count = self._collected_tests = suite.count
         if self._scheduler is not None and count:
             from pytest_procpar.core.run.plugin_scheduling import PluginScheduler  # most runs need none
 
             self._foreign = PluginScheduler(self._scheduler, count, self._out, self._in_hand)
             self._partitions.append(self._foreign)
         else:
-            self._make_partitions(count, keys)
+            self._partitions += make_schedulers(suite, self._options, self._out, self._in_hand)
         if self._stopping:
             return
-        workers = self.workers_for(count, started)
+        workers = self.workers_for(count, suite.started)
         for i in range(workers):
             worker = self._spawn(now, partition=i if len(self._partitions) > 1 else 0)
             self._partitions[worker.partition].reserve(worker, workers - i, workers)
-
-    def _make_partitions(self, count: int, keys: tuple[str, ...] | None) -> None:
-        options = self._options
-        for tests in split_into_partitions(count, keys, options):
-            units = group_tests(len(tests), keys, options)
-            own = (tuple(TestIndex(tests[i]) for i in unit) for unit in units)
-            ledger = Ledger(len(tests), tests.start)
-            self._partitions.append(Scheduler(own, ledger, options, self._out, self._in_hand))
 
     def _ready(self, worker_id: WorkerId, now: float) -> None:
         worker = self._worker(worker_id)
@@ -218,11 +209,11 @@ class Run:
         if self._watchdog.awake:
             self._watchdog.watch(worker_id, test, test % self._collected_tests, now)
 
-    def _finished(self, worker_id: WorkerId, test: TestIndex, now: float) -> None:
+    def _finished(self, worker_id: WorkerId, test: TestIndex, now: float, took: Took | None) -> None:
         worker = self._worker(worker_id)
         if worker.phase is Phase.CONDEMNED:
             return  # the worker is being ended because this test had taken too long
-        self._partitions[worker.partition].finished(worker, test, now)
+        self._partitions[worker.partition].finished(worker, test, now, took)
         self._watchdog.forget(worker_id)
         if not worker.owned:
             self._finish_when_done(now)

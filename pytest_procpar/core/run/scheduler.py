@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from pytest_procpar.core.model import RunOptions, TestIndex
-from pytest_procpar.core.run.batching import Backlog, Unit, share_to_steal
-from pytest_procpar.core.run.events import Assign, Effect, Outlook
+from pytest_procpar.core.model import Dist, RunOptions, TestIndex, Took
+from pytest_procpar.core.run.batching import (
+    Backlog,
+    Unit,
+    group_tests,
+    share_to_steal,
+    split_into_partitions,
+)
+from pytest_procpar.core.run.events import Assign, Effect, Outlook, SuiteCollected
 from pytest_procpar.core.run.ledger import Ledger
 from pytest_procpar.core.run.partition import Partition
 from pytest_procpar.core.run.worker_state import Phase, WorkerState
 
-__all__ = ["HORIZON", "IN_HAND", "Scheduler"]
+__all__ = ["HORIZON", "IN_HAND", "Scheduler", "make_schedulers"]
 
 #: A worker with fewer tests in hand than this gets more, up to twice as many. Tests in hand can be taken back
 #: at any time, so a large number costs nothing. It must outlast the pauses in which the controller lets
@@ -31,14 +35,14 @@ class Scheduler(Partition):
 
     def __init__(
         self,
-        units: Iterable[Unit],
+        pool: Backlog,
         ledger: Ledger,
         options: RunOptions,
         out: list[Effect],
         in_hand: int = IN_HAND,
     ) -> None:
         super().__init__(ledger, out, in_hand)
-        self._pool = Backlog(units, options)
+        self._pool = pool
         self._options = options
         #: When to look again whether to take tests from a worker that seemed about to finish them quickly.
         self._look_again: float | None = None
@@ -97,7 +101,7 @@ class Scheduler(Partition):
         if not self.ledger.unbegun:
             self._tell_all()
 
-    def finished(self, worker: WorkerState, test: TestIndex, now: float) -> None:
+    def finished(self, worker: WorkerState, test: TestIndex, now: float, took: Took | None = None) -> None:
         """Note that a test has ended, and give its worker more if that was its last."""
         self._note_finished(worker, test)
         if not worker.owned:
@@ -159,13 +163,17 @@ class Scheduler(Partition):
             if self._rescued and not worker.owned and self._may_rescue(worker):
                 self._own(worker, [self._rescued.pop(0)])
             if self._pool and self._runs_low(worker, now):
-                self._own(worker, self._pool.take_batch(self._options.workers))
+                self._own(worker, self._next_batch(worker, now))
             if not worker.owned:
                 self._steal_for(worker, now)
             if worker.units and worker.in_hand < self._in_hand:
                 self._hand_out(worker)
         if not worker.owned:
             self._tell(worker)
+
+    def _next_batch(self, worker: WorkerState, now: float) -> list[Unit]:
+        """What a worker draws from the backlog."""
+        return self._pool.take_batch(self._options.workers)
 
     def _may_rescue(self, worker: WorkerState) -> bool:
         return worker.fresh or not any(other.fresh for other in self._workers.values())
@@ -190,22 +198,33 @@ class Scheduler(Partition):
         """
         victim, share = thief, 0
         for worker in self._workers.values():
-            held = (*worker.handed, *worker.units) if self._saved and not thief.fresh else ()
-            if any(not self._saved.isdisjoint(unit) for unit in held):
+            if self._is_bound(worker, thief):
                 continue
             if worker is not thief and worker.phase is Phase.ACTIVE and not worker.revoking:
                 count = share_to_steal(worker.spare, thief_idle=thief.idle, victim_free=worker.free)
                 if count > share and worker.outlasts(HORIZON, now):
                     victim, share = worker, count
                 elif count > share:
-                    due = worker.latest + HORIZON
-                    self._look_again = due if self._look_again is None else min(due, self._look_again)
-        if share > len(victim.units):
+                    self._look_at(worker.latest + HORIZON)
+        if share:
+            self._take(victim, share, thief)
+
+    def _is_bound(self, worker: WorkerState, thief: WorkerState) -> bool:
+        """Whether a worker holds what stuck workers had begun, which the thief is not to have."""
+        held = (*worker.handed, *worker.units) if self._saved and not thief.fresh else ()
+        return any(not self._saved.isdisjoint(unit) for unit in held)
+
+    def _look_at(self, due: float) -> None:
+        self._look_again = due if self._look_again is None else min(due, self._look_again)
+
+    def _take(self, victim: WorkerState, count: int, thief: WorkerState) -> None:
+        """Take a worker's last `count` units, or ask for them first if it has them in hand."""
+        if count > len(victim.units):
             self._revoke(victim)
-        elif share:
-            units = victim.disown(share)
-            self._take_back(units)
-            self._own(thief, units)
+            return
+        units = victim.disown(count)
+        self._take_back(units)
+        self._own(thief, units)
 
     def _own(self, worker: WorkerState, units: list[Unit]) -> None:
         for unit in units:
@@ -232,3 +251,31 @@ class Scheduler(Partition):
     def _tell_all(self) -> None:
         for worker in self._workers.values():
             self._tell(worker)
+
+
+def make_schedulers(
+    suite: SuiteCollected, options: RunOptions, out: list[Effect], in_hand: int
+) -> list[Scheduler]:
+    """A scheduler for each of a suite's partitions.
+
+    Single tests are dealt by what is known of them, if anything is; groups, copies and pinned tests are not.
+    """
+    known = suite.known
+    free = options.dist in (Dist.LOAD, Dist.WORKSTEAL) and not options.pinned
+    if known is not None and (known.wide or known.durations) and suite.count and free:
+        # Most runs of trivial tests need none of this.
+        from pytest_procpar.core.run.sharing.expectations import Expectations
+        from pytest_procpar.core.run.sharing.scheduler import SharingScheduler
+        from pytest_procpar.core.run.sharing.wide_fixtures import WideFixtures
+
+        wide = known.wide or WideFixtures.none(suite.count)
+        expected = Expectations(wide, known.durations, known.costs)
+        return [SharingScheduler(expected, Ledger(suite.count), options, out, in_hand)]
+    durations = None if known is None else known.durations
+    schedulers = []
+    for tests in split_into_partitions(suite.count, suite.keys, options):
+        units = group_tests(len(tests), suite.keys, options, durations)
+        own = (tuple(TestIndex(tests[i]) for i in unit) for unit in units)
+        ledger = Ledger(len(tests), tests.start)
+        schedulers.append(Scheduler(Backlog(own, options), ledger, options, out, in_hand))
+    return schedulers
