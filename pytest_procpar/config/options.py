@@ -151,6 +151,13 @@ def add_own_options(parser: pytest.Parser) -> None:
         default=True,
     )
     parser.addini(
+        "procpar_compact_reports",
+        "With -n, make the reports of passed tests that pytest only counts when code looks for them, instead "
+        "of keeping three objects for each test.",
+        type="bool",
+        default=True,
+    )
+    parser.addini(
         "procpar_hang_timeout", "How many seconds a test may run with -n; 0 for no limit (the default).",
         default="0",
     )  # fmt: skip

@@ -913,6 +913,9 @@ def test_what_help_says_of_the_options(monkeypatch: pytest.MonkeyPatch) -> None:
               Exempt what exists before the workers are forked from garbage collection in them.
               Saves most of a large suite's collection time; turn it off for tests that look for
               objects made at import.
+          procpar_compact_reports (bool):
+              With -n, make the reports of passed tests that pytest only counts when code looks
+              for them, instead of keeping three objects for each test.
           procpar_hang_timeout (string):
               How many seconds a test may run with -n; 0 for no limit (the default).
           procpar_quiet_seconds (string):
