@@ -166,6 +166,13 @@ def add_own_options(parser: pytest.Parser) -> None:
         default=True,
     )
     parser.addini(
+        "procpar_compact_reports",
+        "With -n, make the reports of passed tests that pytest only counts when code looks for them, instead "
+        "of keeping three objects for each test.",
+        type="bool",
+        default=True,
+    )
+    parser.addini(
         "procpar_history",
         "Where the history of durations is kept: a file (.json) or a folder, relative to the rootdir; off "
         "for none. Default: in pytest's cache.",

@@ -86,6 +86,8 @@ class Settings:
     maxfail: int = 0
     #: Whether each worker has its own tests, those of its sequence (``--replay``).
     pinned: bool = False
+    #: Whether the reports of passed tests that nobody looks at are made only when somebody does.
+    compact_reports: bool = True
 
     @property
     def tests_a_process(self) -> int | None:
@@ -188,6 +190,7 @@ def read_settings(config: pytest.Config, asked: Given, distribution: Distributio
         recheck=_recheck(config, asked),
         maxfail=maxfail(config),
         pinned=REPLAY in config.stash,
+        compact_reports=_ini_flag(config, "procpar_compact_reports"),
     )
 
 

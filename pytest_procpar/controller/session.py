@@ -31,6 +31,7 @@ from pytest_procpar.core.inquiry.run_record import RunRecord
 from pytest_procpar.core.record import changed
 from pytest_procpar.core.run.run import Run
 from pytest_procpar.coverage_data.combining import collect_coverage, recover_coverage
+from pytest_procpar.forking.heap_at_exit import leave_heap_at_exit
 from pytest_procpar.report.results import Results
 from pytest_procpar.report.terminal import Terminal
 from pytest_procpar.role import Role, take_role
@@ -63,6 +64,8 @@ def start(config: pytest.Config, settings: Settings) -> None:
         raise _refusal(settings, in_words(error)) from None
     controller = Controller(config, settings, cluster, note)
     config.add_cleanup(controller.close)
+    if settings.worker.freeze_heap:
+        leave_heap_at_exit()
     if config.pluginmanager.register(controller, "dsession") is not None:  # -p may have blocked that name
         take_role(config, Role.CONTROLLER)
 
@@ -103,7 +106,8 @@ class Controller:
         self._run = Run(settings.run_options())
         self._terminal = Terminal(config)
         self._nodes = Nodes(config, settings.testrunuid)
-        self._results = Results(config, OwnScheduling(config, self._nodes))
+        scheduling = OwnScheduling(config, self._nodes)
+        self._results = Results(config, scheduling, compact=settings.compact_reports)
         self._session: pytest.Session
         self._make_fixture_manager: Callable[[pytest.Session], None]
         self._ending = Ending()

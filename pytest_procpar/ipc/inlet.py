@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pytest_procpar.core.protocol.codec import Message, decode
+from pytest_procpar.core.protocol.short_batch import expanded, is_short
 from pytest_procpar.core.protocol.wire import Decoder, WireError, loads
 
 __all__ = ["A_MOMENT", "CHUNK", "Inlet"]
@@ -27,7 +28,7 @@ class Inlet:
             return messages
         try:
             for body in self._decoder.feed(data):
-                batch = loads(body)
+                batch = expanded(body) if is_short(body) else loads(body)
                 if not isinstance(batch, list):
                     raise WireError("a frame holds no batch of messages")
                 messages.extend(map(decode, batch))

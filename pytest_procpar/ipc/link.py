@@ -19,7 +19,8 @@ from functools import partial
 from pytest_procpar.core.protocol.codec import Message, encode
 from pytest_procpar.core.protocol.probe import FromProbe
 from pytest_procpar.core.protocol.server import FromServer
-from pytest_procpar.core.protocol.wire import Encoder
+from pytest_procpar.core.protocol.short_batch import shortened_batch
+from pytest_procpar.core.protocol.wire import Encoder, framed
 from pytest_procpar.core.protocol.worker import FromWorker
 from pytest_procpar.ipc.inlet import Inlet
 from pytest_procpar.system.calls import Socket, file_behind
@@ -110,7 +111,8 @@ class Sender:
     def _seal(self) -> None:
         """Turn the queued messages into a frame, in one step as far as a signal's handler can tell."""
         try:
-            frame = self._encoder.frame(self._outbox)
+            short = shortened_batch(self._outbox)
+            frame = self._encoder.frame(self._outbox) if short is None else framed(short)
         except BaseException:
             self._encoder = Encoder()  # the old one may be left in the middle of a value
             raise

@@ -12,6 +12,7 @@ import pytest
 from pytest_procpar.compat.foreign_options import maxfail
 from pytest_procpar.compat.pytest_private.logs import LiveLog
 from pytest_procpar.compat.pytest_private.warnings import warning_from_data
+from pytest_procpar.compat.pytest_reports.compact_passes import CompactPasses
 from pytest_procpar.compat.pytest_reports.junit import JunitNotes
 from pytest_procpar.compat.pytest_reports.quiet_hooks import QuietPhases
 from pytest_procpar.compat.pytest_reports.reports import (
@@ -52,9 +53,12 @@ class _InternalErrorText:
 
 
 class Results:
-    """Calls the controller's reporting hooks."""
+    """Calls the controller's reporting hooks.
 
-    def __init__(self, config: pytest.Config, scheduling: OwnScheduling) -> None:
+    :param compact: whether reports that nobody looks at are kept as the facts that they consist of.
+    """
+
+    def __init__(self, config: pytest.Config, scheduling: OwnScheduling, *, compact: bool = True) -> None:
         self._config = config
         #: The object that lets plugins ask for a crashed test to run again.
         self.scheduling: OwnScheduling | ForeignScheduling = scheduling
@@ -68,6 +72,7 @@ class Results:
         self._told: set[TestIndex] = set()
         self._crash_summary = CrashSummary()
         self._quiet = QuietPhases(config)
+        self._compact = CompactPasses[Node](self._log, self._told_where) if compact else None
         self._junit = JunitNotes(config)
         self._live_log = LiveLog(config)
         #: Whether to look at each report as soon as it comes (``-x``, ``--maxfail``).
@@ -101,7 +106,9 @@ class Results:
         self._sections.pop(test, None)
         self._told.discard(test)
         nodeid = self.nodeid(test)
-        if passes is not None:
+        if passes is not None and self._compact is not None and self._quiet.reports:
+            self._compact.show(self._quiet.reporter, node, test, nodeid, location, passes)
+        elif passes is not None:
             names, phases = passes
             setup, call, teardown = passed_reports(nodeid, location, names, phases)
             show_rest = self._quiet.count if self._quiet.reports else self._log

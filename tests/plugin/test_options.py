@@ -334,6 +334,10 @@ def test_pdb_turns_auto_off(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> No
             ["-n2", "-o", "procpar_limit_thread_pools=2"],
             ["procpar_limit_thread_pools", "'2'", "true or false"],
         ),
+        (
+            ["-n2", "-o", "procpar_compact_reports=perhaps"],
+            ["procpar_compact_reports", "'perhaps'", "true or false"],
+        ),
     ],
     ids=words,
 )

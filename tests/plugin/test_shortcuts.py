@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -146,12 +147,51 @@ MIXED = """
 def test_what_the_terminal_shows_does_not_depend_on_who_else_listens(suite: Suite) -> None:
     suite.tests(MIXED)
     shown = []
-    for options in (["-p", "no:recorder"], []):  # the recorder listens to every report
+    whole = ["-p", "no:recorder", "-o", "procpar_compact_reports=false"]
+    for options in (["-p", "no:recorder"], whole, []):  # the recorder listens to every report
         finished = suite.run("-n1", "-ra", "--durations=0", "-vv", "-o", "verbosity_test_cases=0", *options)
         text = re.sub(r"\d+\.\d\ds|0x\w+", "TIME", finished.out)
         shown.append(sorted(text.splitlines()))
-    assert shown[0] == shown[1]
+    assert shown[0] == shown[1] == shown[2]
     assert sum("TIME setup" in line for line in shown[0]) == 32
+
+
+def test_the_terminal_reporter_holds_the_same_reports_whether_or_not_they_are_made_late(suite: Suite) -> None:
+    suite.tests(MIXED)
+    suite.conftest("""
+        import gc
+        import json
+        from pathlib import Path
+        import pytest
+
+        TIMES = ("start", "stop", "duration")
+
+        def said(thing):
+            if not isinstance(thing, pytest.TestReport):
+                return str(thing)
+            facts = {name: str(value) for name, value in vars(thing).items() if name not in TIMES}
+            assert thing.start <= thing.stop and thing.duration >= 0
+            return {**facts, "node": thing.node.gateway.id, "testrun_uid": "", "types": type(thing).__name__}
+
+        def pytest_terminal_summary(terminalreporter, config):
+            if hasattr(config, "workerinput"):
+                return
+            alive = sum(type(each) is pytest.TestReport for each in gc.get_objects())
+            stats = {word: [said(each) for each in held] for word, held in terminalreporter.stats.items()}
+            Path("found.json").write_text(json.dumps([alive, stats]))
+    """)
+    found = []
+    for setting in ("true", "false"):
+        options = ["-p", "no:recorder", "-o", f"procpar_compact_reports={setting}"]
+        finished = suite.run("-n1", "--testrunuid=run", *options)
+        finished.assert_summary(passed=25, failed=3, skipped=3, xfailed=1, errors=1)
+        found.append(json.loads((suite.path / "found.json").read_text()))
+    (few, late), (many, whole) = found
+    assert late == whole
+    assert (
+        few <= many - 24
+    )  # of the passed ones; pytest looks for what was printed at the failed ones' teardowns
+    assert {"", "passed", "failed"} <= late.keys()
 
 
 def test_who_watches_hook_calls_sees_all_of_them(suite: Suite) -> None:

@@ -56,11 +56,16 @@ class QuietPhases:
         self.starts = unobserved and all(map(_ignores_starts, starts))
         self.ends = unobserved and all(map(_logs_nothing, ends))
 
+    @property
+    def reporter(self) -> TerminalReporter:
+        """The reporter that counts the reports, if `reports` is true."""
+        assert self._reporter is not None
+        return self._reporter
+
     def count(self, report: pytest.TestReport) -> None:
         """Count a passed setup or teardown as the terminal reporter does."""
-        assert self._reporter is not None
-        self._reporter._tests_ran = True
-        self._reporter._add_stats("", [report])
+        self.reporter._tests_ran = True
+        self.reporter._add_stats("", [report])
 
 
 def _ignores_passed_phases(plugin: object) -> bool:

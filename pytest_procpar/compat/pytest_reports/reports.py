@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "add_finding_properties", "add_junit_properties", "collect_report_from_data", "core_handles_reports",
-    "crash_location", "nodeid_from_here", "nodeid_of", "passed_reports", "report_from_data",
+    "crash_location", "nodeid_from_here", "nodeid_of", "passed_report", "passed_reports", "report_from_data",
     "report_to_data", "settle_subtests",
 ]  # fmt: skip
 
@@ -70,11 +70,28 @@ def passed_reports(
     """The reports of a test that passed in every phase and left nothing behind."""
     identity = nodeid_of(nodeid)
     return [
-        pytest.TestReport(
-            identity, location, dict.fromkeys(names, 1), "passed", None, when, (), duration, start, stop
-        )
-        for when, (start, stop, duration) in zip(_PHASES, phases, strict=True)
+        passed_report(identity, location, names, phase, start, stop, duration)
+        for phase, (start, stop, duration) in enumerate(phases)
     ]
+
+
+def passed_report(
+    nodeid: NodeId,
+    location: tuple[str, int | None, str],
+    names: tuple[str, ...],
+    phase: int,
+    start: float,
+    stop: float,
+    duration: float,
+) -> pytest.TestReport:
+    """The report of a phase that passed and left nothing behind.
+
+    :param phase: 0, 1 and 2 are setup, call and teardown.
+    """
+    when = _PHASES[phase]
+    return pytest.TestReport(
+        nodeid, location, dict.fromkeys(names, 1), "passed", None, when, (), duration, start, stop
+    )
 
 
 class _CollectedNode:

@@ -52,7 +52,7 @@ from pytest_procpar.core.protocol.worker import (
 )
 from pytest_procpar.core.record import fields
 
-__all__ = ["_KINDS", "_WRITERS", "Message", "_setup_values", "decode", "encode"]
+__all__ = ["_KINDS", "_WRITERS", "Message", "_setup_values", "decode", "encode", "number_of"]
 
 _KINDS: tuple[type, ...] = (
     Ready, Began, Reported, Finished, Done, CollectReported, Collected, Forked, Reaped, Warned, Halted,
@@ -113,6 +113,11 @@ _MAKERS: list[Callable[..., object]] = [_make_setup if kind is Setup else kind f
 
 #: Everything that travels in frames.
 Message: TypeAlias = FromWorker | FromServer | FromProbe | ToServer | ToProbe
+
+
+def number_of(kind: type) -> int:
+    """What the tuple of a message of this kind begins with."""
+    return _WRITERS[kind][0]
 
 
 def encode(message: Message) -> tuple[object, ...]:

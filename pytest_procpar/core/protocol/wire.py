@@ -20,7 +20,7 @@ from typing import NoReturn
 from pytest_procpar.core.protocol.shorten import measures, shortened
 from pytest_procpar.core.protocol.vetting import has_excess
 
-__all__ = ["Decoder", "Encoder", "WireError", "loads"]
+__all__ = ["Decoder", "Encoder", "WireError", "framed", "loads"]
 
 _HEADER = struct.Struct("<HII")
 #: A frame longer than this is taken for garbage, in bytes. What a test prints limits the size of a report.
@@ -75,6 +75,11 @@ class _Unpickler(pickle.Unpickler):
         raise WireError("a frame holds a reference to the outside")
 
 
+def framed(body: bytes) -> bytes:
+    """The frame of a body."""
+    return _HEADER.pack(_mark(len(body)), len(body), zlib.crc32(body)) + body
+
+
 class Encoder:
     """Turns values into frames.
 
@@ -101,8 +106,7 @@ class Encoder:
 
         :raises WireError: if our own part, such as nodeids, is too large to travel.
         """
-        body = self._body(value)
-        return _HEADER.pack(_mark(len(body)), len(body), zlib.crc32(body)) + body
+        return framed(self._body(value))
 
     def _body(self, value: object) -> bytes:
         try:
