@@ -3,6 +3,8 @@
 It is copied beside such a suite, so it imports nothing of this package. Suites use it too::
 
     from recorder import note, reached, block
+
+It asserts nothing, so PYTEST_DONT_REWRITE: each suite would rewrite its copy anew.
 """
 
 from __future__ import annotations

@@ -234,6 +234,14 @@ def test_classes_that_the_glossary_names_are_there() -> None:
     assert set(re.findall(r"`([A-Z][A-Za-z]+)`", words)) - classes == set()
 
 
+def test_the_slow_tests_that_are_listed_are_there() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    listed = page.partition("Slow tests are the exception")[2].partition("\n## ")[0]
+    modules = set(re.findall(r"`(?:tests/)?((?:\w+/)*test_\w+\.py)`", listed))
+    assert len(modules) > 10
+    assert {module for module in modules if not (ROOT / "tests" / module).is_file()} == set()
+
+
 def test_what_looks_at_files_knows_which_are_ours() -> None:
     """A module that moves to another depth of folders must not take those of its neighbours for ours."""
     assert Path(tripwire._OWN) == PACKAGE
