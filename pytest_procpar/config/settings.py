@@ -217,9 +217,8 @@ def fork_safe(config: pytest.Config) -> tuple[str, ...]:
 
 def shared_cpus(config: pytest.Config, workers: int) -> int | None:
     """How many processors these workers share for native thread pools; None: the pools stay as they are."""
-    if not _ini_flag(config, "procpar_limit_thread_pools") or workers < 2:
-        return None
-    return available_cpus()
+    is_wanted = _ini_flag(config, "procpar_limit_thread_pools") and workers > 1
+    return available_cpus() if is_wanted else None
 
 
 def history_setting(config: pytest.Config) -> str:

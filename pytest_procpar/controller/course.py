@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,10 +19,11 @@ from pytest_procpar.controller.worker_deaths import Deaths, Postmortem
 from pytest_procpar.core.model import WorkerId, WorkerInput, worker_name
 from pytest_procpar.core.protocol.common import Collected, Halted
 from pytest_procpar.core.run.events import Event
-from pytest_procpar.core.run.sharing.wide_fixtures import Known, WideFixtures
+from pytest_procpar.history.keeper import expectations
 
 if TYPE_CHECKING:
     from pytest_procpar.compat.xdist.plugin_scheduler import ForeignScheduling
+    from pytest_procpar.core.run.sharing.wide_fixtures import Known, SharedData
 
 __all__ = ["Course"]
 
@@ -116,9 +118,19 @@ class Course:
         self._vigil.server_serves(self._clock.now())
         limits = tuple(collected.limits.items()) if runnable else ()
         groups = tuple(keys) if keys is not None else None
-        shared = collected.shared if runnable else None
-        known = None if shared is None else Known(WideFixtures.of(shared))
+        known = self._known(ids, collected.shared) if runnable and ids else None
         self.happened(events.SuiteCollected(len(ids), groups, limits, started, known))
+
+    def _known(self, ids: Sequence[str], shared: SharedData | None) -> Known | None:
+        """What is known of the tests before they run: what they share, and what they took in earlier runs."""
+        history = expectations(self._config)
+        durations = [] if history is None else history.durations(ids)
+        if shared is None and not any(durations):
+            return None
+        from pytest_procpar.core.run.sharing.knowing import known_of
+
+        settings = {} if history is None else history.settings(0)
+        return known_of(shared, durations, settings, self._settings.run_options())
 
     def lose_server(self) -> None:
         """Note that the fork server is gone: no worker can be made any more."""
