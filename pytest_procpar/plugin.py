@@ -94,6 +94,10 @@ def pytest_load_initial_conftests(
     from pytest_procpar.config.given import read_early
 
     early = read_early(early_config)
+    if early.procpar_advise:
+        from pytest_procpar.advice.plugin import note_beginning
+
+        note_beginning(early_config)
     if early.isolating_option is not None and not early.numprocesses:
         tell_early_worker(early_config)
     elif not early.numprocesses and not early.tx:
@@ -217,6 +221,10 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_procpar.json_report.plugin import install as install_report
 
         install_report(config, asked.procpar_report)
+    if asked.procpar_advise and role.is_main:
+        from pytest_procpar.advice.plugin import install as install_advice
+
+        install_advice(config)
     if asked.recheck_suggest is not None and role.is_main:
         from pytest_procpar.report.patch_file import install as install_patch_file
 

@@ -44,6 +44,7 @@ class Given:
     leaks: str | None
     failure_output: str
     procpar_report: str | None
+    procpar_advise: bool
     procpar_try: bool
     procpar_try_report: str | None
     procpar_history_tool: str | None

@@ -106,6 +106,11 @@ def add_own_options(parser: pytest.Parser) -> None:
         help="Write every test's outcome, worker, phases, attempts and flags to this JSON file.",
     )  # fmt: skip
     group.addoption(
+        "--procpar-advise", dest="procpar_advise", action="store_true", default=False,
+        help="After the run, say where its time went, how many workers are worth having, and what to change "
+        "first, in seconds to gain.",
+    )  # fmt: skip
+    group.addoption(
         "--procpar-try", dest="procpar_try", action="store_true", default=False,
         help="Run the suite without workers, with them, and once more to find tests that depend on others; "
         "then say what would change. Writes nothing.",

@@ -851,6 +851,9 @@ def test_what_help_says_of_the_options(monkeypatch: pytest.MonkeyPatch) -> None:
               re-checked (default); immediate: each as soon as the test has failed.
           --procpar-report FILE
               Write every test's outcome, worker, phases, attempts and flags to this JSON file.
+          --procpar-advise
+              After the run, say where its time went, how many workers are worth having, and what
+              to change first, in seconds to gain.
           --procpar-try
               Run the suite without workers, with them, and once more to find tests that depend on
               others; then say what would change. Writes nothing.
