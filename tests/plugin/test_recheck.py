@@ -105,21 +105,6 @@ def test_what_crashes_alone_is_said_to(suite: Suite) -> None:
     assert "crashes on its own too: test_it.py::test_crash" in section(finished)
 
 
-@pytest.mark.python_dependent
-def test_what_hangs_after_another_test_is_its_victim(suite: Suite) -> None:
-    suite.make_barrier()
-    suite.tests("""
-        from recorder import block
-        STATE = []
-        def test_polluter(): STATE.append(1)
-        def test_victim():
-            if STATE:
-                block()
-    """)
-    _, findings = rechecked(suite, "-n1", "--hang-timeout=0.5", "--recheck-budget=200")
-    assert told(findings) == {"test_victim": ("victim", ["test_polluter"])}
-
-
 def test_victims_of_one_polluter_stand_in_one_block(suite: Suite) -> None:
     suite.tests("""
         STATE = []

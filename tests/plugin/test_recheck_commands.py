@@ -87,6 +87,7 @@ def test_of_a_contaminated_crash(suite: Suite) -> None:
     try_all(suite, findings, "contaminated-crash")
 
 
+@pytest.mark.python_dependent
 def test_of_a_hang(suite: Suite) -> None:
     suite.make_barrier()
     suite.tests("""
@@ -98,6 +99,7 @@ def test_of_a_hang(suite: Suite) -> None:
                 block()
     """)
     _, findings = rechecked(suite, "-n1", "--hang-timeout=0.5", "--recheck-budget=200")
+    assert told(findings) == {"test_victim": ("victim", ["test_polluter"])}
     assert all("--hang-timeout=" in command for command in try_all(suite, findings, "victim"))
 
 

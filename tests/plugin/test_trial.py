@@ -220,7 +220,7 @@ def test_a_hang_on_a_thread_that_stays_behind(trial: Suite) -> None:
     def test_other(): pass
     """
     )
-    finished, report = tried(trial, "--hang-timeout=3", "-o", "procpar_fork_safe=service-*\nrecorder.py")
+    finished, report = tried(trial, "--hang-timeout=1", "-o", "procpar_fork_safe=service-*\nrecorder.py")
     counts_as(finished, report, passed=2)
     assert "HUNG" not in finished.out
 
@@ -290,34 +290,54 @@ MEETING = """
     import time
 
     def meet(memory, own, other):
-        end = time.monotonic() + 0.5
-        memory[own] = 1
+        end = time.monotonic() + memory.seconds()
+        memory.MEMORY[own] = 1
         try:
             while time.monotonic() < end:
-                assert not memory[other], "somebody else is here"
+                assert not memory.MEMORY[other], "somebody else is here"
                 time.sleep(0.01)
         finally:
-            time.sleep(0.05)
-            memory[own] = 0
+            if memory.seconds():
+                time.sleep(0.05)
+            memory.MEMORY[own] = 0
+"""
+#: For how many seconds a test waits for the other one. Processes that were forked begin at the same moment.
+PATIENCE = """
+    import ctypes
+
+    LIBC = ctypes.CDLL(None)
+    MADE_BY = LIBC.getpid()
+
+    def seconds():
+        return {unforked} if LIBC.getpid() == MADE_BY else 0.3
 """
 
 
-def make_meeting(trial: Suite) -> None:
-    """Two modules with a test each that may meet."""
+def make_meeting(trial: Suite, memory: str, *, unforked: float) -> None:
+    """Two modules with a test each that may meet.
+
+    :param memory: makes the memory.
+    :param unforked: the seconds that a test waits in a fresh interpreter.
+    """
+    trial.file("memory.py", PATIENCE.format(unforked=unforked) + memory)
     trial.file("meeting.py", MEETING)
     for own, other in ((0, 1), (1, 0)):
         trial.file(
             f"test_{own}.py",
             f"""
             import memory, meeting
-            def test_meets(): meeting.meet(memory.MEMORY, {own}, {other})
+            def test_meets(): meeting.meet(memory, {own}, {other})
         """,
         )
 
 
 def test_what_needs_another_worker(trial: Suite) -> None:
-    trial.file("memory.py", "import mmap\nMEMORY = mmap.mmap(-1, 2)")
-    make_meeting(trial)
+    memory = """
+    import mmap
+    MEMORY = mmap.mmap(-1, 2)
+    """
+    # A fresh interpreter has the memory for itself: whoever waits there waits in vain.
+    make_meeting(trial, memory, unforked=0)
     vouched = "procpar_fork_safe=shared-memory\nrecorder.py"
     finished, report = tried(trial, "--dist=loadfile", "--recheck-budget=250", "-o", vouched)
     assert finished.ret == pytest.ExitCode.OK, finished.out
@@ -326,16 +346,14 @@ def test_what_needs_another_worker(trial: Suite) -> None:
 
 
 def test_what_fails_beside_others_everywhere_stays_so(trial: Suite) -> None:
-    trial.file(
-        "memory.py",
-        """
-        import mmap, pathlib
-        FILE = open(pathlib.Path(__file__).with_name("memory.bin"), "r+b")
-        MEMORY = mmap.mmap(FILE.fileno(), 2)
-    """,
-    )
+    memory = """
+    import mmap, pathlib
+    FILE = open(pathlib.Path(__file__).with_name("memory.bin"), "r+b")
+    MEMORY = mmap.mmap(FILE.fileno(), 2)
+    """
     (trial.path / "memory.bin").write_bytes(bytes(2))
-    make_meeting(trial)
+    # Two interpreters come there one after the other, and on a busy machine much later.
+    make_meeting(trial, memory, unforked=1)
     vouched = "procpar_fork_safe=shared-memory\nmemory.py\nrecorder.py"
     finished, report = tried(trial, "--dist=loadfile", "--recheck-budget=250", "-o", vouched)
     assert said_method(finished) is None
