@@ -165,6 +165,13 @@ def add_own_options(parser: pytest.Parser) -> None:
         default="",
     )
     parser.addini(
+        "procpar_limit_thread_pools",
+        "Give each worker its share of the processors for the thread pools of BLAS and OpenMP, unless "
+        "their size is set.",
+        type="bool",
+        default=True,
+    )
+    parser.addini(
         "procpar_hang_timeout", "How many seconds a test may run with -n; 0 for no limit (the default).",
         default="0",
     )  # fmt: skip

@@ -16,11 +16,12 @@ from pytest_procpar.core.model import Dist, RunOptions, StartMethod, WorkerOptio
 from pytest_procpar.core.record import record
 from pytest_procpar.core.survey.orders import SuiteOrder
 from pytest_procpar.replay.file import REPLAY
+from pytest_procpar.system.cpus import available_cpus
 
 __all__ = [
     "INTERPRETER", "RECHECKS", "START_METHODS", "Distribution", "RecheckOptions", "Settings", "count_workers",
     "fork_safe", "has_pytest_forked", "history_setting", "isolating_marks", "read_distribution",
-    "read_settings", "start_method",
+    "read_settings", "shared_cpus", "start_method",
 ]  # fmt: skip
 
 #: `sys.argv` and `sys.path` from before initial conftests changed them.
@@ -180,6 +181,7 @@ def read_settings(config: pytest.Config, asked: Given, distribution: Distributio
             isolating_marks=isolating_marks(),
             max_tests_per_worker=asked.max_tests_per_worker,
             fork_safe=fork_safe(config),
+            cpus=shared_cpus(config, workers),
         ),
         hang_timeout=_hang_timeout(config, asked),
         quiet_seconds=_ini_seconds(config, "procpar_quiet_seconds"),
@@ -213,6 +215,13 @@ def fork_safe(config: pytest.Config) -> tuple[str, ...]:
 def history_setting(config: pytest.Config) -> str:
     """Where the history of durations is kept: a path, ``off``, or nothing for pytest's cache."""
     return str(config.getini("procpar_history")).strip()
+
+
+def shared_cpus(config: pytest.Config, workers: int) -> int | None:
+    """How many processors these workers share for native thread pools; None: the pools stay as they are."""
+    if not _ini_flag(config, "procpar_limit_thread_pools") or workers < 2:
+        return None
+    return available_cpus()
 
 
 def _is_only_process(config: pytest.Config) -> bool:

@@ -25,6 +25,7 @@ from pytest_procpar.compat.pytest_private.session import set_arguments, set_base
 from pytest_procpar.compat.pytest_reports.listeners import silence_plugins
 from pytest_procpar.compat.pytest_reports.unseen import leave_out_tracebacks
 from pytest_procpar.compat.xdist.options import tell_worker
+from pytest_procpar.config.settings import shared_cpus
 from pytest_procpar.core.inquiry.probes import Outcome
 from pytest_procpar.core.model import Dist, ReportData, StartMethod, WorkerInput
 from pytest_procpar.core.protocol.wire import Decoder, Encoder, loads
@@ -35,8 +36,9 @@ from pytest_procpar.system.calls import getpid, out_of_reach
 from pytest_procpar.system.file_uses import note_uses
 from pytest_procpar.system.genuine import write
 from pytest_procpar.system.kept_files import keep_files
-from pytest_procpar.worker.identity import identify, worker_environment
+from pytest_procpar.worker.identity import identify, worker_environment, workers_of
 from pytest_procpar.worker.marks import ISOLATES
+from pytest_procpar.worker.thread_pools import limit_thread_pools
 
 if TYPE_CHECKING:
     from pytest_procpar.start_method.suspect_objects import Inherited
@@ -226,6 +228,8 @@ class Rerun:
             Heap(freeze=self._order.freeze_heap).settle()
             self._fork(config, configures=False)
         self._keep_own(session)
+        workers = workers_of(self._order.workerinput)
+        limit_thread_pools(workers, shared_cpus(config, workers))
         config.stash[ISOLATES] = self._order.isolates
         if self._order.grouped and _is_divided(session.items):
             self._tell("trouble", "--dist=loadgroup would not keep these together")

@@ -51,12 +51,13 @@ from pytest_procpar.start_method.hazards import Hazards, UnsafeFork
 from pytest_procpar.start_method.thread_warning import count_threads
 from pytest_procpar.system.calls import adopt_socket, change_directory, end_process
 from pytest_procpar.system.headroom import FIRST_TO_GO, REPLACEABLE, be_expendable
-from pytest_procpar.worker.identity import Folder, Output, become_worker, identify
+from pytest_procpar.worker.identity import Folder, Output, become_worker, identify, workers_of
 from pytest_procpar.worker.marks import marked_tests
 from pytest_procpar.worker.orphan import interrupted_without_peer
 from pytest_procpar.worker.output import install_instruments, silence
 from pytest_procpar.worker.runner import ItemRunner
 from pytest_procpar.worker.session_reporter import SessionReporter
+from pytest_procpar.worker.thread_pools import limit_thread_pools
 
 __all__ = ["Assignment", "WorkerSession"]
 
@@ -216,6 +217,8 @@ class WorkerSession:
             self._link = self._take(assignment)
             identify(self._config, assignment[0].workerinput)
             forget_exit_handlers()
+        assert self._order is not None
+        limit_thread_pools(workers_of(self._order.workerinput), self._options.cpus)
         if isinstance(self._order, StartRoot):
             self._be_a_probe(session, self._order)
         self._reporter.speak_for_worker(self._link)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pytest_procpar.system.cgroups import own_directories, read_text
 
-__all__ = ["cgroup_quota", "count_cpus", "requested_count", "smallest_limit"]
+__all__ = ["available_cpus", "cgroup_quota", "count_cpus", "requested_count", "smallest_limit"]
 
 
 def count_cpus(
@@ -40,6 +40,11 @@ def count_cpus(
         physical=None if logical else _physical_cores(),
         quota=cgroup_quota(root),
     )
+
+
+def available_cpus(root: Path = Path("/")) -> int:
+    """Return how many processors this process and its children may keep busy, whatever was asked for."""
+    return smallest_limit(usable=_usable_cpus(), physical=None, quota=cgroup_quota(root))
 
 
 def requested_count(

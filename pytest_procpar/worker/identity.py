@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_procpar.core.protocol.server import Setup
     from pytest_procpar.start_method.hazards import Hazards
 
-__all__ = ["Folder", "Output", "become_worker", "identify", "worker_environment"]
+__all__ = ["Folder", "Output", "become_worker", "identify", "worker_environment", "workers_of"]
 
 
 def worker_environment(workerinput: WorkerInput) -> dict[str, str]:
@@ -31,6 +31,12 @@ def worker_environment(workerinput: WorkerInput) -> dict[str, str]:
         "PYTEST_XDIST_WORKER_COUNT": str(workerinput["workercount"]),
         "PYTEST_XDIST_TESTRUNUID": str(workerinput["testrunuid"]),
     }
+
+
+def workers_of(workerinput: WorkerInput) -> int:
+    """How many workers the run has, as one of them is told."""
+    count = workerinput["workercount"]
+    return count if isinstance(count, int) else 1  # a plugin may have put anything there
 
 
 def become_worker(

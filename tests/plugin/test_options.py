@@ -330,6 +330,10 @@ def test_pdb_turns_auto_off(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> No
             ["-n2", "-o", "procpar_freeze_heap=perhaps"],
             ["procpar_freeze_heap", "'perhaps'", "true or false"],
         ),
+        (
+            ["-n2", "-o", "procpar_limit_thread_pools=2"],
+            ["procpar_limit_thread_pools", "'2'", "true or false"],
+        ),
     ],
     ids=words,
 )

@@ -52,6 +52,7 @@ RECIPE = st.builds(
         isolating_marks=st.lists(TEXT).map(tuple),
         max_tests_per_worker=st.none() | NUMBER,
         fork_safe=st.lists(TEXT).map(tuple),
+        cpus=st.none() | NUMBER,
     ),
     coverage=st.none() | st.tuples(TEXT, TEXT),
     replay=st.none() | st.tuples(TEXT, st.lists(st.lists(st.tuples(TEXT, NUMBER), max_size=3), max_size=3)),

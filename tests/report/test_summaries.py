@@ -921,6 +921,9 @@ def test_what_help_says_of_the_options(monkeypatch: pytest.MonkeyPatch) -> None:
           procpar_history (string):
               Where the history of durations is kept: a file (.json) or a folder, relative to the
               rootdir; off for none. Default: in pytest's cache.
+          procpar_limit_thread_pools (bool):
+              Give each worker its share of the processors for the thread pools of BLAS and
+              OpenMP, unless their size is set.
           procpar_hang_timeout (string):
               How many seconds a test may run with -n; 0 for no limit (the default).
           procpar_quiet_seconds (string):
