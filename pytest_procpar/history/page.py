@@ -15,7 +15,7 @@ from pytest_procpar.core.history.durations import (
 )
 from pytest_procpar.core.printable import printable_line
 
-__all__ = ["page"]
+__all__ = ["counted", "page"]
 
 _SECOND = 1_000_000
 #: Lines that are neither a test nor a setting, and the least number of each of these.
@@ -35,7 +35,7 @@ def page(history: DurationHistory, columns: int, lines: int) -> Iterator[str]:
         for file, rows in history.tests.items()
         for name, row in rows.items()
     ]
-    yield f"{history.count} {_plural(history.count, 'test')}, {_runs(history)}"
+    yield f"{counted(history.count, 'test')}, {_runs(history)}"
     if not times:
         return
     phases = [sum(some) for some in zip(*(some for some, _ in times), strict=True)]
@@ -60,7 +60,7 @@ def _runs(history: DurationHistory) -> str:
     if not runs:
         return "no run"
     latest = time.strftime("%Y-%m-%d %H:%M", time.localtime(max(past.time for past in runs)))
-    return f"{len(runs)} {_plural(len(runs), 'run')}, the latest on {latest}"
+    return f"{counted(len(runs), 'run')}, the latest on {latest}"
 
 
 def _ranked(some: Iterable[tuple[float, str]], room: int, columns: int) -> Iterator[str]:
@@ -86,5 +86,6 @@ def _seconds(microseconds: float) -> str:
     return f"{seconds:.3f} s" if seconds < 10 else f"{seconds:.1f} s"
 
 
-def _plural(count: int, word: str) -> str:
-    return word if count == 1 else f"{word}s"
+def counted(count: int, word: str) -> str:
+    """So many of what a word names."""
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"

@@ -17,7 +17,7 @@ from pytest_procpar.core.history.merging import merged
 from pytest_procpar.core.history.pruning import pruned
 from pytest_procpar.core.printable import printable_line
 from pytest_procpar.history.keeper import no_place
-from pytest_procpar.history.page import page
+from pytest_procpar.history.page import counted, page
 from pytest_procpar.history.place import Place, history_place
 from pytest_procpar.history.store import Store, read_file
 
@@ -120,7 +120,8 @@ def _prune(store: Store, place: Place, option: str) -> int:
 
 
 def _sizes(history: DurationHistory) -> str:
-    return f"{history.count} tests, {len(history.runs)} runs, {len(history.settings)} settings"
+    sizes = (history.count, "test"), (len(history.runs), "run"), (len(history.settings), "setting")
+    return ", ".join(counted(count, word) for count, word in sizes)
 
 
 def _tell(store: Store) -> None:
@@ -129,4 +130,6 @@ def _tell(store: Store) -> None:
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(f"{printable_line(text)}\n")
+    encoding = sys.stdout.encoding or "utf-8"  # which may have no character of a nodeid
+    shown = printable_line(text).encode(encoding, "backslashreplace").decode(encoding)
+    sys.stdout.write(f"{shown}\n")

@@ -101,6 +101,11 @@ def test_a_test_that_needs_more_than_others_is_compared_with_its_own_function() 
     assert costs(process)["m.py"] == 1.0
 
 
+def test_a_class_whose_tests_all_came_first_is_compared_with_its_module() -> None:
+    process = [step("m.py::a", 0.1), step("m.py::b", 0.1), step("m.py::c", 0.1), step("m.py::A::a", 1.1)]
+    assert costs(process)["m.py::A"] == 1.0
+
+
 def test_what_cannot_be_told_apart_is_divided_as_before() -> None:
     process = [step("m.py::a", 8.0), step("m.py::b", 0.0)]
     assert costs(process, m_py=1.0, **{"": 3.0}) == {"m.py": 2.0, "": 6.0}

@@ -56,10 +56,14 @@ class Paid:
 
 @record
 class _Entry:
-    """A test that found settings not set up. ``more`` is what it took longer than others; None: unknown."""
+    """A test that found settings not set up: ``settings``, of all that it is ``within``.
+
+    ``more`` is what it took longer than others; None: unknown.
+    """
 
     process: int
     place: int
+    within: tuple[str, ...]
     settings: tuple[str, ...]
     function: str
     seconds: float
@@ -94,10 +98,13 @@ class _Others:
         self._medians = {key: median(seconds) for key, seconds in by_key.items()}
 
     def usual(self, entry: _Entry) -> float | None:
-        """What such a test takes if all is set up: as its function with other parameters, or its setting."""
+        """What such a test takes if all is set up: as its function with other parameters, or its setting.
+
+        If a class has no other test, it takes what others of its module do.
+        """
         if entry.function in self._functions:
             return median(self._functions[entry.function])
-        return next((self._medians[key] for key in reversed(entry.settings) if key in self._medians), None)
+        return next((self._medians[key] for key in reversed(entry.within) if key in self._medians), None)
 
 
 def paid(processes: Iterable[Sequence[Step]], known: Mapping[str, float]) -> Paid:
@@ -143,7 +150,7 @@ def _entries(processes: Iterable[Sequence[Step]]) -> tuple[list[_Entry], _Others
             if common == len(settings):
                 others.add(settings, function, seconds)
             else:
-                entries.append(_Entry(number, place, settings[common:], function, seconds))
+                entries.append(_Entry(number, place, settings, settings[common:], function, seconds))
     others.close()
     return entries, others
 
