@@ -18,6 +18,8 @@ import sys
 import weakref
 from collections.abc import Iterator
 from importlib.machinery import EXTENSION_SUFFIXES
+from itertools import compress, repeat
+from operator import is_
 from os import getpid
 from types import AsyncGeneratorType, BuiltinFunctionType, CoroutineType, GeneratorType
 
@@ -72,13 +74,13 @@ def is_mute() -> bool:
     ):
         return False
     everything = frozen_heap.every_object()
-    suspects = {kind for kind in set(map(type, everything)) if _may_speak(kind)}
+    kinds = list(map(type, everything))  # in C, as far as can be: there are tens of thousands
+    suspects = {kind for kind in set(kinds) if _may_speak(kind)}
     streams = {id(stream) for stream in _standard_streams()}
-    if any(
-        type(each) in suspects and id(each) not in streams and not _is_silent(each) for each in everything
-    ):
-        return False
-    return not any(type(each) is type and _has_unseen_objects(each) for each in everything)
+    for suspect in compress(everything, map(suspects.__contains__, kinds)):
+        if id(suspect) not in streams and not _is_silent(suspect):
+            return False
+    return not any(map(_has_unseen_objects, compress(everything, map(is_, kinds, repeat(type)))))
 
 
 def _is_foreign_extension(name: str, module: object) -> bool:
