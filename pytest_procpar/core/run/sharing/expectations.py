@@ -47,8 +47,9 @@ class Expectations:
     """
 
     __slots__ = (
-        "_costs", "_durations", "_first_costs", "_given", "_name_of", "_of_all", "_of_home", "_own_costs",
-        "_own_first_costs", "_set_ups", "_set_ups_with", "_suspected", "ended", "homes", "use_of", "uses",
+        "_costs", "_durations", "_first_costs", "_given", "_name_of", "_names_in", "_of_all", "_of_home",
+        "_own_costs", "_own_first_costs", "_set_ups", "_set_ups_with", "_suspected", "ended", "homes",
+        "use_of", "uses",
     )  # fmt: skip
 
     def __init__(
@@ -63,6 +64,8 @@ class Expectations:
         self._durations = durations
         names = {name: place for place, name in enumerate(dict.fromkeys(wide.names))}
         self._name_of = [names[name] for name in wide.names]
+        #: The names of the fixtures that each use needs, once each.
+        self._names_in = [tuple({self._name_of[f] for f in fixtures}) for _, fixtures in wide.uses]
         #: How long tests have taken, by their innermost home (-1: none), and all of them.
         self._of_home: dict[int, Mean] = {}
         self._of_all = Mean()
@@ -169,14 +172,18 @@ class Expectations:
         if set_up is None:
             return
         set_up = min(max(0.0, set_up), seconds)
-        homes, fixtures = self.use(test)
         if new:
             seconds -= self._learn_costs(new, set_up, first)
         else:
             self._set_ups.note(set_up)
-            for name in {self._name_of[fixture] for fixture in fixtures}:
+            for name in self._names_in[self.use_of[test]]:
                 self._set_ups_with[name].note(set_up)
-        self._of_home.setdefault(homes[-1] if homes else -1, Mean()).note(seconds)
+        homes = self.uses[self.use_of[test]][0]
+        home = homes[-1] if homes else -1
+        of_home = self._of_home.get(home)
+        if of_home is None:
+            of_home = self._of_home[home] = Mean()
+        of_home.note(seconds)
         self._of_all.note(seconds)
 
     def _learn_costs(self, new: Sequence[int], set_up: float, first: bool) -> float:
