@@ -92,6 +92,28 @@ def test_a_random_suite_ends_as_with_plain_pytest(suite: Suite, seed: int) -> No
         assert_equal(suite.run("-p", "no:cacheprovider", *way), plain, once)
 
 
+def shown(finished: Finished) -> list[str]:
+    """What ``-rA`` lists: outcome, test and reason; except ends of fixtures, which another test may meet."""
+    lines = [line for line in finished.out.splitlines() if "at teardown of" not in line]
+    return sorted(
+        line for line in lines if line.startswith(("PASSED", "FAILED", "SKIPPED", "XFAIL", "XPASS"))
+    )
+
+
+@pytest.mark.parametrize("seed", SEEDS[:3])
+def test_a_random_suite_shows_the_same_with_and_without_each_shortcut(suite: Suite, seed: int) -> None:
+    """Without the recorder, since some are taken only if no plugin listens."""
+    for name, text in make_suite(seed).items():
+        suite.file(name, text)
+    options = ["-p", "no:cacheprovider", "-p", "no:recorder", "-rA", "--tb=no"]
+    plain = suite.run(*options)
+    assert len(shown(plain)) > 10
+    for shortcut in ("", "procpar_compact_reports", "procpar_freeze_heap"):
+        finished = suite.run("-n2", *options, *(["-o", f"{shortcut}=false"] if shortcut else []))
+        assert shown(finished) == shown(plain), shortcut
+        assert finished.ret == plain.ret
+
+
 def test_session_fixtures_are_set_up_once_in_every_worker_that_needs_them(suite: Suite) -> None:
     suite.conftest("""
         import pytest
