@@ -93,7 +93,7 @@ def test_a_random_suite_ends_as_with_plain_pytest(suite: Suite, seed: int) -> No
 
 
 def shown(finished: Finished) -> list[str]:
-    """What ``-rA`` lists: outcome, test and reason, except ends of fixtures: another test may end them."""
+    """What ``-rA`` lists: outcome, test and reason; except ends of fixtures, which another test may meet."""
     lines = [line for line in finished.out.splitlines() if "at teardown of" not in line]
     return sorted(
         line for line in lines if line.startswith(("PASSED", "FAILED", "SKIPPED", "XFAIL", "XPASS"))
