@@ -57,6 +57,12 @@ RECIPE = st.builds(
     coverage=st.none() | st.tuples(TEXT, TEXT),
     replay=st.none() | st.tuples(TEXT, st.lists(st.lists(st.tuples(TEXT, NUMBER), max_size=3), max_size=3)),
 )
+NUMBERS = st.lists(NUMBER, max_size=3)
+SHARED = st.tuples(
+    NUMBERS,
+    st.lists(st.tuples(NUMBERS.map(tuple), NUMBERS.map(tuple)), max_size=3),
+    st.lists(st.tuples(TEXT, TEXT, NUMBER), max_size=3),
+)
 FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "apart": st.lists(NUMBER),
     "basetemp": st.none() | TEXT,
@@ -85,6 +91,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "pid": NUMBER,
     "place": st.none() | st.tuples(TEXT, NUMBER),
     "reason": TEXT,
+    "shared": st.none() | SHARED,
     "recipe": st.none() | RECIPE,
     "returncode": st.none() | NUMBER,
     "signum": NUMBER,
@@ -135,7 +142,7 @@ def test_every_message_to_the_fork_server_arrives_as_it_left(messages: list[Any]
         assert received == messages
 
 
-NOWHERE = ("nowhere", True, False, (), None, ())
+NOWHERE = ("nowhere", True, False, (), None, (), None)
 
 
 @pytest.mark.parametrize("recipe", [0, "", (), (None,) * 9, (*([],) * 6, NOWHERE, None, None)])
