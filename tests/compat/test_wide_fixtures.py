@@ -8,6 +8,12 @@ from pytest_procpar.compat.pytest_private.wide_fixtures import shared_by
 from pytest_procpar.core.run.sharing.wide_fixtures import NOTHING, WideFixtures
 
 
+@pytest.fixture(autouse=True)
+def _only_pytests_own_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Suites are configured in this process: plugins would leave threads and sockets behind."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+
+
 def read(pytester: pytest.Pytester, source: str) -> tuple[list[str], WideFixtures | None]:
     """The tests of a module, and what they share."""
     items = pytester.getitems(source)
