@@ -21,7 +21,6 @@ import pytest_procpar
 from pytest_procpar.core.evidence.installed import is_installed
 from pytest_procpar.core.model import WorkerInput
 from pytest_procpar.start_method.project.frames import module_of, package_of
-from pytest_procpar.start_method.project.settings_files import settings_file
 from pytest_procpar.start_method.project.watched_mappings import VARIABLE, WatchedEnviron, WatchedInput
 
 __all__ = ["Read", "Tripwire"]
@@ -92,6 +91,8 @@ class Tripwire:
         self._is_laid = False
         #: By file and names: the name that the file looks up in its copy.
         self._looked_up: dict[tuple[str, frozenset[str]], str | None] = {}
+        #: By folder: its file that names the variable.
+        self._settings_files: dict[str, str | None] = {}
 
     def lay(self) -> None:
         """Start to note reads."""
@@ -149,10 +150,17 @@ class Tripwire:
             if _is_installed(frame):
                 continue
             self.copiers.add(frame.f_code.co_filename)
-            named_in = settings_file(os.path.dirname(frame.f_code.co_filename))
+            named_in = self._settings_file(os.path.dirname(frame.f_code.co_filename))
             words = f"{VARIABLE}, which {named_in} names, from a copy of os.environ"
             if named_in is not None and self._note(frame, words):
                 return
+
+    def _settings_file(self, folder: str) -> str | None:
+        if folder not in self._settings_files:
+            from pytest_procpar.start_method.project.settings_files import settings_file
+
+            self._settings_files[folder] = settings_file(folder)
+        return self._settings_files[folder]
 
     def _taken(self, names: frozenset[str], words: Callable[[str], str]) -> None:
         """When something that holds an identity is copied, look whether the files involved read it."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
-from functools import cache
 
 from pytest_procpar.start_method.project.watched_mappings import VARIABLE
 
@@ -21,7 +20,6 @@ _MOST, _LARGEST = 50, 1 << 16
 _MENTION = re.compile(rf"{VARIABLE}(?![A-Z_])".encode(), re.IGNORECASE)
 
 
-@cache
 def settings_file(folder: str) -> str | None:
     """The name of a file in a folder that mentions the worker's variable; None if there is none."""
     with suppress(OSError), os.scandir(folder) as entries:
