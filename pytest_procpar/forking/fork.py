@@ -27,6 +27,7 @@ from pytest_procpar.coverage_data.measuring import (
     own_coverage,
 )
 from pytest_procpar.forking import file_positions
+from pytest_procpar.forking.inherited_processes import carry_processes
 from pytest_procpar.forking.left_open import settle_left_open
 from pytest_procpar.forking.random_state import carry_generator
 from pytest_procpar.system import genuine
@@ -47,14 +48,16 @@ __all__ = [
 ]  # fmt: skip
 
 
-def fork(do_fork: Callable[[], int] = genuine.fork) -> int:
+def fork(do_fork: Callable[[], int] = genuine.fork, *, has_started: bool | None = None) -> int:
     """`os.fork`, without Python 3.12's warning about threads.
 
     Before workers are forked, we count and judge the threads, and warn about those that are not known to be
     harmless (`thread_warning`). As an error, the warning would hide the child.
+
+    :param has_started: see `carry_processes`.
     """
     flush_stdio()
-    carried = (carry_locks(), carry_generator())
+    carried = (carry_locks(), carry_generator(), carry_processes(has_started=has_started))
     with coverage_looks_away(), warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = do_fork()

@@ -16,9 +16,11 @@ from typing import NoReturn
 import pytest
 
 from pytest_procpar.compat.pytest_private.session import unconfigure
+from pytest_procpar.core.evidence.installed import is_installed
 from pytest_procpar.core.model import WorkerOptions
 from pytest_procpar.core.protocol.server import Setup, ToServer
 from pytest_procpar.coverage_data.measuring import leave_coverage
+from pytest_procpar.forking.children import Children
 from pytest_procpar.forking.fork import (
     default_signals,
     flush_stdio,
@@ -73,7 +75,8 @@ def serve_early(config: pytest.Config, options: WorkerOptions, link: Link, board
     if begun is None:
         return
     setup, told = begun
-    assignment = Server(link, lambda order, fds: fork(), told=told).serve()
+    has_started = not is_childless()
+    assignment = Server(link, lambda order, fds: fork(has_started=has_started), told=told).serve()
     if assignment is not None:
         default_signals()
         WorkerSession(config, options, board, assignment=assignment).run(setup)
@@ -98,7 +101,7 @@ def serve_collected(
     setup, told = begun
     server: Server | None = None
 
-    is_told = False
+    is_told = has_started = False
 
     def start(order: StartOrder, fds: list[int]) -> int | None:
         nonlocal is_told
@@ -107,12 +110,13 @@ def serve_collected(
         if not is_told:
             warning = thread_warning(options.fork_safe, worker_session.known_threads)
             is_told = tell_of_threads(config, warning, when="collect")
-        return fork()
+        return fork(has_started=has_started)
 
     def await_assignment() -> Assignment | None:
-        nonlocal server
+        nonlocal server, has_started
         if server is None:
-            older = () if is_childless() else descendants(os.getpid())
+            has_started = not is_childless()
+            older = descendants(os.getpid()) if has_started else ()
             server = Server(link, start, older, told)
         return server.serve()
 
@@ -136,3 +140,33 @@ def _let_go(config: pytest.Config) -> None:
         unconfigure(config)
     leave_coverage()
     run_exit_handlers()
+    if not is_childless() and _would_finish(config):
+        _end_programs()
+
+
+def _would_finish(config: pytest.Config) -> bool:
+    """Whether the suite ends in `pytest_sessionfinish` what it has started.
+
+    A conftest or a plugin of its own has that hook, or an installed plugin has it and `pytest_sessionstart`.
+    """
+    starters = [impl.plugin for impl in config.hook.pytest_sessionstart.get_hookimpls()]
+    for impl in config.hook.pytest_sessionfinish.get_hookimpls():
+        package = str(getattr(impl.function, "__module__", "")).partition(".")[0]
+        file = getattr(getattr(impl.function, "__code__", None), "co_filename", None)
+        if package in ("_pytest", "pytest_procpar"):
+            continue
+        if impl.plugin in starters or (isinstance(file, str) and not is_installed(file)):
+            return True
+    return False
+
+
+def _end_programs() -> None:
+    """End the programs that plugins and conftests have started here, and have not ended by now.
+
+    What `pytest_sessionstart` starts, `pytest_sessionfinish` ends. That hook is not called here: plugins
+    write their reports in it, and would write the first worker's again, without any test. A program in a
+    session of its own was started to outlive the run.
+    """
+    session = os.getsid(0)
+    detached = [program.pid for program in descendants(os.getpid()).values() if program.session != session]
+    Children().end_leftovers(detached)

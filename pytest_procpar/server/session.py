@@ -32,7 +32,7 @@ from pytest_procpar.compat.pytest_reports.statuses import tell_no_statuses
 from pytest_procpar.core.model import WorkerOptions, worker_name
 from pytest_procpar.core.protocol.server import Fork, Setup, StartRoot, Unsafe, fingerprint
 from pytest_procpar.coverage_data.measuring import save_coverage, save_shared_coverage
-from pytest_procpar.forking import file_positions
+from pytest_procpar.forking import file_positions, inherited_processes
 from pytest_procpar.forking.fork import (
     default_signals,
     disregard_interrupts,
@@ -299,13 +299,13 @@ class WorkerSession:
         return self._worker
 
     def _exit_status(self, session: pytest.Session) -> int:
-        if session.testsfailed:
-            return pytest.ExitCode.TESTS_FAILED
-        return pytest.ExitCode.OK if session.testscollected else pytest.ExitCode.NO_TESTS_COLLECTED
+        fine = pytest.ExitCode.OK if session.testscollected else pytest.ExitCode.NO_TESTS_COLLECTED
+        return pytest.ExitCode.TESTS_FAILED if session.testsfailed else fine
 
     def _end_worker(self, session: pytest.Session, status: int) -> None:
         """Finish the session when no more tests run, and end as a normal exit would."""
         disregard_interrupts()
+        inherited_processes.give_up()
         assert isinstance(self._link, WorkerLink)
         worker = self._worker or ItemRunner(session, self._link, self._board, self._slot)
         worker.wait_for_finish()

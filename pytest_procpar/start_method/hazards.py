@@ -19,6 +19,7 @@ from pytest_procpar.start_method.objects.contexts import Contexts
 from pytest_procpar.start_method.objects.descriptors import Descriptors
 from pytest_procpar.start_method.objects.held_processes import HeldProcesses
 from pytest_procpar.start_method.objects.shared_memory import SharedMemory
+from pytest_procpar.start_method.project.environment_copies import COPIES, find_copies
 from pytest_procpar.start_method.project.files import ProjectFiles
 from pytest_procpar.start_method.threads.native_threads import NativeThreads
 from pytest_procpar.start_method.threads.python_threads import PythonThreads
@@ -90,9 +91,12 @@ class Hazards:
         self.wire.lay()  # last: detectors look at the environment, too
 
     def end(self) -> None:
-        """Stop watching, and leave no trace."""
+        """Stop watching, and leave no trace. Note the copies of the environment that are held."""
         self._names.end()
         self.wire.cut()
+        if self.wire.copiers:
+            with suppress(Exception):
+                self._config.stash[COPIES] = find_copies(self.wire.copiers)
 
     def abandon(self) -> None:
         """End processes that the suite started in this process, in which no test will run."""

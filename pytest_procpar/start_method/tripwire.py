@@ -27,6 +27,8 @@ __all__ = ["Read", "Tripwire"]
 
 #: The names under which settings look it up, some without their prefix.
 _NAMES = frozenset({VARIABLE.lower(), VARIABLE.lower().removeprefix("pytest_")})
+#: What settings may name as the beginning of all their names.
+_PREFIX = "pytest_xdist_"
 
 #: Plugins that only look whether they are in a worker, or read the identity anew in each worker (their code
 #: was read: pytest-cov 7.1, syrupy 7.0, inline-snapshot 0.36, pytest-benchmark 5.3).
@@ -45,11 +47,11 @@ _BETWEEN = frozenset(
         "pytest_procpar.worker.identity",
     }
 )
-_PACKAGES_BETWEEN = frozenset({
-    "xdist", "pluggy",
-    # Libraries that read settings for other code.
+#: Libraries that read settings for other code.
+_READ_SETTINGS = frozenset({
     "decouple", "dynaconf", "environ", "environs", "envparse", "pydantic", "pydantic_settings",
 })  # fmt: skip
+_PACKAGES_BETWEEN = _READ_SETTINGS | {"xdist", "pluggy"}
 
 #: The folder of the standard library. Part of the library is frozen (`_BETWEEN`).
 _STDLIB = os.path.join(os.path.dirname(string.__file__), "")
@@ -82,11 +84,15 @@ class Tripwire:
     def __init__(self, is_vouched: Callable[[str], bool] = lambda file: False) -> None:
         self._is_vouched = is_vouched
         self.first: Read | None = None
+        #: The project's files that have copied the environment, or called what did.
+        self.copiers: set[str] = set()
         self._environ: WatchedEnviron | None = None
         self._original: dict[object, object] = {}
         self._is_laid = False
         #: By file and names: the name that the file looks up in its copy.
         self._looked_up: dict[tuple[str, frozenset[str]], str | None] = {}
+        #: By folder: its file that names the variable.
+        self._settings_files: dict[str, str | None] = {}
 
     def lay(self) -> None:
         """Start to note reads."""
@@ -138,13 +144,33 @@ class Tripwire:
 
     def _environ_taken(self) -> None:
         self._taken(_NAMES, lambda name: f"{VARIABLE} from a copy of os.environ")
+        if not self._is_laid or self.first is not None:
+            return
+        for frame in _involved(sys._getframe(1)):
+            if _is_installed(frame):
+                continue
+            self.copiers.add(frame.f_code.co_filename)
+            named_in = self._settings_file(os.path.dirname(frame.f_code.co_filename))
+            words = f"{VARIABLE}, which {named_in} names, from a copy of os.environ"
+            if named_in is not None and self._note(frame, words):
+                return
+
+    def _settings_file(self, folder: str) -> str | None:
+        if folder not in self._settings_files:
+            from pytest_procpar.start_method.project.settings_files import settings_file
+
+            self._settings_files[folder] = settings_file(folder)
+        return self._settings_files[folder]
 
     def _taken(self, names: frozenset[str], words: Callable[[str], str]) -> None:
         """When something that holds an identity is copied, look whether the files involved read it."""
         if not self._is_laid or self.first is not None:
             return
-        for frame in _involved(sys._getframe(1)):
-            name = self._look_up(frame.f_code.co_filename, names)
+        frames = list(_involved(sys._getframe(1)))
+        sources = [(frame, frame.f_code.co_filename) for frame in frames]
+        sources += [(frames[0], file) for file in _settings_classes(sys._getframe(1)) if frames]
+        for frame, file in sources:
+            name = self._look_up(file, names)
             if name is not None and self._note(frame, words(name)):
                 return
 
@@ -165,7 +191,7 @@ def _looked_up_in(file: str, names: frozenset[str]) -> str | None:
         return None
     from pytest_procpar.core.evidence.mentions import looked_up
 
-    return looked_up(source, names)
+    return looked_up(source, names, _PREFIX if names is _NAMES else "")
 
 
 def _involved(frame: FrameType | None) -> Iterator[FrameType]:
@@ -176,6 +202,23 @@ def _involved(frame: FrameType | None) -> Iterator[FrameType]:
             if is_nearest or not _is_installed(frame):
                 yield frame
             is_nearest = False
+        frame = frame.f_back
+
+
+def _settings_classes(frame: FrameType | None) -> Iterator[str]:
+    """The files with the classes whose settings a library is reading: they name the variables."""
+    while frame is not None and package_of(frame) != "_pytest":
+        if package_of(frame) in _READ_SETTINGS:
+            for value in list(frame.f_locals.values()):
+                kind = value if issubclass(type(value), type) else type(value)
+                for base in kind.__mro__:
+                    file = getattr(sys.modules.get(base.__module__), "__file__", None)
+                    if (
+                        isinstance(file, str)
+                        and not file.startswith((_STDLIB, _OWN))
+                        and not is_installed(file)
+                    ):
+                        yield file
         frame = frame.f_back
 
 

@@ -14,6 +14,7 @@ from pytest_procpar.compat.plugins.reporters import mute_reporters
 from pytest_procpar.compat.pytest_private.output import mute_reporter, redirect_stdio
 from pytest_procpar.compat.xdist.options import tell_worker
 from pytest_procpar.core.model import Dist, WorkerInput
+from pytest_procpar.start_method.project.environment_copies import COPIES
 from pytest_procpar.system.calls import change_directory, out_of_reach
 from pytest_procpar.system.genuine import close
 
@@ -55,7 +56,7 @@ def become_worker(
     """
     if setup.recipe is None:
         _take_over(setup.environ)
-        os.environ.update(worker_environment(workerinput))
+        _tell_environment(config, workerinput)
     config.workerinput = (  # type: ignore[attr-defined]
         dict(workerinput) if hazards is None else hazards.wire.watched(workerinput, setup.inputs)
     )
@@ -84,7 +85,15 @@ def identify(config: pytest.Config, workerinput: WorkerInput) -> None:
     current: WorkerInput = config.workerinput  # type: ignore[attr-defined]
     current.clear()  # plugins keep references to it
     current.update(workerinput)
-    os.environ.update(worker_environment(workerinput))
+    _tell_environment(config, workerinput)
+
+
+def _tell_environment(config: pytest.Config, workerinput: WorkerInput) -> None:
+    """Put the identity into the environment, and into copies that were made before there was one."""
+    identity = worker_environment(workerinput)
+    os.environ.update(identity)
+    if COPIES in config.stash:
+        config.stash[COPIES].identify(identity)
 
 
 class Folder:

@@ -88,3 +88,20 @@ def test_where_in_a_source_it_is_makes_no_difference(source: str) -> None:
 @given(st.text())
 def test_any_text_will_do(text: str) -> None:
     assert looked_up(text, {NAME}) in (None, NAME.lower())
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("class Settings(Base):\n    config = Config(env_prefix='PYTEST_XDIST_')", NAME.lower()),
+        ("class Config:\n    env_prefix = 'pytest_xdist_'", NAME.lower()),
+        ("with env.prefixed('PYTEST_XDIST_'):\n    value = env.str('WORKER')", NAME.lower()),
+        ("env = {k: v for k, v in pairs if not k.startswith('PYTEST_XDIST_')}", None),
+        ("config = Config(env_prefix='PYTEST_')", None),
+        ("NAMES = ['PYTEST_XDIST_']", None),
+    ],
+)
+def test_a_prefix_of_all_settings_is_seen(source: str, expected: str | None) -> None:
+    assert looked_up(source, {"other", NAME}, "pytest_xdist_") == expected
+    assert looked_up(source, {NAME}) is None
+    assert looked_up(source, {"other"}, "pytest_xdist_") is None

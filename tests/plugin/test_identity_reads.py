@@ -252,9 +252,14 @@ def test_what_all_workers_have_is_no_reason_later(suite: Suite, name: str) -> No
         ("tempfile.mkdtemp()", "spawn, since early.py:2 makes a name of its own: tempfile.mkdtemp()"),
     ],
 )
+@pytest.mark.parametrize("where", ["early", "its_import"])
 @pytest.mark.usefixtures("no_worker")
-def test_what_a_plugin_has_done_that_p_names_is_the_workers_own(suite: Suite, made: str, method: str) -> None:
-    suite.file("early.py", f"import os, tempfile, uuid\nNAME = {made}")
+def test_what_a_plugin_has_done_that_p_names_is_the_workers_own(
+    suite: Suite, made: str, method: str, where: str
+) -> None:
+    method = method.replace("early", where)
+    suite.file("early.py", "from its_import import NAME")
+    suite.file(f"{where}.py", f"import os, tempfile, uuid\nNAME = {made}")
     suite.tests("import early\nfrom recorder import note\ndef test(): note('name', name=early.NAME)")
     finished = suite.run("-n2", "--dist=each", "-p", "early")
     finished.assert_summary(passed=2)
@@ -271,8 +276,10 @@ def test_a_harmless_plugin_that_p_names_is_no_reason(suite: Suite) -> None:
         SECRET = uuid.uuid4().hex
         assert uuid.uuid4()
         def worker(): return os.environ.get("PYTEST_XDIST_WORKER") or uuid.uuid4().hex
+        import its_import
         """,
     )
+    suite.file("its_import.py", "import uuid\nPARAMETERS = [uuid.uuid4() for _ in 'ab']\nuuid.uuid4()")
     suite.tests("def test(): pass")
     finished = suite.run("-n2", "-p", "early")
     finished.assert_summary(passed=1)

@@ -236,3 +236,30 @@ def test_newer_uuids(suite: Suite) -> None:
     finished = suite.run("-n2")
     finished.assert_summary(passed=1)
     is_unusual(finished, "fork-early", "test_it.py:2 makes a name of its own: uuid.uuid7()")
+
+
+@pytest.mark.parametrize(
+    ("path", "method"),
+    [
+        (
+            "folder / 'db'",
+            "fork-early, since conftest.py:2 makes a name of its own: tmp_path_factory.getbasetemp()",
+        ),
+        ("folder.parent / 'db'", "fork"),
+    ],
+    ids=["the worker's", "that of all"],
+)
+def test_the_base_folder_that_a_hook_asks_for_is_the_workers_own(
+    suite: Suite, path: str, method: str
+) -> None:
+    suite.give_basetemp = False
+    suite.conftest(f"""
+        def pytest_sessionstart(session):
+            folder = session.config._tmp_path_factory.getbasetemp()
+            session.config.own_name = str({path})
+    """)
+    suite.tests(TEST)
+    finished = suite.run("-n2", "--dist=each")
+    finished.assert_summary(passed=2)
+    assert (said_method(finished) or "fork") == method
+    assert len(set(finished.facts("name", "name"))) == (1 if method == "fork" else 2)

@@ -21,14 +21,17 @@ _OTHERS = frozenset({
 })  # fmt: skip
 
 
-def looked_up(source: str, names: Collection[str]) -> str | None:
+def looked_up(source: str, names: Collection[str], prefix: str = "") -> str | None:
     """The name, in lower case, that a source looks up; None if it looks up none of `names` or is not Python.
 
     Case does not matter, since settings may be read without regard to case.
+
+    :param prefix: what one of the names begins with, in lower case; that name is looked up where settings
+        name this as the beginning of theirs.
     """
     wanted = {name.lower() for name in names}
     text = source.lower()
-    if not any(name in text for name in wanted):
+    if not any(name in text for name in wanted) and (not prefix or prefix not in text):
         return None
     try:
         with warnings.catch_warnings():  # they show when the source is imported
@@ -45,7 +48,22 @@ def looked_up(source: str, names: Collection[str]) -> str | None:
         for name in _names(node, inside):
             if name.lower() in wanted:
                 return name.lower()
+        if prefix and prefix in map(str.lower, _prefixes(node)):
+            return next((name for name in sorted(wanted) if name.startswith(prefix)), None)
     return None
+
+
+def _prefixes(node: ast.AST) -> Iterator[str]:
+    """What a node says to be the beginning of all names that settings have in the environment."""
+    match node:
+        case ast.keyword(arg=str(name), value=value) if "prefix" in name:
+            yield _text(value)
+        case ast.Assign(value=value, targets=[ast.Name(id=name)]) if "prefix" in name.lower():
+            yield _text(value)
+        case ast.Call(args=[value, *_]) if _called(node) == "prefixed":
+            yield _text(value)
+        case _:
+            pass
 
 
 def _names(node: ast.AST, inside: re.Pattern[str]) -> Iterator[str]:

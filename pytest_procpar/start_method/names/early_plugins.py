@@ -1,8 +1,9 @@
-"""Finds what the project's plugins did that were imported before any watch began: those given by ``-p``."""
+"""Finds what was done before any watch began by the project's plugins given by ``-p``, and their imports."""
 
 from __future__ import annotations
 
 import linecache
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import PurePath
 from types import ModuleType
@@ -17,7 +18,7 @@ __all__ = ["EarlyPlugins"]
 
 
 class EarlyPlugins:
-    """The project's modules that are plugins at the first `begin`, and what their sources say.
+    """The project's modules that are plugins at the first `begin`, with their imports, and their sources.
 
     :param vouched: what the project declares safe: the word "names" if all names are.
     :param is_vouched: whether a file is known to do no harm.
@@ -37,14 +38,22 @@ class EarlyPlugins:
         self._files: dict[str, ModuleType] | None = None
 
     def begin(self) -> None:
-        """Note which plugins there are, on the first call."""
+        """Note which plugins there are, and what they have imported, on the first call."""
         if self._files is not None:
             return
         self._files = {}
         for plugin in self._config.pluginmanager.get_plugins():
             file = getattr(plugin, "__file__", None) if type(plugin) is ModuleType else None
-            if isinstance(file, str) and not is_installed(file) and self._project.has(file):
+            if isinstance(file, str) and self._is_own(file):
                 self._files[file] = plugin
+        if self._files:  # nothing else has imported the project's modules yet
+            for module in list(sys.modules.values()):
+                file = getattr(module, "__file__", None) if type(module) is ModuleType else None
+                if isinstance(file, str) and self._is_own(file):
+                    self._files.setdefault(file, module)
+
+    def _is_own(self, file: str) -> bool:
+        return not is_installed(file) and self._project.has(file)
 
     def findings(self) -> Iterator[str]:
         """Yield a reason for each that read the worker's identity, or made a name, when it was imported."""

@@ -115,7 +115,8 @@ class NameSources:
         self._watch_random()
         self._watch_pid()
         self._watch_ports()
-        self._watch_folders()
+        self._watch_folder("mktemp")
+        self._watch_folder("getbasetemp")
         self._references = [sys.getrefcount(new) for *_, new in self._replaced]
 
     def release(self) -> None:
@@ -297,18 +298,18 @@ class NameSources:
         functools.update_wrapper(bind, original, ("__name__", "__doc__"))
         self._replace(socket.socket, "bind", bind)
 
-    def _watch_folders(self) -> None:
-        """Watch pytest's folders: a hook that asks for one gets it inside the folder of all workers."""
-        original: _Call = pytest.TempPathFactory.mktemp
+    def _watch_folder(self, name: str) -> None:
+        """Watch a folder of pytest's: a hook gets one that is inside the folder of all workers."""
+        original: _Call = getattr(pytest.TempPathFactory, name)
 
         @functools.wraps(original)
-        def mktemp(factory: pytest.TempPathFactory, *args: object, **kwargs: object) -> object:
+        def make(factory: pytest.TempPathFactory, *args: object, **kwargs: object) -> object:
             path = original(factory, *args, **kwargs)
             if self._is_on:
-                self._note(Made(FOLDER, "tmp_path_factory.mktemp()", str(path)), sys._getframe(1))
+                self._note(Made(FOLDER, f"tmp_path_factory.{name}()", str(path)), sys._getframe(1))
             return path
 
-        self._replace(pytest.TempPathFactory, "mktemp", mktemp)
+        self._replace(pytest.TempPathFactory, name, make)
 
 
 class _Candidates:
@@ -352,6 +353,5 @@ def _path_of(name: str, given: Mapping[str, Any]) -> str:
 def _asked_for(data: bytes, frame: FrameType) -> object:
     """What the system's random bytes become: a number if `random.SystemRandom` has asked for them."""
     if frame.f_code.co_name == "getrandbits" and frame.f_globals is vars(random):
-        count = frame.f_locals.get("k", 8 * len(data))
-        return int.from_bytes(data, "big") >> max(0, 8 * len(data) - count)
+        return int.from_bytes(data, "big") >> max(0, 8 * len(data) - frame.f_locals.get("k", 8 * len(data)))
     return data
