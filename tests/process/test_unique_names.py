@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import multiprocessing.shared_memory  # noqa: F401
 import os
 import pickle
@@ -220,6 +221,22 @@ NAMES = {
         "    C = {'port': s.server_address[1]}",
         "socket.bind() to port 0",
     ),
+    "a free port of an address": (
+        "import socket\nwith socket.socket() as s:\n    s.bind(('127.0.0.1', 0))\n"
+        "    ADDRESS = ('127.0.0.1', s.getsockname()[1])",
+        "socket.bind() to port 0",
+    ),
+    "a free port among arguments": (
+        "import functools, socket\nwith socket.socket() as s:\n    s.bind(('127.0.0.1', 0))\n"
+        "    listen = functools.partial(print, ('127.0.0.1', s.getsockname()[1]))",
+        "socket.bind() to port 0",
+    ),
+    "a free port of a node": (
+        "import collections, socket\nNode = collections.namedtuple('Node', 'name port')\n"
+        "with socket.socket() as s:\n    s.bind(('127.0.0.1', 0))\n"
+        "    NODES = [Node('a', s.getsockname()[1])]",
+        "socket.bind() to port 0",
+    ),
     "shared memory": (
         "from multiprocessing.shared_memory import SharedMemory\nM = SharedMemory(create=True, size=9)\n"
         "M.close()\nM.unlink()",
@@ -282,6 +299,10 @@ NO_NAMES = {
     "a log record": "import logging\nlogging.getLogger('x').warning('y')\nN = 'x'",
     "a process": "import subprocess, sys\nsubprocess.run([sys.executable, '-S', '-c', ''], check=True)",
     "IPv6": "import socket\nwith socket.socket() as s:\n    s.bind(('127.0.0.1', 0))\nHAS = True",
+    "a port among many numbers": (
+        "import socket\nwith socket.socket() as s:\n    s.bind(('127.0.0.1', 0))\n"
+        "N = list(range(1024, 65536))"
+    ),
     "a mail's boundary": (
         "from email.mime.multipart import MIMEMultipart\nM = MIMEMultipart()\nT = M.as_string()\n"
         "from email.utils import make_msgid\nI = make_msgid(domain='x')"
@@ -291,6 +312,65 @@ NO_NAMES = {
         "T = ['room 100', 'room 101', 'room 102', 'room 105', 'room 107']"
     ),
 }
+
+
+#: Code that lets something hold a name that the quick search does not find, and that holder.
+HELD = {
+    "a default of a fixture": (
+        "@pytest.fixture\ndef bucket(name=made()): return name",
+        "tried_settings.bucket.name",
+    ),
+    "a variable that a fixture encloses": (
+        "def queue(name):\n    @pytest.fixture\n    def fixture(): return name\n    return fixture\n"
+        "orders = queue(made())",
+        "tried_settings.queue.<locals>.fixture.name",
+    ),
+    "parameters of a fixture with ids": (
+        "@pytest.fixture(params=[made()], ids=['a'])\ndef bucket(request): return request.param",
+        "_pytest.fixtures.",
+    ),
+    "an argument of a mark": (
+        "@pytest.mark.skipif(False, reason=made())\ndef test(): pass",
+        "_pytest.mark.structures.Mark.kwargs",
+    ),
+    "a default of a data class": (
+        "@dataclasses.dataclass(frozen=True, slots=True)\nclass Conf:\n    name: str = made()",
+        "tried_settings.Conf.",
+    ),
+    "a default of a static method": (
+        "class Broker:\n    @staticmethod\n    def queue(name=made()): return name",
+        "tried_settings.Broker.queue.name",
+    ),
+    "an attribute of a function": ("def f(): pass\nf.name = made()", "tried_settings.f.name"),
+    "a view of a dictionary": ("V = types.MappingProxyType({'db': made()})", "tried_settings.V"),
+    "a default of a context variable": (
+        "V = contextvars.ContextVar('v', default=made())",
+        "_contextvars.ContextVar",
+    ),
+    "a context": ("V = contextvars.copy_context()\nV.run(contextvars.ContextVar('v').set, made())", ""),
+    "a thread's own": ("V = threading.local()\nV.name = made()", "_thread._local.name"),
+    "a generator that runs": (
+        "def names():\n    run = made()\n    while True: yield run\nV = names()\nnext(V)",
+        "builtins.generator",
+    ),
+    "a pattern": ("V = re.compile(made())", "re.Pattern"),
+    "changeable bytes": ("V = bytearray(made().encode())", "tried_settings.V"),
+    "a dictionary with weak keys": (
+        "class Names:\n    all = weakref.WeakKeyDictionary()\nNames.all[Names] = made()",
+        "weakref.WeakKeyDictionary.data",
+    ),
+    "a variable with underscores": ("__run__ = made()", "tried_settings.__run__"),
+    "a variable of the standard library": ("textwrap.run_id = made()", "textwrap.run_id"),
+    "a tuple of uuids": ("V = (uuid.uuid4(), uuid.uuid4())", "tried_settings.V"),
+    "an object of a library": (
+        "logging.getLogger('x').addHandler(logging.FileHandler(f'x-{uuid.uuid4()}.log', delay=True))",
+        "logging.FileHandler.baseFilename",
+    ),
+}
+HELD_BY = """
+import contextvars, dataclasses, logging, pytest, re, textwrap, threading, types, uuid, weakref
+def made(): return f"db-{uuid.uuid4().hex}"
+"""
 
 
 class Config:
@@ -379,6 +459,17 @@ def test_a_name_is_found(project: Project, what: str) -> None:
     reasons = project.reasons(code)
     assert [reason.partition(": ")[2] for reason in reasons] == [call]
     assert reasons[0].startswith("settings.py:")
+
+
+@pytest.mark.parametrize("what", HELD)
+def test_a_name_is_found_wherever_it_is_held(project: Project, what: str) -> None:
+    code, holder = HELD[what]
+    reasons = project.reasons(HELD_BY + code)
+    textwrap.__dict__.pop("run_id", None)
+    logging.getLogger("x").handlers.clear()
+    assert len(reasons) == 1
+    assert reasons[0].startswith("settings.py:")
+    assert f" makes a name of its own: uuid.uuid4(), held by {holder}" in reasons[0]
 
 
 @pytest.mark.parametrize("what", NO_NAMES)
