@@ -139,9 +139,9 @@ def every_object() -> list[Any]:
         return get_objects()
 
 
-def get_referrers(*things: object) -> list[object]:
-    """The objects that are not frozen and refer to one of these."""
-    return list(_LOOKS["get_referrers"].real(*things))
+def get_referrers(things: list[object]) -> list[object]:
+    """The objects that are not frozen and refer to one of these, except for the list itself."""
+    return [found for found in _LOOKS["get_referrers"].real(*things) if found is not things]
 
 
 @contextmanager

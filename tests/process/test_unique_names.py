@@ -249,7 +249,7 @@ NO_NAMES = {
     "a folder that is gone": ("import tempfile\nwith tempfile.TemporaryDirectory() as folder: pass"),
     "a file that is gone": "import os, tempfile\nwith tempfile.NamedTemporaryFile() as f: f.write(b'x')",
     "the folder of all": "import tempfile\nD = tempfile.gettempdir()\nP = tempfile.gettempprefix()",
-    "a uuid that is told": "import uuid\nI = uuid.UUID('12345678123456781234567812345678')",
+    "a uuid that is given": "import uuid\nI = uuid.UUID('12345678123456781234567812345678')",
     "a uuid of a name": "import uuid\nI = uuid.uuid5(uuid.NAMESPACE_DNS, 'example.org')",
     "a uuid that is gone": "import re, uuid\nassert re.match('[0-9a-f]', uuid.uuid4().hex)",
     "a uuid among parameters": "import uuid\nCASES = [uuid.uuid4(), 7, 'x']",
@@ -295,6 +295,23 @@ NO_NAMES = {
     "a hash of something else": (
         "import hashlib, os\nassert os.getpid()\nPID = os.getpid()\n"
         "COMMIT = hashlib.md5(b'x').hexdigest()\ndef f(commit=COMMIT): return PID, commit"
+    ),
+    "a uuid that is told": "import uuid\nprint(uuid.uuid4())",
+    "a uuid in a cache": (
+        "import fnmatch, re, urllib.parse, uuid\nNAME = uuid.uuid4().hex\nre.match(NAME, 'x')\n"
+        "fnmatch.fnmatch('x', NAME)\nurllib.parse.urlsplit(f'http://{NAME}/')\ndel NAME"
+    ),
+    "a uuid in an error": (
+        "import uuid\ntry:\n    raise KeyError(f'no {uuid.uuid4()}')\n"
+        "except KeyError as error:\n    ERROR = error"
+    ),
+    "a uuid in garbage": (
+        "import uuid\nclass Node: pass\nn = Node()\nn.me, n.names = n, (f'n{uuid.uuid4().hex}',)\ndel n"
+    ),
+    "a credential among options": (
+        "import secrets, functools\ndef app(**options): return lambda: options\n"
+        "APP = [app(secret_key=secrets.token_hex(32)), functools.partial(app, token=secrets.token_hex(8))]\n"
+        "def connect(password=secrets.token_hex(9)): pass"
     ),
     "a log record": "import logging\nlogging.getLogger('x').warning('y')\nN = 'x'",
     "a process": "import subprocess, sys\nsubprocess.run([sys.executable, '-S', '-c', ''], check=True)",
@@ -347,11 +364,15 @@ HELD = {
         "V = contextvars.ContextVar('v', default=made())",
         "_contextvars.ContextVar",
     ),
-    "a context": ("V = contextvars.copy_context()\nV.run(contextvars.ContextVar('v').set, made())", ""),
+    "a context": (
+        "V = contextvars.copy_context()\nV.run(contextvars.ContextVar('v').set, made())",
+        "a context variable",
+    ),
+    "the current context": ("V = contextvars.ContextVar('v')\nV.set(made())", "a context variable"),
     "a thread's own": ("V = threading.local()\nV.name = made()", "_thread._local.name"),
     "a generator that runs": (
         "def names():\n    run = made()\n    while True: yield run\nV = names()\nnext(V)",
-        "builtins.generator",
+        "tried_settings.names()",
     ),
     "a pattern": ("V = re.compile(made())", "re.Pattern"),
     "changeable bytes": ("V = bytearray(made().encode())", "tried_settings.V"),
@@ -373,6 +394,33 @@ def made(): return f"db-{uuid.uuid4().hex}"
 """
 
 
+#: Code that makes a name of the time, and where that is said to be.
+DATED = {
+    "a dictionary": ("import time\nC = {\n  'db': f'test_{time.time_ns()}'}", "settings.py:3", "db"),
+    "a class": (
+        "import datetime\nclass C:\n  DB = datetime.datetime.now().strftime('t%Y%m%d%H%M%S%f')",
+        "settings.py:3",
+        "DB",
+    ),
+    "an object": (
+        "from time import time_ns\nclass C:\n  def __init__(self): self.db = f't{time_ns()}'\nc = C()",
+        "settings.py:3",
+        "db",
+    ),
+    "of the day": (
+        "import datetime\nDB = datetime.datetime.now().strftime('t%H%M%S%f')",
+        "settings.py:2",
+        "DB",
+    ),
+    "in hexadecimal digits": ("import time\nDB = 't_%x' % int(time.time() * 1e6)", "settings.py:2", "DB"),
+}
+NOT_DATED = {
+    "a number": "import time\nT = {'at': str(time.time_ns()), 'now': time.time()}",
+    "for people": "import datetime\nT = [str(datetime.datetime.now())]",
+    "seconds": "import time\nT = {'db': time.strftime('db_%Y%m%d_%H%M%S'), 's': f'x{int(time.time())}'}",
+}
+
+
 class Config:
     """As much of pytest's as is looked at."""
 
@@ -383,6 +431,11 @@ class Config:
         self.option = SimpleNamespace(verbose=0)
         self.pluginmanager = pytest.PytestPluginManager()
         self.stash = pytest.Stash()
+        self.python_path: list[Path] = []
+
+    def getini(self, name: str) -> list[Path]:
+        assert name == "pythonpath"
+        return self.python_path
 
 
 class Project:
@@ -472,6 +525,17 @@ def test_a_name_is_found_wherever_it_is_held(project: Project, what: str) -> Non
     assert f" makes a name of its own: uuid.uuid4(), held by {holder}" in reasons[0]
 
 
+@pytest.mark.parametrize("what", DATED)
+def test_a_name_of_the_time_is_found(project: Project, what: str) -> None:
+    code, place, name = DATED[what]
+    assert project.reasons(code) == [f"{place} makes a name of its own of the time: {name}"]
+
+
+@pytest.mark.parametrize("what", NOT_DATED)
+def test_a_time_is_no_name(project: Project, what: str) -> None:
+    assert project.reasons(NOT_DATED[what]) == []
+
+
 @pytest.mark.parametrize("what", NO_NAMES)
 def test_data_and_what_is_gone_is_no_name(project: Project, what: str) -> None:
     assert project.reasons(NO_NAMES[what]) == []
@@ -545,6 +609,23 @@ def test_a_project_may_be_in_the_interpreters_own_folder(
 ) -> None:
     monkeypatch.setattr(sys, "prefix", str(project.root.parent))
     assert project.reasons("import uuid\nNAME = uuid.uuid4().hex") != []
+
+
+def test_a_folder_of_the_python_path_is_part_of_the_project(project: Project) -> None:
+    code = "import uuid\nQUEUE = f'app-{uuid.uuid4().hex}'"
+    assert project.reasons(code, "../src/app.py") == []
+    project.config.python_path = [project.root.parent / "src"]
+    assert len(project.reasons(code, "../src/app.py")) == 1
+    assert project.reasons(code, "../elsewhere/app.py") == []
+
+
+def test_the_repository_is_the_project(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "import uuid\nQUEUE = f'app-{uuid.uuid4().hex}'"
+    repository = project.root.parent
+    (repository / ".git").mkdir()
+    assert len(project.reasons(code, "../src/app.py")) == 1
+    monkeypatch.setenv("HOME", str(repository))
+    assert project.reasons(code, "../src/app.py") == []
 
 
 def test_a_project_is_found_by_a_link_to_it(project: Project, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import sys
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from types import (
     CellType,
     FrameType,
@@ -49,6 +49,10 @@ _PERHAPS_UNTRACKED: Final = frozenset({dict, tuple, ContextVar})
 _FARTHEST, _MOST = 8, 400
 #: Containers that are no holders themselves: only a list of somebody's is one.
 _PLAIN = (dict, list, tuple, set, frozenset, deque, CellType, MappingProxyType)
+#: The type of what a context has its values in. The interpreter holds that of the main thread.
+_VALUES_OF_A_CONTEXT: Final = next(
+    (type(part) for part in gc.get_referents(copy_context()) if type(part).__name__ == "hamt"), MethodType
+)
 #: Packages that run the tests: their variables lead everywhere.
 _MACHINERY: Final = frozenset({"_pytest", "pluggy", "pytest_procpar"})
 #: What only remembers: types, and modules whose types do.
@@ -66,6 +70,7 @@ class HeapTexts:
     """The short texts that are held anywhere in this process, uuids as their 32 digits."""
 
     def __init__(self) -> None:
+        frozen_heap.collect()  # garbage holds nothing, and must not be frozen
         self._texts = {text for thing in _held() if (text := _text(thing))}
         #: By whether each of its texts has a digit: these texts, one a line.
         self._lines: dict[bool, tuple[list[str], str]] = {}
@@ -133,11 +138,10 @@ def _text(thing: object) -> str | None:
 def holder_in_heap(texts: Iterable[str], counts: Callable[[str], bool] = lambda label: True) -> str | None:
     """Who holds one of these texts, as a name such as ``logging.FileHandler.baseFilename``.
 
-    None if nothing does any more: what is found may be garbage, which is collected here, or only remembered.
+    None if nothing does: what was found is only remembered.
 
     :param counts: whether what is held by this name (of a variable, attribute or key) counts.
     """
-    frozen_heap.collect()
     wanted = frozenset(texts)
     things = [thing for thing in _held() if _text(thing) in wanted]
     uuids: list[object] = [thing for thing in things if type(thing) is UUID]
@@ -195,7 +199,7 @@ class _Climb:
     def _referrers(self, things: list[object]) -> list[object]:
         """What refers to these, containers that are not tracked included."""
         wanted = {id(thing) for thing in things}
-        found = frozen_heap.get_referrers(*things)
+        found = frozen_heap.get_referrers(things)
         found += [part for part in self._untracked if not wanted.isdisjoint(map(id, gc.get_referents(part)))]
         return found
 
@@ -206,14 +210,18 @@ class _Climb:
         kind = type(parent)
         if issubclass(kind, _REMEMBERING) or kind.__name__ == "_lru_list_elem":
             return False
-        module = str(kind.__module__)
-        if kind is GeneratorType:
-            module = str(getattr(parent, "gi_frame").f_globals.get("__name__"))  # noqa: B009
+        module = _module_of(parent)
         if self._are_uuids and not label and not _holds_only_uuids(parent):
             return False
         if self._are_uuids and module.partition(".")[0] == "_pytest":
             return False
         return module not in _REMEMBERING_MODULES and module.partition(".")[0] != "pytest_procpar"
+
+
+def _module_of(thing: object) -> str:
+    """The module of an object's class, or of the function that a generator runs."""
+    frame = thing.gi_frame if type(thing) is GeneratorType else None
+    return str(type(thing).__module__ if frame is None else frame.f_globals.get("__name__"))
 
 
 def _remembering() -> Iterator[object]:
@@ -263,7 +271,7 @@ def _is_held_by_c(thing: object) -> bool:
     Containers and iterators may be local variables of ours, or of pytest's.
     """
     kind = type(thing)
-    return kind is MethodType or kind.__module__ not in ("builtins", "uuid")
+    return kind in (MethodType, _VALUES_OF_A_CONTEXT) or kind.__module__ not in ("builtins", "uuid")
 
 
 def _holds_only_uuids(thing: object) -> bool:
@@ -287,10 +295,14 @@ def _is_namespace(thing: object) -> bool:
 def _named(thing: object, label: str) -> str:
     """What a holder is called; "" for a plain container."""
     kind = type(thing)
+    if kind.__name__.startswith("hamt"):
+        return "a context variable"
     if _is_namespace(thing):
         return f"{thing['__name__']}.{label}" if label else ""  # type: ignore[index]
     if issubclass(kind, _PLAIN):
         return ""
+    if kind is GeneratorType:
+        return f"{_module_of(thing)}.{thing.__qualname__}()"  # type: ignore[attr-defined]
     owner = thing if kind is FunctionType or issubclass(kind, type) else kind
     where = f"{owner.__module__}.{owner.__qualname__}"  # type: ignore[attr-defined]
     return f"{where}.{label}" if label else where
