@@ -28,7 +28,7 @@ from types import (
     MethodType,
     TracebackType,
 )
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 from uuid import UUID
 
 from pytest_procpar.start_method.names.held_values import attributes
@@ -37,13 +37,14 @@ from pytest_procpar.system import frozen_heap
 __all__ = ["HeapTexts", "holder_in_heap"]
 
 #: Shorter texts are no names, and longer ones are contents.
-_SHORTEST, _LONGEST = 4, 512
+_SHORTEST, _LONGEST = 4, 256
 #: How many objects are asked for what they refer to at once.
 _SLICE = 50_000
 _DIGIT = re.compile(r"\d")
-_TEXTS: Final = frozenset({str, bytes, bytearray})
+_BYTES: Final = frozenset({bytes, bytearray})
 #: What the garbage collector does not track while it holds nothing that is tracked.
 _PERHAPS_UNTRACKED: Final = frozenset({dict, tuple, ContextVar})
+_OTHERS: Final = _BYTES | _PERHAPS_UNTRACKED
 
 #: How far away from a text its holder may be, and how many objects are looked at on the way.
 _FARTHEST, _MOST = 8, 400
@@ -61,7 +62,14 @@ _REMEMBERING = (
     functools._lru_cache_wrapper, logging.LogRecord, os._Environ, warnings.WarningMessage,
 )  # fmt: skip
 _REMEMBERING_MODULES: Final = frozenset(
-    {"_pytest.capture", "_pytest.logging", "_pytest.recwarn", "_pytest.reports", "traceback"}
+    {
+        "_pytest.capture",
+        "_pytest.logging",
+        "_pytest.recwarn",
+        "_pytest.reports",
+        "_pytest.terminal",
+        "traceback",
+    }
 )
 _REMEMBERING_LABELS: Final = frozenset({"__doc__", "__warningregistry__", "_report_sections"})
 
@@ -71,7 +79,14 @@ class HeapTexts:
 
     def __init__(self) -> None:
         frozen_heap.collect()  # garbage holds nothing, and must not be frozen
-        self._texts = {text for thing in _held() if (text := _text(thing))}
+        things = frozen_heap.every_object()
+        texts: set[str] = set()
+        others: list[object] = [thing for thing in things if type(thing) is UUID]
+        for held in _referents(things):
+            texts.update(held.texts)
+            others += held.data
+        self._texts = [text for text in texts if _SHORTEST <= len(text) <= _LONGEST]
+        self._texts += [text for thing in others if (text := _text(thing))]
         #: By whether each of its texts has a digit: these texts, one a line.
         self._lines: dict[bool, tuple[list[str], str]] = {}
 
@@ -82,44 +97,38 @@ class HeapTexts:
 
     def _with_digits(self, digits: bool) -> tuple[list[str], str]:
         if digits not in self._lines:
-            texts = [text for text in self._texts if not digits or _DIGIT.search(text)]
+            texts = list(filter(_DIGIT.search, self._texts)) if digits else self._texts
             self._lines[digits] = texts, "\n".join(texts)
         return self._lines[digits]
 
 
-def _held() -> Iterator[object]:
-    """All texts, bytes and uuids that an object refers to."""
-    things = frozen_heap.every_object()
-    yield from [thing for thing in things if type(thing) is UUID]
-    for parts in _referents(things):
-        yield from [part for part in parts if type(part) in _TEXTS]
+class _Held(NamedTuple):
+    """Some of what objects refer to: texts, bytes, and, each once, containers that are not tracked."""
+
+    texts: list[str]
+    data: list[object]
+    untracked: list[object]
 
 
-def _untracked() -> Iterator[object]:
-    """The containers that the garbage collector does not track."""
-    known: set[int] = set()
-    for parts in _referents(frozen_heap.every_object()):
-        yield from [part for part in parts if type(part) in _PERHAPS_UNTRACKED and _is_new(part, known)]
-
-
-def _referents(things: Sequence[object]) -> Iterator[list[object]]:
-    """What these refer to, in several lists, and what containers among it that are not tracked refer to."""
+def _referents(things: Sequence[object]) -> Iterator[_Held]:
+    """What these refer to, and what the untracked containers among it refer to."""
     known: set[int] = set()
     while things:
-        untracked: list[object] = []
+        further: list[object] = []
         for start in range(0, len(things), _SLICE):
             parts = gc.get_referents(*things[start : start + _SLICE])
-            yield parts
-            untracked += [part for part in parts if type(part) in _PERHAPS_UNTRACKED and _is_new(part, known)]
-        things = untracked
-
-
-def _is_new(part: object, known: set[int]) -> bool:
-    """Whether a container is not tracked, and was not seen before."""
-    if gc.is_tracked(part) or id(part) in known:
-        return False
-    known.add(id(part))
-    return True
+            texts = [part for part in parts if type(part) is str]
+            others = {id(part): part for part in parts if type(part) in _OTHERS}
+            data = [part for part in others.values() if type(part) in _BYTES]
+            untracked = {
+                key: part
+                for key, part in others.items()
+                if key not in known and type(part) not in _BYTES and not gc.is_tracked(part)
+            }
+            known.update(untracked)
+            yield _Held(texts, data, list(untracked.values()))
+            further += untracked.values()
+        things = further
 
 
 def _text(thing: object) -> str | None:
@@ -143,27 +152,39 @@ def holder_in_heap(texts: Iterable[str], counts: Callable[[str], bool] = lambda 
     :param counts: whether what is held by this name (of a variable, attribute or key) counts.
     """
     wanted = frozenset(texts)
-    things = [thing for thing in _held() if _text(thing) in wanted]
-    uuids: list[object] = [thing for thing in things if type(thing) is UUID]
+    if not wanted:
+        return None
     with frozen_heap.thawed():
-        found = _Climb(counts).first_holder([thing for thing in things if type(thing) is not UUID])
-        return found or (_Climb(counts, are_uuids=True).first_holder(uuids) if uuids else None)
+        everything = frozen_heap.every_object()
+        uuids: list[object] = [part for part in everything if type(part) is UUID and part.hex in wanted]
+        things: list[object] = []
+        untracked: list[object] = []
+        for held in _referents(everything):
+            things += [text for text in held.texts if text in wanted]
+            things += [data for data in held.data if _text(data) in wanted]
+            untracked += held.untracked
+        del everything, held
+        found = _Climb(counts, untracked).first_holder(things)
+        return found or (_Climb(counts, untracked, are_uuids=True).first_holder(uuids) if uuids else None)
 
 
 class _Climb:
     """Goes from objects to what refers to them, until it comes to something that is certainly in use.
 
     :param counts: as for `holder_in_heap`.
+    :param untracked: the containers that the garbage collector does not know.
     :param are_uuids: whether it starts from uuids. These are data, not names, if they are a test's parameters
         or stand among other things in a container.
     """
 
-    def __init__(self, counts: Callable[[str], bool], *, are_uuids: bool = False) -> None:
+    def __init__(
+        self, counts: Callable[[str], bool], untracked: list[object], *, are_uuids: bool = False
+    ) -> None:
         self._counts = counts
         self._are_uuids = are_uuids
         self._remembering = {id(thing) for thing in _remembering()}
         self._seen: set[int] = set()
-        self._untracked = list(_untracked())
+        self._untracked = untracked
 
     def first_holder(self, things: list[object]) -> str | None:
         """The name of the nearest holder of one of these, as far as it can be told."""
