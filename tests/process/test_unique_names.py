@@ -64,6 +64,15 @@ NAMES = {
     "uuid4": ("import uuid\nNAME = f'it-{uuid.uuid4().hex}'", "uuid.uuid4()"),
     "uuid4, by name": ("from uuid import uuid4\nFAKE_ID = uuid4()", "uuid.uuid4()"),
     "uuid4, its beginning": ("from uuid import uuid4\nq = 'q_' + uuid4().hex[:6]", "uuid.uuid4()"),
+    "uuid4, three digits": (
+        "from uuid import uuid4\nclass Tests:\n    table = 't' + uuid4().hex[:3]",
+        "uuid.uuid4()",
+    ),
+    "pid, of a process": (
+        "import multiprocessing\nNAME = f'db_{multiprocessing.current_process().pid}'",
+        "os.getpid()",
+    ),
+    "a fraction": ("import random\nNAME = f'db_{random.random()}'", "random.random()"),
     "uuid4, glued": ("from uuid import uuid4\nq = 'db' + str(uuid4())[:8].upper()", "uuid.uuid4()"),
     "uuid4, its end": ("from uuid import uuid4\nq = f'q{uuid4().hex[-8:]}'", "uuid.uuid4()"),
     "uuid4, a number": ("from uuid import uuid4\nq = f'q{uuid4().int}'", "uuid.uuid4()"),

@@ -244,7 +244,7 @@ def _is_derived(site: Site, holders: Iterable[tuple[str, str | int]], before: Be
     if site.kind not in ("pid", "uuid", "bytes", "random") or (site.kind == "bytes" and _is_long(site)):
         return False
     numbers = [made.value for made in site.made if type(made.value) is int and made.value >= _LEAST_NUMBER]
-    digits = tuple(f"{number:{base}}" for number in numbers for base in "xo")
+    digits = tuple(f"{number:{base}}" for number in numbers for base in "xo") + _few_digits(site)
     words: dict[str, set[str]] = {}
     for name, value in holders:
         if isinstance(value, str) and (site.kind == "pid" or not _DATA.search(name)):
@@ -259,6 +259,12 @@ def _is_derived(site: Site, holders: Iterable[tuple[str, str | int]], before: Be
         for name in looks.names(file, lines) & words.keys():
             site.derived |= words[name]
     return bool(site.derived)
+
+
+def _few_digits(site: Site) -> tuple[str, ...]:
+    """Three digits of each uuid: enough at the end of a text that a statement which took part assigns."""
+    hexes = [made.value.hex for made in site.made if isinstance(made.value, uuid.UUID)]
+    return tuple(part for digits in hexes for part in (digits[:3], digits[-3:]))
 
 
 class _Looks:

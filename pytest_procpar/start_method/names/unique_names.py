@@ -41,6 +41,7 @@ _PACKAGES_BETWEEN = frozenset(
         "ulid",
         "cuid2",
         "ksuid",
+        "psutil",
         "pytest_procpar",
     }
 )
@@ -268,7 +269,7 @@ def _is_between(frame: FrameType, kind: SourceKind) -> bool:
 def _call(frame: FrameType, kind: SourceKind) -> str | None:
     """The name of the call, if a frame of the standard library has one that a user knows."""
     module, name = module_of(frame), frame.f_code.co_name
-    if module not in kind.between or kind.name in ("port", "random"):
+    if module not in kind.between or kind.name in ("pid", "port", "random"):
         return None
     if name == "__init__":
         return f"{module}.{type(frame.f_locals.get('self')).__name__}()"
