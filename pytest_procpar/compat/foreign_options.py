@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import copy
 import os
+from contextlib import suppress
 
 import pytest
 
@@ -19,9 +20,9 @@ __all__ = [
     "copied_options", "debugger", "drop_last_failed", "drop_maxfail", "goes_on_after_collection_errors",
     "has_flag", "hides_output", "is_given", "is_on", "junit_family", "log_file_mode", "makes_junit_xml",
     "maxfail", "measures_coverage", "narrows_collection", "option_values", "parse_again", "place_options",
-    "random_seed", "runs_last_failed", "runs_no_tests", "set_basetemp_option", "set_log_file_mode",
-    "shows_debug_log", "shows_full_trace", "shows_no_summary", "tell_internal_error", "traceback_style",
-    "warning_filters", "write_no_log_file", "write_no_tracebacks",
+    "python_path", "random_seed", "runs_last_failed", "runs_no_tests", "set_basetemp_option",
+    "set_log_file_mode", "shows_debug_log", "shows_full_trace", "shows_no_summary", "tell_internal_error",
+    "traceback_style", "warning_filters", "write_no_log_file", "write_no_tracebacks",
 ]  # fmt: skip
 
 #: Options under which nothing runs in parallel, because no test runs, or none runs to its end.
@@ -145,6 +146,13 @@ def confcutdir(config: pytest.Config) -> str | None:
     """The folder above which conftests are not looked for, as it is known before any of them is imported."""
     found: str | None = getattr(config.known_args_namespace, "confcutdir", None)
     return found
+
+
+def python_path(config: pytest.Config) -> list[str]:
+    """The folders that the ini value ``pythonpath`` names; none if the plugin that has it is blocked."""
+    with suppress(ValueError, KeyError):
+        return [os.fspath(folder) for folder in config.getini("pythonpath")]
+    return []
 
 
 def measures_coverage(config: pytest.Config) -> bool:

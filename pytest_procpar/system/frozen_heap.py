@@ -11,6 +11,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from types import (
     AsyncGeneratorType,
@@ -24,8 +25,8 @@ from types import (
 from typing import Any
 
 __all__ = [
-    "collect", "every_object", "freeze", "frozen_count", "get_objects", "is_frozen", "is_seen_elsewhere",
-    "thaw",
+    "collect", "every_object", "freeze", "frozen_count", "get_objects", "get_referrers", "is_frozen",
+    "is_seen_elsewhere", "thaw", "thawed",
 ]  # fmt: skip
 
 #: Packages that collect garbage to get rid of what a test made, and look at nothing (their code was read:
@@ -134,11 +135,24 @@ def get_objects() -> list[Any]:
 
 def every_object() -> list[Any]:
     """All objects that the garbage collector tracks, frozen ones included. They stay frozen."""
-    if frozen_count() <= _FEW:
+    with thawed():
         return get_objects()
+
+
+def get_referrers(things: list[object]) -> list[object]:
+    """The objects that are not frozen and refer to one of these, except for the list itself."""
+    return [found for found in _LOOKS["get_referrers"].real(*things) if found is not things]
+
+
+@contextmanager
+def thawed() -> Iterator[None]:
+    """Have nothing frozen meanwhile; afterwards all is that was, and what is new as well."""
+    if frozen_count() <= _FEW:
+        yield
+        return
     _LOOKS["unfreeze"].real()
     try:
-        return get_objects()
+        yield
     finally:
         _LOOKS["freeze"].real()
 

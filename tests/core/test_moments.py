@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -24,7 +24,9 @@ def is_seen(text: str) -> bool:
     [
         "db_1790000000123", "1790000000123456", "queue-1790000000123456789.txt", "run_1790000000.123456",
         f"/tmp/{1_790_000_000_123_456_789:x}", f"{_LOCAL:%Y%m%d%H%M%S%f}", f"{_UTC:run_%Y%m%dT%H%M%S_%f}",
-        f"{_LOCAL:%Y-%m-%d_%H-%M-%S-%f}.log",
+        f"{_LOCAL:%Y-%m-%d_%H-%M-%S-%f}.log", f"db_{_LOCAL:%H%M%S%f}", f"{_UTC:%H-%M-%S-%f}",
+        f"{_LOCAL:%M%S%f}",
+        f"db_{_LOCAL:%y%m%d_%H%M%S_%f}", f"db_{1_790_000_000_123_456:x}", f"db_{1_790_000_000_123:X}",
     ],
 )  # fmt: skip
 def test_a_name_is_seen(text: str) -> None:
@@ -36,6 +38,9 @@ def test_a_name_is_seen(text: str) -> None:
     [
         "", "1790000000", "run_1790000000", "1790000000.123456", str(_LOCAL), _UTC.isoformat(),
         f"{_LOCAL:%Y%m%d%H%M%S}", "db_1790000010123", "00001790000000123", "99999999999999999999", "f" * 16,
+        "f" * 13, f"{_LOCAL:%y%m%d_%H%M%S}", f"{_LOCAL:%Y-%m-%d_%H%M%S}", f"{_LOCAL:%H%M%S}",
+        "db_999999999999",
+        f"{_LOCAL + timedelta(seconds=9):%H%M%S%f}", f"{_UTC - timedelta(seconds=9):%M%S%f}", "9999999999",
     ],
 )  # fmt: skip
 def test_other_texts_are_none(text: str) -> None:

@@ -140,7 +140,45 @@ def test_each_workers_items_have_their_own_name(suite: Suite) -> None:
     is_unusual(finished, "fork-early", "conftest.py:", " makes a name of its own: uuid.uuid4()")
 
 
+#: What holds a name where no variable of a module does, and an expression that tests find it with.
+HOLDERS = {
+    "an address": (f"{FREE_PORT}\nADDRESS = ('127.0.0.1', free_port())", "conftest.ADDRESS[1]"),
+    "a handler": (
+        "import logging\nlogging.root.addHandler(logging.FileHandler(f'x-{uuid.uuid4()}.log', delay=True))",
+        "[h for h in logging.root.handlers if hasattr(h, 'delay')][0].baseFilename",
+    ),
+    "a fixture": (
+        "import pytest\n@pytest.fixture\ndef bucket(name=f'it-{uuid.uuid4().hex}'): return name",
+        "request.getfixturevalue('bucket')",
+    ),
+    "a setting of the time": (
+        "import time\nSETTINGS = {'db': {'name': f'db_{time.time_ns()}'}}",
+        "conftest.SETTINGS['db']['name']",
+    ),
+}
+
+
+@pytest.mark.parametrize("holder", HOLDERS)
+def test_each_worker_has_its_own_name_whatever_holds_it(suite: Suite, holder: str) -> None:
+    code, expression = HOLDERS[holder]
+    suite.conftest(f"{IMPORTS}\n{code}")
+    suite.tests(f"""
+        import logging
+        import conftest
+        from recorder import note
+        def test(request): note("name", name={expression})
+    """)
+    finished = suite.run("-n2", "--dist=each")
+    finished.assert_summary(passed=2)
+    assert len(set(finished.facts("name", "name"))) == 2
+    is_unusual(finished, "spawn", "conftest.py:", " makes a name of its own")
+
+
 HARMLESS = {
+    "a uuid that is told": "import logging, uuid\nprint(uuid.uuid4())\nlogging.info('%s', uuid.uuid4())",
+    "a warning": "import uuid, warnings\nwarnings.warn(f'no {uuid.uuid4()}')",
+    "an error": "import uuid\ntry: raise KeyError(f'{uuid.uuid4()}')\nexcept KeyError: pass",
+    "a uuid in a cache": "import re, uuid\nassert not re.match(uuid.uuid4().hex, 'x')",
     "a folder that is gone": "import tempfile\nwith tempfile.TemporaryDirectory() as d: pass",
     "a uuid that is compared": "import uuid\nassert uuid.uuid4() != uuid.uuid4()",
     "a pid that is compared": "import os\nMAIN = os.getpid()\ndef is_main(): return os.getpid() == MAIN",
@@ -169,7 +207,7 @@ def test_what_makes_no_name_takes_fork(suite: Suite, file: str) -> None:
     path = "import sys\nsys.path.insert(0, 'env/lib/site-packages')\n"
     suite.file(file, path + imports + (trivial if file == "test_it.py" else ""))
     finished = suite.run("-n2")
-    finished.assert_summary(passed=1)
+    finished.assert_summary(passed=1, warnings=1)
     assert said_method(finished) is None
 
 

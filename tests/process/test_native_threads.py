@@ -380,6 +380,7 @@ def files(root: Path) -> ProjectFiles:
                 rootpath=root,
                 invocation_params=SimpleNamespace(dir=root),
                 known_args_namespace=SimpleNamespace(confcutdir=None),
+                getini=lambda name: [],
             ),
         )
     )

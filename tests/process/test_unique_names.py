@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import multiprocessing.shared_memory  # noqa: F401
 import os
 import pickle
@@ -63,6 +64,15 @@ NAMES = {
     "uuid4": ("import uuid\nNAME = f'it-{uuid.uuid4().hex}'", "uuid.uuid4()"),
     "uuid4, by name": ("from uuid import uuid4\nFAKE_ID = uuid4()", "uuid.uuid4()"),
     "uuid4, its beginning": ("from uuid import uuid4\nq = 'q_' + uuid4().hex[:6]", "uuid.uuid4()"),
+    "uuid4, three digits": (
+        "from uuid import uuid4\nclass Tests:\n    table = 't' + uuid4().hex[:3]",
+        "uuid.uuid4()",
+    ),
+    "pid, of a process": (
+        "import multiprocessing\nNAME = f'db_{multiprocessing.current_process().pid}'",
+        "os.getpid()",
+    ),
+    "a fraction": ("import random\nNAME = f'db_{random.random()}'", "random.random()"),
     "uuid4, glued": ("from uuid import uuid4\nq = 'db' + str(uuid4())[:8].upper()", "uuid.uuid4()"),
     "uuid4, its end": ("from uuid import uuid4\nq = f'q{uuid4().hex[-8:]}'", "uuid.uuid4()"),
     "uuid4, a number": ("from uuid import uuid4\nq = f'q{uuid4().int}'", "uuid.uuid4()"),
@@ -220,6 +230,22 @@ NAMES = {
         "    C = {'port': s.server_address[1]}",
         "socket.bind() to port 0",
     ),
+    "a free port of an address": (
+        "import socket\nwith socket.socket() as s:\n    s.bind(('127.0.0.1', 0))\n"
+        "    ADDRESS = ('127.0.0.1', s.getsockname()[1])",
+        "socket.bind() to port 0",
+    ),
+    "a free port among arguments": (
+        "import functools, socket\nwith socket.socket() as s:\n    s.bind(('127.0.0.1', 0))\n"
+        "    listen = functools.partial(print, ('127.0.0.1', s.getsockname()[1]))",
+        "socket.bind() to port 0",
+    ),
+    "a free port of a node": (
+        "import collections, socket\nNode = collections.namedtuple('Node', 'name port')\n"
+        "with socket.socket() as s:\n    s.bind(('127.0.0.1', 0))\n"
+        "    NODES = [Node('a', s.getsockname()[1])]",
+        "socket.bind() to port 0",
+    ),
     "shared memory": (
         "from multiprocessing.shared_memory import SharedMemory\nM = SharedMemory(create=True, size=9)\n"
         "M.close()\nM.unlink()",
@@ -232,7 +258,7 @@ NO_NAMES = {
     "a folder that is gone": ("import tempfile\nwith tempfile.TemporaryDirectory() as folder: pass"),
     "a file that is gone": "import os, tempfile\nwith tempfile.NamedTemporaryFile() as f: f.write(b'x')",
     "the folder of all": "import tempfile\nD = tempfile.gettempdir()\nP = tempfile.gettempprefix()",
-    "a uuid that is told": "import uuid\nI = uuid.UUID('12345678123456781234567812345678')",
+    "a uuid that is given": "import uuid\nI = uuid.UUID('12345678123456781234567812345678')",
     "a uuid of a name": "import uuid\nI = uuid.uuid5(uuid.NAMESPACE_DNS, 'example.org')",
     "a uuid that is gone": "import re, uuid\nassert re.match('[0-9a-f]', uuid.uuid4().hex)",
     "a uuid among parameters": "import uuid\nCASES = [uuid.uuid4(), 7, 'x']",
@@ -279,9 +305,30 @@ NO_NAMES = {
         "import hashlib, os\nassert os.getpid()\nPID = os.getpid()\n"
         "COMMIT = hashlib.md5(b'x').hexdigest()\ndef f(commit=COMMIT): return PID, commit"
     ),
+    "a uuid that is told": "import uuid\nprint(uuid.uuid4())",
+    "a uuid in a cache": (
+        "import fnmatch, re, urllib.parse, uuid\nNAME = uuid.uuid4().hex\nre.match(NAME, 'x')\n"
+        "fnmatch.fnmatch('x', NAME)\nurllib.parse.urlsplit(f'http://{NAME}/')\ndel NAME"
+    ),
+    "a uuid in an error": (
+        "import uuid\ntry:\n    raise KeyError(f'no {uuid.uuid4()}')\n"
+        "except KeyError as error:\n    ERROR = error"
+    ),
+    "a uuid in garbage": (
+        "import uuid\nclass Node: pass\nn = Node()\nn.me, n.names = n, (f'n{uuid.uuid4().hex}',)\ndel n"
+    ),
+    "a credential among options": (
+        "import secrets, functools\ndef app(**options): return lambda: options\n"
+        "APP = [app(secret_key=secrets.token_hex(32)), functools.partial(app, token=secrets.token_hex(8))]\n"
+        "def connect(password=secrets.token_hex(9)): pass"
+    ),
     "a log record": "import logging\nlogging.getLogger('x').warning('y')\nN = 'x'",
     "a process": "import subprocess, sys\nsubprocess.run([sys.executable, '-S', '-c', ''], check=True)",
     "IPv6": "import socket\nwith socket.socket() as s:\n    s.bind(('127.0.0.1', 0))\nHAS = True",
+    "a port among many numbers": (
+        "import socket\nwith socket.socket() as s:\n    s.bind(('127.0.0.1', 0))\n"
+        "N = list(range(1024, 65536))"
+    ),
     "a mail's boundary": (
         "from email.mime.multipart import MIMEMultipart\nM = MIMEMultipart()\nT = M.as_string()\n"
         "from email.utils import make_msgid\nI = make_msgid(domain='x')"
@@ -290,6 +337,96 @@ NO_NAMES = {
         "import random\nN = [random.randint(100, 110) for _ in range(60)]\n"
         "T = ['room 100', 'room 101', 'room 102', 'room 105', 'room 107']"
     ),
+}
+
+
+#: Code that lets something hold a name that the quick search does not find, and that holder.
+HELD = {
+    "a default of a fixture": (
+        "@pytest.fixture\ndef bucket(name=made()): return name",
+        "tried_settings.bucket.name",
+    ),
+    "a variable that a fixture encloses": (
+        "def queue(name):\n    @pytest.fixture\n    def fixture(): return name\n    return fixture\n"
+        "orders = queue(made())",
+        "tried_settings.queue.<locals>.fixture.name",
+    ),
+    "parameters of a fixture with ids": (
+        "@pytest.fixture(params=[made()], ids=['a'])\ndef bucket(request): return request.param",
+        "_pytest.fixtures.",
+    ),
+    "an argument of a mark": (
+        "@pytest.mark.skipif(False, reason=made())\ndef test(): pass",
+        "_pytest.mark.structures.Mark.kwargs",
+    ),
+    "a default of a data class": (
+        "@dataclasses.dataclass(frozen=True, slots=True)\nclass Conf:\n    name: str = made()",
+        "tried_settings.Conf.",
+    ),
+    "a default of a static method": (
+        "class Broker:\n    @staticmethod\n    def queue(name=made()): return name",
+        "tried_settings.Broker.queue.name",
+    ),
+    "an attribute of a function": ("def f(): pass\nf.name = made()", "tried_settings.f.name"),
+    "a view of a dictionary": ("V = types.MappingProxyType({'db': made()})", "tried_settings.V"),
+    "a default of a context variable": (
+        "V = contextvars.ContextVar('v', default=made())",
+        "_contextvars.ContextVar",
+    ),
+    "a context": (
+        "V = contextvars.copy_context()\nV.run(contextvars.ContextVar('v').set, made())",
+        "a context variable",
+    ),
+    "the current context": ("V = contextvars.ContextVar('v')\nV.set(made())", "a context variable"),
+    "a thread's own": ("V = threading.local()\nV.name = made()", "_thread._local.name"),
+    "a generator that runs": (
+        "def names():\n    run = made()\n    while True: yield run\nV = names()\nnext(V)",
+        "tried_settings.names()",
+    ),
+    "a pattern": ("V = re.compile(made())", "re.Pattern"),
+    "changeable bytes": ("V = bytearray(made().encode())", "tried_settings.V"),
+    "a dictionary with weak keys": (
+        "class Names:\n    all = weakref.WeakKeyDictionary()\nNames.all[Names] = made()",
+        "weakref.WeakKeyDictionary.data",
+    ),
+    "a variable with underscores": ("__run__ = made()", "tried_settings.__run__"),
+    "a variable of the standard library": ("textwrap.run_id = made()", "textwrap.run_id"),
+    "a tuple of uuids": ("V = (uuid.uuid4(), uuid.uuid4())", "tried_settings.V"),
+    "an object of a library": (
+        "logging.getLogger('x').addHandler(logging.FileHandler(f'x-{uuid.uuid4()}.log', delay=True))",
+        "logging.FileHandler.baseFilename",
+    ),
+}
+HELD_BY = """
+import contextvars, dataclasses, logging, pytest, re, textwrap, threading, types, uuid, weakref
+def made(): return f"db-{uuid.uuid4().hex}"
+"""
+
+
+#: Code that makes a name of the time, and where that is said to be.
+DATED = {
+    "a dictionary": ("import time\nC = {\n  'db': f'test_{time.time_ns()}'}", "settings.py:3", "db"),
+    "a class": (
+        "import datetime\nclass C:\n  DB = datetime.datetime.now().strftime('t%Y%m%d%H%M%S%f')",
+        "settings.py:3",
+        "DB",
+    ),
+    "an object": (
+        "from time import time_ns\nclass C:\n  def __init__(self): self.db = f't{time_ns()}'\nc = C()",
+        "settings.py:3",
+        "db",
+    ),
+    "of the day": (
+        "import datetime\nDB = datetime.datetime.now().strftime('t%H%M%S%f')",
+        "settings.py:2",
+        "DB",
+    ),
+    "in hexadecimal digits": ("import time\nDB = 't_%x' % int(time.time() * 1e6)", "settings.py:2", "DB"),
+}
+NOT_DATED = {
+    "a number": "import time\nT = {'at': str(time.time_ns()), 'now': time.time()}",
+    "for people": "import datetime\nT = [str(datetime.datetime.now())]",
+    "seconds": "import time\nT = {'db': time.strftime('db_%Y%m%d_%H%M%S'), 's': f'x{int(time.time())}'}",
 }
 
 
@@ -303,6 +440,11 @@ class Config:
         self.option = SimpleNamespace(verbose=0)
         self.pluginmanager = pytest.PytestPluginManager()
         self.stash = pytest.Stash()
+        self.python_path: list[Path] = []
+
+    def getini(self, name: str) -> list[Path]:
+        assert name == "pythonpath"
+        return self.python_path
 
 
 class Project:
@@ -381,6 +523,28 @@ def test_a_name_is_found(project: Project, what: str) -> None:
     assert reasons[0].startswith("settings.py:")
 
 
+@pytest.mark.parametrize("what", HELD)
+def test_a_name_is_found_wherever_it_is_held(project: Project, what: str) -> None:
+    code, holder = HELD[what]
+    reasons = project.reasons(HELD_BY + code)
+    textwrap.__dict__.pop("run_id", None)
+    logging.getLogger("x").handlers.clear()
+    assert len(reasons) == 1
+    assert reasons[0].startswith("settings.py:")
+    assert f" makes a name of its own: uuid.uuid4(), held by {holder}" in reasons[0]
+
+
+@pytest.mark.parametrize("what", DATED)
+def test_a_name_of_the_time_is_found(project: Project, what: str) -> None:
+    code, place, name = DATED[what]
+    assert project.reasons(code) == [f"{place} makes a name of its own of the time: {name}"]
+
+
+@pytest.mark.parametrize("what", NOT_DATED)
+def test_a_time_is_no_name(project: Project, what: str) -> None:
+    assert project.reasons(NOT_DATED[what]) == []
+
+
 @pytest.mark.parametrize("what", NO_NAMES)
 def test_data_and_what_is_gone_is_no_name(project: Project, what: str) -> None:
     assert project.reasons(NO_NAMES[what]) == []
@@ -454,6 +618,23 @@ def test_a_project_may_be_in_the_interpreters_own_folder(
 ) -> None:
     monkeypatch.setattr(sys, "prefix", str(project.root.parent))
     assert project.reasons("import uuid\nNAME = uuid.uuid4().hex") != []
+
+
+def test_a_folder_of_the_python_path_is_part_of_the_project(project: Project) -> None:
+    code = "import uuid\nQUEUE = f'app-{uuid.uuid4().hex}'"
+    assert project.reasons(code, "../src/app.py") == []
+    project.config.python_path = [project.root.parent / "src"]
+    assert len(project.reasons(code, "../src/app.py")) == 1
+    assert project.reasons(code, "../elsewhere/app.py") == []
+
+
+def test_the_repository_is_the_project(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "import uuid\nQUEUE = f'app-{uuid.uuid4().hex}'"
+    repository = project.root.parent
+    (repository / ".git").mkdir()
+    assert len(project.reasons(code, "../src/app.py")) == 1
+    monkeypatch.setenv("HOME", str(repository))
+    assert project.reasons(code, "../src/app.py") == []
 
 
 def test_a_project_is_found_by_a_link_to_it(project: Project, tmp_path: Path) -> None:

@@ -60,6 +60,26 @@ class MadeValue:
             return True
         return self.number is not None and _has_number(text, self.number)
 
+    @property
+    def telling_parts(self) -> tuple[str, ...]:
+        """What to look for in many texts: each text in which the value `is_surely_in` holds one of these."""
+        number = () if self.number is None else (str(self.number),)
+        parts = sorted({*self._whole, *self._ends, *number}, key=len)
+        return tuple(
+            part for index, part in enumerate(parts) if not any(short in part for short in parts[:index])
+        )
+
+    def is_surely_in(self, text: str) -> bool:
+        """Whether a text, one of all that a process has, holds so much of the value that it is no accident.
+
+        Of a number, the caller has to know that it is large enough.
+        """
+        if self.is_wholly_in(text):
+            return True
+        if not any(part in text for part in self._ends):
+            return False
+        return any(word.endswith(self._ends) for word in _words(text))
+
     def _is_word(self, word: str) -> bool:
         if word in self._words or word.endswith(self._ends):
             return True

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 import linecache
 import re
 import sys
+import time as clock
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import PurePath
 from time import time
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_procpar.start_method.names.held_values import held_values
 from pytest_procpar.start_method.project.files import ProjectFiles
 
 if TYPE_CHECKING:
@@ -20,7 +23,12 @@ if TYPE_CHECKING:
 __all__ = ["DatedNames"]
 
 #: What a name contains at the least if its time is finer than a second.
-_DIGITS = re.compile(r"\d{10}|\d{4}[-_.]\d\d|[0-9a-f]{15}", re.IGNORECASE)
+_DIGITS = re.compile(r"\d{10}|\d\d[-_.]\d\d|\d{6}[-_.]\d{6}|[0-9a-f]{11}", re.IGNORECASE)
+
+#: What a module has among its variables if it tells the time.
+_CLOCKS = (
+    clock, clock.time, clock.time_ns, clock.strftime, datetime, datetime.datetime
+)  # fmt: skip
 
 #: Longer texts are contents, not names.
 _LONGEST = 4_096
@@ -54,7 +62,7 @@ class DatedNames:
 
     def _found(self) -> Iterator[str]:
         for file, space in self._spaces():
-            for name in self._dated(space):
+            for name in dict.fromkeys([*self._dated(space), *self._dated_inside(space)]):
                 yield f"{self._place(file, name)} makes a name of its own of the time: {name}"
         for name in self._dated(self._before.environ_since()):
             yield f"a name was made of the time: the environment variable {name}"
@@ -75,6 +83,15 @@ class DatedNames:
             if self._is_dated(self._project.without_root(str(value)[:_LONGEST])):
                 yield name
 
+    def _dated_inside(self, space: Mapping[str, object]) -> Iterator[str]:
+        """What classes, containers and other objects of a module hold that tells the time; no numbers."""
+        if not any(value is clock for value in list(space.values()) for clock in _CLOCKS):
+            return
+        for name, value in held_values([space], self._project.has_module):
+            is_name = isinstance(value, str) and not value.isdecimal()
+            if is_name and self._is_dated(self._project.without_root(str(value))):
+                yield name
+
     def _is_dated(self, text: str) -> bool:
         if _DIGITS.search(text) is None:
             return False
@@ -83,7 +100,8 @@ class DatedNames:
         return holds_moment(text, self._since, time())
 
     def _place(self, file: str, name: str) -> str:
-        assigns = re.compile(rf"(?:.*\W)?{re.escape(name)}\s*(?::[^=]*)?=(?!=)")
+        word = re.escape(name)
+        assigns = re.compile(rf"(?:.*\W)?{word}\s*(?::[^=]*)?=(?!=)|.*[\"']{word}[\"']\s*:")
         for number, line in enumerate(linecache.getlines(file), 1):
             if assigns.match(line):
                 return f"{self._project.place(file)}:{number}"

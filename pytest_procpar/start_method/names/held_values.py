@@ -16,16 +16,21 @@ from types import (
     MethodType,
     ModuleType,
 )
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-__all__ = ["held_values"]
+__all__ = ["PORTS", "attributes", "held_values"]
 
 #: The most objects that are looked at, and their greatest distance from a namespace.
 _MOST, _DEEPEST = 10_000, 6
 
 #: Longer texts are contents, not names.
 _LONGEST_TEXT = 4_096
+
+#: Ports that may be found free, and how many a container holds at the most: more numbers are data.
+PORTS, _MOST_PORTS = range(1024, 65536), 64
+#: Types of addresses that keep their text in memory of another language.
+_ADDRESSES = frozenset({f"pydantic_core._pydantic_core.{name}" for name in ("Url", "MultiHostUrl")})
 
 #: Packages whose objects are not looked into: pytest with its marks, which hold a test's parameters, and
 #: ours.
@@ -43,13 +48,15 @@ def held_values(
     is_own: Callable[[str], bool] = lambda module: True,
     *,
     libraries: bool = True,
+    ports: bool = False,
 ) -> Iterator[tuple[str, str | int]]:
     """Yield all texts and numbers that these namespaces hold, each with a name; a uuid as its 32 digits.
 
-    A uuid or number in a container is data, not a name, and is left out.
+    A uuid or number in a container is data, not a name, and is left out, unless it is a port that is sought.
 
     :param is_own: whether a module, given by name, belongs to the project: only its classes are looked into.
     :param libraries: whether to look into objects whose classes belong to libraries.
+    :param ports: whether to yield numbers in small containers, too, if they may be ports.
     """
     seen: set[int] = set()
     #: A name, an object, its distance, and whether it is held by name (not in a container).
@@ -63,10 +70,13 @@ def held_values(
         value = None
         with suppress(Exception):  # a class of the project's may do anything
             value = _value(thing, named=named)
+            if ports and type(thing) is int and thing in PORTS:
+                value = thing
             if value is None and depth < _DEEPEST and len(seen) < _MOST and id(thing) not in seen:
                 seen.add(id(thing))
+                counts = ports and not _is_data(thing)
                 for inner, part, by_name in _parts(thing, is_own, libraries=libraries):
-                    if type(part) not in (_NEITHER if by_name else _NEITHER_UNNAMED):
+                    if type(part) not in (_NEITHER if by_name or counts else _NEITHER_UNNAMED):
                         queue.append((inner or name, part, depth + 1, by_name))
         if value is not None:
             yield name, value
@@ -81,11 +91,17 @@ def _value(thing: Any, *, named: bool) -> str | int | None:
         return str(thing, "latin-1") if len(thing) <= _LONGEST_TEXT else None
     if issubclass(kind, PurePath):
         return str(thing)
+    if f"{kind.__module__}.{kind.__name__}" in _ADDRESSES:
+        return str(thing)
     if named and kind is int:
         return int(thing)
     if named and kind is UUID:
         return str(thing.hex)
     return None
+
+
+def _is_data(thing: object) -> bool:
+    return issubclass(type(thing), _CONTAINERS) and len(cast("list[object]", thing)) > _MOST_PORTS
 
 
 def _named(space: Mapping[str, object]) -> Iterator[tuple[str, object]]:
@@ -121,7 +137,7 @@ def _parts(
     elif kind is functools._lru_cache_wrapper:
         yield from _parts_of_cache(thing, is_own)
     elif _is_looked_into(kind) and (libraries or is_own(kind.__module__) or kind.__module__ == "tempfile"):
-        yield from ((key, value, True) for key, value in _attributes(thing))
+        yield from ((key, value, True) for key, value in attributes(thing))
 
 
 def _parts_of_function(
@@ -155,7 +171,7 @@ def _is_looked_into(kind: type) -> bool:
     return isinstance(module, str) and module.partition(".")[0] not in _NOT_LOOKED_INTO
 
 
-def _attributes(thing: object) -> Iterator[tuple[str, object]]:
+def attributes(thing: object) -> Iterator[tuple[str, object]]:
     """Yield an object's attributes without running any of its code."""
     with suppress(AttributeError, TypeError):
         yield from _named(object.__getattribute__(thing, "__dict__"))

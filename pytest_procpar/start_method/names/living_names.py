@@ -25,12 +25,12 @@ from pytest_procpar.core.evidence.made_values import (
     text_value,
     uuid_value,
 )
-from pytest_procpar.start_method.names.held_values import held_values
+from pytest_procpar.start_method.names.held_values import PORTS, held_values
 from pytest_procpar.start_method.names.name_sources import Made
 from pytest_procpar.start_method.names.unique_names import Before, Site
 from pytest_procpar.start_method.project.files import ProjectFiles
 
-__all__ = ["are_in_ids", "is_credential", "living"]
+__all__ = ["are_in_ids", "is_credential", "living", "living_anywhere"]
 
 #: Names of variables that hold credentials, which are random to be secret, not to be unique.
 _CREDENTIAL = re.compile(r"secret|passw|token|salt|nonce|csrf", re.IGNORECASE)
@@ -40,7 +40,6 @@ _SECRET_KEY = re.compile(r"(^|_)key$", re.IGNORECASE)
 _ONLY_NAMES = ("tempfile.mktemp()", "tempfile._get_candidate_names()")
 
 _PORT_NAME = re.compile(r"(?i:(^|_)ports?(_|$|\d))|[a-z]Port$")
-_PORTS = range(1024, 65536)
 
 #: Names of variables that hold randomly made data rather than a name.
 _DATA = re.compile(
@@ -59,6 +58,10 @@ _ITEMS = 3
 
 #: Smaller numbers occur in ids by accident.
 _LEAST_IN_IDS = 100
+#: Smaller numbers occur among all texts of a process by accident; smaller process ids do, except in paths.
+_LEAST_ANYWHERE, _LEAST_PID = 10**6, 10**4
+#: The most values of one call, and of all, that are looked for in all texts.
+_MOST_OF_SITE, _MOST_SOUGHT = 16, 64
 
 
 def living(
@@ -74,10 +77,12 @@ def living(
 
     def hold(spaces: Iterable[Mapping[str, object]], site: Site) -> list[tuple[str, str | int]]:
         spaces = list(spaces)
-        around = (site.is_by_library, *sorted(map(id, spaces)))
+        ports = site.kind == "port"
+        around = (site.is_by_library, ports, *sorted(map(id, spaces)))
         if around not in held:
             libraries = not site.is_by_library
-            held[around] = list(held_values(spaces, project.has_module, libraries=libraries))
+            values = held_values(spaces, project.has_module, libraries=libraries, ports=ports)
+            held[around] = list(values)
         return held[around]
 
     others: list[tuple[Site, list[tuple[str, str | int]]]] = []
@@ -100,6 +105,52 @@ def living(
             others.append((site, holders))
     looks = _Looks(project)
     yield from (site for site, holders in others if _is_derived(site, holders, before, looks))
+
+
+def living_anywhere(sites: Iterable[Site], project: ProjectFiles) -> Iterator[tuple[Site, str]]:
+    """Yield the calls whose values are in a text that any object of the process holds, with that holder.
+
+    This takes tens of milliseconds, and more with large libraries.
+    """
+    sought = [(site, value) for site in sites for value in _sought(site)]
+    if not sought:
+        return
+    from pytest_procpar.start_method.names.whole_heap import HeapTexts, holder_in_heap
+
+    heap = HeapTexts()
+    texts: dict[Site, set[str]] = {}
+    for site, value in sought[:_MOST_SOUGHT]:
+        for part in value.telling_parts:
+            found = (text for text in heap.holding(part) if _is_surely_in(value, site, text, project))
+            texts.setdefault(site, set()).update(found)
+    del heap
+    for site, found_here in texts.items():
+        source = _source(site) if found_here else ""
+        holder = holder_in_heap(
+            (text for text in found_here if text not in source),
+            lambda label, site=site: _may_hold(label, site),  # type: ignore[misc]
+        )
+        if holder is not None:
+            yield site, holder
+
+
+def _sought(site: Site) -> list[MadeValue]:
+    """The values of a call that are looked for everywhere: if it made them for the project, as names."""
+    if site.is_by_library or site.kind == "folder" or (site.kind == "file" and site.call not in _ONLY_NAMES):
+        return []
+    least = {"pid": _LEAST_IN_IDS, "port": PORTS.start}.get(site.kind, _LEAST_ANYWHERE)
+    values = [value for value in _values(site) if value.number is None or value.number >= least]
+    return values[:_MOST_OF_SITE]
+
+
+def _is_surely_in(value: MadeValue, site: Site, text: str, project: ProjectFiles) -> bool:
+    """Whether one of all texts of the process holds the value, and not by accident."""
+    text = project.without_root(text)
+    if site.kind == "port":
+        return f":{value.number}" in text and value.is_wholly_in(text)
+    if site.kind == "pid" and value.number is not None and value.number < _LEAST_PID:
+        return os.path.isabs(text) and "pytest-of-" not in text and value.is_wholly_in(text)
+    return value.is_wholly_in(text) if site.kind == "random" else value.is_surely_in(text)
 
 
 def is_credential(name: str) -> bool:
@@ -163,7 +214,7 @@ def _is_in_text(site: Site, holders: Iterable[tuple[str, str | int]], project: P
 
 def _is_port(site: Site, holders: Iterable[tuple[str, str | int]]) -> bool:
     """Whether a held number is a port that was found at `site`."""
-    numbers = {value for _, value in holders if isinstance(value, int) and value in _PORTS}
+    numbers = {value for _, value in holders if isinstance(value, int) and value in PORTS}
     return site.kind == "port" and bool(numbers & {value.number for value in _values(site)})
 
 
@@ -185,7 +236,7 @@ def _works_out_port(site: Site, held: Iterable[tuple[str, str | int]], before: B
 
 
 def _is_named_port(name: str, value: str | int) -> bool:
-    return isinstance(value, int) and value in _PORTS and _PORT_NAME.search(name) is not None
+    return isinstance(value, int) and value in PORTS and _PORT_NAME.search(name) is not None
 
 
 def _is_derived(site: Site, holders: Iterable[tuple[str, str | int]], before: Before, looks: _Looks) -> bool:
@@ -193,7 +244,7 @@ def _is_derived(site: Site, holders: Iterable[tuple[str, str | int]], before: Be
     if site.kind not in ("pid", "uuid", "bytes", "random") or (site.kind == "bytes" and _is_long(site)):
         return False
     numbers = [made.value for made in site.made if type(made.value) is int and made.value >= _LEAST_NUMBER]
-    digits = tuple(f"{number:{base}}" for number in numbers for base in "xo")
+    digits = tuple(f"{number:{base}}" for number in numbers for base in "xo") + _few_digits(site)
     words: dict[str, set[str]] = {}
     for name, value in holders:
         if isinstance(value, str) and (site.kind == "pid" or not _DATA.search(name)):
@@ -208,6 +259,12 @@ def _is_derived(site: Site, holders: Iterable[tuple[str, str | int]], before: Be
         for name in looks.names(file, lines) & words.keys():
             site.derived |= words[name]
     return bool(site.derived)
+
+
+def _few_digits(site: Site) -> tuple[str, ...]:
+    """Three digits of each uuid: enough at the end of a text that a statement which took part assigns."""
+    hexes = [made.value.hex for made in site.made if isinstance(made.value, uuid.UUID)]
+    return tuple(part for digits in hexes for part in (digits[:3], digits[-3:]))
 
 
 class _Looks:

@@ -1,8 +1,7 @@
 """Watches where the standard library makes values that are unique to a process.
 
-Where possible, it replaces what a module looks up in itself at each call, not what users import by name.
-A replacement that users did import by name keeps working after the end, and modules get the original back.
-Nothing else is left behind. What C code does is not seen.
+Where possible, it replaces what a module looks up in itself at each call, not what users import by name. What
+they did import keeps working after the end, and modules get the original back. C code is not seen.
 """
 
 from __future__ import annotations
@@ -68,7 +67,7 @@ FILE = SourceKind("file", "tempfile")
 UUID = SourceKind("uuid", "uuid")
 BYTES = SourceKind("bytes", "os", "random", "secrets", "multiprocessing.shared_memory")
 RANDOM = SourceKind("random", "random", "secrets")
-PID = SourceKind("pid", "os")
+PID = SourceKind("pid", "os", "multiprocessing.process")
 FOLDER = SourceKind("folder")
 PORT = SourceKind("port", "socket", "socketserver", "http.server", "xmlrpc.server")
 
@@ -77,7 +76,7 @@ Note = Callable[[Made, FrameType], None]
 _Call = Callable[..., object]
 
 _MAKERS = frozenset({"uuid1", "uuid4", "uuid6", "uuid7", "uuid8"})
-#: Methods of generators whose results may become names; floats and shuffled lists do not.
+#: Methods of generators whose results may become names; shuffled lists do not.
 _METHODS = ("choice", "choices", "sample", "randint", "randrange", "randbytes")
 
 #: Longer lists are data.
@@ -216,15 +215,17 @@ class NameSources:
         for name in _METHODS:
             self._divert(getattr(random.Random, name), functools.partial(self._draw, own, name))
         self._divert(vars(random.Random)["seed"], self._seed)
-        original = random.getrandbits
+        for name in ("getrandbits", "random"):
+            self._watch_drawn(own, name, getattr(random, name))
 
-        def getrandbits(count: int, /) -> int:
-            drawn = original(count)
+    def _watch_drawn(self, own: random.Random, name: str, original: _Call) -> None:
+        def draw(*args: object) -> object:
+            drawn = original(*args)
             if self._is_on:
-                self._look(own, own, "getrandbits", drawn, sys._getframe(2))
+                self._look(own, own, name, drawn, sys._getframe(2))
             return drawn
 
-        self._replace(random, "getrandbits", Builtin(original, getrandbits, "random"))
+        self._replace(random, name, Builtin(original, draw, "random"))
 
     def _draw(self, own: random.Random, name: str, original: _Call, /, *args: Any, **kw: Any) -> object:
         """Call a method of a generator, and note its result if the generator was not seeded."""
@@ -259,8 +260,7 @@ class NameSources:
     def _divert(self, function: FunctionType, to: _Call) -> None:
         """Make a function call another one, with a copy of itself as the first argument.
 
-        The function object stays the same, wherever it or a method bound to it is held: only its code
-        changes.
+        The function object stays the same, wherever it is held: only its code changes.
         """
         copy = copy_of(function)
         hidden = f"_procpar_{function.__name__}"

@@ -41,6 +41,7 @@ _PACKAGES_BETWEEN = frozenset(
         "ulid",
         "cuid2",
         "ksuid",
+        "psutil",
         "pytest_procpar",
     }
 )
@@ -190,19 +191,25 @@ class UniqueNames:
         if not sites or self._before is None:
             return
         from pytest_procpar.core.evidence.derived_names import has_made_words
-        from pytest_procpar.start_method.names.living_names import are_in_ids, living
+        from pytest_procpar.start_method.names.living_names import are_in_ids, living, living_anywhere
 
         living_sites = living(sites, self._config, self._before, self._project)
         # One is enough to leave `fork`, so the others are looked at only where somebody wants to know, ...
         found = list(islice(living_sites, 1))
-        if not found:
-            return
         ids = "\n".join(nodeid.partition("[")[2] for nodeid in self._nodeids())
+        if not found:
+            if not are_in_ids(sites, ids):
+                for site, holder in living_anywhere(sites, self._project):
+                    yield f"{self._reason(site)}, held by {holder}"
+            return
         if has_made_words(ids):  # ... or where ids may contain what was derived from their values.
             found.extend(living_sites)
         if not are_in_ids(sites, ids):
             for site in chain(found, living_sites):
-                yield f"{self._project.place(site.file)}:{site.line} makes a name of its own: {site.call}"
+                yield self._reason(site)
+
+    def _reason(self, site: Site) -> str:
+        return f"{self._project.place(site.file)}:{site.line} makes a name of its own: {site.call}"
 
     def _note(self, made: Made, frame: FrameType | None) -> None:
         if self._left <= 0:
@@ -262,7 +269,7 @@ def _is_between(frame: FrameType, kind: SourceKind) -> bool:
 def _call(frame: FrameType, kind: SourceKind) -> str | None:
     """The name of the call, if a frame of the standard library has one that a user knows."""
     module, name = module_of(frame), frame.f_code.co_name
-    if module not in kind.between or kind.name in ("port", "random"):
+    if module not in kind.between or kind.name in ("pid", "port", "random"):
         return None
     if name == "__init__":
         return f"{module}.{type(frame.f_locals.get('self')).__name__}()"

@@ -10,22 +10,40 @@ from pathlib import Path
 
 import pytest
 
-from pytest_procpar.compat.foreign_options import confcutdir
+from pytest_procpar.compat.foreign_options import confcutdir, python_path
 from pytest_procpar.core.evidence.installed import INSTALLED
 
 __all__ = ["ProjectFiles"]
 
 _STDLIB = os.path.join(os.path.dirname(os.path.realpath(string.__file__)), "")
 
+#: What stands in the folder of a repository.
+_REPOSITORIES = (".git", ".hg", ".jj", ".svn")
+
+
+def _repository(folder: Path) -> Path | None:
+    """The folder of the repository that a folder is in; a home folder is none, even if it is kept in one."""
+    for path in (folder, *folder.parents):
+        if any((path / name).exists() for name in _REPOSITORIES):
+            return None if path == Path.home() or path == Path(path.anchor) else path
+    return None
+
 
 class ProjectFiles:
-    """Tells them by their place: below the rootdir, the invocation's folder or ``--confcutdir``."""
+    """Tells them by their place.
+
+    They are below the rootdir, the invocation's folder, ``--confcutdir``, a folder of the ini value
+    ``pythonpath``, or the folder of the repository that the rootdir is in.
+    """
 
     def __init__(self, config: pytest.Config) -> None:
         self._root = config.rootpath
         given = [config.rootpath, config.invocation_params.dir]
         if folder := confcutdir(config):
             given.append(config.invocation_params.dir / folder)
+        given += [config.rootpath / folder for folder in python_path(config)]
+        if repository := _repository(config.rootpath):
+            given.append(repository)
         roots = {form for path in given for form in (os.path.abspath(path), os.path.realpath(path))}
         self._roots = tuple(sorted((os.path.join(root, "") for root in roots), key=len, reverse=True))
         prefix = os.path.join(os.path.realpath(sys.prefix), "")
