@@ -718,9 +718,13 @@ def test_what_is_vouched_for_does_not_count(project: Project, place: str) -> Non
         "pytest.run_id = name",
         "config.pluginmanager.getplugin('session').run_id = name",
         "os.environ['PROCPAR_TRIED'] = name",
+        "os.mkdir(name), os.chdir(name)",
     ],
 )
-def test_a_name_that_a_hook_gives_to_pytest_is_found(project: Project, where: str) -> None:
+def test_a_name_that_a_hook_gives_to_pytest_is_found(
+    project: Project, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project.root)
     project.config.pluginmanager.register(ModuleType("a session"), "session")
     module = project.load(f"""
         import os, pytest, uuid

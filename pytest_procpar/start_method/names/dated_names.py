@@ -61,13 +61,22 @@ class DatedNames:
             yield reason
 
     def _found(self) -> Iterator[str]:
-        for file, space in self._spaces():
-            for name in dict.fromkeys([*self._dated(space), *self._dated_inside(space)]):
-                yield f"{self._place(file, name)} makes a name of its own of the time: {name}"
+        spaces = list(self._spaces())
+        for file, space in spaces:
+            for name in self._dated(space):
+                yield self._reason(file, name)
+        telling = [(file, space) for file, space in spaces if _tells_the_time(space)]
+        if any(self._dated_inside(space for _, space in telling)):  # all at once, since most have none
+            for file, space in telling:
+                for name in dict.fromkeys(self._dated_inside([space])).keys() - set(self._dated(space)):
+                    yield self._reason(file, name)
         for name in self._dated(self._before.environ_since()):
             yield f"a name was made of the time: the environment variable {name}"
         for name in self._dated(self._before.attributes_since(self._config)):
             yield f"a name was made of the time: pytest's config.{name}"
+
+    def _reason(self, file: str, name: str) -> str:
+        return f"{self._place(file, name)} makes a name of its own of the time: {name}"
 
     def _spaces(self) -> Iterator[tuple[str, Mapping[str, object]]]:
         for name in sys.modules.keys() - self._modules:
@@ -83,11 +92,9 @@ class DatedNames:
             if self._is_dated(self._project.without_root(str(value)[:_LONGEST])):
                 yield name
 
-    def _dated_inside(self, space: Mapping[str, object]) -> Iterator[str]:
-        """What classes, containers and other objects of a module hold that tells the time; no numbers."""
-        if not any(value is clock for value in list(space.values()) for clock in _CLOCKS):
-            return
-        for name, value in held_values([space], self._project.has_module):
+    def _dated_inside(self, spaces: Iterable[Mapping[str, object]]) -> Iterator[str]:
+        """What classes, containers and other objects of these modules hold; numbers are no names."""
+        for name, value in held_values(spaces, self._project.has_module):
             is_name = isinstance(value, str) and not value.isdecimal()
             if is_name and self._is_dated(self._project.without_root(str(value))):
                 yield name
@@ -106,3 +113,7 @@ class DatedNames:
             if assigns.match(line):
                 return f"{self._project.place(file)}:{number}"
         return self._project.place(file)
+
+
+def _tells_the_time(space: Mapping[str, object]) -> bool:
+    return any(value is known for value in list(space.values()) for known in _CLOCKS)

@@ -71,7 +71,7 @@ def living(
 
     `Site.derived` of each is complete when all were yielded.
     """
-    environ = list(before.environ_since().items())
+    environ = list(before.settings_since().items())
     added = list(_added(config, before, project))
     held: dict[tuple[int, ...], list[tuple[str, str | int]]] = {}
 

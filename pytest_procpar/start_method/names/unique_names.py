@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import chain, islice
 from types import FrameType
 
@@ -118,6 +119,7 @@ class Before:
 
     def __init__(self, config: pytest.Config) -> None:
         self.environ = dict(os.environ)
+        self._folder = _working_directory()
         self.config = frozenset(vars(config))
         self.options = dict(option_values(config))
         self.public = frozenset(vars(pytest))
@@ -126,9 +128,21 @@ class Before:
         """The environment variables whose values have changed, or that are new."""
         return {name: value for name, value in os.environ.items() if self.environ.get(name) != value}
 
+    def settings_since(self) -> dict[str, str]:
+        """The same, and the working directory if that is another one."""
+        folder = _working_directory()
+        return {**self.environ_since(), **({"cwd": folder} if folder != self._folder else {})}
+
     def attributes_since(self, config: pytest.Config) -> dict[str, object]:
         """The attributes that pytest's config has got since."""
         return {name: value for name, value in vars(config).items() if name not in self.config}
+
+
+def _working_directory() -> str:
+    """The working directory; "" if it is gone."""
+    with suppress(OSError):
+        return os.getcwd()
+    return ""
 
 
 class UniqueNames:

@@ -50,7 +50,7 @@ _OTHERS: Final = _BYTES | _PERHAPS_UNTRACKED
 _FARTHEST, _MOST = 8, 400
 #: Containers that are no holders themselves: only a list of somebody's is one.
 _PLAIN = (dict, list, tuple, set, frozenset, deque, CellType, MappingProxyType)
-#: The type of what a context has its values in. The interpreter holds that of the main thread.
+#: The type of what a context has its values in.
 _VALUES_OF_A_CONTEXT: Final = next(
     (type(part) for part in gc.get_referents(copy_context()) if type(part).__name__ == "hamt"), MethodType
 )
@@ -58,7 +58,7 @@ _VALUES_OF_A_CONTEXT: Final = next(
 _MACHINERY: Final = frozenset({"_pytest", "pluggy", "pytest_procpar"})
 #: What only remembers: types, and modules whose types do.
 _REMEMBERING = (
-    BaseException, FrameType, TracebackType, importlib.machinery.FileFinder, importlib.machinery.ModuleSpec,
+    BaseException, TracebackType, importlib.machinery.FileFinder, importlib.machinery.ModuleSpec,
     functools._lru_cache_wrapper, logging.LogRecord, os._Environ, warnings.WarningMessage,
 )  # fmt: skip
 _REMEMBERING_MODULES: Final = frozenset(
@@ -229,19 +229,20 @@ class _Climb:
         if id(parent) in self._remembering or label in _REMEMBERING_LABELS or not self._counts(label):
             return False
         kind = type(parent)
-        if issubclass(kind, _REMEMBERING) or kind.__name__ == "_lru_list_elem":
+        if issubclass(kind, _REMEMBERING) or kind.__name__.endswith(("_lru_list_elem", "iterator")):
+            return False
+        if kind is FrameType and sys.version_info >= (3, 11):  # before, a generator holds its variables so
             return False
         module = _module_of(parent)
-        if self._are_uuids and not label and not _holds_only_uuids(parent):
+        package = module.partition(".")[0]
+        if self._are_uuids and (package == "_pytest" or not (label or _holds_only_uuids(parent))):
             return False
-        if self._are_uuids and module.partition(".")[0] == "_pytest":
-            return False
-        return module not in _REMEMBERING_MODULES and module.partition(".")[0] != "pytest_procpar"
+        return module not in _REMEMBERING_MODULES and package != "pytest_procpar"
 
 
 def _module_of(thing: object) -> str:
     """The module of an object's class, or of the function that a generator runs."""
-    frame = thing.gi_frame if type(thing) is GeneratorType else None
+    frame = thing.gi_frame if type(thing) is GeneratorType else thing if type(thing) is FrameType else None
     return str(type(thing).__module__ if frame is None else frame.f_globals.get("__name__"))
 
 
@@ -249,8 +250,8 @@ def _remembering() -> Iterator[object]:
     """Containers that remember what was once looked for."""
     yield from (sys.modules, sys.path, sys.path_importer_cache, linecache.cache)
     yield getattr(os.environ, "_data", None)  # it was looked into
-    for name in ("_cache", "_cache2"):
-        yield getattr(re, name, None)
+    for module, name in (("re", "_cache"), ("re", "_cache2"), ("urllib.parse", "_parse_cache")):
+        yield getattr(sys.modules.get(module), name, None)
 
 
 def _edges(parent: object, children: dict[int, str], leaves: frozenset[int]) -> Iterator[tuple[int, str]]:
@@ -292,7 +293,7 @@ def _is_held_by_c(thing: object) -> bool:
     Containers and iterators may be local variables of ours, or of pytest's.
     """
     kind = type(thing)
-    return kind in (MethodType, _VALUES_OF_A_CONTEXT) or kind.__module__ not in ("builtins", "uuid")
+    return kind is MethodType or kind.__module__ not in ("builtins", "uuid")
 
 
 def _holds_only_uuids(thing: object) -> bool:
@@ -306,7 +307,7 @@ def _is_in_use(thing: object) -> bool:
         return _is_namespace(thing) and thing["__name__"].partition(".")[0] not in _MACHINERY  # type: ignore[index]
     if kind is FunctionType or issubclass(kind, type):
         return str(thing.__module__).partition(".")[0] not in _MACHINERY
-    return False
+    return kind is _VALUES_OF_A_CONTEXT
 
 
 def _is_namespace(thing: object) -> bool:
@@ -320,7 +321,7 @@ def _named(thing: object, label: str) -> str:
         return "a context variable"
     if _is_namespace(thing):
         return f"{thing['__name__']}.{label}" if label else ""  # type: ignore[index]
-    if issubclass(kind, _PLAIN):
+    if issubclass(kind, (*_PLAIN, FrameType)):
         return ""
     if kind is GeneratorType:
         return f"{_module_of(thing)}.{thing.__qualname__}()"  # type: ignore[attr-defined]
