@@ -14,7 +14,6 @@ from pytest_procpar.compat.plugins.reporters import mute_reporters
 from pytest_procpar.compat.pytest_private.output import mute_reporter, redirect_stdio
 from pytest_procpar.compat.xdist.options import tell_worker
 from pytest_procpar.core.model import Dist, WorkerInput
-from pytest_procpar.start_method.project.environment_copies import COPIES
 from pytest_procpar.system.calls import change_directory, out_of_reach
 from pytest_procpar.system.genuine import close
 
@@ -90,6 +89,8 @@ def identify(config: pytest.Config, workerinput: WorkerInput) -> None:
 
 def _tell_environment(config: pytest.Config, workerinput: WorkerInput) -> None:
     """Put the identity into the environment, and into copies that were made before there was one."""
+    from pytest_procpar.start_method.project.environment_copies import COPIES  # not for fresh processes
+
     identity = worker_environment(workerinput)
     os.environ.update(identity)
     if COPIES in config.stash:

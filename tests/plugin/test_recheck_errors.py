@@ -24,10 +24,10 @@ FAILURES = {
             if report.failed:
                 open("failed", "w").close()
         fork = forkserver.fork
-        def failing_fork():
+        def failing_fork(**given):
             if os.path.exists("failed"):
                 raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
-            return fork()
+            return fork(**given)
         forkserver.fork = failing_fork
         """,
         [
