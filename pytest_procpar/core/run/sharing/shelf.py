@@ -105,7 +105,7 @@ class Shelf(Backlog):
         parts = 1 if self._bulky else self._parts(waiting)
         if parts > 1:
             block = self._rest[0]
-            return self._cut(block, -(-len(block.tests) // parts))
+            return self._cut(block, max(1, len(block.tests) // parts))  # the shares that `Backlog` deals
         is_even = self._few or self._options.dist is Dist.WORKSTEAL
         return self.take_batch(waiting if is_even else workers)
 
