@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
+from pytest_procpar.core.evidence.thread_owner import MemoryMap, openblas_names, parse_maps
+
 __all__ = ["limit_thread_pools", "mapped_libraries"]
 
 #: The variable that OpenMP's libraries read, and in the absence of their own, OpenBLAS, MKL and BLIS.
@@ -38,12 +40,7 @@ _LIBRARIES = (
     _Library(
         ("*openblas*",),
         "OPENBLAS_NUM_THREADS",
-        # Builds with 64-bit integers have a suffix, those of SciPy's packages a prefix.
-        tuple(
-            (f"{prefix}openblas_get_num_threads{suffix}", f"{prefix}openblas_set_num_threads{suffix}")
-            for prefix in ("", "scipy_")
-            for suffix in ("", "64_", "_64_")
-        ),
+        tuple(zip(openblas_names("get_num_threads"), openblas_names("set_num_threads"), strict=True)),
     ),
     _Library(("libmkl_rt*",), "MKL_NUM_THREADS", (("MKL_Get_Max_Threads", "MKL_Set_Num_Threads"),)),
     _Library(
@@ -93,8 +90,7 @@ def _limit(loaded: object, library: _Library, threads: int, cpus: int) -> None:
 
 def mapped_libraries(maps: str) -> list[str]:
     """The files of shared libraries in the text of ``/proc/PID/maps`` (proc_pid_maps(5)), each once."""
-    paths = (line[line.index("/") :] for line in maps.splitlines() if "/" in line)
-    return [path for path in dict.fromkeys(paths) if ".so" in path.rpartition("/")[2]]
+    return MemoryMap(parse_maps(maps)).files("*.so*")
 
 
 def _loaded() -> list[str]:

@@ -7,8 +7,9 @@ from itertools import pairwise
 
 from pytest_procpar.core.advice.makespan import Batch, schedule, shortest
 from pytest_procpar.core.history.durations import SETTING_OF_ALL, function_of, median, settings_of
-from pytest_procpar.core.history.fixture_costs import Step, paid
-from pytest_procpar.core.history.run_log import Ending
+from pytest_procpar.core.history.fixture_costs import Step
+from pytest_procpar.core.history.own_times import own_times
+from pytest_procpar.core.history.run_log import Ending, Timed
 from pytest_procpar.core.record import record
 
 __all__ = ["Advice", "DearSetting", "RanTest", "RunFacts", "advise"]
@@ -147,32 +148,22 @@ def _fixtures(
     processes: Sequence[Sequence[RanTest]],
 ) -> tuple[dict[str, float], list[tuple[str, float]], dict[str, int]]:
     """What each setting costs, what each test takes without that, and how often each setting was set up."""
-    ups: list[list[Step]] = []
-    downs: list[list[Step]] = []
-    for process in processes:
-        names = [function_of(test.nodeid) for test in process]
-        of = [(settings_of(name), name, test) for name, test in zip(names, process, strict=True)]
-        ups.append([(settings, name, test.ending, test.setup) for settings, name, test in of])
-        downs.append([(settings, name, test.ending, test.teardown) for settings, name, test in of][::-1])
-    up, down = paid(ups, {}), paid(downs, {})
+    timed = [
+        [Timed(test.nodeid, test.ending, test.setup, test.call, test.teardown) for test in process]
+        for process in processes
+    ]
+    apart = own_times(timed, {}, {})
     costs = {
-        key: up.costs.get(key, 0.0) + down.costs.get(key, 0.0)
-        for key in {*up.costs, *down.costs}
+        key: up + down
+        for key, (up, down) in apart.costs.items()
         if key != SETTING_OF_ALL  # every worker sets that up, whoever runs what
     }
-    own_up = {(one.process, one.place): one.own for one in up.payments}
-    own_down = {(one.process, len(processes[one.process]) - 1 - one.place): one.own for one in down.payments}
     own = [
-        (
-            test.nodeid,
-            own_up.get((number, place), test.setup)
-            + test.call
-            + own_down.get((number, place), test.teardown),
-        )
-        for number, process in enumerate(processes)
-        for place, test in enumerate(process)
+        (test.nodeid, sum(times))
+        for process, some in zip(timed, apart.tests, strict=True)
+        for test, times in zip(process, some, strict=True)
     ]
-    return costs, own, _set_ups(ups)
+    return costs, own, _set_ups(apart.steps)
 
 
 def _set_ups(processes: Sequence[Sequence[Step]]) -> dict[str, int]:

@@ -13,7 +13,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-__all__ = ["Mapping", "MemoryMap", "is_return_address", "owner", "parse_maps"]
+__all__ = ["Mapping", "MemoryMap", "is_return_address", "openblas_names", "owner", "parse_maps"]
 
 #: Libraries through which any library starts a thread: the beginnings of their file names.
 _BETWEEN = (
@@ -54,6 +54,16 @@ class Mapping(NamedTuple):
     is_executable: bool
     is_private: bool
     path: str
+
+
+def openblas_names(function: str) -> list[str]:
+    """The names that a function of OpenBLAS has in its builds.
+
+    Those with 64-bit integers have a suffix, those of SciPy's packages a prefix.
+    """
+    return [
+        f"{prefix}openblas_{function}{suffix}" for prefix in ("", "scipy_") for suffix in ("", "64_", "_64_")
+    ]
 
 
 def parse_maps(text: str) -> list[Mapping]:

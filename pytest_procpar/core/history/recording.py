@@ -10,12 +10,10 @@ from pytest_procpar.core.history.durations import (
     DurationHistory,
     PastRun,
     Row,
-    function_of,
-    settings_of,
     split_nodeid,
 )
 from pytest_procpar.core.history.expecting import Expectations, expected
-from pytest_procpar.core.history.fixture_costs import Payment, Step, paid
+from pytest_procpar.core.history.own_times import own_times
 from pytest_procpar.core.history.run_log import Ending, Timed
 from pytest_procpar.core.record import record
 
@@ -44,49 +42,15 @@ class Seen:
 def seen_in(processes: Sequence[Sequence[Timed]], known: DurationHistory) -> Seen:
     """What the processes of a run have measured: tests apart from the fixtures that they share."""
     processes = [[test for test in process if _makes_sense(test)] for process in processes]
-    setups, teardowns = _steps(processes)
     before = Expectations(known)
-    up = paid(setups, before.settings(0))
-    down = paid(teardowns, before.settings(1))
-    own_up = {(payment.process, payment.place): payment.own for payment in up.payments}
-    own_down = {(payment.process, _mirrored(payment, processes)): payment.own for payment in down.payments}
-    tests = []
-    for number, process in enumerate(processes):
-        for place, test in enumerate(process):
-            setup = own_up.get((number, place), test.setup)
-            teardown = own_down.get((number, place), test.teardown)
-            times = _microseconds(setup), _microseconds(test.call), _microseconds(teardown)
-            tests.append((test.nodeid, test.ending, times))
-    settings = {
-        key: (_microseconds(up.costs.get(key, 0.0)), _microseconds(down.costs.get(key, 0.0)))
-        for key in sorted({*up.costs, *down.costs})
-    }
+    own = own_times(processes, before.settings(0), before.settings(1))
+    tests = [
+        (test.nodeid, test.ending, (_microseconds(setup), _microseconds(call), _microseconds(teardown)))
+        for process, times in zip(processes, own.tests, strict=True)
+        for test, (setup, call, teardown) in zip(process, times, strict=True)
+    ]
+    settings = {key: (_microseconds(up), _microseconds(down)) for key, (up, down) in own.costs.items()}
     return Seen(tests, settings)
-
-
-def _steps(processes: Sequence[Sequence[Timed]]) -> tuple[list[list[Step]], list[list[Step]]]:
-    """What each process ran, from its beginning and from its end."""
-    known: dict[str, tuple[str, ...]] = {}
-    setups: list[list[Step]] = []
-    teardowns: list[list[Step]] = []
-    for process in processes:
-        ups: list[Step] = []
-        downs: list[Step] = []
-        for test in process:
-            function = function_of(test.nodeid)
-            within = function.rpartition("::")[0] or function
-            settings = known.get(within)
-            if settings is None:
-                settings = known[within] = settings_of(function)
-            ups.append((settings, function, test.ending, test.setup))
-            downs.append((settings, function, test.ending, test.teardown))
-        setups.append(ups)
-        teardowns.append(downs[::-1])
-    return setups, teardowns
-
-
-def _mirrored(payment: Payment, processes: Sequence[Sequence[Timed]]) -> int:
-    return len(processes[payment.process]) - 1 - payment.place
 
 
 def _microseconds(seconds: float) -> int:

@@ -11,7 +11,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
-from pytest_procpar.core.evidence.thread_owner import MemoryMap, is_return_address, owner, parse_maps
+from pytest_procpar.core.evidence.thread_owner import (
+    MemoryMap,
+    is_return_address,
+    openblas_names,
+    owner,
+    parse_maps,
+)
 from pytest_procpar.system.descendants import read_bytes
 
 __all__ = ["NativeThread", "identify", "is_loaded"]
@@ -21,10 +27,8 @@ __all__ = ["NativeThread", "identify", "is_loaded"]
 #: the stack pointer is not known.
 _STACK_BYTES, _TAIL_BYTES = 256 * 1024, 16 * 1024
 
-#: The names, in builds of OpenBLAS, of the function that returns the size of its pool.
-_POOL_SIZES = [
-    f"{prefix}openblas_get_num_threads{suffix}" for prefix in ("", "scipy_") for suffix in ("", "64_", "_64_")
-]
+#: The names of the function that returns the size of OpenBLAS's pool.
+_POOL_SIZES = openblas_names("get_num_threads")
 
 
 class NativeThread(NamedTuple):
