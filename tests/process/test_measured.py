@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
+
+import pytest
 
 from pytest_procpar.switching.measured import Measured, measured, measuring
 
@@ -28,22 +32,24 @@ def test_it_says_how_a_program_ended_and_what_it_printed(tmp_path: Path) -> None
     assert measure(tmp_path, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)").code == -9
 
 
-def test_processor_time_of_children_counts_whoever_waits_for_them(tmp_path: Path) -> None:
+def test_processor_time_of_children_counts(tmp_path: Path) -> None:
     waited = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {BUSY!r}])"
     assert measure(tmp_path, waited).cpu >= 0.4
-    left = """
-import os
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="Linux tells the end of a process that is no child")
+def test_processor_time_of_what_nobody_waits_for_counts(tmp_path: Path) -> None:
+    left = f"""
+import os, select
 read, write = os.pipe()
 if os.fork() == 0:
-    if os.fork() == 0:  # its parent ends before it does, and does not wait for it
-        os.close(read)
-        import time
-        while time.process_time() < 0.4: pass
-        os.write(write, b"x")
+    child = os.fork()  # its parent ends before it does, and does not wait for it
+    if child:
+        os.write(write, child.to_bytes(4, "little"))
+    else:{textwrap.indent(BUSY, " " * 8)}
     os._exit(0)
-os.close(write)
-os.read(read, 1)
-os.read(read, 1)
+os.wait()
+select.select([os.pidfd_open(int.from_bytes(os.read(read, 4), "little"))], [], [])
 """
     assert measure(tmp_path, left).cpu >= 0.4
 

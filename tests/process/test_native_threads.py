@@ -40,7 +40,7 @@ class Pool:
         self._threads: list[tuple[ctypes.c_ulong, ctypes.Array[ctypes.c_char]]] = []
 
     def start(self) -> int:
-        """Start one more; return its number."""
+        """Start one more, and wait until it waits; return its number."""
         before = set(os.listdir("/proc/self/task"))
         semaphore, ident = ctypes.create_string_buffer(32), ctypes.c_ulong()
         LIBC.sem_init(semaphore, 0, 0)
@@ -48,6 +48,8 @@ class Pool:
         assert not LIBC.pthread_create(ctypes.byref(ident), None, routine, semaphore)
         self._threads.append((ident, semaphore))
         (tid,) = set(os.listdir("/proc/self/task")) - before
+        while not Path(f"/proc/self/task/{tid}/stat").read_text().rpartition(")")[2].startswith(" S"):
+            os.sched_yield()
         return int(tid)
 
     def end(self) -> None:
