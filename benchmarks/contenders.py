@@ -20,9 +20,11 @@ class Contender:
     Attributes:
         name: What the command line calls it.
         package: The distribution beside pytest; empty for plain pytest.
-        options: pytest's options that ask for workers, with ``{n}`` for their number.
+        options: pytest's options that ask for workers, with ``{n}`` for their number and ``{cache}`` for a
+            folder that this contender keeps between the runs of a case.
         from_checkout: Install a wheel built from this checkout, not a release.
         program: The command that the package installs, if it is not a plugin of pytest's.
+        needs: Further distributions, which it does not require itself.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Contender:
     options: tuple[str, ...]
     from_checkout: bool = False
     program: str = ""
+    needs: tuple[str, ...] = ()
 
     def launcher(self, python: str) -> list[str]:
         """What starts it in the environment of this interpreter."""
@@ -37,9 +40,9 @@ class Contender:
             return [str(Path(python).with_name(self.program)), "--python", python]
         return [python, "-m", "pytest"]
 
-    def arguments(self, workers: int) -> list[str]:
-        """The options for ``workers`` workers."""
-        return [option.format(n=workers) for option in self.options]
+    def arguments(self, workers: int, cache: Path) -> list[str]:
+        """The options for ``workers`` workers, and for what earlier runs have left in ``cache``."""
+        return [option.format(n=workers, cache=cache) for option in self.options]
 
 
 CONTENDERS = {
@@ -49,6 +52,19 @@ CONTENDERS = {
         Contender(INCUMBENT, "pytest-xdist", ("-n", "{n}")),
         Contender("parallex", "pytest-parallex", ("--parallel=fork", "--parallel-workers={n}")),
         Contender("zygote", "pytest-zygote", ("--workers", "{n}")),
+        Contender("bistra", "bistra", ("--bistra", "--bistra-workers={n}")),
+        Contender(
+            "timing",  # pytest-xdist, told what was recorded of the run before
+            "pytest-timing",
+            (
+                "-n",
+                "{n}",
+                "--timing-capture=light",
+                "--timing-json-file={cache}/timing.json",
+                "--timing-schedule={cache}/timing.json",
+            ),
+            needs=("pytest-xdist",),
+        ),
         Contender("rstest", "rstest", ("-n", "{n}"), program="rstest"),
         Contender(OURS, "pytest-procpar", ("-n", "{n}"), from_checkout=True),
     )

@@ -106,7 +106,7 @@ class Environments:
 
     def _make(self, contender: Contender, folder: Path) -> Environment:
         _run([sys.executable, "-m", "venv", "--clear", str(folder)], self._log)
-        wanted = [self._requirement(contender)] if contender.package else []
+        wanted = [self._requirement(contender), *contender.needs] if contender.package else []
         try:
             self._pip(folder, "pytest" + (f"=={self._pytest}" if self._pytest else ""), *wanted)
         except InstallError:

@@ -114,7 +114,7 @@ class CaseRun:
         cache = self._plan.work / "caches" / self._case.name / name
         contender = CONTENDERS[name]
         launcher = contender.launcher(self._environments[name].python)
-        return [*launcher, "-o", f"cache_dir={cache}", *contender.arguments(workers)]
+        return [*launcher, "-o", f"cache_dir={cache}", *contender.arguments(workers, cache)]
 
 
 def described(measured: Measured) -> str:

@@ -14,6 +14,9 @@ IMPORT_SECONDS = 2.0
 IMPORT_OBJECTS = 300_000
 # 64 tests, 8.56 s of sleep, the longest 1 s: 1.07 s on eight workers at best.
 SLEEPS_MS = (1000,) * 4 + (500,) * 4 + (200,) * 8 + (20,) * 48
+# Each module takes 1.8 s: on four workers six of them have to be divided to fit into 3.2 to 3.6 s.
+FIXTURE_MODULES, FIXTURE_TESTS, FIXTURE_SECONDS, SHORT_SECONDS = 6, 40, 1.0, 0.02
+LATE_TESTS, LATE_SECONDS = 300, 3.0
 
 Files = dict[str, str]
 
@@ -88,6 +91,32 @@ def sleeps() -> Files:
     return files
 
 
+def fixtures() -> Files:
+    """Modules whose tests are short, each with a fixture that takes a second to set up."""
+    tests = (
+        "import time\n\nimport pytest\n\n\n"
+        '@pytest.fixture(scope="module")\ndef server():\n'
+        f"    time.sleep({FIXTURE_SECONDS})\n\n\n"
+    ) + "\n\n".join(
+        f"def test_{number}(server):\n    time.sleep({SHORT_SECONDS})\n" for number in range(FIXTURE_TESTS)
+    )
+    return {f"test_fixtures_{number}.py": tests for number in range(FIXTURE_MODULES)}
+
+
+def late() -> Files:
+    """Short tests in 10 files, and last of all one that takes as long as a worker's whole share."""
+    files: Files = {}
+    for start in range(0, LATE_TESTS, 30):
+        tests = "\n\n".join(
+            f"def test_{number}():\n    time.sleep({SHORT_SECONDS})\n" for number in range(start, start + 30)
+        )
+        files[f"test_late_{start // 30}.py"] = f"import time\n\n\n{tests}"
+    last = f"def test_{LATE_TESTS - 1}():\n    time.sleep({SHORT_SECONDS})\n"
+    name = f"test_late_{LATE_TESTS // 30 - 1}.py"
+    files[name] = files[name].replace(last, last.replace(str(SHORT_SECONDS), str(LATE_SECONDS)))
+    return files
+
+
 CASES = {
     case.name: case
     for case in (
@@ -111,6 +140,26 @@ CASES = {
             sleeps,
             f"{sum(SLEEPS_MS) / 1000:.2f} s of sleep in all; the longest test sleeps "
             f"{max(SLEEPS_MS) / 1000:g} s, so {sum(SLEEPS_MS) / 8000:.2f} s is the best possible.",
+        ),
+        Case(
+            "fixtures",
+            "Modules with a fixture that takes a second",
+            FIXTURE_MODULES * FIXTURE_TESTS,
+            4,
+            4,
+            fixtures,
+            f"{FIXTURE_MODULES} modules of {FIXTURE_TESTS} tests of {SHORT_SECONDS * 1000:g} ms; the "
+            f"fixture of each module takes {FIXTURE_SECONDS:g} s wherever it is set up.",
+        ),
+        Case(
+            "late",
+            "The longest test comes last",
+            LATE_TESTS,
+            4,
+            4,
+            late,
+            f"{LATE_TESTS} tests of {SHORT_SECONDS * 1000:g} ms; the last takes {LATE_SECONDS:g} s, "
+            "which is the best possible.",
         ),
     )
 }

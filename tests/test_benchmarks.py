@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from benchmarks import cli, machine, probe, tables
+from benchmarks import cli, machine, plot, probe, tables
 from benchmarks.contenders import BASE, CONTENDERS, INCUMBENT, OURS
 from benchmarks.environments import Environment, clean_environ, last_error
 from benchmarks.measure import Measured, ProbeError, counts_in, measure, problem_with
@@ -338,7 +340,10 @@ class TestEnvironment:
 
     @pytest.mark.parametrize("name", [name for name in CONTENDERS if name != BASE])
     def test_every_contender_is_told_the_number_of_workers(self, name: str) -> None:
-        assert "7" in " ".join(CONTENDERS[name].arguments(7))
+        assert "7" in " ".join(CONTENDERS[name].arguments(7, Path("kept")))
+
+    def test_a_contender_finds_what_its_run_before_has_left(self) -> None:
+        assert "--timing-schedule=kept/timing.json" in CONTENDERS["timing"].arguments(2, Path("kept"))
 
     def test_a_runner_of_its_own_is_told_the_interpreter_of_its_environment(self) -> None:
         assert CONTENDERS[OURS].launcher("/env/bin/python") == ["/env/bin/python", "-m", "pytest"]
@@ -387,3 +392,20 @@ class TestProbe:
     def test_a_command_that_cannot_start_is_an_error_of_the_probe(self, tmp_path: Path) -> None:
         with pytest.raises(ProbeError, match="no-such-program"):
             measure(["./no-such-program"], cwd=tmp_path, env={}, log=tmp_path / "log", timeout=60)
+
+
+class TestPlot:
+    def test_the_quickest_is_first_and_who_failed_has_no_bar(self) -> None:
+        by_name = {
+            BASE: asdict(series(wall=[2.0, 4.0], cpu=[1.0, 1.0])),
+            OURS: asdict(series(wall=[1.0, 2.0], cpu=[1.5, 1.5])),
+            "zygote": {**asdict(series(wall=[0.1], cpu=[0.1])), "failure": "exit status 1"},
+        }
+        shown = plot.bars(json.loads(json.dumps(by_name)))
+        assert shown == [plot.Bar(OURS, 0.5, 1.5), plot.Bar("plain pytest", 1.0, 1.0)]
+
+    def test_another_file_is_refused(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert plot.main(["only one"]) == 2
+        (tmp_path / "x.json").write_text("{}", encoding="utf-8")
+        assert plot.main([str(tmp_path / "x.json"), str(tmp_path / "x.svg")]) == 2
+        assert "x.json: not a file of" in capsys.readouterr().err
