@@ -21,8 +21,9 @@ __all__ = [
     "has_flag", "hides_output", "is_given", "is_on", "junit_family", "log_file_mode", "makes_junit_xml",
     "maxfail", "measures_coverage", "narrows_collection", "option_values", "parse_again", "place_options",
     "python_path", "random_seed", "runs_last_failed", "runs_no_tests", "set_basetemp_option",
-    "set_log_file_mode", "shows_debug_log", "shows_full_trace", "shows_no_summary", "tell_internal_error",
-    "traceback_style", "warning_filters", "write_no_log_file", "write_no_tracebacks",
+    "set_log_file_mode", "shows_debug_log", "shows_full_trace", "shows_hypothesis_statistics",
+    "shows_no_summary", "tell_internal_error", "traceback_style", "warning_filters", "write_no_log_file",
+    "write_no_tracebacks",
 ]  # fmt: skip
 
 #: Options under which nothing runs in parallel, because no test runs, or none runs to its end.
@@ -206,6 +207,11 @@ def clears_cache(config: pytest.Config) -> bool:
 
 
 # --- what is shown ---
+
+
+def shows_hypothesis_statistics(config: pytest.Config) -> bool:
+    """Whether Hypothesis writes statistics after the tests (``--hypothesis-show-statistics``)."""
+    return bool(config.getoption("--hypothesis-show-statistics", False))
 
 
 def shows_no_summary(config: pytest.Config) -> bool:

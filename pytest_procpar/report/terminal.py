@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_procpar.compat.foreign_options import shows_no_summary
+from pytest_procpar.compat.plugins.idle_summary import leave_out_idle_summary
 from pytest_procpar.compat.plugins.reporters import count_as
 from pytest_procpar.compat.pytest_private.output import add_to_stats
 from pytest_procpar.core.model import Dist, StartMethod
@@ -54,6 +55,7 @@ class Terminal:
 
     def prepare(self) -> None:
         """Show no file names before dots: the tests of several files arrive mixed."""
+        leave_out_idle_summary(self._config)
         if self._reporter is not None:
             self._reporter.showfspath = False
 

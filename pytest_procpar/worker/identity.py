@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_procpar.compat.foreign_options import hides_output, set_basetemp_option
+from pytest_procpar.compat.plugins.idle_summary import leave_out_idle_summary
 from pytest_procpar.compat.plugins.reporters import mute_reporters
 from pytest_procpar.compat.pytest_private.output import mute_reporter, redirect_stdio
 from pytest_procpar.compat.xdist.options import tell_worker
@@ -150,6 +151,7 @@ class Output:
         """Show what tests print if nothing captures it; the terminal reporter stays mute."""
         mute_reporter(self._config, open(os.devnull, "w"))  # noqa: SIM115 (lives as long as the process)
         mute_reporters(self._config)
+        leave_out_idle_summary(self._config)
         if self._stdout is not None:
             from pytest_procpar.forking.fork import flush_stdio  # a fresh probe has no output to show
 

@@ -12,7 +12,7 @@ This is done only while every listener is a part of pytest that keeps no report 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Generic, SupportsIndex, TypeVar
 
 import pytest
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_procpar.core.model import TestIndex
     from pytest_procpar.core.protocol.common import Location, PassedPhases
 
-__all__ = ["CompactPasses", "ReportList"]
+__all__ = ["CompactPasses", "ReportList", "made_reports"]
 
 #: How many attributes the report of a pass has once it says where the test ran: as it was shown, no more.
 _ATTRIBUTES = 15
@@ -75,6 +75,13 @@ class ReportList(list[pytest.TestReport]):
         keys, self.keys = self.keys, None
         if keys is not None:
             super().extend([self._make(key) if isinstance(key, int) else key for key in keys])
+
+
+def made_reports(reports: Sequence[object]) -> Iterable[object]:
+    """Those of a category that exist as objects: the others have only what pytest puts on a report."""
+    if type(reports) is ReportList and reports.keys is not None:
+        return [report for report in reports.keys if not isinstance(report, int)]
+    return reports
 
 
 def _completing(method: Callable[..., object]) -> Callable[..., object]:
@@ -185,10 +192,12 @@ def _count_without_looking(reporter: TerminalReporter) -> None:
 
     def get_reports_to_display(key: str) -> list[pytest.TestReport]:
         counted = reporter.stats.get(key)
-        if type(counted) is ReportList and counted.keys is not None:
-            made = [report for report in counted.keys if not isinstance(report, int)]
-            if all(getattr(report, "count_towards_summary", True) for report in made):
-                return counted
+        if (
+            type(counted) is ReportList
+            and counted.keys is not None
+            and all(getattr(report, "count_towards_summary", True) for report in made_reports(counted))
+        ):
+            return counted
         return find(key)
 
     reporter._get_reports_to_display = get_reports_to_display  # type: ignore[method-assign]
