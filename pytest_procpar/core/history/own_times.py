@@ -17,8 +17,9 @@ class OwnTimes:
     """All times are in seconds.
 
     ``tests`` are the set-up, call and teardown of each test in each process, without what it shares.
-    ``costs`` are the set-up and teardown of each setting that this run tells of, by key. ``steps`` are the
-    tests of each process as they set settings up.
+    ``costs`` are the set-up and teardown of each setting that this run tells of, by key; if it tells of one
+    of the two only, the other is what earlier runs have found. ``steps`` are the tests of each process as
+    they set settings up.
     """
 
     tests: Sequence[Sequence[tuple[float, float, float]]]
@@ -54,7 +55,8 @@ def own_times(
         for number, process in enumerate(processes)
     ]
     costs = {
-        key: (up.costs.get(key, 0.0), down.costs.get(key, 0.0)) for key in sorted({*up.costs, *down.costs})
+        key: (up.costs.get(key, known_up.get(key, 0.0)), down.costs.get(key, known_down.get(key, 0.0)))
+        for key in sorted({*up.costs, *down.costs})
     }
     return OwnTimes(tests, costs, setups)
 
