@@ -29,8 +29,7 @@ MOST_MODULES = 16
 MOST_LINES = 330
 #: Too long still, with the lines they have: each may only become shorter.
 LONG = {
-    "core/run/plugin_scheduling.py": 390,
-    "core/run/run.py": 393,
+    "core/run/run.py": 368,
     "worker/runner.py": 392,
 }
 
