@@ -50,18 +50,20 @@ SERVICE = """
 """
 
 
-#: Two tries of each kind instead of five. How many there are to be is tested where nothing is started for it.
+#: One try of each kind with this risk, two with 0.1, instead of five. How many there are to be is tested
+#: where nothing is started for it.
+RISK = 0.5
 FEW_TRIES = """
     from pytest_procpar.core.fork_trial import trial
     assert trial.try_group.__defaults__ == (trial.RISK,)
-    trial.try_group.__defaults__ = (0.1,)
+    trial.try_group.__defaults__ = ({risk},)
 """
 
 
 @pytest.fixture
 def trial(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> Suite:
     suite.file("pytest.ini", "[pytest]\nxfail_strict = true")
-    suite.file("few_tries.py", FEW_TRIES)
+    suite.file("few_tries.py", FEW_TRIES.format(risk=RISK))
     monkeypatch.setenv("PYTEST_PLUGINS", f"{os.environ['PYTEST_PLUGINS']},few_tries")
     return suite
 
@@ -136,6 +138,7 @@ def test_the_result_of_a_fresh_interpreter_counts_everywhere(trial: Suite) -> No
 
 
 def test_it_is_told_and_the_next_run_knows(trial: Suite) -> None:
+    trial.file("few_tries.py", FEW_TRIES.format(risk=0.1))
     trial.tests(
         HANDLE
         + """
