@@ -100,7 +100,7 @@ def starter_of(environ: Mapping[str, str]) -> Starter | None:
     """What forks a run with this environment; None if it needs an interpreter of its own."""
     if circumstances(environ) != _USUAL:
         return None
-    if not _starters or _starters[0].owner != os.getpid():
+    if not _starters or not _starters[0].is_usable:
         _starters[:] = [Starter(_ENVIRON)]
     return _starters[0]
 

@@ -112,14 +112,14 @@ class Starter:
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        self.owner = os.getpid()
+        self._owner = os.getpid()
         requests, self._requests = os.pipe()
         self._answers, answers = os.pipe()
         script = Path(__file__).with_name("starter.py").read_text(encoding="utf-8")
         self._process = subprocess.Popen(
             [sys.executable, "-c", script, str(requests), str(answers)],
             cwd="/", env={**environ, MARKER: "0" * 32}, pass_fds=(requests, answers),
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         )  # fmt: skip
         os.close(requests)
         os.close(answers)
@@ -132,7 +132,7 @@ class Starter:
         out, to_out = os.pipe()
         err, to_err = os.pipe()
         streams = [("/dev/null", os.O_RDONLY)]
-        streams += [(f"/proc/{self.owner}/fd/{fd}", os.O_WRONLY) for fd in (to_out, to_err)]
+        streams += [(f"/proc/{self._owner}/fd/{fd}", os.O_WRONLY) for fd in (to_out, to_err)]
         request = {
             "args": list(args), "environ": dict(environ), "cwd": cwd, "group": process_group, "flags": FLAGS,
             "streams": streams,
@@ -143,20 +143,25 @@ class Starter:
             pid = int.from_bytes(os.read(self._answers, 4), "little")
         finally:
             _adopt_orphans(False)
-        assert pid, f"no run was forked: {self._end()}"
+        if not pid:
+            self.close()
+            raise OSError("no run could be forked")
         os.close(to_out)
         os.close(to_err)
         return ForkedRun(pid, out, err)
 
-    def close(self) -> None:
-        """Let the process end."""
-        if os.getpid() == self.owner and self._process.returncode is None:
-            self._end()
+    @property
+    def is_usable(self) -> bool:
+        """Whether this is the process that it was made in, and it has not been closed."""
+        return os.getpid() == self._owner and self._process.returncode is None
 
-    def _end(self) -> str:
-        os.close(self._requests)
-        os.close(self._answers)
-        return self._process.communicate()[1].decode()
+    def close(self) -> None:
+        """End the process. It would end by itself, but not while forks of this one hold the pipe to it."""
+        if self.is_usable:
+            os.close(self._requests)
+            os.close(self._answers)
+            self._process.kill()
+            self._process.communicate()
 
 
 def _adopt_orphans(on: bool) -> None:
