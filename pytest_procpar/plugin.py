@@ -245,7 +245,7 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_procpar.leaks.summary import LeakSummary
 
         if role.is_main:
-            config.pluginmanager.register(LeakSummary(config), "procpar-leak-summary")
+            config.pluginmanager.register(LeakSummary(), "procpar-leak-summary")
         if role is Role.PLAIN:
             from pytest_procpar.leaks.check import install as install_leaks
 

@@ -12,13 +12,15 @@ import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import pytest
+
+from tests.starting import FLAGS, MARKER, ForkedRun, Starter, circumstances
 
 pytest_plugins = ["pytester"]
 
@@ -31,11 +33,11 @@ unless_in_one_file = pytest.mark.skipif(
     sys.version_info >= (3, 14), reason="an interpreter in one file is taken for the owner of such threads"
 )
 
-_MARKER = "PROCPAR_END_TO_END"
-_START = (
-    "import signal, sys, pytest; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "sys.exit(pytest.main())"
-)
+#: What holds for interpreters that this process starts while nothing is changed.
+_ENVIRON = os.environ.copy()
+_USUAL = circumstances(_ENVIRON)
+#: What forks this process's runs, once it is needed.
+_starters: list[Starter] = []
 
 
 def processes_with(variable: str, value: str) -> list[int]:
@@ -94,6 +96,15 @@ class Finished:
         assert self.summary == counts, f"{self.out}\n{self.err}"
 
 
+def starter_of(environ: Mapping[str, str]) -> Starter | None:
+    """What forks a run with this environment; None if it needs an interpreter of its own."""
+    if circumstances(environ) != _USUAL:
+        return None
+    if not _starters or not _starters[0].is_usable:
+        _starters[:] = [Starter(_ENVIRON)]
+    return _starters[0]
+
+
 class Suite:
     """A suite, and the processes that running it has started."""
 
@@ -103,13 +114,13 @@ class Suite:
         self.give_basetemp = True
         self._mark = uuid.uuid4().hex
         self._reached: int | None = None
-        self._started: list[subprocess.Popen[bytes]] = []
+        self._started: list[subprocess.Popen[bytes] | ForkedRun] = []
         #: Not in the suite's folder, where what a re-check changes is put back.
         self._records = self.path.with_name(f"{self.path.name}-records.jsonl")
         shutil.copy(Path(__file__).with_name("recorder.py"), self.path)
         for name in [name for name in os.environ if name.startswith(("PYTEST_", "COVERAGE_", "COV_CORE_"))]:
             monkeypatch.delenv(name)
-        monkeypatch.setenv(_MARKER, self._mark)
+        monkeypatch.setenv(MARKER, self._mark)
         monkeypatch.setenv("RECORDS", str(self._records))
         monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
         monkeypatch.setenv("PYTEST_PLUGINS", "pytest_procpar.plugin,recorder")
@@ -169,13 +180,23 @@ class Suite:
         with suppress(FileNotFoundError):
             self._records.unlink()
         basetemp = [f"--basetemp={self.path / 'basetemp'}"] if self.give_basetemp else []
-        process = self.pytester.popen(
-            [*by, sys.executable, "-c", _START, *basetemp, *args],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            preexec_fn=prepare if process_group is None else lambda: os.setpgid(0, process_group),
-        )
+        environ = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, [os.getcwd(), os.environ.get("PYTHONPATH")])),
+        }
+        starter = starter_of(environ) if not by and prepare is None else None
+        process: subprocess.Popen[bytes] | ForkedRun
+        if starter is not None:
+            process = starter.start([*basetemp, *args], environ, os.getcwd(), process_group)
+        else:
+            process = subprocess.Popen(
+                [*by, sys.executable, *FLAGS, *basetemp, *args],
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                preexec_fn=prepare if process_group is None else lambda: os.setpgid(0, process_group),
+            )
         self._started.append(process)
         return Running(self, process)
 
@@ -205,7 +226,7 @@ class Suite:
 
     def processes(self) -> list[int]:
         """The processes that have come of this suite's runs and are alive."""
-        return processes_with(_MARKER, self._mark)
+        return processes_with(MARKER, self._mark)
 
     def await_gone(self, seconds: float = GONE) -> list[int]:
         """Wait until no such process is left; those that are."""
@@ -228,31 +249,33 @@ class Suite:
                 os.kill(pid, signal.SIGKILL)
         for process in self._started:
             process.wait()
+            if isinstance(process, ForkedRun):
+                process.close()
         assert not left, "processes were left behind"
 
 
 class Running:
     """A run in progress."""
 
-    def __init__(self, suite: Suite, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, suite: Suite, process: subprocess.Popen[bytes] | ForkedRun) -> None:
         self._suite = suite
-        self._process = process
+        self.process = process
         self._began = monotonic()
         self._read = b""
         self.pid = process.pid
 
     def signal(self, signum: int) -> None:
         """Send the controller a signal."""
-        self._process.send_signal(signum)
+        self.process.send_signal(signum)
 
     def await_line(self, words: str) -> None:
         """Wait until the controller writes a line with these words."""
-        assert self._process.stdout is not None
+        assert self.process.stdout is not None
         poll = select.poll()
-        poll.register(self._process.stdout, select.POLLIN)
+        poll.register(self.process.stdout, select.POLLIN)
         while words.encode() not in self._read:
             assert poll.poll(TIMEOUT * 1000), f"only {self._read!r} came"
-            data = os.read(self._process.stdout.fileno(), 4096)
+            data = os.read(self.process.stdout.fileno(), 4096)
             assert data, f"it ended, having said {self._read!r}"
             self._read += data
 
@@ -262,14 +285,14 @@ class Running:
         :raises TimeoutError: if it has not come by then.
         """
         try:
-            self._process.wait(seconds)
+            self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             raise TimeoutError from None
 
     def finish(self, timeout: float = TIMEOUT) -> Finished:
         """Wait for the end."""
         try:
-            out, err = self._process.communicate(timeout=timeout)
+            out, err = self.process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
             # By SIGABRT first: pytest's faulthandler says then where each process hangs.
             for signum in (signal.SIGABRT, signal.SIGKILL):
@@ -277,13 +300,14 @@ class Running:
                     with suppress(ProcessLookupError):
                         os.kill(pid, signum)
                 self._suite.await_gone(5.0)
-            out, err = self._process.communicate()
+            out, err = self.process.communicate()
             pytest.fail(f"the run hangs:\n{out.decode()}\n{err.decode()}")
+        assert self.process.returncode is not None
         out = self._read + out
         print(out.decode(), err.decode(), sep="\n--- stderr ---\n")
         records = self._suite.records()
         return Finished(
-            self._process.returncode, out.decode(), err.decode(), monotonic() - self._began, records
+            self.process.returncode, out.decode(), err.decode(), monotonic() - self._began, records
         )
 
 

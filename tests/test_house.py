@@ -29,10 +29,7 @@ MOST_MODULES = 16
 MOST_LINES = 330
 #: Too long still, with the lines they have: each may only become shorter.
 LONG = {
-    "cluster/cluster.py": 380,
-    "core/run/plugin_scheduling.py": 390,
-    "core/run/run.py": 393,
-    "start_method/names/name_sources.py": 357,
+    "core/run/run.py": 368,
     "worker/runner.py": 392,
 }
 

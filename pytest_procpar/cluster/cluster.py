@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import selectors
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
 
+from pytest_procpar.cluster.listener import Listener
 from pytest_procpar.cluster.server_group import ServerGroup
-from pytest_procpar.cluster.server_process import ServerProcess
+from pytest_procpar.cluster.worker_handle import WorkerHandle, make_handle
 from pytest_procpar.config.settings import Settings
 from pytest_procpar.core.model import StartMethod, WorkerId, WorkerInput
 from pytest_procpar.core.protocol.records import Record
@@ -20,29 +20,14 @@ from pytest_procpar.core.protocol.worker import FromWorker
 from pytest_procpar.core.protocol.worker_status import Death, WorkerStatus
 from pytest_procpar.forking.children import signal_group
 from pytest_procpar.forking.heap import SharedHeap
-from pytest_procpar.ipc.blackbox import BlackBox, in_memory
-from pytest_procpar.ipc.board import Board, BoardSlot
-from pytest_procpar.ipc.inbox import Inbox, WorkerPort
+from pytest_procpar.ipc.blackbox import in_memory
+from pytest_procpar.ipc.board import Board
 from pytest_procpar.ipc.port import Port
 from pytest_procpar.start_method.choose import choose_method
 from pytest_procpar.system.calls import out_of_reach, socket_pair
 from pytest_procpar.system.shortage import in_words
 
 __all__ = ["Cluster"]
-
-
-class _WorkerHandle:
-    """What the controller keeps of a worker."""
-
-    def __init__(self, server: ServerProcess, port: WorkerPort, box: BlackBox, slot: BoardSlot) -> None:
-        #: The process that starts it.
-        self.server = server
-        self.port = port
-        self.box = box
-        self.slot = slot
-        self.pid: int | None = None
-        #: Whether nothing more is expected from it.
-        self.lost = False
 
 
 class Cluster:
@@ -69,16 +54,13 @@ class Cluster:
         self._heap = SharedHeap(freeze=settings.worker.freeze_heap)
         self._servers = ServerGroup(config, settings, self.board, method)
         self._ids: list[str] | None = None
-        self._workers: dict[WorkerId, _WorkerHandle] = {}
-        #: The inboxes that have no room for what is to go there.
-        self._clogged: set[Inbox] = set()
+        self._workers: dict[WorkerId, WorkerHandle] = {}
         #: Why workers that were to collect could not be started.
         self.refusals: dict[WorkerId, str] = {}
         #: How many workers the system has granted; None if all.
         self.room: int | None = None
-        # Use the module's current class: gevent's replacement lets greenlets of plugins run while this waits.
-        self._selector = selectors.DefaultSelector()
-        self._servers.heard_by(self._selector)
+        self._listener = Listener()
+        self._servers.heard_by(self._listener)
 
     @property
     def method(self) -> StartMethod:
@@ -89,40 +71,13 @@ class Cluster:
 
     def wait(self, seconds: float | None) -> list[WorkerId | None]:
         """Wait until a process has something to say; return those workers, with None for the fork server."""
-        for server in self._servers.every:
-            self._watch(server.port, None)
-        for worker, held in self._workers.items():
-            self._watch_inbox(held.port.inbox, worker)
-        ready: list[WorkerId | None] = []
-        for key, events in self._selector.select(seconds):
-            source = key.fileobj
-            if isinstance(source, BlackBox):
-                if not source.relay():
-                    self._selector.unregister(source)
-                continue
-            if events & selectors.EVENT_WRITE and isinstance(source, (Inbox, Port)):
-                source.flush()
-            if events & selectors.EVENT_READ:
-                ready.append(key.data)
-        return ready
-
-    def _watch(self, port: Port, worker: WorkerId | None) -> None:
-        interest = selectors.EVENT_READ | (selectors.EVENT_WRITE if port.clogged else 0)
-        if self._selector.get_key(port).events != interest:
-            self._selector.modify(port, interest, worker)
-
-    def _watch_inbox(self, inbox: Inbox, worker: WorkerId) -> None:
-        if inbox.clogged != (inbox in self._clogged):
-            if inbox.clogged:
-                self._clogged.add(inbox)
-                self._selector.register(inbox, selectors.EVENT_WRITE, worker)
-            else:
-                self._clogged.remove(inbox)
-                self._selector.unregister(inbox)
+        ports = [server.port for server in self._servers.every]
+        inboxes = [(worker, held.port.inbox) for worker, held in self._workers.items()]
+        return self._listener.wait(seconds, ports, inboxes)
 
     def listen_to(self, fd: int) -> None:
         """Make `wait` also end when `fd` becomes readable (its owner reads it)."""
-        self._selector.register(fd, selectors.EVENT_READ, None)
+        self._listener.add(fd)
 
     # --- the fork server ---
 
@@ -180,30 +135,21 @@ class Cluster:
     def spawn(self, worker: WorkerId, workerinput: WorkerInput) -> str | None:
         """Order a worker to be started; return why not, if this process has no descriptors for it."""
         try:
-            box = BlackBox()
+            held = make_handle(self._servers.current, self.board)
         except OSError as error:
             return in_words(error)
-        number = self.board.take_slot()
-        try:
-            port = WorkerPort(self.board.preview(number))
-        except OSError as error:
-            self.board.free_slot(number)
-            box.sent()
-            box.close()
-            return in_words(error)
-        held = _WorkerHandle(self._servers.current, port, box, self.board.slot(number))
         order = Fork(worker, workerinput, held.slot.number)
         self._workers[worker] = held
         try:
-            self._servers.current.port.send(order, [*port.theirs, *box.theirs])
+            self._servers.current.port.send(order, [*held.port.theirs, *held.box.theirs])
         except OSError as error:
             self.release(worker)
             return in_words(error)
         finally:
-            box.sent()
-            port.sent()
-        self._selector.register(held.port, selectors.EVENT_READ, worker)
-        self._selector.register(held.box, selectors.EVENT_READ, worker)
+            held.box.sent()
+            held.port.sent()
+        self._listener.add(held.port, worker)
+        self._listener.add(held.box, worker)
         return None
 
     def start_root(self, worker: WorkerId, workerinput: WorkerInput, basetemp: str | None, kept: str) -> Port:
@@ -252,14 +198,10 @@ class Cluster:
         held = self._workers.get(worker)
         if held is None:
             return [], None
-        port = held.port
-        messages, is_open = port.receive()
-        reason = port.garbled or (None if is_open else "its connection to the controller is closed")
-        if reason is None or held.lost:
-            return messages, None  # type: ignore[return-value]
-        held.lost = True
-        self._selector.unregister(port)
-        return messages, reason  # type: ignore[return-value]
+        messages, reason = held.receive()
+        if reason is not None:
+            self._listener.drop(held.port)
+        return messages, reason
 
     def is_silent(self, worker: WorkerId) -> bool:
         """Whether everything that a lost worker sent was understood: then it is most likely dead."""
@@ -304,10 +246,7 @@ class Cluster:
         """Forget a dead worker whose last messages have been read."""
         held = self._workers.pop(worker, None)
         if held is not None:
-            self._clogged.discard(held.port.inbox)
-            for source in (held.port, held.port.inbox, held.box):
-                with suppress(KeyError, ValueError):
-                    self._selector.unregister(source)
+            self._listener.forget(held.port, held.box)
             held.port.close()
             held.box.close()
             self.board.free_slot(held.slot.number)
@@ -349,7 +288,7 @@ class Cluster:
         if self._closed or os.getpid() != self._owner:
             return
         self._closed = True
-        self._selector.close()
+        self._listener.close()
         self.dismiss()
         try:
             status = self._servers.end()

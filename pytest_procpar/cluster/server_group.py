@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-import selectors
 import signal
 
 import pytest
 
+from pytest_procpar.cluster.listener import Listener
 from pytest_procpar.cluster.server_process import ServerProcess, recipe, start_server
 from pytest_procpar.config.settings import Settings
 from pytest_procpar.core.model import StartMethod, WorkerInput
@@ -57,17 +57,17 @@ class ServerGroup:
         #: The processes that started workers before `switch`.
         self.former: list[ServerProcess] = []
         self._setup: Setup
-        self._selector: selectors.BaseSelector
+        self._listener: Listener
 
     @property
     def every(self) -> list[ServerProcess]:
         """All processes that have started workers."""
         return [self.current, *self.former]
 
-    def heard_by(self, selector: selectors.BaseSelector) -> None:
-        """Register with `selector` each process that may send messages, now and later."""
-        self._selector = selector
-        selector.register(self.current.port, selectors.EVENT_READ, None)
+    def heard_by(self, listener: Listener) -> None:
+        """Let `listener` hear each process that may send messages, now and later."""
+        self._listener = listener
+        listener.add(self.current.port)
 
     def receive(self) -> tuple[list[FromServer], bool]:
         """The messages of all processes, and whether all are still there.
@@ -87,11 +87,11 @@ class ServerGroup:
     def fall_back(self) -> None:
         """End the fork server and use the standby: the suite must not run in forks of the former."""
         assert self._standby is not None
-        self._selector.unregister(self.current.port)
+        self._listener.drop(self.current.port)
         self.current.port.send(Quit())
         self.current.end(_QUIT_SECONDS)
         self.current, self._standby = self._standby, None
-        self._selector.register(self.current.port, selectors.EVENT_READ, None)
+        self._listener.add(self.current.port)
         self.method = StartMethod.FORK_EARLY
         self.current.set_up(self._setup, self._board)
 
@@ -108,14 +108,14 @@ class ServerGroup:
             raise OSError(errno.EAGAIN, str(error)) from None
         self.former.append(self.current)
         self.current, self.method = server, StartMethod.SPAWN
-        self._selector.register(server.port, selectors.EVENT_READ, None)
+        self._listener.add(server.port)
         self._setup = changed(self._setup, recipe=recipe(self._config, self._settings))
         server.set_up(self._setup, self._board)
 
     def give_up_former(self) -> None:
         """Kill the processes that started workers before `switch`, and these workers with them."""
         for server in self.former:
-            self._selector.unregister(server.port)
+            self._listener.drop(server.port)
             server.kill()
             server.end(_QUIT_SECONDS)
         self.former.clear()

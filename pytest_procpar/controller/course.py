@@ -19,7 +19,7 @@ from pytest_procpar.controller.worker_deaths import Deaths, Postmortem
 from pytest_procpar.core.model import WorkerId, WorkerInput, worker_name
 from pytest_procpar.core.protocol.common import Collected, Halted
 from pytest_procpar.core.run.events import Event
-from pytest_procpar.history.keeper import expectations
+from pytest_procpar.history.keeper import forecast
 
 if TYPE_CHECKING:
     from pytest_procpar.compat.xdist.plugin_scheduler import ForeignScheduling
@@ -123,7 +123,7 @@ class Course:
 
     def _known(self, ids: Sequence[str], shared: SharedData | None) -> Known | None:
         """What is known of the tests before they run: what they share, and what they took in earlier runs."""
-        history = expectations(self._config)
+        history = forecast(self._config)
         durations = [] if history is None else history.durations(ids)
         if shared is None and not any(durations):
             return None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_procpar.core.history.durations import DurationHistory
-from pytest_procpar.core.history.expecting import Expectations
+from pytest_procpar.core.history.forecast import Forecast
 from pytest_procpar.core.history.recording import history_of, seen_in
 from pytest_procpar.core.history.run_log import Timed
 from pytest_procpar.core.printable import printable_line
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pytest_procpar.compat.pytest_private.output import Writer
     from pytest_procpar.core.inquiry.run_record import RunRecord
 
-__all__ = ["HistoryKeeper", "expectations", "install"]
+__all__ = ["HistoryKeeper", "forecast", "install"]
 
 _KEEPER = pytest.StashKey["HistoryKeeper"]()
 
@@ -64,14 +64,14 @@ def no_place(value: str) -> pytest.UsageError:
     )
 
 
-def expectations(config: pytest.Config) -> Expectations | None:
+def forecast(config: pytest.Config) -> Forecast | None:
     """What to expect of this run, from the history as it is when this is first called; None if none is kept.
 
-    `Expectations.durations` gives the seconds of each test, and `Expectations.settings` those of the fixtures
+    `Forecast.durations` gives the seconds of each test, and `Forecast.settings` those of the fixtures
     that tests share.
     """
     keeper = config.stash.get(_KEEPER, None)
-    return None if keeper is None else keeper.expectations()
+    return None if keeper is None else keeper.forecast()
 
 
 class HistoryKeeper:
@@ -84,13 +84,13 @@ class HistoryKeeper:
         self._config = config
         self._store = store
         self._listener: Listener | None = None
-        self._expectations: Expectations | None = None
+        self._forecast: Forecast | None = None
 
-    def expectations(self) -> Expectations:
+    def forecast(self) -> Forecast:
         """What is known before this run."""
-        if self._expectations is None:
-            self._expectations = Expectations(self._store.read())
-        return self._expectations
+        if self._forecast is None:
+            self._forecast = Forecast(self._store.read())
+        return self._forecast
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Listen to what tests do, unless our workers run them."""

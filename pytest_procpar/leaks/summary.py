@@ -15,8 +15,7 @@ _PROPERTY = "procpar_leak"
 class LeakSummary:
     """Collects the leaks from the reports, in the process that owns the terminal."""
 
-    def __init__(self, config: pytest.Config) -> None:
-        self._config = config
+    def __init__(self) -> None:
         #: Lines by nodeid. They are the keys of a dict, since a test that runs again reports the same lines
         #: again.
         self._leaks: dict[str, dict[str, None]] = {}

@@ -15,30 +15,25 @@ from typing import NoReturn, TypeAlias
 
 import pytest
 
-from pytest_procpar.compat.foreign_options import drop_maxfail, tell_internal_error
+from pytest_procpar.compat.foreign_options import drop_maxfail
 from pytest_procpar.compat.pytest_private.items import remember_hook_proxies
-from pytest_procpar.compat.pytest_private.output import forget_fault_handler
 from pytest_procpar.compat.pytest_private.session import (
     configure,
     run_main,
     session_from_config,
     set_basetemp,
     shared_basetemp,
-    unconfigure,
 )
-from pytest_procpar.compat.pytest_private.streams import mend_capture
 from pytest_procpar.compat.pytest_reports import raised
 from pytest_procpar.compat.pytest_reports.statuses import tell_no_statuses
 from pytest_procpar.core.model import WorkerOptions, worker_name
 from pytest_procpar.core.protocol.server import Fork, Setup, StartRoot, Unsafe, fingerprint
-from pytest_procpar.coverage_data.measuring import save_coverage, save_shared_coverage
-from pytest_procpar.forking import file_positions, inherited_processes
+from pytest_procpar.coverage_data.measuring import save_shared_coverage
+from pytest_procpar.forking import file_positions
 from pytest_procpar.forking.fork import (
     default_signals,
-    disregard_interrupts,
     forget_exit_handlers,
     let_setsid_work,
-    run_exit_handlers,
 )
 from pytest_procpar.forking.heap import Heap
 from pytest_procpar.ipc.board import Board
@@ -47,9 +42,10 @@ from pytest_procpar.ipc.link import Link
 from pytest_procpar.isolation.isolating_runner import IsolatingRunner
 from pytest_procpar.role import Role, take_role
 from pytest_procpar.server.loop import StartOrder
+from pytest_procpar.server.session_end import end_worker, exit_status
 from pytest_procpar.start_method.hazards import Hazards, UnsafeFork
 from pytest_procpar.start_method.thread_warning import count_threads
-from pytest_procpar.system.calls import adopt_socket, change_directory, end_process
+from pytest_procpar.system.calls import adopt_socket, end_process
 from pytest_procpar.system.headroom import FIRST_TO_GO, REPLACEABLE, be_expendable
 from pytest_procpar.worker.identity import Folder, Output, become_worker, identify, workers_of
 from pytest_procpar.worker.marks import marked_tests
@@ -159,7 +155,7 @@ class WorkerSession:
                 run_main(
                     config, lambda: self._go_through(session, folder), plugin, forked=setup.recipe is None
                 )
-                status = self._exit_status(session)
+                status = exit_status(session)
             except UnsafeFork as unsafe:
                 self._finish_unused(session, str(unsafe))
             except BaseException as error:
@@ -170,7 +166,9 @@ class WorkerSession:
                 status = self._reporter.ended_by(session, error)
         finally:
             if self._order is not None:
-                self._end_worker(session, status)
+                assert isinstance(self._link, WorkerLink)
+                worker = self._worker or ItemRunner(session, self._link, self._board, self._slot)
+                end_worker(session, status, worker, self._link, has_begun=self._has_begun)
             else:
                 self._link.flush()
                 self._await_assignment()
@@ -297,34 +295,3 @@ class WorkerSession:
         config.pluginmanager.register(self._worker, "procpar-worker")
         config.hook.pytest_procpar_worker_forked(config=config, session=session)
         return self._worker
-
-    def _exit_status(self, session: pytest.Session) -> int:
-        fine = pytest.ExitCode.OK if session.testscollected else pytest.ExitCode.NO_TESTS_COLLECTED
-        return pytest.ExitCode.TESTS_FAILED if session.testsfailed else fine
-
-    def _end_worker(self, session: pytest.Session, status: int) -> None:
-        """Finish the session when no more tests run, and end as a normal exit would."""
-        disregard_interrupts()
-        inherited_processes.give_up()
-        assert isinstance(self._link, WorkerLink)
-        worker = self._worker or ItemRunner(session, self._link, self._board, self._slot)
-        worker.wait_for_finish()
-        mend_capture(self._config)
-        session.exitstatus = status
-        output: dict[str, object] = self._config.workeroutput  # type: ignore[attr-defined]
-        output.update(exitstatus=int(status), shouldfail=session.shouldfail, shouldstop=session.shouldstop)
-        change_directory(session.startpath)
-        try:
-            if self._has_begun:
-                self._config.hook.pytest_sessionfinish(session=session, exitstatus=status)
-        except pytest.exit.Exception as error:
-            sys.stderr.write(f"{type(error).__name__}: {error}\n")
-        except Exception:
-            tell_internal_error(self._config)
-        if self._has_begun:  # otherwise plugins have put nothing there, which their other half would miss
-            worker.done(output)
-        self._link.flush()
-        forget_fault_handler(self._config)
-        unconfigure(self._config)
-        save_coverage()
-        run_exit_handlers()

@@ -7,7 +7,8 @@ import pytest
 
 from pytest_procpar.compat.xdist.plugin_scheduler import SchedulerAdapter
 from pytest_procpar.core.model import WorkerId
-from pytest_procpar.core.run.consulting import (
+from pytest_procpar.core.run.events import Consult, Decided
+from pytest_procpar.core.run.foreign.consulting import (
     AllIdle,
     CaughtUp,
     Completed,
@@ -17,7 +18,6 @@ from pytest_procpar.core.run.consulting import (
     WorkerGone,
     WorkerUp,
 )
-from pytest_procpar.core.run.events import Consult, Decided
 
 pytestmark = pytest.mark.pytest_dependent
 

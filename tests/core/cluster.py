@@ -16,6 +16,7 @@ from enum import Enum, auto
 from functools import cached_property
 
 from pytest_procpar.core.model import Dist, RunOptions, TestIndex, Took, WorkerId, assert_never
+from pytest_procpar.core.run.crew import START_TIMEOUT
 from pytest_procpar.core.run.events import (
     Assign,
     Consult,
@@ -46,7 +47,7 @@ from pytest_procpar.core.run.events import (
     Tick,
     WorkerReady,
 )
-from pytest_procpar.core.run.run import START_TIMEOUT, Run
+from pytest_procpar.core.run.run import Run
 from pytest_procpar.core.run.scheduler import HORIZON
 from pytest_procpar.core.run.sharing.wide_fixtures import Known
 

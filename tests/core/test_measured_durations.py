@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_procpar.core.history.durations import EMPTY, OF_TEST, DurationHistory, settings_of, smoothed
-from pytest_procpar.core.history.expecting import Expectations, expected
 from pytest_procpar.core.history.fixture_costs import Step, paid
+from pytest_procpar.core.history.forecast import Forecast, expected
 from pytest_procpar.core.history.merging import merged
 from pytest_procpar.core.history.recording import history_of, seen_in
 from pytest_procpar.core.history.run_log import DurationLog, Ending, Timed
@@ -318,9 +318,9 @@ def test_fixtures_that_tests_share_are_recorded_apart() -> None:
         == known.row("m.py::v")
         == [1, 500_000, 1_000_000, 100_000]
     )
-    expectations = Expectations(known)
-    assert expectations.settings() == {"m.py": 3.5}
-    assert expectations.durations(["m.py::t", "x.py::t"]) == [1.6, 1.5]
+    forecast = Forecast(known)
+    assert forecast.settings() == {"m.py": 3.5}
+    assert forecast.durations(["m.py::t", "x.py::t"]) == [1.6, 1.5]
     cheap = record(known, *(Timed(t.nodeid, RAN, 0.0, 1.0, 0.0) for t in tests))
     assert cheap.settings["m.py"] == [2, 0, 0, 1, 3_000_000, 500_000], "that it has become cheap is noted"
 
@@ -345,7 +345,7 @@ def test_unknown_tests_take_the_median_of_their_function_their_module_or_the_sui
         "s.py::a",
         "s.py::new",
     ]
-    assert Expectations(known).durations(wanted) == [1.0, 2.0, 100.0, 100.0, 7.0, 0.0, 7.0]
+    assert Forecast(known).durations(wanted) == [1.0, 2.0, 100.0, 100.0, 7.0, 0.0, 7.0]
 
 
 @given(st.lists(st.lists(st.integers(0, 10**13), min_size=3, max_size=3), max_size=3))
@@ -355,7 +355,7 @@ def test_what_is_expected_is_what_is_smoothed(times: list[list[int]]) -> None:
 
 
 def test_nothing_is_expected_where_nothing_is_known() -> None:
-    assert Expectations(EMPTY).durations(["a.py::t", "b.py::t"]) == [None, None]
+    assert Forecast(EMPTY).durations(["a.py::t", "b.py::t"]) == [None, None]
     skipped = record(EMPTY, Timed("a.py::t", SKIPPED, 0, 0, 0))
-    assert Expectations(skipped).durations(["a.py::t", "a.py::u"]) == [0.0, None]
-    assert Expectations(EMPTY).settings() == {}
+    assert Forecast(skipped).durations(["a.py::t", "a.py::u"]) == [0.0, None]
+    assert Forecast(EMPTY).settings() == {}

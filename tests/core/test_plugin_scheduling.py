@@ -10,17 +10,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_procpar.core.model import Dist, RunOptions, TestIndex, WorkerId, assert_never
-from pytest_procpar.core.run.consulting import (
-    AllIdle,
-    CaughtUp,
-    Completed,
-    GivenBack,
-    News,
-    SchedulerOrder,
-    Want,
-    WorkerGone,
-    WorkerUp,
-)
 from pytest_procpar.core.run.events import (
     Assign,
     Consult,
@@ -44,6 +33,17 @@ from pytest_procpar.core.run.events import (
     SuiteCollected,
     Tick,
     WorkerReady,
+)
+from pytest_procpar.core.run.foreign.consulting import (
+    AllIdle,
+    CaughtUp,
+    Completed,
+    GivenBack,
+    News,
+    SchedulerOrder,
+    Want,
+    WorkerGone,
+    WorkerUp,
 )
 from pytest_procpar.core.run.ledger import LedgerError
 from pytest_procpar.core.run.run import Run

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_procpar.core.model import Dist, RunOptions, TestIndex, WorkerId
+from pytest_procpar.core.run.crew import START_TIMEOUT
 from pytest_procpar.core.run.events import (
     Assign,
     Crashed,
@@ -28,7 +29,7 @@ from pytest_procpar.core.run.events import (
     WorkerReady,
 )
 from pytest_procpar.core.run.ledger import LedgerError
-from pytest_procpar.core.run.run import START_TIMEOUT, Run
+from pytest_procpar.core.run.run import Run
 from pytest_procpar.core.run.scheduler import HORIZON
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from pytest_procpar.core.model import Dist, RunOptions, TestIndex, WorkerId
 from pytest_procpar.core.run.batching import Backlog, group_tests
+from pytest_procpar.core.run.crew import START_TIMEOUT
 from pytest_procpar.core.run.events import (
     Assign,
     Crashed,
@@ -37,7 +38,7 @@ from pytest_procpar.core.run.events import (
     WorkerReady,
 )
 from pytest_procpar.core.run.hang_watch import DUMP_SECONDS, TERM_SECONDS
-from pytest_procpar.core.run.run import START_TIMEOUT, Run
+from pytest_procpar.core.run.run import Run
 from pytest_procpar.core.run.sharing.expectations import Expectations
 from pytest_procpar.core.run.sharing.shelf import Shelf
 from pytest_procpar.core.run.sharing.wide_fixtures import NOTHING, Known, Use, WideFixtures

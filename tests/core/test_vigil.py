@@ -18,9 +18,10 @@ from pytest_procpar.core.run.actions import (
     ShowRunning,
     WakeRun,
 )
+from pytest_procpar.core.run.crew import START_TIMEOUT
 from pytest_procpar.core.run.events import Assign, ItemBegan, SuiteCollected, WorkerReady
 from pytest_procpar.core.run.hang_watch import DUMP_SECONDS
-from pytest_procpar.core.run.run import START_TIMEOUT, Run
+from pytest_procpar.core.run.run import Run
 from pytest_procpar.core.run.vigil import (
     CALM_SECONDS,
     COLLECT_SECONDS,

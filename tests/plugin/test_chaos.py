@@ -15,12 +15,11 @@ import pytest
 from benchmarks import crashes, soak
 from tests.conftest import Suite
 
-pytestmark = pytest.mark.python_dependent
-
 SIZE = 12
 WORKERS = 3
 
 
+@pytest.mark.python_dependent
 @pytest.mark.parametrize("seed", [1, 2], ids="seed{}".format)
 @pytest.mark.parametrize("mode", soak.MODES)
 def test_nothing_is_lost_whoever_is_killed(
@@ -43,6 +42,7 @@ def test_nothing_is_lost_whoever_is_killed(
     assert not soak.leftovers(suite.path, before)
 
 
+@pytest.mark.python_dependent
 @pytest.mark.parametrize("mode", soak.MODES)
 def test_of_400_tests_20_may_kill_their_workers(
     suite: Suite, monkeypatch: pytest.MonkeyPatch, mode: str
@@ -74,6 +74,7 @@ def test_the_soak_does_this_by_itself_and_says_what_came_of_it(capsys: pytest.Ca
 # Moments in which a worker is hit rarely from outside; here it kills itself then.
 
 
+@pytest.mark.python_dependent
 def test_a_test_that_is_over_is_not_blamed_when_its_worker_dies_before_the_next_begins(suite: Suite) -> None:
     suite.tests("def test_first(): pass\ndef test_second(): pass")
     suite.conftest("""
@@ -97,6 +98,7 @@ def test_a_test_that_is_over_is_not_blamed_when_its_worker_dies_before_the_next_
     )
 
 
+@pytest.mark.python_dependent
 def test_a_worker_that_dies_before_its_first_test_begins_has_run_none(suite: Suite) -> None:
     suite.tests("def test_first(): pass\ndef test_second(): pass")
     suite.conftest("""
@@ -120,6 +122,7 @@ def test_a_worker_that_dies_before_its_first_test_begins_has_run_none(suite: Sui
     )
 
 
+@pytest.mark.python_dependent
 def test_a_death_after_a_late_teardown_loses_no_result(suite: Suite) -> None:
     suite.tests("""
         import pytest
@@ -154,6 +157,7 @@ def test_a_death_after_a_late_teardown_loses_no_result(suite: Suite) -> None:
     finished.assert_summary(passed=62, errors=1)
 
 
+@pytest.mark.python_dependent
 @pytest.mark.parametrize("records", [1, 3])
 def test_a_test_that_reads_what_its_worker_was_sent_is_named_and_nothing_is_lost(
     suite: Suite, records: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -63,6 +64,26 @@ SINGLE = {
         "sys.modules['colorsys']",
     ),
 }
+
+
+#: What is proven is also made into a patch, which is tried in two more interpreters: not here, but in
+#: `test_suggestions`.
+NO_PATCHES = """
+    import os
+
+    def pytest_runtest_logreport(report):
+        if report.failed and "PYTEST_XDIST_WORKER" not in os.environ and "PROCPAR_RERUN" not in os.environ:
+            from pytest_procpar.recheck.fresh_steps import FreshSteps
+
+            assert FreshSteps.suggest
+            FreshSteps.suggest = lambda self, has_budget: None
+"""
+
+
+@pytest.fixture(autouse=True)
+def no_patches(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    suite.file("no_patches.py", NO_PATCHES)
+    monkeypatch.setenv("PYTEST_PLUGINS", f"{os.environ['PYTEST_PLUGINS']},no_patches")
 
 
 def polluted(suite: Suite, pollute: str, fine: str) -> None:

@@ -94,9 +94,9 @@ def test_a_later_run_knows_what_to_expect(suite: Suite) -> None:
         from recorder import note
 
         def pytest_sessionstart(session):
-            from pytest_procpar.history.keeper import expectations
+            from pytest_procpar.history.keeper import forecast
 
-            known = expectations(session.config)
+            known = forecast(session.config)
             if known is not None:
                 wanted = ["test_it.py::test[0]", "test_it.py::test[9]", "test_new.py::test"]
                 note("expected", durations=known.durations(wanted), settings=dict(known.settings()))

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Finished, Suite
+from tests.conftest import TIMEOUT, Finished, Suite
 
 #: Tests that fail if another one has run in their process.
 CLEAN = """
@@ -770,11 +770,28 @@ def test_neither_processes_nor_memory_pile_up(suite: Suite) -> None:
 
 @pytest.mark.skipif(importlib.util.find_spec("coverage") is None, reason="coverage is not installed")
 @pytest.mark.parametrize(
-    "options", [["-n0"], ["-n2"], ["-n2", "--isolate"], ["--isolate"], ["-n2", "--max-tests-per-worker=2"]],
-    ids=" ".join,
-)  # fmt: skip
+    ("options", "missing"),
+    [
+        (["-n0", "-m", "not isolated"], [4, 8, 12]),
+        (["-n0"], [12]),
+        (["-n2"], [12]),
+        (["-n2", "--isolate"], [12]),
+        (["--isolate"], [12]),
+        (["-n2", "--max-tests-per-worker=2"], [12]),
+    ],
+    ids=[
+        "some",
+        "-n0",
+        "-n2",
+        "-n2 --isolate",
+        "--isolate",
+        "-n2 --max-tests-per-worker=2",
+    ],
+)
 @pytest.mark.python_dependent
-def test_coverage_measures_what_a_plain_run_does(suite: Suite, options: list[str]) -> None:
+def test_coverage_measures_what_a_plain_run_does(
+    suite: Suite, options: list[str], missing: list[int]
+) -> None:
     suite.file("lib.py", "\n".join(f"def f{i}():\n    return {i}" for i in range(6)))
     suite.tests("""
         import lib
@@ -788,15 +805,17 @@ def test_coverage_measures_what_a_plain_run_does(suite: Suite, options: list[str
         def test_3(): lib.f3()
         def test_4(): lib.f4()
     """)
-    missing = [_missing(suite.path, given) for given in (["-n0", "-m", "not isolated"], options)]
-    assert missing == [[4, 8, 12], [12]]
+    run_coverage(suite.path, "run", "-m", "pytest", *options)
+    run_coverage(suite.path, "json", "-o", "coverage.json")
+    found = json.loads((suite.path / "coverage.json").read_text())["files"]["lib.py"]["missing_lines"]
+    assert found == missing
 
 
-def _missing(folder: Path, options: list[str]) -> list[int]:
-    def run(*words: str) -> None:
-        subprocess.run([sys.executable, "-m", "coverage", *words], cwd=folder, check=True, timeout=60)
-
-    run("run", "-m", "pytest", *options)
-    run("json", "-o", "coverage.json")
-    lines: list[int] = json.loads((folder / "coverage.json").read_text())["files"]["lib.py"]["missing_lines"]
-    return lines
+def run_coverage(folder: Path, *words: str) -> None:
+    """Run a command of coverage's there; what it writes stands in the report if the test fails."""
+    done = subprocess.run(
+        [sys.executable, "-m", "coverage", *words],
+        cwd=folder, timeout=TIMEOUT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    print(done.stdout, done.stderr, sep="\n--- stderr ---\n")
+    assert done.returncode == 0

@@ -39,6 +39,15 @@ LITTLE_MEMORY = """
 """
 
 
+#: Lets throw-away processes take longer for their fixtures than 10 s, which may be too few on a busy machine.
+PATIENT = """
+    from pytest_procpar.recheck.probing import prober
+
+    assert prober._TEARDOWN_SECONDS == 10.0
+    prober._TEARDOWN_SECONDS = 200.0
+"""
+
+
 def not_torn_down(finished: Finished) -> set[int]:
     """The processes that have set up a fixture, and have not torn it down."""
     return set(finished.facts("set up", "pid")) - set(finished.facts("torn down", "pid"))
@@ -54,6 +63,7 @@ def test_a_pass_goes_on_when_its_check_points_have_to_go(suite: Suite) -> None:
 
 
 def test_fixtures_are_torn_down_to_the_end_though_check_points_go_first(suite: Suite) -> None:
+    suite.conftest(PATIENT)
     suite.tests("""
         import os, pytest, time
         from recorder import note
@@ -81,6 +91,7 @@ def test_fixtures_are_torn_down_to_the_end_though_check_points_go_first(suite: S
 
 
 def test_fixtures_of_what_runs_beside_a_suspect_are_torn_down(suite: Suite) -> None:
+    suite.conftest(PATIENT)
     suite.tests("""
         import os, pytest, time
         from pathlib import Path

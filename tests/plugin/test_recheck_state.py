@@ -287,9 +287,9 @@ def test_a_polluter_that_disturbs_its_process_is_found(suite: Suite, deed: str) 
         def test_between(): sleep(0.03)
         def test_victim(): assert not STATE
     """)
-    finished, findings = rechecked(suite, "-n1", "-p", "no:recorder", "--recheck-budget=60")
+    finished, findings = rechecked(suite, "-n1", "-p", "no:recorder", "--recheck-budget=200")
     assert ("victim", ["test_polluter"]) in told(findings).values()
-    assert finished.seconds < 40
+    assert finished.seconds < 150, "it waited for a process to the end of the budget"
 
 
 @pytest.mark.parametrize(

@@ -50,18 +50,20 @@ SERVICE = """
 """
 
 
-#: Two tries of each kind instead of five. How many there are to be is tested where nothing is started for it.
+#: One try of each kind with this risk, two with 0.1, instead of five. How many there are to be is tested
+#: where nothing is started for it.
+RISK = 0.5
 FEW_TRIES = """
     from pytest_procpar.core.fork_trial import trial
     assert trial.try_group.__defaults__ == (trial.RISK,)
-    trial.try_group.__defaults__ = (0.1,)
+    trial.try_group.__defaults__ = ({risk},)
 """
 
 
 @pytest.fixture
 def trial(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> Suite:
     suite.file("pytest.ini", "[pytest]\nxfail_strict = true")
-    suite.file("few_tries.py", FEW_TRIES)
+    suite.file("few_tries.py", FEW_TRIES.format(risk=RISK))
     monkeypatch.setenv("PYTEST_PLUGINS", f"{os.environ['PYTEST_PLUGINS']},few_tries")
     return suite
 
@@ -136,6 +138,7 @@ def test_the_result_of_a_fresh_interpreter_counts_everywhere(trial: Suite) -> No
 
 
 def test_it_is_told_and_the_next_run_knows(trial: Suite) -> None:
+    trial.file("few_tries.py", FEW_TRIES.format(risk=0.1))
     trial.tests(
         HANDLE
         + """
@@ -301,25 +304,22 @@ MEETING = """
                 time.sleep(0.05)
             memory.MEMORY[own] = 0
 """
-#: For how many seconds a test waits for the other one. Processes that were forked begin at the same moment.
-PATIENCE = """
-    import ctypes
+#: The memory, and for how many seconds a test waits for the other one. Processes that were forked begin at
+#: the same moment. A fresh interpreter has the memory for itself: whoever waits there waits in vain.
+MEMORY = """
+    import ctypes, mmap
 
     LIBC = ctypes.CDLL(None)
     MADE_BY = LIBC.getpid()
+    MEMORY = mmap.mmap(-1, 2)
 
     def seconds():
-        return {unforked} if LIBC.getpid() == MADE_BY else 0.3
+        return 0 if LIBC.getpid() == MADE_BY else 0.3
 """
 
 
-def make_meeting(trial: Suite, memory: str, *, unforked: float) -> None:
-    """Two modules with a test each that may meet.
-
-    :param memory: makes the memory.
-    :param unforked: the seconds that a test waits in a fresh interpreter.
-    """
-    trial.file("memory.py", PATIENCE.format(unforked=unforked) + memory)
+def test_what_needs_another_worker(trial: Suite) -> None:
+    trial.file("memory.py", MEMORY)
     trial.file("meeting.py", MEETING)
     for own, other in ((0, 1), (1, 0)):
         trial.file(
@@ -329,37 +329,11 @@ def make_meeting(trial: Suite, memory: str, *, unforked: float) -> None:
             def test_meets(): meeting.meet(memory, {own}, {other})
         """,
         )
-
-
-def test_what_needs_another_worker(trial: Suite) -> None:
-    memory = """
-    import mmap
-    MEMORY = mmap.mmap(-1, 2)
-    """
-    # A fresh interpreter has the memory for itself: whoever waits there waits in vain.
-    make_meeting(trial, memory, unforked=0)
     vouched = "procpar_fork_safe=shared-memory\nrecorder.py"
     finished, report = tried(trial, "--dist=loadfile", "--recheck-budget=250", "-o", vouched)
     assert finished.ret == pytest.ExitCode.OK, finished.out
     finished.assert_summary(passed=2, rerun=2)
     assert set(outcomes(report).values()) == {"passed"}
-
-
-def test_what_fails_beside_others_everywhere_stays_so(trial: Suite) -> None:
-    memory = """
-    import mmap, pathlib
-    FILE = open(pathlib.Path(__file__).with_name("memory.bin"), "r+b")
-    MEMORY = mmap.mmap(FILE.fileno(), 2)
-    """
-    (trial.path / "memory.bin").write_bytes(bytes(2))
-    # Two interpreters come there one after the other, and on a busy machine much later.
-    make_meeting(trial, memory, unforked=1)
-    vouched = "procpar_fork_safe=shared-memory\nmemory.py\nrecorder.py"
-    finished, report = tried(trial, "--dist=loadfile", "--recheck-budget=250", "-o", vouched)
-    assert said_method(finished) is None
-    assert finished.ret == pytest.ExitCode.TESTS_FAILED, finished.out
-    assert "rerun" not in finished.summary
-    assert "fork-dependent" not in {finding["kind"] for finding in report["findings"]}
 
 
 def test_an_identity_that_a_conftest_learns_unseen(trial: Suite) -> None:

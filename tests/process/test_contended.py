@@ -5,13 +5,14 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from pytest_procpar.system.contended import contended_file, locked_by_others
+from tests.process.helpers import child
 
 LOCKED = "sqlite3.OperationalError: database is locked"
 linux = pytest.mark.skipif(not os.path.exists("/proc/locks"), reason="/proc tells it")
@@ -40,16 +41,30 @@ def locked_elsewhere(path: Path) -> Iterator[None]:
         os.close(tell)
 
 
+def with_nothing_open(body: Callable[[], object]) -> None:
+    """Run `body` without the files that whoever started this process has passed on: they may be locked."""
+
+    def work() -> None:
+        os.closerange(3, 1 << 12)
+        body()
+
+    with child(work):
+        pass
+
+
 @linux
 def test_what_others_have_locked_is_named_though_more_is_open(tmp_path: Path) -> None:
-    with (
-        locked_elsewhere(tmp_path / "shop.db"),
-        (tmp_path / "other").open("w"),
-        closing(sqlite3.connect(tmp_path / "shop.db", timeout=0)) as connection,
-    ):
-        with pytest.raises(sqlite3.OperationalError, match="locked"):
-            connection.execute("create table t (x)")
-        assert contended_file(LOCKED) == str(tmp_path / "shop.db")
+    def body() -> None:
+        with (
+            locked_elsewhere(tmp_path / "shop.db"),
+            (tmp_path / "other").open("w"),
+            closing(sqlite3.connect(tmp_path / "shop.db", timeout=0)) as connection,
+        ):
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                connection.execute("create table t (x)")
+            assert contended_file(LOCKED) == str(tmp_path / "shop.db")
+
+    with_nothing_open(body)
 
 
 @linux
@@ -59,11 +74,14 @@ def test_the_one_open_database_is_meant_if_nobody_has_it_any_more(tmp_path: Path
         connection.execute("create table t (x)")
         return connection
 
-    with closing(made("shop.db")), (tmp_path / "other").open("w"):
-        assert contended_file(LOCKED) == str(tmp_path / "shop.db")
-        assert contended_file("ValueError: no") == ""
-        with closing(made("more.db")):
-            assert contended_file(LOCKED) == ""
+    def body() -> None:
+        with closing(made("shop.db")), (tmp_path / "other").open("w"):
+            assert contended_file(LOCKED) == str(tmp_path / "shop.db")
+            assert contended_file("ValueError: no") == ""
+            with closing(made("more.db")):
+                assert contended_file(LOCKED) == ""
+
+    with_nothing_open(body)
 
 
 @linux

@@ -30,7 +30,7 @@ import tracemalloc
 import types
 import unittest.mock
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -142,11 +142,16 @@ def rate(country):
 """
 
 
+#: Packages of which a snapshot is taken here: the standard library, ours, and what tests make.
+SEEN = {*sys.stdlib_module_names, "pytest_procpar", "numpy"}
+
+
 @contextmanager
 def module(name: str, source: str) -> Iterator[Any]:
     """A module that is nowhere but in memory."""
     made = types.ModuleType(name)
     sys.modules[name] = made
+    SEEN.add(name)
     try:
         exec(source, made.__dict__)
         yield made
@@ -158,6 +163,37 @@ def module(name: str, source: str) -> Iterator[Any]:
 def shop() -> Iterator[Any]:
     with module("shop", SHOP) as made:
         yield made
+
+
+class Snapshot(StateSnapshot):
+    """A snapshot without the modules of the tools and of all other tests, which are most of what there is.
+
+    :param only: the one module to look at, to be quicker still.
+    """
+
+    def __init__(self, only: str | None = None) -> None:
+        self._only = only
+        with self._alone():
+            super().__init__()
+
+    def compare(self, *, imports: bool = False) -> list[SlotChange]:
+        with self._alone():
+            return super().compare(imports=imports)
+
+    def restore(self, names: Iterable[str]) -> list[str]:
+        with self._alone():
+            return super().restore(names)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        others = {name: sys.modules.pop(name) for name in [*sys.modules] if not self._is_seen(name)}
+        try:
+            yield
+        finally:
+            sys.modules.update(others)
+
+    def _is_seen(self, name: str) -> bool:
+        return name.partition(".")[0] in SEEN if self._only is None else name == self._only
 
 
 def names(changes: list[SlotChange]) -> list[str]:
@@ -374,7 +410,7 @@ VALUES = [
 
 def check(case: Case, shop: Any) -> None:
     was = case.read(shop)
-    snapshot = StateSnapshot()
+    snapshot = Snapshot()
     case.change(shop)
     changes = snapshot.compare()
     assert [(c.name, c.before, c.after, c.restorable) for c in changes] == [
@@ -710,7 +746,7 @@ def test_setting_of_the_process_is_named_and_put_back(case: Case, shop: Any) -> 
 
 
 def test_cache_is_put_back_by_emptying_it(shop: Any) -> None:
-    snapshot = StateSnapshot()
+    snapshot = Snapshot()
     shop.rate("de")
     (change,) = snapshot.compare()
     assert (change.name, change.kind) == ("shop.rate.cache_info()", "cache")
@@ -722,7 +758,7 @@ def test_cache_is_put_back_by_emptying_it(shop: Any) -> None:
 
 def test_likely_causes_come_first(shop: Any) -> None:
     def body() -> None:
-        snapshot = StateSnapshot()
+        snapshot = Snapshot()
         mimetypes.suffix_map["x"] = "y"
         shop.rate("de")
         random.random()
@@ -749,7 +785,7 @@ def test_the_values_that_a_test_is_given_by_a_mark_are_seen(shop: Any) -> None:
 
     test_fills.__module__ = "shop"
     shop.test_fills = test_fills
-    snapshot = StateSnapshot()
+    snapshot = Snapshot()
     test_fills(value)
     (change,) = snapshot.compare()
     assert (change.name, change.way) == ("shop.test_fills.pytestmark[0].args[1][0]", "list")
@@ -763,7 +799,7 @@ def test_the_generator_of_numpy_is_put_back(shop: Any) -> None:
 
     def body() -> None:
         numpy.random.seed(7)
-        snapshot = StateSnapshot()
+        snapshot = Snapshot()
         assert snapshot.compare() == []
         first = numpy.random.random()
         (change,) = snapshot.compare()
@@ -808,7 +844,7 @@ def test_what_numpy_keeps_is_put_back(
     def body() -> None:
         shop.made = eval(made, {"numpy": numpy})
         was = read(shop.made)
-        snapshot = StateSnapshot()
+        snapshot = Snapshot()
         change(shop.made)
         assert [(c.name, c.kind) for c in snapshot.compare()] == [(name, kind)]
         assert snapshot.restore([name]) == []
@@ -820,7 +856,7 @@ def test_what_numpy_keeps_is_put_back(
 
 def test_the_source_of_randomness_is_put_back(shop: Any) -> None:
     def body() -> None:
-        snapshot = StateSnapshot()
+        snapshot = Snapshot()
         first = shop.chance.random()
         (change,) = snapshot.compare()
         assert (change.name, change.kind, change.way) == ("shop.chance.getstate()", "cache", "generator")
@@ -838,7 +874,7 @@ def test_a_database_in_memory_is_put_back(is_committed: bool, is_empty: bool, sh
     if not is_empty:
         shop.database.executescript("create table t (x); insert into t values (1);")
     was = list(shop.database.iterdump())
-    snapshot = StateSnapshot()
+    snapshot = Snapshot()
     assert snapshot.compare() == []
     shop.database.execute("create table u (y)")
     shop.database.execute("insert into u values (2)")
@@ -856,7 +892,7 @@ def test_a_database_in_memory_is_put_back(is_committed: bool, is_empty: bool, sh
 
 def test_a_database_in_a_file_is_no_state_of_the_process(shop: Any, tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "shop.db")) as shop.database:
-        snapshot = StateSnapshot()
+        snapshot = Snapshot()
         shop.database.executescript("create table t (x); insert into t values (1);")
         assert snapshot.compare() == []
 
@@ -865,7 +901,7 @@ def test_a_database_in_a_file_is_no_state_of_the_process(shop: Any, tmp_path: Pa
 def test_a_buffer_that_is_closed_meanwhile_is_named_and_cannot_be_put_back(closed: str, shop: Any) -> None:
     def body() -> None:
         shop.made = eval(closed, {"io": io})
-        snapshot = StateSnapshot()
+        snapshot = Snapshot()
         shop.made.close()
         (change,) = snapshot.compare()
         assert (change.name, change.after) == ("shop.made.getvalue()", "(absent)")
@@ -876,7 +912,7 @@ def test_a_buffer_that_is_closed_meanwhile_is_named_and_cannot_be_put_back(close
 
 def test_what_has_changed_is_told_with_what_it_is(shop: Any) -> None:
     def body() -> None:
-        snapshot = StateSnapshot()
+        snapshot = Snapshot()
         shop.CURRENCY, shop.FRESH = "USD", 1
         shop.rate("de")
         os.environ["SHOP_OF_STATE"] = "open"
@@ -894,7 +930,7 @@ def test_what_has_changed_is_told_with_what_it_is(shop: Any) -> None:
 def test_a_logger_that_was_only_anothers_parent_is_new() -> None:
     def body() -> None:
         logging.getLogger("shops.of.state")
-        snapshot = StateSnapshot()
+        snapshot = Snapshot()
         logging.getLogger("shops.of").setLevel(40)
         assert names(snapshot.compare()) == ["logging.getLogger('shops.of').level"]
         assert not logging.getLogger("shops.of.state").isEnabledFor(30)
@@ -909,7 +945,7 @@ def test_another_name_for_the_modules_is_no_slot_of_its_own(shop: Any) -> None:
         sys.modules.pop("colorsys", None)
         modules = sys.modules
         shop.find = lambda name: modules.get(name)
-        snapshot = StateSnapshot()
+        snapshot = Snapshot()
         import colorsys  # noqa: F401
 
         assert snapshot.compare() == []
@@ -920,7 +956,7 @@ def test_another_name_for_the_modules_is_no_slot_of_its_own(shop: Any) -> None:
 def test_module_that_sys_modules_does_not_list_is_looked_into(shop: Any) -> None:
     shop.FINDERS = [lazy := types.ModuleType("shop.lazy")]
     shop.lazy = lazy
-    snapshot = StateSnapshot()
+    snapshot = Snapshot()
     vars(lazy)["resolved"] = 1
     assert names(snapshot.compare()) == ["shop.lazy.resolved"]
     assert snapshot.restore(["shop.lazy.resolved"]) == []
@@ -933,7 +969,7 @@ def test_module_of_a_class_of_its_own_is_asked_nothing(shop: Any) -> None:
             raise AssertionError(f"asked for {name}")
 
     shop.lazy = lazy = Lazy("shop.lazy")
-    snapshot = StateSnapshot()
+    snapshot = Snapshot()
     vars(lazy)["resolved"] = 1
     assert names(snapshot.compare()) == ["shop.lazy.resolved"]
 
@@ -941,7 +977,7 @@ def test_module_of_a_class_of_its_own_is_asked_nothing(shop: Any) -> None:
 def test_modules_that_hold_each_other_end_no_walk(shop: Any) -> None:
     shop.one, shop.two = types.ModuleType("one"), types.ModuleType("two")
     shop.one.other, shop.two.other = shop.two, shop.one
-    snapshot = StateSnapshot()
+    snapshot = Snapshot()
     shop.two.VALUE = 1
     assert names(snapshot.compare()) == ["shop.two.VALUE"]
 
@@ -953,7 +989,7 @@ def test_modules_imported_meanwhile_are_listed_only_on_request() -> None:
         import xml.dom
 
         vars(xml.dom).pop("xmlbuilder", None)
-        snapshot = StateSnapshot()
+        snapshot = Snapshot()
         import xml.dom.xmlbuilder
 
         assert snapshot.compare() == []
@@ -967,7 +1003,7 @@ def test_modules_imported_meanwhile_are_listed_only_on_request() -> None:
 
 
 def test_container_of_very_many_entries_is_known_to_have_changed_but_not_put_back(shop: Any) -> None:
-    snapshot = StateSnapshot()
+    snapshot = Snapshot()
     shop.HUGE.append(1)
     (change,) = snapshot.compare()
     assert (change.name, change.before, change.after) == ("shop.HUGE", "20,000 entries", "20,001 entries")
@@ -978,7 +1014,7 @@ def test_container_of_very_many_entries_is_known_to_have_changed_but_not_put_bac
 
 
 def test_container_that_has_grown_very_large_is_put_back(shop: Any) -> None:
-    snapshot = StateSnapshot()
+    snapshot = Snapshot()
     shop.BASKET.extend(range(20_000))
     assert [(c.name, c.after, c.restorable) for c in snapshot.compare()] == [
         ("shop.BASKET", "20,003 entries", True)
@@ -989,7 +1025,7 @@ def test_container_that_has_grown_very_large_is_put_back(shop: Any) -> None:
 
 def test_what_refuses_to_be_put_back_is_said(shop: Any) -> None:
     shop.numbers = itertools.count(0.5)
-    snapshot = StateSnapshot()
+    snapshot = Snapshot()
     next(shop.numbers)
     (change,) = snapshot.compare()
     assert (change.name, change.restorable) == ("shop.numbers", False)
@@ -1000,7 +1036,7 @@ def test_of_slots_of_one_name_both_are_put_back(shop: Any) -> None:
     twin = contextvars.ContextVar[str]("request")
 
     def body() -> None:
-        snapshot = StateSnapshot()
+        snapshot = Snapshot()
         shop.request.set("one")
         twin.set("two")
         (change,) = snapshot.compare()
@@ -1039,7 +1075,7 @@ NOTHING: dict[str, Callable[[Any], object]] = {
 @pytest.mark.parametrize("change", NOTHING.values(), ids=NOTHING.keys())
 def test_nothing_is_reported_when(change: Callable[[Any], object], shop: Any) -> None:
     def body() -> None:
-        snapshot = StateSnapshot()
+        snapshot = Snapshot()
         change(shop)
         assert snapshot.compare(imports=True) == []
 
@@ -1049,7 +1085,7 @@ def test_nothing_is_reported_when(change: Callable[[Any], object], shop: Any) ->
 def test_list_changed_and_then_replaced_by_an_equal_one_is_a_change_for_whoever_holds_it(shop: Any) -> None:
     with module("other", "") as other:
         other.BASKET = shop.BASKET
-        snapshot = StateSnapshot()
+        snapshot = Snapshot()
         shop.BASKET.clear()
         shop.BASKET = [1, 2, 3]
         assert [(c.name, c.before, c.after) for c in snapshot.compare()] == [
@@ -1062,7 +1098,7 @@ def test_list_changed_and_then_replaced_by_an_equal_one_is_a_change_for_whoever_
 
 def test_list_changed_and_then_replaced_is_put_back_with_its_content(shop: Any) -> None:
     held = shop.CATALOGUE["fruit"]
-    snapshot = StateSnapshot()
+    snapshot = Snapshot()
     held.append("fig")
     shop.CATALOGUE.clear()
     shop.CATALOGUE = {}
@@ -1074,14 +1110,14 @@ def test_list_changed_and_then_replaced_is_put_back_with_its_content(shop: Any) 
 
 def test_container_keeps_its_identity(shop: Any) -> None:
     held = shop.BASKET
-    snapshot = StateSnapshot()
+    snapshot = Snapshot()
     shop.BASKET = [4]
     assert snapshot.restore(["shop.BASKET"]) == []
     assert shop.BASKET is held
 
 
 def test_names_that_have_not_changed_are_let_be(shop: Any) -> None:
-    snapshot = StateSnapshot()
+    snapshot = Snapshot()
     shop.CURRENCY = "USD"
     assert snapshot.restore(["shop.BASKET", "no.such.slot"]) == []
     assert shop.CURRENCY == "USD"
@@ -1090,20 +1126,20 @@ def test_names_that_have_not_changed_are_let_be(shop: Any) -> None:
 def test_what_several_modules_share_is_named_after_the_one_that_is_no_test() -> None:
     with module("test_shop", "LIST = []"), module("shop_of_many", "") as shop:
         shop.LIST = sys.modules["test_shop"].LIST
-        snapshot = StateSnapshot()
+        snapshot = Snapshot()
         shop.LIST.append(1)
         assert names(snapshot.compare()) == ["shop_of_many.LIST"]
 
 
 def test_repr_that_raises_is_replaced(shop: Any) -> None:
-    snapshot = StateSnapshot()
+    snapshot = Snapshot()
     shop.BASKET.append(shop.trap)
     (change,) = snapshot.compare()
     assert change.after == "[…, <Trap whose repr raises Valu…>]"
 
 
 def test_texts_are_short(shop: Any) -> None:
-    snapshot = StateSnapshot()
+    snapshot = Snapshot()
     shop.CURRENCY = "x" * 1_000_000
     shop.BASKET[:] = ["y" * 1_000] * 100
     shop.CATALOGUE.update({f"{i}" * 100: {i: i} for i in range(100)})
@@ -1115,7 +1151,7 @@ def test_patched_functions_are_not_used() -> None:
         raise AssertionError("it was called")
 
     def body() -> None:
-        snapshot = StateSnapshot()
+        snapshot = Snapshot()
         for owner, name in (
             (os, "getcwd"),
             (os, "chdir"),
@@ -1187,29 +1223,13 @@ def mutate(data: st.DataObject, values: dict[str, Any]) -> None:
         values[name] = data.draw(GLOBALS)
 
 
-class Only(StateSnapshot):
-    """A snapshot of one module, to be quick."""
-
-    def __init__(self, name: str) -> None:
-        modules = sys.modules.copy()
-        try:
-            for other in modules.keys() - {name}:
-                del sys.modules[other]
-            super().__init__()
-        finally:
-            sys.modules.update(modules)
-
-    def compare(self, *, imports: bool = False) -> list[SlotChange]:
-        return [change for change in super().compare(imports=imports) if change.name.startswith("made.")]
-
-
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_all_slots_put_back_give_the_state_back_and_one_gives_back_only_that(data: st.DataObject) -> None:
     with module("made", "") as made:
         values = vars(made)
         values.update({name: data.draw(GLOBALS) for name in NAMES})
-        snapshot = Only("made")
+        snapshot = Snapshot("made")
         before = pictures({name: values[name] for name in NAMES})
         for _ in range(data.draw(st.integers(1, 4))):
             mutate(data, values)

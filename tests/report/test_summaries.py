@@ -532,7 +532,7 @@ def test_a_try_of_what_is_known_says_that_nothing_is() -> None:
 
 
 def test_the_section_of_leaks_names_each_once_below_its_test() -> None:
-    summary, reporter = LeakSummary(config()), Reporter()
+    summary, reporter = LeakSummary(), Reporter()
     summary.pytest_terminal_summary(reporter)  # type: ignore[arg-type]
     assert reporter.lines == []
     leaks: list[tuple[str, object]] = [("procpar_leak", "thread worker-1"), ("other", "x")]

@@ -14,7 +14,7 @@ import pytest
 from pytest_procpar.core.model import WorkerId, WorkerInput
 
 if TYPE_CHECKING:
-    from pytest_procpar.core.run.consulting import Want
+    from pytest_procpar.core.run.foreign.consulting import Want
 
 __all__ = ["Gateway", "Node", "NodeManager", "Spec", "TakesOrders"]
 

@@ -20,7 +20,8 @@ from pytest_procpar.compat.xdist.nodes import Nodes
 from pytest_procpar.compat.xdist.options import told_dist
 from pytest_procpar.core.model import WorkerId, assert_never, worker_name
 from pytest_procpar.core.record import changed
-from pytest_procpar.core.run.consulting import (
+from pytest_procpar.core.run.events import Consult, Decided
+from pytest_procpar.core.run.foreign.consulting import (
     AllIdle,
     CaughtUp,
     Completed,
@@ -30,7 +31,6 @@ from pytest_procpar.core.run.consulting import (
     WorkerGone,
     WorkerUp,
 )
-from pytest_procpar.core.run.events import Consult, Decided
 
 __all__ = ["ForeignScheduling", "XdistScheduler", "SchedulerAdapter"]
 

@@ -12,7 +12,7 @@ from pytest_procpar.core.history.durations import (
     Row,
     split_nodeid,
 )
-from pytest_procpar.core.history.expecting import Expectations, expected
+from pytest_procpar.core.history.forecast import Forecast, expected
 from pytest_procpar.core.history.own_times import own_times
 from pytest_procpar.core.history.run_log import Ending, Timed
 from pytest_procpar.core.record import record
@@ -42,7 +42,7 @@ class Seen:
 def seen_in(processes: Sequence[Sequence[Timed]], known: DurationHistory) -> Seen:
     """What the processes of a run have measured: tests apart from the fixtures that they share."""
     processes = [[test for test in process if _makes_sense(test)] for process in processes]
-    before = Expectations(known)
+    before = Forecast(known)
     own = own_times(processes, before.settings(0), before.settings(1))
     tests = [
         (test.nodeid, test.ending, (_microseconds(setup), _microseconds(call), _microseconds(teardown)))

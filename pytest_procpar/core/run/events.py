@@ -12,7 +12,7 @@ from pytest_procpar.core.model import TestIndex, Took, WorkerId
 from pytest_procpar.core.record import record
 
 if TYPE_CHECKING:
-    from pytest_procpar.core.run.consulting import News, SchedulerOrder
+    from pytest_procpar.core.run.foreign.consulting import News, SchedulerOrder
     from pytest_procpar.core.run.sharing.wide_fixtures import Known
 
 __all__ = [

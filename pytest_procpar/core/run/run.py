@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest_procpar.core.run.events as events
 from pytest_procpar.core.model import RunOptions, TestIndex, Took, WorkerId, assert_never
+from pytest_procpar.core.run.crew import Crew
 from pytest_procpar.core.run.events import Effect, Event
 from pytest_procpar.core.run.hang_watch import HangWatch
 from pytest_procpar.core.run.ledger import LedgerError
@@ -25,12 +26,9 @@ from pytest_procpar.core.run.scheduler import IN_HAND, make_schedulers
 from pytest_procpar.core.run.worker_state import Phase, WorkerState
 
 if TYPE_CHECKING:
-    from pytest_procpar.core.run.plugin_scheduling import PluginScheduler
+    from pytest_procpar.core.run.foreign.plugin_scheduling import PluginScheduler
 
 __all__ = ["Run"]
-
-#: A worker that is not ready after this many seconds is killed and replaced.
-START_TIMEOUT = 60.0
 
 
 class Run:
@@ -47,17 +45,12 @@ class Run:
         self._scheduler: str | None = None
         self._foreign: PluginScheduler | None = None
         self._collected_tests = 0
-        self._workers: dict[WorkerId, WorkerState] = {}
-        self._next_worker = 0
+        self._crew = Crew()
         self._replacing = Replacing(options)
         #: Why there are fewer workers than wanted, until we have said so.
         self._refused: str | None = None
         self._stopping = False
         self._watchdog = HangWatch(options.hang_timeout)
-        #: Whether a worker, before it is ready, only has to take its identity (and does not collect).
-        self._quick_starts = True
-        #: Whether a worker has got stuck, so that others are started in another way.
-        self._stuck_once = False
         #: Whether to start as many workers as were asked for, however few the tests.
         self._all_wanted = False
         self._out: list[Effect] = []
@@ -87,7 +80,7 @@ class Run:
     @property
     def over(self) -> bool:
         """Whether nothing more will happen: no worker is left, and none will come."""
-        return not self._workers and (bool(self._partitions) or self._stopping)
+        return not self._crew and (bool(self._partitions) or self._stopping)
 
     @property
     def stopping(self) -> bool:
@@ -96,16 +89,11 @@ class Run:
 
     def awaited(self) -> list[WorkerId]:
         """The workers that run nothing and have tests in hand: they are about to begin one."""
-        return [
-            w.id
-            for w in self._workers.values()
-            if w.phase is Phase.ACTIVE and w.running is None and w.in_hand
-        ]
+        return self._crew.awaited()
 
     def hears(self, worker: WorkerId) -> bool:
         """Whether what a worker says of its tests counts; it does not once the worker is being ended."""
-        held = self._workers.get(worker)
-        return held is not None and held.phase is not Phase.CONDEMNED
+        return self._crew.hears(worker)
 
     def unsettled(self) -> Iterator[TestIndex]:
         """The tests without an outcome, in collected order; there are none unless the run was stopped."""
@@ -113,19 +101,16 @@ class Run:
 
     def running(self) -> dict[WorkerId, TestIndex]:
         """Which worker runs which test."""
-        return {w.id: w.running for w in self._workers.values() if w.running is not None}
+        return self._crew.running()
 
     def hungry(self) -> bool:
         """Whether a worker waits to be told something, or soon will; or whether all are finishing."""
-        working = [w for w in self._workers.values() if w.phase is not Phase.FINISHING]
-        return not working or any(w.in_hand < self._in_hand // 2 for w in working)
+        return self._crew.hungry(self._in_hand // 2)
 
     def deadline(self) -> float | None:
         """When a `Tick` is due, in seconds of the caller's clock; None: never."""
-        starting = [w.since for w in self._workers.values() if w.phase is Phase.STARTING]
-        deadlines = [min(starting) + START_TIMEOUT] if starting and self._quick_starts else []
-        dues = [self._watchdog.deadline(), *(partition.deadline() for partition in self._partitions)]
-        return min([*deadlines, *(due for due in dues if due is not None)], default=None)
+        dues = [self._crew.deadline(), self._watchdog.deadline(), *(p.deadline() for p in self._partitions)]
+        return min((due for due in dues if due is not None), default=None)
 
     # --- what happens ---
 
@@ -150,7 +135,7 @@ class Run:
                 self._died(worker, now)
             case events.SuiteCollected():
                 self._watchdog = HangWatch(self._options.hang_timeout, dict(event.limits))
-                self._quick_starts = not event.started
+                self._crew.quick_starts = not event.started
                 self._collected(event, now)
             case events.Refused(worker, reason):
                 self._refuse(worker, reason, now)
@@ -177,7 +162,9 @@ class Run:
     def _collected(self, suite: events.SuiteCollected, now: float) -> None:
         count = self._collected_tests = suite.count
         if self._scheduler is not None and count:
-            from pytest_procpar.core.run.plugin_scheduling import PluginScheduler  # most runs need none
+            from pytest_procpar.core.run.foreign.plugin_scheduling import (
+                PluginScheduler,  # most runs need none
+            )
 
             self._foreign = PluginScheduler(self._scheduler, count, self._out, self._in_hand)
             self._partitions.append(self._foreign)
@@ -191,7 +178,7 @@ class Run:
             self._partitions[worker.partition].reserve(worker, workers - i, workers)
 
     def _ready(self, worker_id: WorkerId, now: float) -> None:
-        worker = self._worker(worker_id)
+        worker = self._crew.get(worker_id)
         if worker.phase is not Phase.STARTING:
             raise LedgerError(f"gw{worker_id} is ready a second time")
         worker.phase = Phase.ACTIVE
@@ -201,7 +188,7 @@ class Run:
         self._finish_when_done(now)
 
     def _began(self, worker_id: WorkerId, test: TestIndex, now: float) -> None:
-        worker = self._worker(worker_id)
+        worker = self._crew.get(worker_id)
         if worker.phase is Phase.CONDEMNED:
             return
         self._partitions[worker.partition].began(worker, test, now)
@@ -210,7 +197,7 @@ class Run:
             self._watchdog.watch(worker_id, test, test % self._collected_tests, now)
 
     def _finished(self, worker_id: WorkerId, test: TestIndex, now: float, took: Took | None) -> None:
-        worker = self._worker(worker_id)
+        worker = self._crew.get(worker_id)
         if worker.phase is Phase.CONDEMNED:
             return  # the worker is being ended because this test had taken too long
         self._partitions[worker.partition].finished(worker, test, now, took)
@@ -219,15 +206,15 @@ class Run:
             self._finish_when_done(now)
 
     def _revoked(self, worker_id: WorkerId, tests: tuple[TestIndex, ...], now: float) -> None:
-        worker = self._workers.get(worker_id)
+        worker = self._crew.find(worker_id)
         if worker is None or not worker.revoking:
             return  # it died before it could answer
         self._partitions[worker.partition].revoked(worker, tests, now)
         self._finish_when_done(now)
 
     def _died(self, worker_id: WorkerId, now: float) -> None:
-        worker = self._worker(worker_id)
-        del self._workers[worker_id]
+        worker = self._crew.get(worker_id)
+        self._crew.remove(worker_id)
         partition = self._partitions[worker.partition]
         wanted = worker.phase is not Phase.FINISHING
         self._watchdog.forget(worker_id)
@@ -247,11 +234,11 @@ class Run:
 
     def _refuse(self, worker_id: WorkerId, reason: str, now: float) -> None:
         """The system grants no process for a worker: the others have to run its tests."""
-        worker = self._worker(worker_id)
+        worker = self._crew.get(worker_id)
         if worker.running is not None:  # it was being ended, and the end of its test was not heard
             self._died(worker_id, now)
             return
-        del self._workers[worker_id]
+        self._crew.remove(worker_id)
         self._watchdog.forget(worker_id)
         partition = self._partitions[worker.partition]
         partition.leave(worker)
@@ -280,7 +267,7 @@ class Run:
         """Say how many workers there are, once none is starting any more."""
         if self._asks:
             return
-        phases = [worker.phase for worker in self._workers.values()]
+        phases = [worker.phase for worker in self._crew]
         if self._refused is not None and phases and Phase.STARTING not in phases:
             self._out.append(events.Fewer(len(phases), self._refused))
             self._refused = None
@@ -305,32 +292,28 @@ class Run:
         for partition in self._partitions:
             partition.stop()
         if interrupt:
-            self._out += [
-                events.Interrupt(w.id) for w in self._workers.values() if w.phase is not Phase.FINISHING
-            ]
+            self._out += [events.Interrupt(w.id) for w in self._crew if w.phase is not Phase.FINISHING]
         self._finish_when_done(now)
 
     def _tick(self, now: float) -> None:
-        for worker in self._workers.values():
-            late = worker.phase is Phase.STARTING and now >= worker.since + START_TIMEOUT
-            if late and self._quick_starts:
-                worker.since = now
-                self._out.append(events.Kill(worker.id))
+        for worker in self._crew.late(now):
+            worker.since = now
+            self._out.append(events.Kill(worker.id))
         for partition in self._partitions:
             due = partition.deadline()
             if due is not None and now >= due:
                 partition.feed_hungry(now)
         for effect in self._watchdog.due(now):
             if isinstance(effect, events.Dump):
-                self._condemn(self._workers[effect.worker], now)
+                self._condemn(self._crew.get(effect.worker), now)
             self._out.append(effect)
 
     def _stuck(self, worker_id: WorkerId, told: bool, now: float) -> None:
-        worker = self._worker(worker_id)
+        worker = self._crew.get(worker_id)
         if worker.phase is Phase.CONDEMNED:
             return
-        self._quick_starts = False
-        self._stuck_once = True
+        self._crew.quick_starts = False
+        self._crew.stuck_once = True
         self._watchdog.forget(worker_id)
         if worker.phase is not Phase.FINISHING:
             worker.excused = not told
@@ -344,16 +327,8 @@ class Run:
 
     # --- workers come and go ---
 
-    def _worker(self, worker_id: WorkerId) -> WorkerState:
-        try:
-            return self._workers[worker_id]
-        except KeyError:
-            raise LedgerError(f"there is no gw{worker_id}, or not any more") from None
-
     def _spawn(self, now: float, partition: int, replaces: WorkerId | None = None) -> WorkerState:
-        worker = WorkerState(WorkerId(self._next_worker), now, partition, fresh=self._stuck_once)
-        self._next_worker += 1
-        self._workers[worker.id] = worker
+        worker = self._crew.add(now, partition)
         self._partitions[partition].join(worker)
         self._out.append(events.Spawn(worker.id, replaces))
         return worker
@@ -386,7 +361,7 @@ class Run:
             partition.busy if self._stopping else partition.ledger.unsettled for partition in self._partitions
         ):
             return
-        for worker in self._workers.values():
+        for worker in self._crew:
             if worker.phase is Phase.ACTIVE:
                 worker.phase = Phase.FINISHING
                 self._out.append(events.Finish(worker.id))

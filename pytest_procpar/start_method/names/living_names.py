@@ -26,7 +26,7 @@ from pytest_procpar.core.evidence.made_values import (
     uuid_value,
 )
 from pytest_procpar.start_method.names.held_values import PORTS, held_values
-from pytest_procpar.start_method.names.name_sources import Made
+from pytest_procpar.start_method.names.made import Made
 from pytest_procpar.start_method.names.unique_names import Before, Site
 from pytest_procpar.start_method.project.files import ProjectFiles
 

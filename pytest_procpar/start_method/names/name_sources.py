@@ -22,57 +22,21 @@ from typing import Any, Final
 import pytest
 
 from pytest_procpar.start_method.names.diverting import Builtin, code_that_calls, copy_of
+from pytest_procpar.start_method.names.made import (
+    BYTES,
+    FILE,
+    FOLDER,
+    PID,
+    PORT,
+    RANDOM,
+    UUID,
+    Made,
+    Note,
+)  # fmt: skip
 
-__all__ = ["SourceKind", "Made", "NameSources"]
-
-
-class SourceKind:
-    """A way of making values.
-
-    :param between: the modules of the standard library that only pass on what other code asks for.
-    """
-
-    def __init__(self, name: str, *between: str) -> None:
-        self.name = name
-        self.between = frozenset(between)
-
-
-class Made:
-    """A value that was made.
-
-    :param call: the call as a user knows it, unless a frame in between has a better name for it.
-    :param value: what was made; of a file, the part of its name that was made.
-    :param path: where a temporary file was going to be.
-    :param is_bound: whether a socket is still bound to the port that was found.
-    """
-
-    __slots__ = ("call", "is_bound", "kind", "path", "value")
-
-    def __init__(
-        self,
-        kind: SourceKind,
-        call: str,
-        value: object,
-        path: str | None = None,
-        is_bound: Callable[[], bool] = lambda: False,
-    ) -> None:
-        self.kind = kind
-        self.call = call
-        self.value = value
-        self.path = path
-        self.is_bound = is_bound
+__all__ = ["NameSources"]
 
 
-FILE = SourceKind("file", "tempfile")
-UUID = SourceKind("uuid", "uuid")
-BYTES = SourceKind("bytes", "os", "random", "secrets", "multiprocessing.shared_memory")
-RANDOM = SourceKind("random", "random", "secrets")
-PID = SourceKind("pid", "os", "multiprocessing.process")
-FOLDER = SourceKind("folder")
-PORT = SourceKind("port", "socket", "socketserver", "http.server", "xmlrpc.server")
-
-#: Takes a value, and the frame that made it or asked for it.
-Note = Callable[[Made, FrameType], None]
 _Call = Callable[..., object]
 
 _MAKERS = frozenset({"uuid1", "uuid4", "uuid6", "uuid7", "uuid8"})

@@ -16,7 +16,8 @@ import pytest
 from pytest_procpar.compat.foreign_options import option_values
 from pytest_procpar.core.evidence.installed import is_installed
 from pytest_procpar.start_method.names.dated_names import DatedNames
-from pytest_procpar.start_method.names.name_sources import Made, NameSources, SourceKind
+from pytest_procpar.start_method.names.made import Made, SourceKind
+from pytest_procpar.start_method.names.name_sources import NameSources
 from pytest_procpar.start_method.project.files import ProjectFiles
 from pytest_procpar.start_method.project.frames import module_of, package_of
 

@@ -14,7 +14,7 @@ from pytest_procpar.core.history.durations import (
     split_nodeid,
 )
 
-__all__ = ["Expectations", "expected"]
+__all__ = ["Forecast", "expected"]
 
 _SECOND = 1_000_000
 
@@ -29,7 +29,7 @@ def expected(row: Row) -> float:
     return time / weights if weights else 0.0
 
 
-class Expectations:
+class Forecast:
     """Answers from a history, in seconds.
 
     A test that is not known takes the median of its function with other parameters, otherwise that of its

@@ -14,7 +14,9 @@ from collections.abc import Generator
 from typing import TypeAlias
 
 from pytest_procpar.core.model import TestIndex, Took, WorkerId
-from pytest_procpar.core.run.consulting import (
+from pytest_procpar.core.run.events import Assign, Consult, Decided, Effect, GiveUp, NotRun
+from pytest_procpar.core.run.foreign.asked_back import AskedBack
+from pytest_procpar.core.run.foreign.consulting import (
     AllIdle,
     CaughtUp,
     Completed,
@@ -24,7 +26,7 @@ from pytest_procpar.core.run.consulting import (
     WorkerGone,
     WorkerUp,
 )
-from pytest_procpar.core.run.events import Assign, Consult, Decided, Effect, GiveUp, NotRun
+from pytest_procpar.core.run.foreign.copies import Copies
 from pytest_procpar.core.run.ledger import Ledger
 from pytest_procpar.core.run.partition import Partition
 from pytest_procpar.core.run.scheduler import IN_HAND
@@ -49,7 +51,6 @@ class PluginScheduler(Partition):
     def __init__(self, name: str, count: int, out: list[Effect], in_hand: int = IN_HAND) -> None:
         super().__init__(Ledger(count), out, in_hand)
         self._name = name
-        self._count = count
         #: What to ask the scheduler now; None once the partition has decided.
         self.consult: Consult | None = None
         self._talk: _Talk | None = None
@@ -67,13 +68,8 @@ class PluginScheduler(Partition):
         self._winding_up = False
         #: When the running tests began.
         self._begun: dict[WorkerId, float] = {}
-        #: What the scheduler has asked back from each worker, in this order.
-        self._steals: dict[WorkerId, deque[tuple[int, ...]]] = {}
-        #: The workers that could not give back what was wanted, and have not been heard of since.
-        self._refused: list[WorkerId] = []
-        #: The pending copies of each test, and how many copies each test has.
-        self._open = [[TestIndex(i)] for i in range(count)]
-        self._copies = [1] * count
+        self._copies = Copies(self.ledger, count)
+        self._asked_back = AskedBack(self._copies)
         self._sent: set[int] = set()
         self._crashed: set[int] = set()
         #: Copies that run without the scheduler's knowledge, because it had lost them; and places whose test
@@ -103,14 +99,14 @@ class PluginScheduler(Partition):
         """
         del self._workers[worker.id]
         self._begun.pop(worker.id, None)
-        self._steals.pop(worker.id, None)
+        self._asked_back.forget(worker.id)
         left = [test for (test,) in worker.surrender()]
         for test in left:
-            self._take_back(test)
+            self._copies.take_back(test)
         crashed = worker.running
         if crashed is not None:
             self.ledger.settle(crashed)
-            self._crashed.add(self._place(crashed))
+            self._crashed.add(self._copies.place(crashed))
         self._rescued.difference_update(left, () if crashed is None else (crashed,))
         self._winding_up = False
         if not self._stopped and worker.id in self._known:
@@ -127,8 +123,8 @@ class PluginScheduler(Partition):
         """Note that a test runs, and when it began."""
         self._note_begun(worker, test)
         self._begun[worker.id] = now
-        if worker.id in self._refused and not worker.claimed:
-            self._refuse(worker.id)
+        if not worker.claimed and (refusals := self._asked_back.refusals(worker.id)):
+            self._answers += refusals
             self.feed_hungry(now)
         else:
             self._feed(worker)
@@ -140,63 +136,36 @@ class PluginScheduler(Partition):
         if test in self._rescued:
             self._rescued.discard(test)
         elif not self._stopped:
-            self._news = Completed(worker.id, self._place(test), seconds)
-        self._refuse(worker.id)
+            self._news = Completed(worker.id, self._copies.place(test), seconds)
+        self._answers += self._asked_back.refusals(worker.id)
         self.feed_hungry(now)
 
     def revoked(self, worker: WorkerState, tests: tuple[TestIndex, ...], now: float) -> None:
         """Give back to the scheduler what it wanted, if none of that had begun; the worker keeps the rest."""
         if self._stopped:
-            for unit in worker.shed(frozenset(tests)):
-                for test in unit:
-                    self._take_back(test)
+            for (test,) in worker.shed(frozenset(tests)):
+                self._copies.take_back(test)
             self._feed(worker)
             return
         worker.revoked(frozenset(tests))
-        self._give_back(worker)
+        self._answers += self._asked_back.give(worker)
         self.feed_hungry(now)
 
-    def _give_back(self, worker: WorkerState) -> None:
-        """Answer what was asked back from a worker, now that all its tests that have not begun are here.
-
-        A refusal waits until the worker is heard of again, since we do not know yet what it has begun by
-        then: the scheduler would ask for the same tests again, and never stop.
-        """
-        for wanted in self._steals.pop(worker.id, ()):
-            found = self._take_from(worker, wanted)
-            if found:
-                self._answers.append(GivenBack(worker.id, found))
-            else:
-                self._refused.append(worker.id)
-
-    def _take_from(self, worker: WorkerState, wanted: tuple[int, ...]) -> tuple[int, ...]:
-        """Take all these tests from a worker, or none if one of them is not there (as under pytest-xdist)."""
-        asked = set(wanted)
-        found = [test for (test,) in worker.units if self._place(test) in asked]
-        if len(found) != len(asked) or {self._place(test) for test in found} != asked:
-            return ()
-        worker.units = deque(unit for unit in worker.units if self._place(unit[0]) not in asked)
-        worker.owned -= len(found)
-        for test in found:
-            self._take_back(test)
-        return tuple(map(self._place, found))
-
     def _reopened(self, test: TestIndex) -> None:
-        self._open[self._place(test)].append(test)
-        self._crashed.discard(self._place(test))
+        self._copies.wait(test)
+        self._crashed.discard(self._copies.place(test))
 
     def abandon(self) -> tuple[TestIndex, ...]:
         """Settle the tests that no worker is left to run, and return them."""
-        left = tuple(self._pending())
+        left = tuple(self._copies.all_waiting())
         for test in left:
-            self.ledger.drop(test)
-            self._open[self._place(test)].remove(test)
-            self._unknown.add(self._place(test))
+            self._copies.drop(test)
+            self._unknown.add(self._copies.place(test))
         return left
 
     def _empty(self, worker: WorkerState) -> None:
         for (test,) in worker.disown(len(worker.units)):
-            self._take_back(test)
+            self._copies.take_back(test)
         self._feed(worker)
 
     # --- tests find their workers ---
@@ -232,9 +201,9 @@ class PluginScheduler(Partition):
 
     def _confer(self) -> _Talk:
         """Say all that there is to say now, and do what follows from the answers."""
-        for worker_id in set(self._refused):
+        for worker_id in self._asked_back.refusing():
             if worker_id not in self._workers or self._workers[worker_id].idle:
-                self._refuse(worker_id)
+                self._answers += self._asked_back.refusals(worker_id)
         news, self._news = self._news, None
         yield from self._tell(news)
         yield from self._introduce()
@@ -269,7 +238,9 @@ class PluginScheduler(Partition):
             if self._orders:
                 self._carry_out(self._orders.popleft(), only_pending)
             elif self._answers:
-                yield from self._answer(self._answers.popleft())
+                answered = self._answers.popleft()
+                if answered.worker in self._known:
+                    yield from self._tell(answered)
             elif self._scheduling and not self._winding_up:
                 answer = yield from self._tell(CaughtUp())
                 self._winding_up = answer.finished
@@ -286,56 +257,32 @@ class PluginScheduler(Partition):
             if worker is not None:
                 self._steal(worker, order.tests)
         else:
-            for place in range(self._count) if order.what == "run all" else order.tests:
+            for place in range(self._copies.count) if order.what == "run all" else order.tests:
                 self._send(worker, order.worker, place, only_pending)
 
     def _send(self, worker: WorkerState | None, worker_id: WorkerId, place: int, only_pending: bool) -> None:
         self._sent.add(place)
-        pending = self._open[place]
+        waiting = self._copies.waiting(place)
         if worker is None or worker.phase is Phase.FINISHING:
             return  # `_look_for_lost` finds it if no other worker gets it
-        if not pending and (only_pending or place in self._crashed or place in self._unknown):
+        if waiting is None and (only_pending or place in self._crashed or place in self._unknown):
             self._unknown.discard(place)
             self._answers.append(Completed(worker_id, place, 0.0))
             return
-        self._assign(worker, pending[0] if pending else self._another(place))
-
-    def _another(self, place: int) -> TestIndex:
-        """Make one more copy of a test."""
-        copy = TestIndex(place + self._copies[place] * self._count)
-        self._copies[place] += 1
-        if copy not in self.ledger:
-            self.ledger.grow(self._count)
-        self.ledger.reopen(copy)
-        self._open[place].append(copy)
-        return copy
+        self._assign(worker, self._copies.another(place) if waiting is None else waiting)
 
     def _assign(self, worker: WorkerState, test: TestIndex) -> None:
-        self.ledger.assign(test, worker.id)
-        self._open[self._place(test)].remove(test)
+        self._copies.assign(test, worker.id)
         worker.own([(test,)])
 
-    def _take_back(self, test: TestIndex) -> None:
-        self.ledger.take_back(test)
-        self._open[self._place(test)].append(test)
-
     def _steal(self, worker: WorkerState, tests: tuple[int, ...]) -> None:
-        self._steals.setdefault(worker.id, deque()).append(tests)
+        self._asked_back.ask(worker.id, tests)
         if worker.revoking or worker.phase is Phase.CONDEMNED:
             return
         if worker.in_hand:
             self._revoke(worker)
         else:
-            self._give_back(worker)
-
-    def _refuse(self, worker: WorkerId) -> None:
-        """Tell the scheduler that a worker could not give back what was wanted."""
-        self._answers.extend(GivenBack(worker, ()) for refused in self._refused if refused == worker)
-        self._refused = [refused for refused in self._refused if refused != worker]
-
-    def _answer(self, answer: Completed | GivenBack) -> _Talk:
-        if answer.worker in self._known:
-            yield from self._tell(answer)
+            self._answers += self._asked_back.give(worker)
 
     def _feed(self, worker: WorkerState) -> None:
         """Tell a worker what comes next: hand out tests, or say what follows the last one."""
@@ -364,27 +311,20 @@ class PluginScheduler(Partition):
         A test that it sent once and lost because a worker died runs in any worker. A test that it never sent
         is one that it does not want to run, or cannot.
         """
-        for _ in range(self._count + 1 if self._scheduling else 0):
+        for _ in range(self._copies.count + 1 if self._scheduling else 0):
             answer = yield from self._tell(AllIdle())
             yield from self._obey(only_pending=True)
             if self.busy:
                 return
             if not answer.orders:
                 break
-        lost = [test for test in self._pending() if self._place(test) in self._sent]
+        lost = [test for test in self._copies.all_waiting() if self._copies.place(test) in self._sent]
         if lost:
             worker = next(iter(self._workers.values()))
             for test in lost:
                 self._rescued.add(test)
-                self._unknown.add(self._place(test))
+                self._unknown.add(self._copies.place(test))
                 self._assign(worker, test)
             return
         reason = f"the scheduler {self._name} has given these tests to no worker"
         self._out += [GiveUp(reason), NotRun(self.abandon(), reason)]
-
-    def _pending(self) -> list[TestIndex]:
-        return [test for copies in self._open for test in copies]
-
-    def _place(self, test: TestIndex) -> int:
-        """A test's place in the collected order, whichever copy it is."""
-        return test % self._count
