@@ -8,31 +8,17 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from collections.abc import Generator, Sequence
-from importlib.machinery import ModuleSpec, PathFinder
+from collections.abc import Generator
 from types import ModuleType
 
 import pytest
 
+import pytest_procpar
+
 __all__: list[str] = []
 
 
-class _AsTheyAre:
-    """Imports this package's modules without pytest's assertion rewriting, which helps nobody here.
-
-    Rewritten modules have byte code of their own. Where that cannot be written, every start would compile all
-    of them: with ``PYTHONDONTWRITEBYTECODE``, which is usual in containers, or in a read-only folder.
-    """
-
-    @staticmethod
-    def find_spec(
-        name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        """Find a module of this package, as an `importlib.abc.MetaPathFinder` does, and no other module."""
-        return PathFinder.find_spec(name, path) if name.startswith("pytest_procpar.") else None
-
-
-sys.meta_path.insert(0, _AsTheyAre)
+pytest_procpar.import_as_they_are()  # again: pytest's own finder may have come since
 
 
 def _xdist_is_loaded(pluginmanager: pytest.PytestPluginManager) -> bool:
@@ -136,7 +122,6 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Start a parallel run if one is asked for; pytest then goes on in the controller."""
     from pytest_procpar.config.given import given
-    from pytest_procpar.config.settings import read_distribution, read_settings
     from pytest_procpar.role import role_of
 
     asked = given(config)
@@ -171,6 +156,10 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
             raise pytest.UsageError(f"{wanted}: this run is left to pytest-xdist, which alone has {left}")
         if left is not None:
             return None
+    if not asked.names_workers:
+        return None
+    from pytest_procpar.config.settings import read_distribution, read_settings
+
     distribution = read_distribution(config, asked)
     if distribution.differs_from(asked):
         from pytest_procpar.compat.xdist.options import tell_distribution
@@ -191,8 +180,8 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marks, in any run, and start what was asked for in addition to running tests."""
     from pytest_procpar.compat.pytest_private.cache import has_entry
+    from pytest_procpar.config.choices import has_pytest_forked
     from pytest_procpar.config.given import given
-    from pytest_procpar.config.settings import has_pytest_forked
     from pytest_procpar.role import Role, role_of
 
     if not _xdist_is_loaded(config.pluginmanager):
@@ -266,7 +255,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     from pytest_procpar.worker.marks import ISOLATES, marked_tests
 
     if is_plain or config.stash.get(ISOLATES, False):
-        from pytest_procpar.config.settings import isolating_marks
+        from pytest_procpar.config.choices import isolating_marks
 
         marked = frozenset(marked_tests(session.items, isolating_marks()))
         if marked:

@@ -9,12 +9,14 @@ them.
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_procpar.core.record import fields, record
-from pytest_procpar.core.survey.orders import SuiteOrder
+
+if TYPE_CHECKING:
+    from pytest_procpar.core.survey.orders import SuiteOrder
 
 __all__ = ["Given", "given", "read_early", "read_given"]
 
@@ -62,6 +64,13 @@ class Given:
     def tries_suite(self) -> bool:
         """Whether the suite is to be run in several ways instead of once."""
         return bool(self.procpar_try or self.procpar_try_report)
+
+    @property
+    def names_workers(self) -> bool:
+        """Whether an option has a say in who runs the tests. If not, this process does."""
+        named = (self.numprocesses, self.maxprocesses, self.procpar_replay, self.isolating_option)
+        asked = self.tx or self.distload or self.wants_recheck
+        return bool(asked) or any(value is not None for value in named)
 
     @property
     def records_history(self) -> bool:

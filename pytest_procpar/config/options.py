@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_procpar.compat.pytest_private.session import add_short_option
+from pytest_procpar.config.choices import DISTRIBUTIONS, RECHECKS, START_METHODS, has_pytest_forked
 from pytest_procpar.config.parsing import (
     parse_count,
     parse_history,
@@ -16,8 +17,6 @@ from pytest_procpar.config.parsing import (
     parse_recheck_order,
     parse_seconds,
 )
-from pytest_procpar.config.settings import RECHECKS, START_METHODS, has_pytest_forked
-from pytest_procpar.core.model import Dist
 
 if TYPE_CHECKING:
     import argparse
@@ -46,7 +45,7 @@ def add_shared_options(parser: pytest.Parser) -> None:
         help="How many workers run tests: a number, 'auto' for the processors this process may use, "
         "'logical' for their hardware threads, 0 for none: tests run in this process.",
     )  # fmt: skip
-    group.addoption("--dist", choices=[d.value for d in Dist], default="no", metavar="MODE", help=_DIST_HELP)
+    group.addoption("--dist", choices=list(DISTRIBUTIONS), default="no", metavar="MODE", help=_DIST_HELP)
     add_short_option(
         group, "-d", dest="distload", action="store_true", default=False, help="Same as --dist=load."
     )

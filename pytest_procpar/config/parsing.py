@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_procpar.core.survey.orders import OrderError, SuiteOrder, parse_order
+if TYPE_CHECKING:
+    from pytest_procpar.core.survey.orders import SuiteOrder
 
 __all__ = [
     "checked", "is_remote", "local_workers", "parse_count", "parse_history", "parse_leaks",
@@ -76,6 +78,8 @@ def parse_recheck_order(text: str) -> SuiteOrder:
 
     :raises argparse.ArgumentTypeError: if it names no order.
     """
+    from pytest_procpar.core.survey.orders import OrderError, parse_order
+
     try:
         return parse_order(text)
     except OrderError as error:

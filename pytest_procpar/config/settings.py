@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
 import sys
 
 import pytest
 
 from pytest_procpar.compat.foreign_options import debugger, maxfail, runs_no_tests
+from pytest_procpar.config.choices import RECHECKS, START_METHODS, isolating_marks
 from pytest_procpar.config.given import Given, read_early
 from pytest_procpar.config.parsing import checked, local_workers, parse_seconds
 from pytest_procpar.core.model import Dist, RunOptions, StartMethod, WorkerOptions
@@ -19,22 +19,16 @@ from pytest_procpar.replay.file import REPLAY
 from pytest_procpar.system.cpus import available_cpus
 
 __all__ = [
-    "INTERPRETER", "RECHECKS", "START_METHODS", "Distribution", "RecheckOptions", "Settings", "count_workers",
-    "fork_safe", "has_pytest_forked", "history_setting", "isolating_marks", "read_distribution",
+    "INTERPRETER", "Distribution", "RecheckOptions", "Settings", "count_workers",
+    "fork_safe", "history_setting", "read_distribution",
     "read_settings", "shared_cpus", "start_method",
 ]  # fmt: skip
 
 #: `sys.argv` and `sys.path` from before initial conftests changed them.
 INTERPRETER = pytest.StashKey[tuple[list[str], list[str]]]()
 
-#: The values of ``--recheck``.
-RECHECKS = ("failed", "known", "all", "deep", "none")
-
 #: More workers than this are taken for a slip: each takes memory and descriptors of the controller.
 _MOST_WORKERS = 10_000
-
-#: The values of ``--start-method``.
-START_METHODS = ("auto", *(method.value for method in StartMethod))
 
 
 @record
@@ -235,16 +229,6 @@ def _is_only_process(config: pytest.Config) -> bool:
     what = early.recheck if early.recheck is not None else config.getini("procpar_recheck")
     is_one = early.numprocesses == 1 or (not early.numprocesses and early.isolating_option is not None)
     return is_one and not early.tx and early.maxworkerrestart == 0 and what == "none"
-
-
-def isolating_marks() -> tuple[str, ...]:
-    """The marks that give a test its own process; ``forked`` is left to pytest-forked where installed."""
-    return ("isolated",) if has_pytest_forked() else ("isolated", "forked")
-
-
-def has_pytest_forked() -> bool:
-    """Whether pytest-forked is installed; if so, its option and mark are left to it."""
-    return importlib.util.find_spec("pytest_forked") is not None
 
 
 def _workers(asked: Given, given: int | None) -> int:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_procpar.compat.xdist.scheduling import OwnScheduling
+from pytest_procpar.controller.supervision import Supervisor
+from pytest_procpar.core.inquiry.run_record import RunRecord
 from pytest_procpar.core.record import record
+from pytest_procpar.core.run.run import Run
+from pytest_procpar.report.results import Results
+from pytest_procpar.report.terminal import Terminal
+from pytest_procpar.system.clock import Clock
 
 if TYPE_CHECKING:
     import pytest
@@ -13,14 +20,8 @@ if TYPE_CHECKING:
     from pytest_procpar.compat.xdist.nodes import Nodes
     from pytest_procpar.config.settings import Settings
     from pytest_procpar.controller.run_end import Ending
-    from pytest_procpar.controller.supervision import Supervisor
-    from pytest_procpar.core.inquiry.run_record import RunRecord
-    from pytest_procpar.core.run.run import Run
-    from pytest_procpar.report.results import Results
-    from pytest_procpar.report.terminal import Terminal
-    from pytest_procpar.system.clock import Clock
 
-__all__ = ["Collaborators"]
+__all__ = ["Collaborators", "make_collaborators"]
 
 
 @record
@@ -42,3 +43,17 @@ class Collaborators:
     ending: Ending
     clock: Clock
     supervisor: Supervisor
+
+
+def make_collaborators(
+    config: pytest.Config, settings: Settings, cluster: Cluster, nodes: Nodes, ending: Ending
+) -> Collaborators:
+    """Make those that are not there yet. The supervision begins now."""
+    run, terminal, clock = Run(settings.run_options()), Terminal(config), Clock()
+    results = Results(config, OwnScheduling(config, nodes), compact=settings.compact_reports)
+    folders = str(config.rootpath), str(config.invocation_params.dir)
+    supervisor = Supervisor(run, cluster, terminal, results.nodeid, clock.now(), settings.quiet_seconds)
+    return Collaborators(
+        config, settings, cluster, run, RunRecord(settings.tests_a_process, *folders), nodes, results,
+        terminal, ending, clock, supervisor,
+    )  # fmt: skip

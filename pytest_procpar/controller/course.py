@@ -121,6 +121,15 @@ class Course:
         known = self._known(ids, collected.shared) if runnable and ids else None
         self.happened(events.SuiteCollected(len(ids), groups, limits, started, known))
 
+    def look_ahead(self) -> None:
+        """Read what earlier runs say of the tests, and import what uses and records it: it will be needed."""
+        history = expectations(self._config)
+        if history is not None:
+            import pytest_procpar.core.history.recording
+        if history is not None and history.knows_tests:
+            import pytest_procpar.core.run.sharing.knowing
+            import pytest_procpar.core.run.sharing.scheduler  # noqa: F401
+
     def _known(self, ids: Sequence[str], shared: SharedData | None) -> Known | None:
         """What is known of the tests before they run: what they share, and what they took in earlier runs."""
         history = forecast(self._config)

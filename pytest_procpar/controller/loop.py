@@ -61,8 +61,9 @@ class Loop:
         self._course.begin(session, inputs)
 
     def look_around(self) -> None:
-        """Take note of the machine's state before any test runs; call this when there is time."""
+        """Take note of the machine and of earlier runs before any test runs; call this when there is time."""
         self._supervisor.look_around()
+        self._course.look_ahead()
 
     @property
     def over(self) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Sequence
+from functools import cache
 
 __all__ = ["listed", "printable", "printable_line", "shell_command"]
 
@@ -16,8 +17,14 @@ _HARMFUL = (
     r"\x00-\x08\x0b-\x1f\x7f-\x9f"
     r"\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
 )
-_in_text = re.compile(f"[{_HARMFUL}]").sub
-_in_line = re.compile(f"[{_HARMFUL}\n\t]")
+#: What may stand in a text, but not in a line.
+_BREAKS = r"\n\t"
+
+
+@cache
+def _harmful(more: str = "") -> re.Pattern[str]:
+    """Finds such a character, or one of `more`. Most texts have none, so that most runs need no pattern."""
+    return re.compile(f"[{_HARMFUL}{more}]")
 
 
 def _escaped(match: re.Match[str]) -> str:
@@ -26,12 +33,12 @@ def _escaped(match: re.Match[str]) -> str:
 
 def printable(text: str) -> str:
     """The text with Python's escapes for whatever would act on a terminal; newlines and tabs stay."""
-    return _in_text(_escaped, text)
+    return text if text.isprintable() else _harmful().sub(_escaped, text)
 
 
 def printable_line(text: str) -> str:
     """The text, escaped as by `printable`, with newlines and tabs escaped too."""
-    return _in_line.sub(_escaped, text)
+    return text if text.isprintable() else _harmful(_BREAKS).sub(_escaped, text)
 
 
 def listed(names: Sequence[str], most: int) -> str:
@@ -42,12 +49,17 @@ def listed(names: Sequence[str], most: int) -> str:
 
 def shell_command(words: Iterable[str]) -> str:
     """A command to print and paste, quoted for the shell; control characters as in bash and zsh."""
-    return " ".join(_ansi_quoted(word) if _in_line.search(word) else shlex.quote(word) for word in words)
+    return " ".join(map(_quoted, words))
+
+
+def _quoted(word: str) -> str:
+    harmless = word.isprintable() or not _harmful(_BREAKS).search(word)
+    return shlex.quote(word) if harmless else _ansi_quoted(word)
 
 
 def _ansi_quoted(word: str) -> str:
     plain = word.replace("\\", r"\\").replace("'", r"\'")
-    return f"$'{_in_line.sub(_as_bytes, plain)}'"
+    return f"$'{_harmful(_BREAKS).sub(_as_bytes, plain)}'"
 
 
 def _as_bytes(match: re.Match[str]) -> str:

@@ -3,8 +3,8 @@
 About forty classes of the core are records, and every run imports them before it forks anything. A dataclass
 of that kind takes 0.3 ms to make (measured on CPython 3.11 and 3.13: 12 ms for all of them, while a whole run
 of one test may take 60 ms), because each method is compiled and the class is built twice. Here one method is
-compiled, and the class is built once. Type checkers treat a record as a frozen dataclass, and only they keep
-it from being changed.
+compiled, when the first object is made, and the class is built once. Type checkers treat a record as a frozen
+dataclass, and only they keep it from being changed.
 """
 
 from __future__ import annotations
@@ -69,12 +69,17 @@ def record(cls: type[_T]) -> type[_T]:
         body.pop(name, None)
     parameters = "".join(f", {name}={name}" if name in defaults else f", {name}" for name in names)
     lines = "".join(f"\n    self.{name} = {name}" for name in names) or "\n    pass"
-    scope: dict[str, object] = dict(defaults)
-    exec(f"def __init__(self{parameters}):{lines}", scope)
+
+    def begin(self: object, *values: object, **named: object) -> None:
+        """Make the constructor: most classes have no object in most processes."""
+        scope: dict[str, object] = dict(defaults)
+        exec(f"def __init__(self{parameters}):{lines}", scope)
+        made.__init__ = scope["__init__"]  # type: ignore[assignment,method-assign]
+        made.__init__(self, *values, **named)
+
     body.update(
-        __slots__=names, __match_args__=names, __init__=scope["__init__"],
-        __eq__=_equal, __hash__=_hash, __repr__=_repr,
-    )  # fmt: skip
+        __slots__=names, __match_args__=names, __init__=begin, __eq__=_equal, __hash__=_hash, __repr__=_repr
+    )
     made: type[_T] = type(cls.__name__, cls.__bases__, body)
     made.__qualname__ = cls.__qualname__
     return made

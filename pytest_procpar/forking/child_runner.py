@@ -26,21 +26,12 @@ from pytest_procpar.system.calls import DUMP_SIGNAL, end_process, getpid
 from pytest_procpar.system.descendants import bind_death, open_pidfd
 from pytest_procpar.system.genuine import READ, Handler, close, make_poll, wait4
 
-__all__ = ["Child", "ChildRunner", "SessionOver", "ChildResult", "die_of"]
+__all__ = ["Child", "ChildRunner", "ChildResult", "die_of"]
 
 _LENGTH = struct.Struct("<I")
 _ROOM = 1 << 14
 #: How often to look whether a child is dead where the kernel cannot tell (no pidfd), in milliseconds.
 _LOOK_MS = 50
-
-
-class SessionOver(BaseException):
-    """A child came upon something that ends the session, and has told the controller."""
-
-    def __init__(self, status: int, interrupted: bool) -> None:
-        super().__init__(status)
-        self.status = status
-        self.interrupted = interrupted
 
 
 @record

@@ -14,7 +14,9 @@ from pytest_procpar.system.calls import monotonic, pause
 from pytest_procpar.system.descendants import descendants, is_childless, open_pidfd, reap
 from pytest_procpar.system.genuine import close, wait4
 
-__all__ = ["RSS_UNIT", "Children", "kill_with_descendants", "nobody_else_waits", "signal_group"]
+__all__ = [
+    "RSS_UNIT", "Children", "SessionOver", "kill_with_descendants", "nobody_else_waits", "signal_group",
+]  # fmt: skip
 
 #: How often to look for dead children where the kernel cannot tell (no pidfd), in seconds.
 _POLL_SECONDS = 0.05
@@ -25,6 +27,15 @@ _GRACE = 1.0
 
 #: The unit of `ru_maxrss`, the peak of a process's memory, in bytes (getrusage(2)).
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+
+
+class SessionOver(BaseException):
+    """A child came upon something that ends the session, and has told the controller."""
+
+    def __init__(self, status: int, interrupted: bool) -> None:
+        super().__init__(status)
+        self.status = status
+        self.interrupted = interrupted
 
 
 @contextmanager

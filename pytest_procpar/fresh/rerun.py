@@ -30,7 +30,7 @@ from pytest_procpar.core.inquiry.probes import Outcome
 from pytest_procpar.core.model import Dist, ReportData, StartMethod, WorkerInput
 from pytest_procpar.core.protocol.wire import Decoder, Encoder, loads
 from pytest_procpar.core.record import fields, record
-from pytest_procpar.replay.reorder import pinned_keys
+from pytest_procpar.replay.file import pinned_keys
 from pytest_procpar.role import Role, take_role
 from pytest_procpar.system.calls import getpid, out_of_reach
 from pytest_procpar.system.file_uses import note_uses

@@ -1,7 +1,8 @@
 """Records what a run has measured when it ends, and tells the next run what to expect.
 
 A plugin of the controller, or of a run without workers of ours if it is asked for. Nothing that it meets on
-the disk changes the run's outcome: a line in the summary says what is wrong.
+the disk changes the run's outcome: a line in the summary says what is wrong. What it takes is imported when
+the history is first read or written, since a controller configures while its fork server waits.
 """
 
 from __future__ import annotations
@@ -9,23 +10,23 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_procpar.core.history.durations import DurationHistory
-from pytest_procpar.core.history.forecast import Forecast
-from pytest_procpar.core.history.recording import history_of, seen_in
-from pytest_procpar.core.history.run_log import Timed
-from pytest_procpar.core.printable import printable_line
-from pytest_procpar.history.listening import Listener
 from pytest_procpar.history.place import history_place
-from pytest_procpar.history.store import Store
 from pytest_procpar.role import Role, role_of
 
 if TYPE_CHECKING:
     from pytest_procpar.compat.pytest_private.output import Writer
+    from pytest_procpar.core.history.durations import DurationHistory
+    from pytest_procpar.core.history.forecast import Forecast
+    from pytest_procpar.core.history.run_log import Timed
     from pytest_procpar.core.inquiry.run_record import RunRecord
+    from pytest_procpar.history.listening import Listener
+    from pytest_procpar.history.place import Place
+    from pytest_procpar.history.store import Store
 
 __all__ = ["HistoryKeeper", "forecast", "install"]
 
@@ -51,7 +52,7 @@ def install(config: pytest.Config, *, asked: bool) -> None:
         if asked:
             raise no_place("record")
         return
-    keeper = HistoryKeeper(config, Store(config, place))
+    keeper = HistoryKeeper(config, place)
     config.stash[_KEEPER] = keeper
     config.pluginmanager.register(keeper, "procpar-history")
 
@@ -77,24 +78,34 @@ def forecast(config: pytest.Config) -> Forecast | None:
 class HistoryKeeper:
     """The plugin that records.
 
-    :param store: where the history is.
+    :param place: where the history is.
     """
 
-    def __init__(self, config: pytest.Config, store: Store) -> None:
+    def __init__(self, config: pytest.Config, place: Place) -> None:
         self._config = config
-        self._store = store
+        self._place = place
         self._listener: Listener | None = None
         self._forecast: Forecast | None = None
+
+    @cached_property
+    def _store(self) -> Store:
+        from pytest_procpar.history.store import Store
+
+        return Store(self._config, self._place)
 
     def forecast(self) -> Forecast:
         """What is known before this run."""
         if self._forecast is None:
+            from pytest_procpar.core.history.forecast import Forecast
+
             self._forecast = Forecast(self._store.read())
         return self._forecast
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Listen to what tests do, unless our workers run them."""
         if role_of(session.config) is not Role.CONTROLLER:
+            from pytest_procpar.history.listening import Listener
+
             self._listener = Listener()
             session.config.pluginmanager.register(self._listener, "procpar-history-listener")
 
@@ -104,6 +115,8 @@ class HistoryKeeper:
         processes = self._processes()
         if not any(processes):
             return
+        from pytest_procpar.core.history.recording import history_of, seen_in
+
         ident = os.urandom(8).hex()
 
         def more(known: DurationHistory) -> DurationHistory:
@@ -121,5 +134,7 @@ class HistoryKeeper:
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: Writer) -> None:
         """Say what is wrong with the history."""
+        from pytest_procpar.core.printable import printable_line
+
         for note in self._store.notes:
             terminalreporter.write_line(printable_line(f"procpar: {note}"))

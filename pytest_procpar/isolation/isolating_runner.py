@@ -26,7 +26,8 @@ from pytest_procpar.core.protocol.worker import Ready, Starved
 from pytest_procpar.core.protocol.worker_status import Stage
 from pytest_procpar.coverage_data.measuring import ONE_TEST, SEVERAL_TESTS, own_coverage, save_coverage
 from pytest_procpar.forking import file_positions
-from pytest_procpar.forking.child_runner import Child, ChildResult, ChildRunner, SessionOver, die_of
+from pytest_procpar.forking.child_runner import Child, ChildResult, ChildRunner, die_of
+from pytest_procpar.forking.children import SessionOver
 from pytest_procpar.forking.fork import run_exit_handlers
 from pytest_procpar.ipc.board import Board, BoardSlot
 from pytest_procpar.ipc.inbox import WorkerLink

@@ -16,7 +16,10 @@ import pytest
 
 from pytest_procpar.core.record import record
 
-__all__ = ["REPLAY", "REPLAY_FORMAT", "REPORT_FORMAT", "VERSION", "Mention", "Replay", "read_replay"]
+__all__ = [
+    "KEYS", "REPLAY", "REPLAY_FORMAT", "REPORT_FORMAT", "VERSION", "Mention", "Replay", "pinned_keys",
+    "read_replay",
+]  # fmt: skip
 
 #: The formats that can be read, and the version of each.
 REPORT_FORMAT, REPLAY_FORMAT, VERSION = "procpar-report", "procpar-replay", 1
@@ -40,6 +43,14 @@ class Replay:
 
 #: What this run replays, if anything.
 REPLAY = pytest.StashKey[Replay]()
+
+#: The key of each collected item's sequence.
+KEYS = pytest.StashKey[list[str]]()
+
+
+def pinned_keys(config: pytest.Config) -> list[str] | None:
+    """The key of each collected item's sequence, which is its worker's number; None if this is no replay."""
+    return config.stash.get(KEYS, None)
 
 
 class _Unusable(ValueError):

@@ -14,15 +14,12 @@ import pytest
 from pytest_procpar.compat.foreign_options import drop_last_failed, runs_last_failed
 from pytest_procpar.compat.pytest_private.items import copy_item
 from pytest_procpar.core.printable import listed, printable_line
-from pytest_procpar.replay.file import REPLAY, Replay
+from pytest_procpar.replay.file import KEYS, REPLAY, Replay
 
-__all__ = ["install", "pinned_keys"]
+__all__ = ["install"]
 
 #: How many tests are named where naming all would be too many.
 _NAMED = 5
-
-#: The key of each item's sequence.
-_KEYS = pytest.StashKey[list[str]]()
 
 
 def install(config: pytest.Config, replay: Replay, asked: object = None, limit: object = None) -> None:
@@ -38,11 +35,6 @@ def install(config: pytest.Config, replay: Replay, asked: object = None, limit: 
     drop_last_failed(config)
     config.stash[REPLAY] = replay
     config.pluginmanager.register(_Replayer(config, replay, notes), "procpar-replay")
-
-
-def pinned_keys(config: pytest.Config) -> list[str] | None:
-    """The key of each collected item's sequence, which is its worker's number; None if this is no replay."""
-    return config.stash.get(_KEYS, None)
 
 
 def _notes(sequences: int, asked: object, limit: object, *, is_lf: bool) -> list[str]:
@@ -116,7 +108,7 @@ class _Replayer:
                     keys.append(str(number))
         deselected = [item for item in session.items if id(item) not in used]
         session.items[:] = items
-        self._config.stash[_KEYS] = keys
+        self._config.stash[KEYS] = keys
         if deselected:
             self._config.hook.pytest_deselected(items=deselected)
 

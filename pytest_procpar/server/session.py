@@ -39,7 +39,6 @@ from pytest_procpar.forking.heap import Heap
 from pytest_procpar.ipc.board import Board
 from pytest_procpar.ipc.inbox import WorkerLink
 from pytest_procpar.ipc.link import Link
-from pytest_procpar.isolation.isolating_runner import IsolatingRunner
 from pytest_procpar.role import Role, take_role
 from pytest_procpar.server.loop import StartOrder
 from pytest_procpar.server.session_end import end_worker, exit_status
@@ -151,10 +150,8 @@ class WorkerSession:
         status: int = pytest.ExitCode.OK
         try:
             try:
-                plugin = sys.modules["pytest_procpar.plugin"]
-                run_main(
-                    config, lambda: self._go_through(session, folder), plugin, forked=setup.recipe is None
-                )
+                plugin, forked = sys.modules["pytest_procpar.plugin"], setup.recipe is None
+                run_main(config, lambda: self._go_through(session, folder), plugin, forked=forked)
                 status = exit_status(session)
             except UnsafeFork as unsafe:
                 self._finish_unused(session, str(unsafe))
@@ -205,6 +202,8 @@ class WorkerSession:
         """Replace pytest's loop: learn what this process is, and be that."""
         self._link.flush()  # the controller has work to do in the meantime
         save_shared_coverage()
+        if self._alone or self._options.max_tests_per_worker:  # before the fork, so that workers share it
+            import pytest_procpar.isolation.isolating_runner  # noqa: F401
         self._heap.settle()
         remember_hook_proxies(session)
         if self._order is None:
@@ -284,11 +283,11 @@ class WorkerSession:
             set_basetemp(config, self._basetemp / f"popen-{worker_name(order.worker)}")
         assert isinstance(self._link, WorkerLink)
         held = (session, self._link, self._board, self._slot)
-        limit = self._options.max_tests_per_worker
+        limit, safe = self._options.max_tests_per_worker, self._options.fork_safe
         if self._alone or limit:
-            self._worker = IsolatingRunner(
-                *held, self._reporter, stacks, self._alone, limit, self._options.fork_safe
-            )
+            from pytest_procpar.isolation.isolating_runner import IsolatingRunner
+
+            self._worker = IsolatingRunner(*held, self._reporter, stacks, self._alone, limit, safe)
         else:
             self._worker = ItemRunner(*held)
         raised.install(config)

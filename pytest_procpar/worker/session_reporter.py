@@ -19,11 +19,11 @@ from pytest_procpar.compat.pytest_reports.reports import report_to_data
 from pytest_procpar.core.model import Dist
 from pytest_procpar.core.protocol.common import Broke, Collected, CollectReported, Halted, Logged, Warned
 from pytest_procpar.core.protocol.worker import JunitRecord
-from pytest_procpar.forking.child_runner import SessionOver
+from pytest_procpar.forking.children import SessionOver
 from pytest_procpar.forking.fork import disregard_interrupts
 from pytest_procpar.ipc.board import BoardSlot
 from pytest_procpar.ipc.link import Sender
-from pytest_procpar.replay.reorder import pinned_keys
+from pytest_procpar.replay.file import pinned_keys
 from pytest_procpar.worker.grouping import grouping_keys
 from pytest_procpar.worker.limits import time_limits
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_procpar.core.history.durations import EMPTY
-from pytest_procpar.core.history.expecting import Expectations
+from pytest_procpar.core.history.forecast import Forecast
 from pytest_procpar.core.history.merging import merged
 from pytest_procpar.core.history.recording import history_of, seen_in
 from pytest_procpar.core.history.run_log import Ending, Timed
@@ -38,7 +38,7 @@ def test_a_module_is_as_dear_after_several_runs_as_after_the_first(
         processes = [process(modules[at::2], costs) for at in range(2)]
         seen = seen_in(processes, known)
         known = merged([known, history_of(seen, known, f"run {run}", float(run))])
-    found = Expectations(known).settings()
+    found = Forecast(known).settings()
     assert {key: cost for key, cost in found.items() if key} == pytest.approx(
         {f"m{module}.py": cost for module, cost in costs.items()}
     )

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytest_procpar.core.protocol import vetting
 from pytest_procpar.core.protocol.wire import Decoder, Encoder, WireError, loads
 
 # --- values -----------------------------------------------------------------------------------------
@@ -558,13 +559,21 @@ _PICKLED = st.sampled_from(
 )
 
 
-@given(
-    st.binary()
-    | st.lists(_PICKLED | st.binary(max_size=3), max_size=60).map(lambda p: b"\x80\x05" + b"".join(p))
+_BODIES = st.binary() | st.lists(_PICKLED | st.binary(max_size=3), max_size=60).map(
+    lambda p: b"\x80\x05" + b"".join(p)
 )
+
+
+@given(_BODIES)
 @settings(deadline=None)
 def test_loading_any_bytes_gives_a_value_or_a_wire_error(body: bytes) -> None:
     try:
         loads(body)
     except WireError:
         pass
+
+
+@given(_BODIES)
+@settings(deadline=None)
+def test_bodies_are_walked_through_alike_with_patterns_and_without(body: bytes) -> None:
+    assert vetting._walked(body, None) == vetting._walked(body, vetting._patterns())

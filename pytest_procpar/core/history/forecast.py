@@ -43,6 +43,11 @@ class Forecast:
         self._suite: float | None = None
         self._knows_suite = False
 
+    @property
+    def knows_tests(self) -> bool:
+        """Whether any test is known."""
+        return bool(self._history.tests)
+
     def durations(self, nodeids: Iterable[str]) -> list[float | None]:
         """The time that each test takes, without its settings; None if nothing is known of any test."""
         tests = self._history.tests
