@@ -25,6 +25,7 @@ _SCHEDULERS = {
     Dist.LOADSCOPE: "LoadScopeScheduling",
     Dist.LOADFILE: "LoadFileScheduling",
     Dist.LOADGROUP: "LoadGroupScheduling",
+    Dist.STABLE: "StableScheduling",
     Dist.EACH: "EachScheduling",
 }
 
