@@ -37,7 +37,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 #: The recorder asks which worker it is in before there is one, and means no harm.
 _OPTIONS = ("--recheck=none", "-o", "procpar_fork_safe=recorder.py")
 RECORDER = CHECKOUT / "tests" / "recorder.py"
-MODES = ("load", "worksteal", "loadscope", "loadfile", "loadgroup", "each")
+MODES = ("load", "worksteal", "loadscope", "loadfile", "loadgroup", "stable", "each")
 ALL = "all"
 SIGNALS = (signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM, signal.SIGABRT)
 

@@ -187,7 +187,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if not _xdist_is_loaded(config.pluginmanager):
         config.addinivalue_line(
             "markers",
-            "xdist_group(name): tests with the same name run in the same worker under --dist=loadgroup.",
+            "xdist_group(name): tests with the same name run in the same worker under --dist=loadgroup "
+            "and --dist=stable.",
         )
     config.addinivalue_line(
         "markers",

@@ -315,7 +315,7 @@ class TestSoak:
 
     def test_all_modes_have_their_turn_and_each_can_be_repeated_alone(self) -> None:
         plan = soak.parsed(["--seed=40", "--tests=500"])
-        assert [plan.mode(number) for number in range(7)] == [*soak.MODES, "load"]
+        assert [plan.mode(number) for number in range(8)] == [*soak.MODES, "load"]
         assert soak.repeat(plan, 3) == (
             "python -m benchmarks.soak --kills 1 --seed 43 --dist loadfile --workers 3 --tests 480"
         )

@@ -109,7 +109,7 @@ class Course:
         started = self.collecting.started
         if self._nodes.all_wanted():
             self._run.start_all()
-        count = self._run.workers_for(len(ids), started)
+        count = self._run.workers_for(len(ids), started, keys)
         self._nodes.make_ready(count, ids)
         if runnable:
             dist = self._results.scheduling.name or (None if self._settings.pinned else self._settings.dist)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 from typing import NewType, NoReturn, TypeAlias
 
@@ -35,7 +36,7 @@ def worker_name(worker: WorkerId) -> str:
 
 
 class Dist(str, Enum):
-    """How tests are dealt out, with pytest-xdist's names and meaning."""
+    """How tests are dealt out; where pytest-xdist has a mode, with its name and meaning."""
 
     NO = "no"
     EACH = "each"
@@ -44,11 +45,13 @@ class Dist(str, Enum):
     LOADSCOPE = "loadscope"
     LOADFILE = "loadfile"
     LOADGROUP = "loadgroup"
+    #: Ours alone: by the names of groups, so that adding tests changes as little as possible.
+    STABLE = "stable"
 
     @property
     def grouped(self) -> bool:
         """Whether tests with the same key must run in one worker."""
-        return self in (Dist.LOADSCOPE, Dist.LOADFILE, Dist.LOADGROUP)
+        return self in (Dist.LOADSCOPE, Dist.LOADFILE, Dist.LOADGROUP, Dist.STABLE)
 
 
 class StartMethod(str, Enum):
@@ -86,11 +89,21 @@ class RunOptions:
     hang_timeout: float = 0.0
     pinned: bool = False
 
-    def workers_for(self, tests: int) -> int:
+    @property
+    def divided(self) -> bool:
+        """Whether it is settled beforehand who runs what, and no worker takes over what another one has."""
+        return self.pinned or self.dist in (Dist.EACH, Dist.STABLE)
+
+    def workers_for(self, tests: int, keys: Sequence[str] | None = None) -> int:
         """How many workers to start for a suite: at most one per test, and at least one.
 
-        Where each worker has its own tests, all are started, even those that have none.
+        Where each worker has its own tests, all are started, even those that have none; under ``stable`` at
+        most one per group.
+
+        :param keys: the group of each test, if there are groups.
         """
+        if self.dist is Dist.STABLE and keys is not None:
+            tests = len(set(keys))
         if self.dist is Dist.EACH or self.pinned:
             return self.workers
         return min(self.workers, max(1, tests))

@@ -26,6 +26,7 @@ _SCHEDULERS = {
     Dist.LOADSCOPE: "LoadScopeScheduling",
     Dist.LOADFILE: "LoadFileScheduling",
     Dist.LOADGROUP: "LoadGroupScheduling",
+    Dist.STABLE: "StableScheduling",
     Dist.EACH: "EachScheduling",
 }
 

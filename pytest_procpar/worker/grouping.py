@@ -15,7 +15,8 @@ def grouping_keys(items: Iterable[pytest.Item], dist: Dist) -> list[str] | None:
     """One key for each item; None where every test is on its own.
 
     ``loadscope`` groups by class, or by module for functions; ``loadfile`` by file; ``loadgroup`` by the
-    names in the ``xdist_group`` marks, with items without a mark on their own. The scope is the parent's
+    names in the ``xdist_group`` marks, with items without a mark on their own; ``stable`` by these names, and
+    items without a mark by file, so that no class is divided unless a mark says so. The scope is the parent's
     nodeid: cutting an item's own nodeid at the last ``::`` goes wrong where a parameter contains one.
     """
     if dist is Dist.LOADSCOPE:
@@ -24,6 +25,8 @@ def grouping_keys(items: Iterable[pytest.Item], dist: Dist) -> list[str] | None:
         return [item.nodeid.split("::", 1)[0] for item in items]
     if dist is Dist.LOADGROUP:
         return [_group(item) or f"\0{index}" for index, item in enumerate(items)]
+    if dist is Dist.STABLE:  # a mark's name is no file's
+        return [f"\0{group}" if (group := _group(item)) else item.nodeid.split("::", 1)[0] for item in items]
     return None
 
 

@@ -50,6 +50,7 @@ from pytest_procpar.core.run.events import (
 from pytest_procpar.core.run.run import Run
 from pytest_procpar.core.run.scheduler import HORIZON
 from pytest_procpar.core.run.sharing.wide_fixtures import Known
+from pytest_procpar.core.run.stable.assignment import divide
 
 __all__ = [
     "Books", "Moment", "Scenario", "Sight", "SimulatedCluster", "SimulatedWorker", "State", "Trace",
@@ -129,7 +130,7 @@ class Scenario:
 
     @property
     def partitions(self) -> int:
-        return self.options.workers if self.options.dist is Dist.EACH or self.options.pinned else 1
+        return self.options.workers if self.options.divided else 1
 
     @property
     def total(self) -> int:
@@ -139,7 +140,15 @@ class Scenario:
         if self.options.pinned:
             assert self.keys is not None
             return int(self.keys[test])
-        return test // self.tests
+        return self.homes.get(test, test // self.tests)
+
+    @cached_property
+    def homes(self) -> dict[int, int]:
+        """Where tests belong under ``stable``."""
+        if self.options.dist is not Dist.STABLE or self.options.pinned:
+            return {}
+        shares = divide(self.keys or (), self.options.workers)
+        return {test: worker for worker, tests in enumerate(shares) for test in tests}
 
     def key(self, test: TestIndex) -> str:
         """The name of the unit a test is dealt in."""

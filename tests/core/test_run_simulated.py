@@ -264,6 +264,8 @@ def workers_are_numbered_in_the_order_of_their_birth(trace: Trace) -> None:
 @promise
 def no_more_workers_live_than_asked_for_and_no_more_than_tests(trace: Trace) -> None:
     options, count = trace.scenario.options, trace.scenario.tests
+    if options.dist is Dist.STABLE:
+        count = len(set(trace.scenario.keys or ()))
     everyone = options.dist is Dist.EACH or options.pinned or trace.scenario.started
     most = options.workers if everyone else min(options.workers, max(1, count))
     for books, _, _ in trace.walk():
@@ -552,10 +554,10 @@ def the_tests_of_a_group_begin_in_collected_order(trace: Trace) -> None:
 
 
 @promise
-def pinned_tests_begin_in_collected_order_one_at_a_time_each_partition_in_workers_of_its_own(
+def what_a_worker_has_for_itself_begins_in_collected_order_one_at_a_time_there_or_in_its_replacement(
     trace: Trace,
 ) -> None:
-    if not trace.scenario.options.pinned:
+    if not trace.scenario.options.pinned and trace.scenario.options.dist is not Dist.STABLE:
         return
     latest: dict[int, TestIndex] = {}
     for books, moment, effect in trace.walk():

@@ -194,7 +194,7 @@ def test_a_death_before_a_test_is_an_error_of_the_run(suite: Suite) -> None:
     assert "died before its next test: exited with code 5" in finished.out
 
 
-@pytest.mark.parametrize("dist", ["worksteal", "loadscope", "loadfile", "loadgroup"])
+@pytest.mark.parametrize("dist", ["worksteal", "loadscope", "loadfile", "loadgroup", "stable"])
 def test_isolation_goes_with_every_distribution(suite: Suite, dist: str) -> None:
     suite.tests(CLEAN)
     suite.run("-n2", "--isolate", f"--dist={dist}").assert_summary(passed=8)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import Finished, Suite
 
-MODES = ["load", "worksteal", "loadscope", "loadfile", "loadgroup"]
+MODES = ["load", "worksteal", "loadscope", "loadfile", "loadgroup", "stable"]
 DEATHS = {
     "SIGSEGV": ("os.kill(os.getpid(), 11)", "killed by SIGSEGV"),
     "SIGKILL": ("os.kill(os.getpid(), 9)", "killed by SIGKILL"),

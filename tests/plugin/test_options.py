@@ -14,7 +14,7 @@ def words(value: object) -> str | None:
     return " ".join(value) if isinstance(value, list) else None
 
 
-MODES = ["load", "worksteal", "loadscope", "loadfile", "loadgroup"]
+MODES = ["load", "worksteal", "loadscope", "loadfile", "loadgroup", "stable"]
 
 
 def created(finished: Finished) -> int:

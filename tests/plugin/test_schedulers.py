@@ -160,6 +160,100 @@ def test_the_first_scope_goes_to_the_first_worker_if_nothing_is_reordered(suite:
     suite.run("-n2", "--dist=loadscope", "--no-loadscope-reorder").assert_summary(passed=6)
 
 
+NOTED = """
+    import os
+    import pytest
+    from recorder import note
+
+    @pytest.fixture(autouse=True)
+    def noted(request):
+        note("ran", test=request.node.nodeid)
+"""
+
+
+def test_stable_keeps_marked_tests_together_and_other_files_whole(suite: Suite) -> None:
+    for i in range(6):
+        suite.file(
+            f"test_{i}.py",
+            f"{NOTED}"
+            """
+    @pytest.mark.parametrize("i", range(4))
+    def test(i): pass
+
+    class TestOne:
+        def test_a(self): pass
+        def test_b(self): pass
+
+    @pytest.mark.xdist_group("port")
+    def test_port(): pass
+            """,
+        )
+    collected = [line for line in suite.run("--collect-only", "-q").stdout.lines if "::" in line]
+    finished = suite.run("-n3", "--dist=stable", "-v")
+    finished.assert_summary(passed=42)
+    finished.stdout.fnmatch_lines(["scheduling tests via StableScheduling"])
+    workers = by_worker(finished)
+    assert len(workers) > 1
+    for tests in workers.values():
+        assert tests == sorted(tests, key=collected.index)
+    for i in range(6):
+        assert len(workers_of(finished, f"test_{i}.py::test[")) == 1
+        assert workers_of(finished, f"test_{i}.py::Test") == workers_of(finished, f"test_{i}.py::test[")
+    assert len({ran["worker"] for ran in finished.notes("ran") if "port" in ran["test"]}) == 1
+
+
+def test_stable_leaves_every_test_its_company_if_tests_are_added(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for i in range(8):
+        body = "\n    @pytest.mark.parametrize('i', range(20))\n    def test(i): pass\n"
+        suite.file(f"test_{i}.py", NOTED + body)
+    before = by_worker(suite.run("-n4", "--dist=stable"))
+    added = "\n    @pytest.mark.parametrize('i', range(11))\n    def test_added(i): assert True\n"
+    suite.file("test_3.py", NOTED + body + added)
+    monkeypatch.setenv("PYTHONHASHSEED", "7")
+    finished = suite.run("-n4", "--dist=stable")
+    finished.assert_summary(passed=171)
+    after = by_worker(finished)
+    assert sum(map(len, before.values())) == 160
+    assert {
+        worker: [test for test in tests if "added" not in test] for worker, tests in after.items()
+    } == before
+
+
+def test_stable_starts_no_worker_without_a_file(suite: Suite) -> None:
+    suite.file("test_a.py", f"{NOTED}\n    def test(): pass\n    def test_too(): pass\n")
+    finished = suite.run("-n4", "--dist=stable")
+    finished.assert_summary(passed=2)
+    assert len(finished.notes("configure")) == 2
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_under_stable_a_replacement_goes_on_where_a_worker_died_and_nobody_else_moves(
+    suite: Suite, method: str
+) -> None:
+    for i in range(6):
+        suite.file(
+            f"test_{i}.py",
+            f"{NOTED}"
+            """
+    @pytest.mark.parametrize("i", range(5))
+    def test(i):
+        if os.path.exists("deadly") and i == 2 and "test_1.py" in __file__:
+            os._exit(3)
+            """,
+        )
+    args = ("-n3", "--dist=stable", f"--start-method={method}", "--recheck=none")
+    before = by_worker(suite.run(*args))
+    suite.file("deadly", "")
+    finished = suite.run(*args)
+    finished.assert_summary(passed=29, failed=1)
+    after = by_worker(finished)
+    (dead,) = [worker for worker, tests in after.items() if tests[-1] == "test_1.py::test[2]"]
+    assert before[dead] == after.pop(dead) + after.pop("gw3")
+    assert after == {worker: tests for worker, tests in before.items() if worker != dead}
+
+
 @pytest.mark.parametrize("mode", ["load", "worksteal"])
 def test_an_idle_worker_takes_what_waits_behind_a_long_test(suite: Suite, mode: str) -> None:
     # The first test goes on until all others have run, half of which were dealt to its own worker.

@@ -817,9 +817,11 @@ def test_what_help_says_of_the_options(monkeypatch: pytest.MonkeyPatch) -> None:
               How tests are dealt to the workers. load: in ever smaller batches of neighbours;
               worksteal: an even share each; loadscope: all tests of a class, or module functions
               of a module, in one worker; loadfile: all tests of a file in one worker; loadgroup:
-              tests with the same xdist_group mark in one worker; each: every test in every
-              worker; no: in this process. Under all of them a worker without tests takes over
-              what others have not begun. Default: load, once workers are asked for.
+              tests with the same xdist_group mark in one worker; stable: the tests of a file or
+              xdist_group mark in the worker that its name says, in the same company from run to
+              run; each: every test in every worker; no: in this process. Under all but stable a
+              worker without tests takes over what others have not begun. Default: load, once
+              workers are asked for.
           -d
               Same as --dist=load.
           --maxprocesses N

@@ -19,8 +19,14 @@ __all__ = ["Backlog", "Unit", "group_tests", "share_to_steal", "split_into_parti
 Unit = tuple[TestIndex, ...]
 
 
-def split_into_partitions(count: int, keys: Sequence[str] | None, options: RunOptions) -> list[range]:
+def split_into_partitions(
+    count: int, keys: Sequence[str] | None, options: RunOptions
+) -> list[range] | list[list[int]]:
     """The indices of each partition's tests: all tests, each worker's copy, or each worker's own tests."""
+    if options.dist is Dist.STABLE and not options.pinned:
+        from pytest_procpar.core.run.stable.assignment import divide  # most runs do not need it
+
+        return divide(keys or (), options.workers)
     if options.dist is Dist.EACH:
         return [range(i * count, (i + 1) * count) for i in range(options.workers)]
     if not options.pinned:
@@ -42,11 +48,11 @@ def group_tests(
 
     Units are ordered by their first test. Under the grouping modes the largest come first, or the longest if
     durations are known, unless ``--no-loadscope-reorder`` was given: a large unit that starts late ends late.
-    Where tests are pinned, a key names a partition, not a unit.
+    Where each worker has tests of its own, a key names no unit, and they stay in collected order.
 
     :param durations: how long each test takes in seconds, None where that is not known.
     """
-    if keys is None or options.pinned:
+    if keys is None or options.divided:
         return [(TestIndex(i),) for i in range(count)]
     units: dict[str, list[TestIndex]] = {}
     for i, key in enumerate(keys):
@@ -97,10 +103,10 @@ class Backlog:
         ``load`` deals ever smaller batches of neighbours (guided self-scheduling, Polychronopoulos and
         Kuck 1987), so that neighbours share fixtures and workers end at about the same time. With fewer than
         two tests per worker it deals even shares, so that neighbours stay together. ``worksteal`` deals an
-        even share at once. The grouping modes deal one group. ``each`` deals a worker its whole copy, and a
-        worker with pinned tests gets all of them.
+        even share at once. The grouping modes deal one group. A worker with tests of its own gets all of
+        them.
         """
-        if self._options.dist is Dist.EACH or self._options.pinned:
+        if self._options.divided:
             return self.take_all()
         if self._options.dist.grouped:
             return self._take(1)

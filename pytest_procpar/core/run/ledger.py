@@ -11,12 +11,12 @@ Breaking a rule raises `LedgerError` and changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
 
 from pytest_procpar.core.model import TestIndex, WorkerId
 
-__all__ = ["ItemState", "Ledger", "LedgerError", "OutOfTurn"]
+__all__ = ["ItemState", "Ledger", "LedgerError", "OutOfTurn", "ScatteredLedger"]
 
 
 class LedgerError(Exception):
@@ -43,8 +43,8 @@ class Ledger:
 
     def __init__(self, count: int, first: int = 0) -> None:
         self._first = first
-        self._state = bytearray(count)
-        self._owner: list[WorkerId | None] = [None] * count
+        self._state: bytearray | dict[int, int] = bytearray(count)
+        self._owner: list[WorkerId | None] | dict[int, WorkerId | None] = [None] * count
         #: How many tests are pending or assigned.
         self.unbegun = count
         #: How many tests are not settled.
@@ -103,6 +103,8 @@ class Ledger:
 
     def grow(self, count: int) -> None:
         """Make room for `count` more tests, which count as settled until they are reopened."""
+        assert isinstance(self._state, bytearray)
+        assert isinstance(self._owner, list)
         self._state.extend(bytes([ItemState.SETTLED]) * count)
         self._owner.extend([None] * count)
 
@@ -113,3 +115,23 @@ class Ledger:
                 f"test {test} is {self.state(test).name}, so it cannot go from {source.name} to {target.name}"
             )
         self._state[at] = target
+
+
+class ScatteredLedger(Ledger):
+    """The state and the owner of tests that are no neighbours; it cannot grow."""
+
+    __slots__ = ()
+
+    def __init__(self, tests: Iterable[TestIndex]) -> None:
+        super().__init__(0)
+        self._state = dict.fromkeys(tests, int(ItemState.PENDING))
+        self._owner = dict.fromkeys(self._state)
+        self.unbegun = self.unsettled = len(self._state)
+
+    def __contains__(self, test: TestIndex) -> bool:
+        return test in self._state
+
+    def unsettled_tests(self) -> Iterator[TestIndex]:
+        """All tests that are not settled, in collected order."""
+        assert isinstance(self._state, dict)
+        return (TestIndex(test) for test, at in self._state.items() if at != ItemState.SETTLED)

@@ -11,7 +11,7 @@ test.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import pytest_procpar.core.run.events as events
@@ -68,14 +68,14 @@ class Run:
 
     # --- questions ---
 
-    def workers_for(self, tests: int, started: int = 0) -> int:
+    def workers_for(self, tests: int, started: int = 0, keys: Sequence[str] | None = None) -> int:
         """How many workers run a suite; a plugin's scheduler gets as many as it was promised.
 
         :param started: how many have been started already; all of them are used.
         """
         options = self._options
         promised = self._all_wanted or (self._scheduler is not None and tests)
-        return max(started, options.workers if promised else options.workers_for(tests))
+        return max(started, options.workers if promised else options.workers_for(tests, keys))
 
     @property
     def over(self) -> bool:
@@ -97,7 +97,7 @@ class Run:
 
     def unsettled(self) -> Iterator[TestIndex]:
         """The tests without an outcome, in collected order; there are none unless the run was stopped."""
-        return (test for partition in self._partitions for test in partition.ledger.unsettled_tests())
+        return iter(sorted(test for each in self._partitions for test in each.ledger.unsettled_tests()))
 
     def running(self) -> dict[WorkerId, TestIndex]:
         """Which worker runs which test."""
@@ -172,7 +172,7 @@ class Run:
             self._partitions += make_schedulers(suite, self._options, self._out, self._in_hand)
         if self._stopping:
             return
-        workers = self.workers_for(count, suite.started)
+        workers = self.workers_for(count, suite.started, suite.keys)
         for i in range(workers):
             worker = self._spawn(now, partition=i if len(self._partitions) > 1 else 0)
             self._partitions[worker.partition].reserve(worker, workers - i, workers)

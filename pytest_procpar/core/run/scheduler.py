@@ -11,7 +11,7 @@ from pytest_procpar.core.run.batching import (
     split_into_partitions,
 )
 from pytest_procpar.core.run.events import Assign, Effect, Outlook, SuiteCollected
-from pytest_procpar.core.run.ledger import Ledger
+from pytest_procpar.core.run.ledger import Ledger, ScatteredLedger
 from pytest_procpar.core.run.partition import Partition
 from pytest_procpar.core.run.worker_state import Phase, WorkerState
 
@@ -276,6 +276,9 @@ def make_schedulers(
     for tests in split_into_partitions(suite.count, suite.keys, options):
         units = group_tests(len(tests), suite.keys, options, durations)
         own = (tuple(TestIndex(tests[i]) for i in unit) for unit in units)
-        ledger = Ledger(len(tests), tests.start)
+        if isinstance(tests, range):
+            ledger = Ledger(len(tests), tests.start)
+        else:
+            ledger = ScatteredLedger(map(TestIndex, tests))
         schedulers.append(Scheduler(Backlog(own, options), ledger, options, out, in_hand))
     return schedulers
