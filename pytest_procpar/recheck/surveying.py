@@ -24,6 +24,7 @@ from pytest_procpar.core.survey.survey import (
     survey_alone,
     survey_order,
     survey_orders,
+    survey_twice,
 )
 from pytest_procpar.recheck.probing.prober import Ended, Prober
 from pytest_procpar.report.recheck_progress import Progress
@@ -241,10 +242,9 @@ class Surveys:
         twice_bad = [
             result.test for result in alone if result.non_idempotent and not self._run.is_apart(result.test)
         ]
-        again = drive(survey_alone(twice_bad, rounds=(1, 2)), deadline)
+        always = {result.test for result in drive(survey_twice(twice_bad), deadline)}
         for result in alone:
-            rounds = [other for other in again if other.test == result.test]
-            if rounds and all(other.non_idempotent for other in rounds):
+            if result.test in always:
                 self.findings.append(Finding(result.test, Kind.NIO, message=result.message))
         return {
             result.test: Suspect(
