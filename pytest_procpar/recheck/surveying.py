@@ -71,6 +71,8 @@ class Driver:
             plain = any(finding.kind in PLAINLY for finding in found)
             self._time.found(before + needing(found), plain=plain)
             end = self._time.end_of_search if inquiry.searching else self._time.end_of_cheap
+            if inquiry.trying_turns:
+                end = min(end, self._time.end_of_long)
             return end if until is None else min(end, until)
 
         self._progress.looks_into(len(inquiry.findings()), inquiry.findings)
