@@ -155,6 +155,8 @@ def _problem(suite: Sequence[Behaviour], ran: _Ran, finding: Mapping[str, Any]) 
         if not one.certain or not is_cause(suite, cause, test, bad=_CAUSED[kind]):
             return f"{cause} is no cause of it"
         return "" if (kind == "contaminated-crash") == one.crashes else "it does not end its test so"
+    if kind == "fails-alone":
+        return f"what it depends on was not looked for: {finding['note']}"
     if kind == "unknown":
         return "" if not one.certain and ran.words[test] not in BAD else finding["note"]
     right = {

@@ -59,7 +59,13 @@ class Recheck:
         self._seconds = seconds
         self._progress = progress
         self._trial = trial
-        self._time = Spending(options.budget, seconds, asked_for=self._asks_for_more, fresh=fresh)
+        self._time = Spending(
+            options.budget,
+            seconds,
+            asked_for=self._asks_for_more,
+            fresh=fresh,
+            explained=options.explain,
+        )
         self._casebook = Casebook(run_record)
         self._search = DependenceSearch(options, run_record, self._time, self._casebook, progress, known)
         self._mishaps = Mishaps()

@@ -24,6 +24,7 @@ from pytest_procpar.core.survey.survey import (
     survey_alone,
     survey_order,
     survey_orders,
+    survey_twice,
 )
 from pytest_procpar.recheck.probing.prober import Ended, Prober
 from pytest_procpar.report.recheck_progress import Progress
@@ -70,6 +71,8 @@ class Driver:
             plain = any(finding.kind in PLAINLY for finding in found)
             self._time.found(before + needing(found), plain=plain)
             end = self._time.end_of_search if inquiry.searching else self._time.end_of_cheap
+            if inquiry.trying_turns:
+                end = min(end, self._time.end_of_long)
             return end if until is None else min(end, until)
 
         self._progress.looks_into(len(inquiry.findings()), inquiry.findings)
@@ -241,10 +244,9 @@ class Surveys:
         twice_bad = [
             result.test for result in alone if result.non_idempotent and not self._run.is_apart(result.test)
         ]
-        again = drive(survey_alone(twice_bad, rounds=(1, 2)), deadline)
+        always = {result.test for result in drive(survey_twice(twice_bad), deadline)}
         for result in alone:
-            rounds = [other for other in again if other.test == result.test]
-            if rounds and all(other.non_idempotent for other in rounds):
+            if result.test in always:
                 self.findings.append(Finding(result.test, Kind.NIO, message=result.message))
         return {
             result.test: Suspect(

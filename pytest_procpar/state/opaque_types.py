@@ -7,22 +7,20 @@ that nothing runs that a subclass overrides. Where an object was found is not kn
 from __future__ import annotations
 
 import _thread
-import importlib
 import io
 import pickle
 import random
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     import sqlite3
-    import weakref
     from array import array
 
-__all__ = ["REGISTRY", "How", "how_of"]
+__all__ = ["How", "how_of"]
 
 _T = TypeVar("_T")
 
@@ -80,32 +78,6 @@ def _buffer(kind: type[io.StringIO] | type[io.BytesIO]) -> How:
         seek(obj, at)
 
     return How(".getvalue()", read, write)
-
-
-_abc: Final = importlib.import_module("_abc")  # missing from the type stubs
-
-
-def _registry(
-    dump: Callable[[type], tuple[Iterable[weakref.ref[type]], object, object, int]] = _abc._get_dump,
-    empty: Callable[[type], None] = _abc._reset_registry,
-    forget: Callable[[type], None] = _abc._reset_caches,
-    register: Callable[[type, type], object] = _abc._abc_register,
-) -> How:
-    def read(cls: type) -> tuple[type, ...]:
-        found = [ref() for ref in dump(cls)[0]]
-        return tuple(sorted((other for other in found if other is not None), key=id))
-
-    def write(cls: type, registered: tuple[type, ...]) -> None:
-        empty(cls)
-        for other in registered:
-            register(cls, other)
-        forget(cls)
-
-    return How("._dump_registry()", read, write, shown=list)
-
-
-#: The classes that are registered with an abstract base class.
-REGISTRY: Final = _registry()
 
 
 def _small(size: int, state: Callable[[], _T]) -> _T | None:

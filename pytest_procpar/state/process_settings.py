@@ -24,11 +24,13 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from itertools import starmap
 from types import ModuleType
 from typing import Final, NamedTuple
 
 from pytest_procpar.state.codec_state import codec_spaces
 from pytest_procpar.state.context_state import CONTEXT
+from pytest_procpar.state.library_settings import library_switches
 from pytest_procpar.state.logger_state import _manager, logger_spaces
 from pytest_procpar.state.namespaces import Access, Namespace, Origin
 
@@ -227,12 +229,6 @@ def _affinity() -> Iterator[_Switch]:
     yield from ()  # a generator elsewhere, too
 
 
-def _field_size() -> Iterator[_Switch]:
-    csv = sys.modules.get("_csv")
-    if csv is not None:
-        yield _Switch("csv.field_size_limit()", csv.field_size_limit, csv.field_size_limit)
-
-
 _hooks, _set_hooks = sys.get_asyncgen_hooks, sys.set_asyncgen_hooks
 _SWITCHES: Final = (
     _Switch("os.getcwd()", _bind_getcwd(), os.chdir),
@@ -306,7 +302,7 @@ _clear_logging: Final[Callable[[logging.Manager], None]] = logging.Manager._clea
 
 def process_spaces() -> list[Namespace]:
     """The namespaces that belong to the process as a whole, as they are now."""
-    switches = (*_SWITCHES, _bind_zone(), *_numpy_random(), *_field_size())
+    switches = (*_SWITCHES, _bind_zone(), *_numpy_random(), *starmap(_Switch, library_switches()))
     modules = sys.modules
     return [
         Namespace("os.environ", _environ, _ENVIRON, Origin.OURS, _ENVIRON.read(_environ)),

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
+from pytest_procpar.state.class_state import REGISTRY, SUBCLASSES
 from pytest_procpar.state.containers import MOST, PLAIN, Family, Pairs, family_of, mro_of
 from pytest_procpar.state.namespaces import (
     CLASS,
@@ -36,7 +37,7 @@ from pytest_procpar.state.namespaces import (
     values_of,
 )
 from pytest_procpar.state.noise import is_framework, is_noise
-from pytest_procpar.state.opaque_types import REGISTRY, How, how_of
+from pytest_procpar.state.opaque_types import How, how_of
 from pytest_procpar.state.tracked import Cache, Counter, Stated, TrackedContainer, cache_of
 
 __all__ = ["StateScan"]
@@ -84,8 +85,8 @@ class StateScan:
     caches: list[Cache] = field(default_factory=list)
     #: By the counter's id.
     counters: dict[int, Counter] = field(default_factory=dict)
-    #: By the object's id.
-    stated: dict[int, Stated] = field(default_factory=dict)
+    #: By the object's id, and what is read of it.
+    stated: dict[tuple[int, str], Stated] = field(default_factory=dict)
     _seen: set[int] = field(default_factory=set)
     #: The modules that `visit_modules` goes through.
     _loaded: frozenset[int] = frozenset()
@@ -171,6 +172,8 @@ class StateScan:
             self.visit(Namespace(parent.name(key), cls, CLASS, self._origin, dict(values)))
         if "_abc_impl" in values:
             self._take_stated(cls, parent, key, REGISTRY)
+        if self._origin is Origin.OURS and type in mro_of(type(cls)):
+            self._take_stated(cls, parent, key, SUBCLASSES)
         if enum.EnumMeta in mro_of(type(cls)) and self._origin is not Origin.STDLIB:
             self._take_members(values.get("_member_map_"), parent.name(key))
 
@@ -269,12 +272,13 @@ class StateScan:
         self.visit(Namespace(parent.name(key), obj, PARTIAL, self._origin, PARTIAL.read(obj)), depth + 1)
 
     def _take_stated(self, obj: object, parent: _Parent, key: object, how: How) -> None:
-        if self._origin is not Origin.OURS and not (how.is_random and self._origin is Origin.INSTALLED):
+        is_installed = self._origin is Origin.INSTALLED
+        if not (self._origin is Origin.OURS or how is REGISTRY or (how.is_random and is_installed)):
             return
-        if (known := self.stated.get(id(obj))) is not None:
+        if (known := self.stated.get((id(obj), how.suffix))) is not None:
             known.parents.append((parent, key))
         elif (state := how.state(obj)) is not None:
-            self.stated[id(obj)] = Stated(obj, how, state, self._origin, [(parent, key)])
+            self.stated[id(obj), how.suffix] = Stated(obj, how, state, self._origin, [(parent, key)])
 
 
 # --- what to do with a value of each type ---------------------------------------------------------

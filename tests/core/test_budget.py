@@ -106,6 +106,17 @@ def test_where_a_process_takes_long_to_start_more_is_kept_for_each_finding(
     assert kept == expected
 
 
+def test_where_patches_are_tried_more_is_kept_for_each_finding() -> None:
+    def end(*, explained: bool) -> float:
+        time = Spending(100.0, 10.0, asked_for=True, explained=explained)
+        time.begin(0.0)
+        time.found(8)
+        return time.end_of_search
+
+    assert end(explained=False) == 92.0
+    assert end(explained=True) == 76.0
+
+
 def test_of_a_short_budget_a_quarter_is_kept_though_nothing_is_found_yet() -> None:
     time = begun(8.0)
     assert time.deadline - time.end_of_search == 2.0

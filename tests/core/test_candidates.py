@@ -138,6 +138,19 @@ def test_what_takes_too_long_to_be_run_once_is_not_tried_ten_times(test: TestInd
     assert bool(groups_of([finding], {}, (), run, 2).groups) == is_tried
 
 
+@pytest.mark.parametrize("hangs", [True, False])
+def test_hung_tests_there_was_no_time_for_follow_those_that_hang_anyway(*, hangs: bool) -> None:
+    run = after_a_run()
+    for test in (1, 3):
+        run.died(GW1, TestIndex(test), Outcome.HUNG, 0.5, 9.0)
+    one, other = Finding(TestIndex(1), Kind.PLAIN), Finding(TestIndex(3), Kind.UNKNOWN, note=NOT_RECHECKED)
+    confirmed = {one: tried(Outcome.HUNG if hangs else Outcome.PASSED)}
+    judged = {
+        test for group in groups_of([one, other], confirmed, (), run, 2).groups for test in group.judged
+    }
+    assert judged == (set() if hangs else {1, 3})
+
+
 def test_of_what_has_failed_in_the_same_way_one_failure_in_a_fresh_process_is_enough() -> None:
     one, other = Finding(FAILED, Kind.PLAIN), Finding(CRASHED, Kind.FAILS_ALONE)
     confirmed = {one: tried(Outcome.FAILED)}

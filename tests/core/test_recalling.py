@@ -43,6 +43,16 @@ def test_whatever_is_found_again_is_said_in_the_words_of_what_is_known(
     assert line == f"test_v is again {what} (seen in 3 runs, first seen on 2026-11-20)"
 
 
+@pytest.mark.parametrize(("count", "names"), [(2, "t0, t1"), (7, "t0, t1, t2, t3, t4 and 2 more")])
+def test_tests_that_are_again_the_same_share_a_line(count: int, names: str) -> None:
+    known = [changed(KNOWN, test=f"t{number}") for number in range(count)]
+    ran = {one.test: Ran(Outcome.FAILED, ("test_p",)) for one in known}
+    assert recalled(known, known, known, ran, NOTHING, []) == [
+        f"each of {count} tests is again a victim of test_p"
+        f" (seen in 3 runs, first seen on 2026-11-20): {names}"
+    ]
+
+
 def test_what_fails_and_was_not_looked_into_is_recalled() -> None:
     assert recalled([KNOWN], [KNOWN], [], FAILED, NOTHING, []) == [
         "test_v failed; it is known as a victim of test_p (seen in 3 runs, first seen on 2026-11-20): "

@@ -153,6 +153,12 @@ SETTINGS = [
         "signal.signal(signal.SIGUSR2, signal.SIG_IGN)",
         "signal.getsignal(signal.SIGUSR2)",
     ),
+    (
+        "signal.set_wakeup_fd()",
+        "import os, signal; r, w = os.pipe(); os.set_blocking(w, False)",
+        "signal.set_wakeup_fd(w)",
+        "[signal.set_wakeup_fd(-1), 0][0]",
+    ),
 ]
 
 

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import cycle
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_procpar.core.inquiry.probes import Outcome, Probe, ProbeResult
 from pytest_procpar.core.model import TestIndex
-from pytest_procpar.core.survey.survey import Alone, survey_alone, survey_order, survey_orders, together
+from pytest_procpar.core.survey.survey import (
+    Alone,
+    survey_alone,
+    survey_order,
+    survey_orders,
+    survey_twice,
+    together,
+)
 from tests.core.pollution import HEALTHY, NIO, Bench, Model, Suite, flags, ids, run
 from tests.core.test_cause_search import MODELS
 
@@ -56,6 +66,23 @@ def test_a_process_that_ran_nothing_says_nothing() -> None:
     with pytest.raises(StopIteration) as end:
         search.send([ProbeResult(())])
     assert end.value.value == [Alone(TestIndex(3), Outcome.LOST, None)]
+
+
+def test_what_is_not_idempotent_stays_so_twice_more() -> None:
+    found = run(survey_twice(ids(0, 1, 2)), Bench(Suite([NIO, HEALTHY, NIO])))
+    assert tuple(result.test for result in found) == ids(0, 2)
+
+
+@pytest.mark.parametrize("pattern", ["PF", "PFPFPP", "PPPF"])
+def test_what_ends_by_turns_whatever_its_process_is_idempotent(pattern: str) -> None:
+    class ByTurns(Bench):
+        ends = cycle(pattern)
+
+        def answer(self, batch: Sequence[Probe]) -> list[ProbeResult]:
+            words = {"P": Outcome.PASSED, "F": Outcome.FAILED}
+            return [ProbeResult(tuple(words[next(self.ends)] for _ in probe.tests)) for probe in batch]
+
+    assert run(survey_twice(ids(0)), ByTurns(Suite([HEALTHY]))) == []
 
 
 @given(st.integers(0, 200), st.integers(1, 3))

@@ -530,6 +530,35 @@ def test_a_test_that_hangs_leaves_no_other_unsettled(suite: Suite) -> None:
     assert "hangs on its own too: test_it.py::test_hangs" in section(finished)
 
 
+def test_more_tests_that_hang_than_workers_leave_no_other_unsettled(
+    suite: Suite, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    os.mkfifo(suite.path / "never.fifo")
+    runs = tmp_path_factory.mktemp("runs") / "runs"
+    suite.tests(f"""
+        import pytest
+        from recorder import block
+        STATE = []
+        @pytest.mark.parametrize("number", range(4))
+        def test_hangs(number):
+            with open({str(runs)!r}, "a") as file: file.write("x")
+            block()
+        def test_fails(): assert False
+        @pytest.mark.xdist_group("state")
+        def test_pollutes(): STATE.append(1)
+        @pytest.mark.xdist_group("state")
+        def test_victim(): assert not STATE
+    """)
+    finished = suite.run("-n2", "--dist=loadgroup", "--hang-timeout=1", "--recheck=failed")
+    finished.assert_summary(failed=6, passed=1)
+    lines = section(finished)
+    assert "VICTIM test_it.py::test_victim" in lines
+    assert "fails on its own too: test_it.py::test_fails" in lines
+    assert any(line.startswith("hang on their own too: test_it.py::test_hangs[") for line in lines)
+    # None of the others is tried again and again: whether the fork is to blame is known of its likes.
+    assert runs.read_text() == 6 * "x"
+
+
 def test_what_failed_once_and_never_again_is_told_so(suite: Suite) -> None:
     suite.tests("""
         from pathlib import Path

@@ -5,6 +5,7 @@ What changes the state of the process does so in a forked child.
 
 from __future__ import annotations
 
+import asyncio
 import builtins
 import codecs
 import collections
@@ -477,6 +478,41 @@ def has_handler(name: str) -> bool:
     return True
 
 
+#: A descriptor that no test uses.
+WAKEUP = 97
+
+
+def nonblocking() -> int:
+    _, writing = os.pipe()
+    os.dup2(writing, WAKEUP)
+    os.set_blocking(WAKEUP, False)
+    return WAKEUP
+
+
+def wakeup() -> int:
+    was = signal.set_wakeup_fd(-1)
+    signal.set_wakeup_fd(was)
+    return was
+
+
+def new_event_loop_policy() -> None:
+    # The public functions are deprecated.
+    vars(asyncio.events)["_event_loop_policy"] = None
+    vars(asyncio.events)["_init_event_loop_policy"]()
+
+
+def has_loop() -> bool:
+    """Whether this thread gets an event loop, as it does until one was set (and, in new Pythons, never)."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            asyncio.get_event_loop().close()
+    except RuntimeError:
+        return False
+    vars(vars(asyncio.events)["_event_loop_policy"]._local).clear()
+    return True
+
+
 PROCESS = [
     Case(
         "os.environ['X']",
@@ -679,6 +715,38 @@ PROCESS = [
         "257",
     ),
     Case(
+        "signal.set_wakeup_fd()",
+        lambda _: signal.set_wakeup_fd(nonblocking()),
+        lambda _: wakeup(),
+        "-1",
+        str(WAKEUP),
+    ),
+    Case(
+        "asyncio.get_event_loop()",
+        lambda _: asyncio.run(asyncio.sleep(0)),
+        lambda _: has_loop(),
+        "(None, False, False)",
+        "(None, True, False)",
+    ),
+    Case(
+        "collections.abc.Collection._dump_registry()",
+        lambda s: (
+            collections.abc.Collection.register(s.Shop),
+            isinstance(s.Shop(), collections.abc.Sized),
+        ),
+        lambda s: isinstance(s.Shop(), collections.abc.Sized),
+        "[]",
+        "[<class shop.Shop>]",
+    ),
+    Case(
+        "shop.Shape.__subclasses__()",
+        # It is kept in a module that is not looked at.
+        lambda s: setattr(pytest, "kept", type("Square", (s.Shape,), {"__module__": "shop"})),
+        lambda s: s.Shape.__subclasses__(),
+        "[]",
+        "[<class shop.Square>]",
+    ),
+    Case(
         "codecs.register()",
         lambda _: use_shop_codec(),
         lambda _: has_codec("of-the-shop"),
@@ -730,6 +798,8 @@ def known_start() -> None:
     faulthandler.enable(2)
     gc.set_threshold(700, 10, 10)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    signal.set_wakeup_fd(-1)
+    new_event_loop_policy()
 
 
 @pytest.mark.parametrize("case", PROCESS, ids=lambda case: case.name)
@@ -738,6 +808,36 @@ def test_setting_of_the_process_is_named_and_put_back(case: Case, shop: Any) -> 
         known_start()
         sys.stdout = io.StringIO()
         check(case, shop)
+
+    in_child(body)
+
+
+def test_the_priority_is_named_and_put_back_where_that_is_permitted() -> None:
+    def body() -> None:
+        os.setpriority(os.PRIO_PROCESS, 0, 18)
+        snapshot = StateSnapshot()
+        os.setpriority(os.PRIO_PROCESS, 0, 19)
+        (change,) = snapshot.compare()
+        assert (change.before, change.after) == ("18", "19")
+        try:
+            os.setpriority(os.PRIO_PROCESS, 0, 18)
+            os.setpriority(os.PRIO_PROCESS, 0, 19)
+            refused = []
+        except PermissionError:
+            refused = [change.name]
+        assert snapshot.restore([change.name]) == refused
+
+    in_child(body)
+
+
+def test_a_descriptor_of_signals_that_was_closed_is_named(shop: Any) -> None:
+    def body() -> None:
+        known_start()
+        snapshot = StateSnapshot()
+        signal.set_wakeup_fd(nonblocking())
+        os.close(WAKEUP)
+        (change,) = snapshot.compare()
+        assert (change.name, change.after) == ("signal.set_wakeup_fd()", str(WAKEUP))
 
     in_child(body)
 

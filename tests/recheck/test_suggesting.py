@@ -63,10 +63,10 @@ class Processes:
         limits: Sequence[float],
         *,
         added: tuple[tuple[str, str], ...],
-        isolates: bool,
-        alone: bool,
-        grouped: bool,
-        together: bool,
+        isolates: bool = False,
+        alone: bool = False,
+        grouped: bool = False,
+        together: bool = False,
     ) -> list[FreshRun]:
         self.at_once.append(1 if alone else len(words))
         self.asked.append((grouped, together))
@@ -143,6 +143,22 @@ def test_nothing_is_suggested_with_which_another_test_fails(suggester: Make) -> 
         ]
 
     assert suggester(world)[0].suggest((POLLUTER,), [VICTIM, SECOND], ()) is None
+
+
+def test_a_test_that_also_fails_without_the_suggestion_speaks_against_none(suggester: Make) -> None:
+    """In the run it passed: what makes it fail ran on another worker."""
+
+    def world(order: Indices, added: str, isolates: bool) -> list[Outcome]:
+        words = polluted(order, added, isolates)
+        return [
+            Outcome.FAILED if test == OTHER and POLLUTER in order else word
+            for test, word in zip(order, words, strict=True)
+        ]
+
+    made, processes = suggester(world)
+    suggestion = made.suggest((POLLUTER,), [VICTIM, SECOND], ())
+    assert marked(suggestion) == ["def test_polluter(self): pass"]
+    assert processes.orders.count((POLLUTER, OTHER, VICTIM)) == 2, "once without the mark"
 
 
 @pytest.mark.parametrize("word", [Outcome.FAILED, Outcome.SKIPPED, Outcome.CRASHED])

@@ -26,8 +26,8 @@ VICTIM = Suspect(TestIndex(3), Outcome.FAILED, failed_after=ids(0, 1, 2))
 class Probing:
     """Answers probes at once, and notes until when each might take."""
 
-    def __init__(self) -> None:
-        self._bench = Bench(POLLUTED)
+    def __init__(self, suite: Suite = POLLUTED) -> None:
+        self._bench = Bench(suite)
         self.deadlines: list[float] = []
 
     def run(self, probes: Sequence[Probe], deadline: float) -> list[ProbeResult]:
@@ -68,6 +68,21 @@ def test_what_is_known_by_then_needs_time_that_is_not_searched_in(time: Spending
     known += [Finding(TestIndex(i), Kind.PLAIN) for i in range(30, 60)]
     assert set(inquired(time, known)) == {80.0}
     assert time.end_of_search == 80.0
+
+
+def test_tests_that_want_one_port_take_turns_for_half_of_what_plain_failures_may_take() -> None:
+    port = frozenset(range(1, 4))
+    probing = Probing(Suite([HEALTHY, *[Model(collides=port)] * 3]))
+    suspects = [
+        Suspect(test, Outcome.FAILED, beside=(ids(*port - {test}),), root=0, contention=True)
+        for test in ids(*port)
+    ]
+    time = Spending(None, 1.0, asked_for=False)
+    time.begin(0.0)
+    inquiry = Inquiry(suspects, lambda test: (), lambda test: "file", 2)
+    Driver(cast("Any", probing), cast("Any", Silent()), time).inquire(inquiry)
+    alone, beside, in_turn = probing.deadlines
+    assert (alone, beside, in_turn) == pytest.approx((1.6, 1.6, 1.0))
 
 
 # --- the first orders, and every test alone ---

@@ -63,6 +63,8 @@ def groups_of(
     """
     contended: set[TestIndex] = set()
     known = {finding.test for finding in findings if _fails_anyway(confirmed.get(finding, ()))}
+    # Few of the tests that hung can be looked into. If one of these hangs anyway, so may the others.
+    hangs = any(run.word(test) is Outcome.HUNG for test in known)
     alike: set[TestIndex] = set()
     for root in roots:
         if known.intersection(root.tests):
@@ -82,6 +84,8 @@ def groups_of(
             case Kind.PLAIN | Kind.FAILS_ALONE if test in alike:
                 pass
             case Kind.UNKNOWN if finding.note == NOT_RECHECKED and test in alike:
+                pass
+            case Kind.UNKNOWN if finding.note == NOT_RECHECKED and hangs and run.word(test) is Outcome.HUNG:
                 pass
             case Kind.PLAIN | Kind.FAILS_ALONE | Kind.BRITTLE:
                 alone.append(test)

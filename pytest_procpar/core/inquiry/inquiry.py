@@ -72,6 +72,8 @@ class Inquiry:
         self._leaders = Leaders(self._cases, thorough)
         #: Whether there is something to find, so that probes may now take the time of a search.
         self.searching = False
+        #: Whether tests that want the same thing run one after the other: what is wrong is known by then.
+        self.trying_turns = False
 
     def findings(self) -> list[Finding]:
         """What is known by now, one finding per suspect."""
@@ -109,7 +111,9 @@ class Inquiry:
                 yield from self._in_time(case, meet)
             together = self._leaders.followers(case)
             if case.kind is Kind.PARALLEL_ONLY and len(together) > 1:
+                self.trying_turns = True
                 yield from take_turns(together)
+                self.trying_turns = False
 
     def _look_into(self, cases: Sequence[Case]) -> Search[None]:
         """Look into suspects that were tried alone, and into those that fail then after others."""
@@ -273,8 +277,7 @@ class Inquiry:
     def _may_share(self, case: Case, cause: _Tests, *, bad: bool) -> bool:
         if case.settled or not (case.alone.good if bad else case.alone.bad):
             return False
-        after = case.suspect.failed_after or () if bad else self._alone.order(case)
-        return set(cause) <= set(after)
+        return set(cause) <= set(case.suspect.failed_after or () if bad else self._alone.order(case))
 
     # --- passes alone, and in company ---
 

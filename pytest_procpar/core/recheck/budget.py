@@ -32,6 +32,9 @@ _LONG = 0.5
 #: one, if that is more.
 _RESERVED, _LEAST_RESERVED = 0.25, 5.0
 _A_FINDING, _MOST_RESERVED = 1.0, 0.5
+#: A finding takes so many times as long if a patch is tried for it, too: in fresh processes, one after the
+#: other.
+_EXPLAINED = 3.0
 #: The part of the remaining time for looking into what has shown, if other orders are to follow.
 _FOR_SHOWN = 0.6
 #: The part of the remaining time for running every test alone.
@@ -52,10 +55,19 @@ class Spending:
     :param seconds: how long the run took.
     :param asked_for: whether the re-check is to look into more than failures.
     :param fresh: how long a fresh process takes, as far as can be estimated beforehand.
+    :param explained: whether it is to be found out of each finding what would help, too.
     """
 
-    def __init__(self, budget: float | None, seconds: float, *, asked_for: bool, fresh: float = 0.0) -> None:
-        self._a_finding = max(_A_FINDING, fresh)
+    def __init__(
+        self,
+        budget: float | None,
+        seconds: float,
+        *,
+        asked_for: bool,
+        fresh: float = 0.0,
+        explained: bool = False,
+    ) -> None:
+        self._a_finding = max(_A_FINDING, fresh) * (_EXPLAINED if explained else 1.0)
         #: Whether somebody is willing to wait: then everything is tried for which there is time.
         self.patient = budget is not None or asked_for
         self.budget = max(LEAST_BUDGET_ASKED_FOR if asked_for else LEAST_BUDGET, seconds)

@@ -1,4 +1,4 @@
-"""What a run says of what was known before it: one line per test, and only where that matters."""
+"""What a run says of what was known before it, and only where that matters: one line for what is alike."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from pytest_procpar.core.recheck.known_findings import KnownFinding, Ran, is_ref
 from pytest_procpar.core.recheck.retrial import Retried
 
 __all__ = ["recalled"]
+
+#: How many tests of one line are named.
+_MOST_NAMES = 5
 
 _ALIKE = {
     Kind.VICTIM: "a victim of",
@@ -38,14 +41,17 @@ def recalled(
     again = list(retried)
     tried = {one.claim.known.key for one in again}
     keys, tests = {finding.key for finding in found}, {finding.test for finding in found}
-    lines = [_of_retried(one) for one in again]
+    of_retried = [_of_retried(one) for one in again]
+    alike: dict[str, list[str]] = {}
+    lines = []
     kept = {finding.key: finding for finding in after}
     for finding in _latest(before):
         outcome = ran.get(finding.test)
         if outcome is None or finding.key in tried:
             continue
         if finding.key in keys and finding.key in kept:
-            lines.append(f"{finding.test} is again {_what(finding)} (seen in {_runs(kept[finding.key])})")
+            again_so = f"is again {_what(finding)} (seen in {_runs(kept[finding.key])})"
+            alike.setdefault(again_so, []).append(finding.test)
         elif is_refuted_by(finding, outcome) and finding.test in failed_before:
             lines.append(f"{finding.test} passed, and is no longer {_what(finding)}: that is forgotten")
         elif finding.key not in kept:  # a cause is gone
@@ -54,7 +60,15 @@ def recalled(
             lines.append(f"{finding.test} failed; it is known as {_known_as(finding)}")
         elif outcome.word.good and finding.test in failed_before:
             lines.append(f"{finding.test} passed; it is {_known_as(finding)}")
-    return lines
+    return [*of_retried, *(_of_alike(so, tests) for so, tests in alike.items()), *lines]
+
+
+def _of_alike(so: str, tests: Sequence[str]) -> str:
+    """One line for tests of which the same is known."""
+    if len(tests) == 1:
+        return f"{tests[0]} {so}"
+    shown, rest = ", ".join(tests[:_MOST_NAMES]), len(tests) - _MOST_NAMES
+    return f"each of {len(tests)} tests {so}: {shown}{f' and {rest} more' if rest > 0 else ''}"
 
 
 def _latest(known: Sequence[KnownFinding]) -> list[KnownFinding]:

@@ -29,8 +29,9 @@ class Slot:
     """State to put back: what a user would type to see it, and what it is.
 
     ``way`` is what it is: "variable" (of the environment), "attribute", "class attribute", "item", "setting",
-    "cache", "generator" (of random numbers), "array", "ndarray", "order" (of keys), or the builtin type of a
-    container. It begins with `NEW` if the slot was not there before. Empty: no way to put it back is known.
+    "cache", "generator" (of random numbers), "array", "ndarray", "order" (of keys), "subclasses" (of a
+    class), or the builtin type of a container. It begins with `NEW` if the slot was not there before. Empty:
+    no way to put it back is known.
     ``module`` is the one in which the name begins.
     """
 
@@ -83,6 +84,21 @@ _SETTINGS = {
         "tracemalloc",
         "tracemalloc.is_tracing()",
         "(tracemalloc.start if {} else tracemalloc.stop)()",
+    ),
+    "os.getpriority(os.PRIO_PROCESS, 0)": (
+        "os",
+        "os.getpriority(os.PRIO_PROCESS, 0)",
+        "os.setpriority(os.PRIO_PROCESS, 0, {})",
+    ),
+    "signal.set_wakeup_fd()": (
+        "signal",
+        "signal.set_wakeup_fd(-1)\nsignal.set_wakeup_fd({kept})",
+        "signal.set_wakeup_fd({})",
+    ),
+    "asyncio.get_event_loop()": (
+        "asyncio",
+        "asyncio.get_event_loop_policy()",
+        "asyncio.set_event_loop_policy(type({})())",
     ),
     "csv.field_size_limit()": ("csv", "csv.field_size_limit()", "csv.field_size_limit({})"),
     "sys.get_int_max_str_digits()": (
@@ -164,6 +180,8 @@ def _step(slot: Slot, own_module: str, kept: str) -> _Step | None:
     if (handler := _SIGNAL(slot.name)) is not None:
         name = f"signal.{handler[1]}"
         return _Step("signal", (f"{kept} = signal.getsignal({name})",), (f"signal.signal({name}, {kept})",))
+    if way == "subclasses":  # nothing but themselves holds them, most often
+        return _Step("gc", (), ("gc.collect()",))
     if not _is_importable(slot.module):
         return None
     module, name, scope = slot.module, slot.name, slot.module

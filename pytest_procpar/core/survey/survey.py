@@ -11,7 +11,7 @@ from pytest_procpar.core.record import record
 
 __all__ = [
     "Alone", "Placed", "survey_after", "survey_alone", "survey_cleaners", "survey_order", "survey_orders",
-    "together",
+    "survey_twice", "together",
 ]  # fmt: skip
 
 #: How many probes are yielded at once: a batch is answered as a whole.
@@ -54,13 +54,36 @@ def survey_alone(tests: Sequence[TestIndex], rounds: Iterable[int] = (0,)) -> Se
     """Run every test alone, and once more in the same process; do that once for each round."""
     found = []
     for number in rounds:
-        for at in range(0, len(tests), _BATCH):
-            batch = tests[at : at + _BATCH]
-            outcomes = yield [Probe((test, test), round=number) for test in batch]
-            for test, outcome in zip(batch, outcomes, strict=True):
-                words = outcome.words
-                first = words[0] if words else Outcome.LOST
-                found.append(Alone(test, first, words[1] if len(words) > 1 else None, outcome.message))
+        found += yield from _survey_runs(tests, 2, number)
+    return found
+
+
+def _survey_runs(tests: Sequence[TestIndex], times: int, number: int) -> Search[list[Alone]]:
+    """Run every test alone, so many times in the same process."""
+    found = []
+    for at in range(0, len(tests), _BATCH):
+        batch = tests[at : at + _BATCH]
+        outcomes = yield [Probe((test,) * times, round=number) for test in batch]
+        for test, outcome in zip(batch, outcomes, strict=True):
+            words = outcome.words
+            first = words[0] if words else Outcome.LOST
+            found.append(Alone(test, first, words[1] if len(words) > 1 else None, outcome.message))
+    return found
+
+
+def survey_twice(tests: Sequence[TestIndex]) -> Search[list[Alone]]:
+    """The last results of those tests that prove non-idempotent twice more.
+
+    In between each runs once by itself. Otherwise a test that counts its executions in a file, and fails in
+    every second one, would pass and then fail in each process.
+    """
+    found: list[Alone] = []
+    for number in (1, 2):
+        singly = yield from _survey_runs(tests, 1, number)
+        tests = [result.test for result in singly if result.first.good]
+        twice = yield from _survey_runs(tests, 2, number)
+        found = [result for result in twice if result.non_idempotent]
+        tests = [result.test for result in found]
     return found
 
 
