@@ -123,7 +123,7 @@ class Course:
 
     def look_ahead(self) -> None:
         """Read what earlier runs say of the tests, and import what uses and records it: it will be needed."""
-        history = expectations(self._config)
+        history = forecast(self._config)
         if history is not None:
             import pytest_procpar.core.history.recording
         if history is not None and history.knows_tests:

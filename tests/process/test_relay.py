@@ -13,7 +13,7 @@ from pytest_procpar.core.model import Dist, ReportData
 from pytest_procpar.core.protocol.common import Broke, Collected, CollectReported, Halted, Warned
 from pytest_procpar.core.protocol.worker import JunitRecord
 from pytest_procpar.forking.children import SessionOver
-from pytest_procpar.replay import reorder
+from pytest_procpar.replay.file import KEYS
 from pytest_procpar.worker import session_reporter as relay_module
 from pytest_procpar.worker.session_reporter import SessionReporter
 
@@ -194,7 +194,7 @@ def test_groups_are_told_that_the_mode_makes(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_replay_says_which_tests_belong_together_whatever_the_mode(monkeypatch: pytest.MonkeyPatch) -> None:
     desk = Desk(monkeypatch, Dist.LOADFILE)
-    desk.config.stash[reorder.KEYS] = ["0", "1"]
+    desk.config.stash[KEYS] = ["0", "1"]
     desk.session.items = [item("a.py::x"), item("a.py::y")]
     desk.relay.collected(desk.session, [])
     assert desk.link.put_in[0].keys == ["0", "1"]
