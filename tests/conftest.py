@@ -105,6 +105,12 @@ def starter_of(environ: Mapping[str, str]) -> Starter | None:
     return _starters[0]
 
 
+def end_starter() -> None:
+    """End the process that runs are forked from, if there is one: the next run makes another."""
+    while _starters:
+        _starters.pop().close()
+
+
 class Suite:
     """A suite, and the processes that running it has started."""
 

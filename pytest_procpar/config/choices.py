@@ -10,7 +10,7 @@ import importlib.util
 __all__ = ["DISTRIBUTIONS", "RECHECKS", "START_METHODS", "has_pytest_forked", "isolating_marks"]
 
 #: The values of ``--dist``: those of `core.model.Dist`.
-DISTRIBUTIONS = ("no", "each", "load", "worksteal", "loadscope", "loadfile", "loadgroup")
+DISTRIBUTIONS = ("no", "each", "load", "worksteal", "loadscope", "loadfile", "loadgroup", "stable")
 
 #: The values of ``--recheck``.
 RECHECKS = ("failed", "known", "all", "deep", "none")

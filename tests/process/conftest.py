@@ -12,6 +12,8 @@ from types import FrameType
 
 import pytest
 
+from tests.conftest import end_starter
+
 #: How long a test may take, in seconds. The slowest takes two, on a quiet machine.
 LIMIT = 120
 
@@ -27,6 +29,7 @@ def open_descriptors() -> dict[int, str]:
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left_behind() -> Iterator[None]:
+    end_starter()  # it may be there from tests of another kind
     threads, descriptors = set(threading.enumerate()), open_descriptors()
     yield
     with pytest.raises(ChildProcessError):

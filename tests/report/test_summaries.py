@@ -81,6 +81,7 @@ def config(**option: Any) -> Any:
         option=SimpleNamespace(**{"numprocesses": None, **option}),
         stash=pytest.Stash(),
         pluginmanager=plugins,
+        hook=SimpleNamespace(pytest_terminal_summary=SimpleNamespace(get_hookimpls=list)),
         getoption=lambda name, default=None: default,
     )
 
