@@ -105,6 +105,12 @@ def starter_of(environ: Mapping[str, str]) -> Starter | None:
     return _starters[0]
 
 
+def end_starter() -> None:
+    """End what forks runs, if there is such a process, until another run needs it."""
+    while _starters:
+        _starters.pop().close()
+
+
 class Suite:
     """A suite, and the processes that running it has started."""
 

@@ -12,6 +12,8 @@ from types import FrameType
 
 import pytest
 
+from tests.conftest import end_starter
+
 #: How long a test may take, in seconds. The slowest takes two, on a quiet machine.
 LIMIT = 120
 
@@ -27,8 +29,10 @@ def open_descriptors() -> dict[int, str]:
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left_behind() -> Iterator[None]:
+    end_starter()  # tests of whole runs that this process has run before, or this test itself
     threads, descriptors = set(threading.enumerate()), open_descriptors()
     yield
+    end_starter()
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
     assert set(threading.enumerate()) == threads
