@@ -106,7 +106,7 @@ def starter_of(environ: Mapping[str, str]) -> Starter | None:
 
 
 def end_starter() -> None:
-    """End the process that runs are forked from, if there is one: the next run makes another."""
+    """End what forks runs, if there is such a process, until another run needs it."""
     while _starters:
         _starters.pop().close()
 

@@ -158,6 +158,7 @@ class Starter:
     def close(self) -> None:
         """End the process. It would end by itself, but not while forks of this one hold the pipe to it."""
         if self.is_usable:
+            atexit.unregister(self.close)
             os.close(self._requests)
             os.close(self._answers)
             self._process.kill()

@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import Finished, Suite
 from tests.plugin.rechecking import POLLUTED, name, rechecked, told
-from tests.plugin.test_trial import HANDLE
+from tests.plugin.test_trial import FEW_TRIES, HANDLE, RISK
 
 ENTRY = ".pytest_cache/v/procpar/findings"
 VICTIM, POLLUTER = "test_it.py::test_victim", "test_it.py::test_polluter"
@@ -169,7 +169,11 @@ def test_what_fails_and_is_not_known_is_not_tried(polluted: Suite) -> None:
     finished.stdout.no_fnmatch_line("re-checking*")
 
 
-def test_whether_the_fork_is_to_blame_is_tried_of_what_is_not_known_too(polluted: Suite) -> None:
+def test_whether_the_fork_is_to_blame_is_tried_of_what_is_not_known_too(
+    polluted: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    polluted.file("few_tries.py", FEW_TRIES.format(risk=RISK))
+    monkeypatch.setenv("PYTEST_PLUGINS", f"{os.environ['PYTEST_PLUGINS']},few_tries")
     polluted.file("test_fork.py", dedent(HANDLE) + "def test_handle(): HANDLE.use()\n")
     know_the_victim(polluted)
     finished, findings = rechecked(polluted, "-n1", "--recheck=known")

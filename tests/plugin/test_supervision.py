@@ -432,12 +432,12 @@ def await_states(suite: Suite, wanted: str, *, stopped: bool) -> None:
 
 def test_suspended_everything_stands_still_and_no_time_passes(blocked: Suite) -> None:
     with pipe_of(blocked) as fd:
-        running = blocked.start("-n2", "--hang-timeout=1.5", process_group=0)
+        running = blocked.start("-n2", "--hang-timeout=4", process_group=0)
         blocked.await_reached(2)
         running.signal(signal.SIGTSTP)
         await_states(blocked, "T", stopped=True)
         with pytest.raises(TimeoutError):
-            running.wait(2.5)  # longer than the limit
+            running.wait(5.0)  # longer than the limit
         os.write(fd, b"!!")
         running.signal(signal.SIGCONT)
         finished = running.finish()

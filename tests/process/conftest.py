@@ -29,9 +29,10 @@ def open_descriptors() -> dict[int, str]:
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left_behind() -> Iterator[None]:
-    end_starter()  # it may be there from tests of another kind
+    end_starter()  # tests of whole runs that this process has run before, or this test itself
     threads, descriptors = set(threading.enumerate()), open_descriptors()
     yield
+    end_starter()
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
     assert set(threading.enumerate()) == threads

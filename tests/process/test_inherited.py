@@ -89,7 +89,7 @@ def test_a_daemon_that_a_test_has_killed_is_gone(suite: Suite, method: str) -> N
         def is_gone():
             pid = int(subprocess.check_output(["sh", "-c", "sleep 1000 >/dev/null 2>&1 & echo $!"]))
             os.kill(pid, signal.SIGKILL)
-            for _ in range(1000):
+            for _ in range(6000):
                 try:
                     os.kill(pid, 0)
                 except ProcessLookupError:
