@@ -87,6 +87,18 @@ SUITES = {
         ("-n2", "--hang-timeout=3"),
         2 * 4.0,
     ),
+    "more hangs than workers": Suite(
+        """
+        import threading, time, pytest
+        @pytest.mark.parametrize("i", range(5))
+        def test_hangs(i): threading.Event().wait()
+        @pytest.mark.parametrize("i", range(30))
+        def test_fine(i): time.sleep(0.01)
+        def test_bug(): assert 1 + 1 == 3
+        """,
+        ("-n2", "--hang-timeout=3"),
+        2 * 4.0,
+    ),
     "five on one port": Suite("""
         import socket, time, pytest
         @pytest.mark.parametrize("i", range(5))

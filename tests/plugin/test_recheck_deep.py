@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from socket import socket
 
 from tests.conftest import Suite
 from tests.plugin.rechecking import rechecked, section, told
@@ -82,3 +83,24 @@ def test_all_others_are_tried_right_after_a_test_that_changes_state(suite: Suite
     assert orders["followed"] >= 1 or orders["adjacent"] == 1
     is_told = "; all others were tried right after each of" in section(finished)[-1]
     assert is_told == (orders["followed"] >= 1)
+
+
+def test_a_port_that_a_test_leaves_open_is_not_met_in_processes_that_wait(suite: Suite) -> None:
+    """A checkpoint behind that test has the port, too, and is nobody's polluter."""
+    with socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    suite.tests(f"""
+        import pytest, socket, time
+        SERVERS = []
+        def test_leaves_server():
+            SERVERS.append(socket.socket())
+            SERVERS[-1].bind(("127.0.0.1", {port}))
+        def test_listens():
+            with socket.socket() as server: server.bind(("127.0.0.1", {port}))
+        @pytest.mark.parametrize("number", range(20))
+        def test_fine(number): time.sleep(0.01)
+    """)
+    _, findings = rechecked(suite, "-n1", "--recheck=deep")
+    assert told(findings)["test_listens"] == ("victim", ["test_leaves_server"])
+    assert "flaky" not in {finding["kind"] for finding in findings}

@@ -295,8 +295,10 @@ class Conversations:
             self._context.limit(test) or _PATIENCE * self._context.seconds(test) for test in tests
         )
 
-    def discard(self, handle: ProbeHandle) -> None:
-        """End a process that is of no use any more."""
+    def discard(self, handle: ProbeHandle, wait: float = 0.0) -> None:
+        """End a process that is of no use any more, and wait up to `wait` seconds until it is gone."""
         handle.kill()
+        if wait:
+            handle.await_end(wait)
         self._unwatch(handle)
         handle.close()

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 
 from pytest_procpar.cluster.cluster import Cluster
+from pytest_procpar.core.inquiry.contention import is_contended
 from pytest_procpar.core.inquiry.probes import Probe, ProbeResult
 from pytest_procpar.core.model import TestIndex, WorkerId, WorkerInput
 from pytest_procpar.core.protocol.probe import ProbeReady
@@ -166,6 +167,9 @@ class Prober:
                 [self._runner.free(tree) for tree in self._trees]
             )  # nothing may hold resources then
         self._jobs.drive([self._runner.work(tree, share, probes, outcomes) for tree, share in shares])
+        if len(probes) == 1 and not probes[0].beside and self._has_met(probes[0], outcomes.get(0)):
+            self._jobs.drive([self._runner.clear(tree) for tree in self._trees])
+            self._jobs.drive([self._runner.work(self._trees[0], [0], probes, outcomes)])
         for i, probe in enumerate(probes):
             if probe.beside and not self._is_hopeless(probe, self._trees[0]):
                 outcomes[i] = self._run_beside(probe)
@@ -245,6 +249,11 @@ class Prober:
         seconds = _OPTIMISM * sum(map(self._seconds, rest))
         seconds += sum(limit + hung_grace(limit) for limit in map(self._limit, rest) if limit)
         return seconds >= self._jobs.deadline - monotonic()
+
+    def _has_met(self, probe: Probe, outcome: ProbeResult | None) -> bool:
+        """Whether a probe may have failed because a process that waits has what it wanted, such as a port."""
+        waits = any(len(tree.handles()) > 1 for tree in self._trees)
+        return waits and outcome is not None and outcome.of(probe).bad and is_contended(outcome.message)
 
     def _begins_anew(self, probe: Probe) -> bool:
         """Whether no checkpoint can be used for a probe."""

@@ -16,6 +16,9 @@ __all__ = ["TreeRunner"]
 #: Once tests that took this many seconds in the run have run in probes, their times there tell the pace.
 _TELLING = 1.0
 
+#: How long a killed process may take to be gone, in seconds.
+_END_SECONDS = 2.0
+
 #: If what several probes begin with takes more than this many seconds, it is not run again for each.
 _WORTH_SHARING = 0.05
 
@@ -129,6 +132,16 @@ class TreeRunner:
         """Retire the processes of all passes."""
         while tree.sweeps:
             yield from self.retire(tree, tree.sweeps[0])
+
+    def clear(self, tree: CheckpointTree) -> Job[None]:
+        """Tear down what passes hold, end all processes but the root, and wait until they are gone."""
+        for sweep in tree.sweeps:
+            if len(sweep.words) == len(sweep.tests):
+                yield from self._jobs.perform(sweep, (), None)
+        for handle in tree.handles():
+            if handle is not tree.root:
+                tree.drop(handle)
+                self._jobs.discard(handle, _END_SECONDS)
 
     def repeat(
         self,
