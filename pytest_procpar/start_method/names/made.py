@@ -1,12 +1,12 @@
-"""Ways to make values that are unique to a process, and a value that was made."""
+"""What was made that is unique to a process, and in which of the ways that are watched."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import FrameType
-from typing import TypeAlias
 
-__all__ = ["BYTES", "FILE", "FOLDER", "PID", "PORT", "RANDOM", "UUID", "Made", "Note", "SourceKind"]
+__all__ = [
+    "BYTES", "FILE", "FOLDER", "NUMBERED", "PID", "PORT", "RANDOM", "UUID", "Made", "SourceKind",
+]  # fmt: skip
 
 
 class SourceKind:
@@ -52,7 +52,5 @@ BYTES = SourceKind("bytes", "os", "random", "secrets", "multiprocessing.shared_m
 RANDOM = SourceKind("random", "random", "secrets")
 PID = SourceKind("pid", "os", "multiprocessing.process")
 FOLDER = SourceKind("folder")
+NUMBERED = SourceKind("numbered", "os", "pathlib")
 PORT = SourceKind("port", "socket", "socketserver", "http.server", "xmlrpc.server")
-
-#: Takes a value, and the frame that made it or asked for it.
-Note: TypeAlias = Callable[[Made, FrameType], None]

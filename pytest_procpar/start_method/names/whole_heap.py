@@ -75,13 +75,17 @@ _REMEMBERING_LABELS: Final = frozenset({"__doc__", "__warningregistry__", "_repo
 
 
 class HeapTexts:
-    """The short texts that are held anywhere in this process, uuids as their 32 digits."""
+    """The short texts that are held anywhere in this process, uuids as their 32 digits.
 
-    def __init__(self) -> None:
+    :param ours: types of this package's that hold what is sought.
+    :param alone: ids of uuids that only these hold.
+    """
+
+    def __init__(self, ours: frozenset[type] = frozenset(), alone: frozenset[int] = frozenset()) -> None:
         frozen_heap.collect()  # garbage holds nothing, and must not be frozen
-        things = frozen_heap.every_object()
+        things = [thing for thing in frozen_heap.every_object() if type(thing) not in ours]
         texts: set[str] = set()
-        others: list[object] = [thing for thing in things if type(thing) is UUID]
+        others: list[object] = [thing for thing in things if type(thing) is UUID and id(thing) not in alone]
         for held in _referents(things):
             texts.update(held.texts)
             others += held.data
