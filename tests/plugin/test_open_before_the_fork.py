@@ -263,12 +263,27 @@ def test_what_workers_must_not_share(suite: Suite, thing: str, place: str) -> No
     is_unusual(finished, "spawn" if place == "conftest" else "fork-early", words.format(HOLDERS[place]))
 
 
-@pytest.mark.parametrize("vouched", ["event-loops\nsockets", "test_it"])
+@pytest.mark.parametrize("vouched", ["event-loops", "test_it"])
 def test_what_the_project_vouches_for_by_its_kind_or_who_holds_it(suite: Suite, vouched: str) -> None:
     make(suite, "collection", THINGS["loop"][0], "def test(): pass")
     finished = suite.run("-n2", "-o", f"procpar_fork_safe=recorder.py\n{vouched}")
     finished.assert_summary(passed=1)
     assert said_method(finished) is None
+
+
+def test_who_vouches_for_event_loops_does_not_vouch_for_other_sockets(suite: Suite) -> None:
+    body = """
+        import asyncio, socket
+
+        def opened():
+            listener = socket.socket()
+            listener.bind(("127.0.0.1", 0))
+            return asyncio.new_event_loop(), listener
+    """
+    make(suite, "collection", body, "def test(): pass")
+    finished = suite.run("-n2", "-o", "procpar_fork_safe=recorder.py\nevent-loops")
+    finished.assert_summary(passed=1)
+    is_unusual(finished, "fork-early", "a socket was opened: bound to ")
 
 
 CHILD = """

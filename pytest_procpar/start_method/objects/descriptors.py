@@ -100,6 +100,8 @@ class Descriptors:
                 continue
             if excused is None:
                 excused = self._adapted() | _of_multiprocessing()
+                if self._is_vouched("event-loops"):
+                    excused |= _of_event_loops()
             if fd not in excused:
                 yield fd, found
 
@@ -242,6 +244,15 @@ def _of_multiprocessing() -> frozenset[int]:
     server = getattr(sys.modules.get("multiprocessing.forkserver"), "_forkserver", None)
     found.append(getattr(server, "_forkserver_alive_fd", None))
     return frozenset(fd for fd in found if isinstance(fd, int))
+
+
+def _of_event_loops() -> frozenset[int]:
+    """The pairs of sockets with which asyncio's event loops wake themselves: parts of the loops."""
+    events = sys.modules.get("asyncio.selector_events")
+    if events is None:
+        return frozenset()
+    loops = [thing for thing in gc.get_objects() if issubclass(type(thing), events.BaseSelectorEventLoop)]
+    return frozenset(_fileno(vars(loop).get(name)) for loop in loops for name in ("_ssock", "_csock"))
 
 
 def _is_only_sent_to(fd: int, holder: Holder | None) -> bool:
