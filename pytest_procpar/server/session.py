@@ -276,7 +276,7 @@ class WorkerSession:
 
     def _start_worker(self, session: pytest.Session) -> ItemRunner:
         """Reset what must not be shared, and tell plugins that hold on to something else."""
-        config, order = self._config, self._order
+        config, order, options = self._config, self._order, self._options
         assert order is not None
         os.setpgid(0, 0)
         default_signals(wakes=self._is_early)
@@ -286,16 +286,16 @@ class WorkerSession:
             set_basetemp(config, self._basetemp / f"popen-{worker_name(order.worker)}")
         assert isinstance(self._link, WorkerLink)
         held = (session, self._link, self._board, self._slot)
-        limit = self._options.max_tests_per_worker
-        if self._alone or limit:
+        if self._alone or options.max_tests_per_worker:
             self._worker = IsolatingRunner(
-                *held, self._reporter, stacks, self._alone, limit, self._options.fork_safe
+                *held, self._reporter, stacks, self._alone, options.max_tests_per_worker, options.fork_safe
             )
         else:
             self._worker = ItemRunner(*held)
         raised.install(config)
         config.pluginmanager.register(self._worker, "procpar-worker")
         config.hook.pytest_procpar_worker_forked(config=config, session=session)
+        self._worker.be_lean(wanted=options.lean_tests)
         return self._worker
 
     def _exit_status(self, session: pytest.Session) -> int:
