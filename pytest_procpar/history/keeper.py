@@ -6,9 +6,11 @@ the disk changes the run's outcome: a line in the summary says what is wrong.
 
 from __future__ import annotations
 
+import gc
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -38,6 +40,18 @@ def _bind(clock: Callable[[], float] = time.time) -> Callable[[], float]:
 
 
 _now = _bind()
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Let no garbage be collected: a history has many objects, and each look at all of them takes time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def install(config: pytest.Config, *, asked: bool) -> None:
@@ -89,7 +103,8 @@ class HistoryKeeper:
     def expectations(self) -> Expectations:
         """What is known before this run."""
         if self._expectations is None:
-            self._expectations = Expectations(self._store.read())
+            with _without_collections():
+                self._expectations = Expectations(self._store.read())
         return self._expectations
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
@@ -101,15 +116,15 @@ class HistoryKeeper:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
         """Add what this run has measured."""
-        processes = self._processes()
-        if not any(processes):
-            return
         ident = os.urandom(8).hex()
 
         def more(known: DurationHistory) -> DurationHistory:
             return history_of(seen_in(processes, known), known, ident, _now())
 
-        self._store.add(more)
+        with _without_collections():
+            processes = self._processes()
+            if any(processes):
+                self._store.add(more)
 
     def _processes(self) -> list[list[Timed]]:
         """What each process ran."""
