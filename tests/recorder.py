@@ -53,13 +53,10 @@ def block() -> NoReturn:
         os.close(fd)
 
 
-class _Recorder:
-    def __init__(self, config: pytest.Config) -> None:
-        self._config = config
+class _Results:
+    """Not in workers: some shortcuts are taken there only if no plugin listens."""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if hasattr(self._config, "workerinput"):
-            return
         note(
             "report",
             nodeid=report.nodeid,
@@ -75,13 +72,14 @@ class _Recorder:
         )
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        if not hasattr(self._config, "workerinput") and not report.passed:
+        if not report.passed:
             note("collectreport", nodeid=report.nodeid, outcome=report.outcome)
 
     def pytest_warning_recorded(self, warning_message: Any, when: str, nodeid: str) -> None:
-        if not hasattr(self._config, "workerinput"):
-            note("warning", text=str(warning_message.message), when=when, nodeid=nodeid)
+        note("warning", text=str(warning_message.message), when=when, nodeid=nodeid)
 
+
+class _Recorder:
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         note("sessionfinish", exitstatus=int(exitstatus))
 
@@ -91,7 +89,9 @@ class _Recorder:
 
 def pytest_configure(config: pytest.Config) -> None:
     note("configure", argv=config.invocation_params.args)
-    config.pluginmanager.register(_Recorder(config), "recorder-of-reports")
+    config.pluginmanager.register(_Recorder(), "recorder-of-ends")
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_Results(), "recorder-of-reports")
 
 
 def pytest_collection() -> None:

@@ -22,8 +22,8 @@ __all__ = [
     "maxfail", "measures_coverage", "narrows_collection", "option_values", "parse_again", "place_options",
     "python_path", "random_seed", "runs_last_failed", "runs_no_tests", "set_basetemp_option",
     "set_log_file_mode", "shows_debug_log", "shows_full_trace", "shows_hypothesis_statistics",
-    "shows_no_summary", "tell_internal_error", "traceback_style", "warning_filters", "write_no_log_file",
-    "write_no_tracebacks",
+    "shows_no_summary", "shows_setups", "tell_internal_error", "traceback_style", "warning_filters",
+    "write_no_log_file", "write_no_tracebacks",
 ]  # fmt: skip
 
 #: Options under which nothing runs in parallel, because no test runs, or none runs to its end.
@@ -217,6 +217,11 @@ def shows_hypothesis_statistics(config: pytest.Config) -> bool:
 def shows_no_summary(config: pytest.Config) -> bool:
     """Whether nothing is to be written after the tests (``--no-summary``); asked if there is a terminal."""
     return bool(config.option.no_summary)
+
+
+def shows_setups(config: pytest.Config) -> bool:
+    """Whether fixtures are shown as they are set up (``--setup-show``), or nothing else happens."""
+    return bool(config.getoption("setupshow", False) or config.getoption("setuponly", False))
 
 
 def shows_full_trace(config: pytest.Config) -> bool:

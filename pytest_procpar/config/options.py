@@ -179,6 +179,13 @@ def add_own_options(parser: pytest.Parser) -> None:
         default=True,
     )
     parser.addini(
+        "procpar_lean_tests",
+        "With -n, leave out what pytest does around each phase of a test and nobody needs: calls of hooks "
+        "that only pytest implements, and reports of phases that have just passed.",
+        type="bool",
+        default=True,
+    )
+    parser.addini(
         "procpar_history",
         "Where the history of durations is kept: a file (.json) or a folder, relative to the rootdir; off "
         "for none. Default: in pytest's cache.",

@@ -176,6 +176,7 @@ def read_settings(config: pytest.Config, asked: Given, distribution: Distributio
             isolate=asked.isolate,
             isolating_marks=isolating_marks(),
             max_tests_per_worker=asked.max_tests_per_worker,
+            lean_tests=_ini_flag(config, "procpar_lean_tests"),
             fork_safe=fork_safe(config),
             cpus=shared_cpus(config, workers),
         ),
@@ -193,8 +194,7 @@ def start_method(config: pytest.Config) -> StartMethod | None:
 
     :raises pytest.UsageError: naming option and value.
     """
-    given = read_early(config).start_method
-    name = given if given is not None else str(config.getini("procpar_start_method"))
+    name = read_early(config).start_method or str(config.getini("procpar_start_method"))
     if name not in START_METHODS:
         raise pytest.UsageError(
             f"procpar_start_method (ini option): invalid value {name!r}: "

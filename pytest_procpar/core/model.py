@@ -120,7 +120,8 @@ class WorkerOptions:
 
     ``isolate`` gives every test a process of its own. ``isolating_marks`` are the marks that give one to
     single tests. ``max_tests_per_worker`` is the number of tests after which a process is renewed (None:
-    never). ``fork_safe`` lists what the project vouches for. ``cpus`` is how many processors the workers
+    never). ``lean_tests`` leaves out hook calls that nobody needs. ``fork_safe`` lists what the project
+    vouches for. ``cpus`` is how many processors the workers
     share for the thread pools of native libraries (None: these pools are left as they are).
     """
 
@@ -129,5 +130,6 @@ class WorkerOptions:
     isolate: bool
     isolating_marks: tuple[str, ...]
     max_tests_per_worker: int | None
+    lean_tests: bool
     fork_safe: tuple[str, ...]
     cpus: int | None

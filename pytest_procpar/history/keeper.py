@@ -7,9 +7,11 @@ the history is first read or written, since a controller configures while its fo
 
 from __future__ import annotations
 
+import gc
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -39,6 +41,18 @@ def _bind(clock: Callable[[], float] = time.time) -> Callable[[], float]:
 
 
 _now = _bind()
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Let no garbage be collected: a history has many objects, and each look at all of them takes time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def install(config: pytest.Config, *, asked: bool) -> None:
@@ -98,7 +112,8 @@ class HistoryKeeper:
         if self._forecast is None:
             from pytest_procpar.core.history.forecast import Forecast
 
-            self._forecast = Forecast(self._store.read())
+            with _without_collections():
+                self._forecast = Forecast(self._store.read())
         return self._forecast
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
@@ -112,17 +127,17 @@ class HistoryKeeper:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
         """Add what this run has measured."""
-        processes = self._processes()
-        if not any(processes):
-            return
-        from pytest_procpar.core.history.recording import history_of, seen_in
-
         ident = os.urandom(8).hex()
 
         def more(known: DurationHistory) -> DurationHistory:
+            from pytest_procpar.core.history.recording import history_of, seen_in
+
             return history_of(seen_in(processes, known), known, ident, _now())
 
-        self._store.add(more)
+        with _without_collections():
+            processes = self._processes()
+            if any(processes):
+                self._store.add(more)
 
     def _processes(self) -> list[list[Timed]]:
         """What each process ran."""

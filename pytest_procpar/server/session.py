@@ -273,7 +273,7 @@ class WorkerSession:
 
     def _start_worker(self, session: pytest.Session) -> ItemRunner:
         """Reset what must not be shared, and tell plugins that hold on to something else."""
-        config, order = self._config, self._order
+        config, order, options = self._config, self._order, self._options
         assert order is not None
         os.setpgid(0, 0)
         default_signals(wakes=self._is_early)
@@ -283,7 +283,7 @@ class WorkerSession:
             set_basetemp(config, self._basetemp / f"popen-{worker_name(order.worker)}")
         assert isinstance(self._link, WorkerLink)
         held = (session, self._link, self._board, self._slot)
-        limit, safe = self._options.max_tests_per_worker, self._options.fork_safe
+        limit, safe = options.max_tests_per_worker, options.fork_safe
         if self._alone or limit:
             from pytest_procpar.isolation.isolating_runner import IsolatingRunner
 
@@ -293,4 +293,5 @@ class WorkerSession:
         raised.install(config)
         config.pluginmanager.register(self._worker, "procpar-worker")
         config.hook.pytest_procpar_worker_forked(config=config, session=session)
+        self._worker.be_lean(wanted=options.lean_tests)
         return self._worker

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import struct
 import warnings
-from contextlib import suppress
 from typing import NoReturn, cast
 
 import pytest
 
 from pytest_procpar.compat.pytest_private.items import Locations, alive_nodes, late_teardown, watch_teardown
-from pytest_procpar.compat.pytest_private.warnings import tell_warning, warning_to_data
+from pytest_procpar.compat.pytest_private.lean_tests import LeanTests, lean_tests
+from pytest_procpar.compat.pytest_private.warnings import warning_to_data
 from pytest_procpar.compat.pytest_reports.reports import core_handles_reports, report_to_data, settle_subtests
 from pytest_procpar.compat.pytest_reports.statuses import Statuses
-from pytest_procpar.core.model import ReportData, TestIndex
+from pytest_procpar.core.model import TestIndex
 from pytest_procpar.core.protocol.common import Location, PassedPhases, Warned
 from pytest_procpar.core.protocol.records import Record
 from pytest_procpar.core.protocol.wire import Encoder
@@ -27,6 +27,7 @@ from pytest_procpar.ipc.board import Board, BoardSlot
 from pytest_procpar.ipc.inbox import WorkerLink
 from pytest_procpar.system.calls import end_process, getpid, monotonic, pause
 from pytest_procpar.worker.output import RealStdout
+from pytest_procpar.worker.remarks import contended_file_of, tell_lost
 
 __all__ = ["ItemRunner"]
 
@@ -34,16 +35,6 @@ _PHASES = ("setup", "call", "teardown")
 #: How many attributes a report has that says only "passed": nodeid, location, keywords, outcome, longrepr,
 #: when, user_properties, sections, duration, start, stop. A plugin's attribute would be one more.
 _PLAIN_ATTRIBUTES = 11
-
-
-def _contended_file(data: ReportData) -> str:
-    """The file that a failed test could not get; call this in the hook, while the exception keeps it open."""
-    with suppress(Exception):  # whatever the test has done to this process, its report counts
-        from pytest_procpar.core.inquiry.roots import message_of  # only red runs need it
-        from pytest_procpar.system.contended import contended_file
-
-        return contended_file(message_of(data))
-    return ""
 
 
 class ItemRunner:
@@ -57,7 +48,9 @@ class ItemRunner:
         self._link = link
         self._short_form = core_handles_reports(session.config)
         self._statuses = Statuses(session.config)
-        self._stdout = RealStdout()
+        #: Writes what tests have written past capture.
+        self.flush_past_capture = RealStdout().flush
+        self._lean: LeanTests | None = None
         #: The plain passes of the running test, while it has nothing else to report.
         self._passes: list[pytest.TestReport] | None = []
         self._current = TestIndex(-1)
@@ -123,7 +116,8 @@ class ItemRunner:
         encoder = Encoder()
         encoder.frame(output)
         if encoder.lost:
-            self._tell_lost(encoder.lost, None)
+            tell_lost(self._config, encoder.lost, None)
+            self._flush()
         self._link.put(Done(output))
         self._flush()
 
@@ -240,15 +234,22 @@ class ItemRunner:
         self._flush()
         self._slot.enter(Stage.LATE_TEARDOWN, self._current)
         report = late_teardown(self._latest, keep)
-        self._stdout.flush()
+        self.flush_past_capture()
         self._slot.enter(Stage.BETWEEN, self._current)
         if report is not None:
             self._report(report)
+
+    def be_lean(self, *, wanted: bool) -> None:
+        """Leave out what nobody needs, from now on. Call this once the worker's plugins are registered."""
+        if wanted and self._short_form and type(self) is ItemRunner:
+            self._lean = lean_tests(self._session, self)
 
     @pytest.hookimpl
     def pytest_plugin_registered(self) -> None:
         """Let a plugin that a test has registered hear what the other plugins hear."""
         self._statuses.look()
+        if self._lean is not None:
+            self._lean.plugins_changed()
 
     # --- how far the worker has come, for a post-mortem if it dies ---
 
@@ -295,10 +296,12 @@ class ItemRunner:
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Relay a report: at once, unless it is a plain pass."""
-        self._stdout.flush()
+        self.flush_past_capture()
         if not self._statuses.told:
             settle_subtests(self._config, report)
         passes = self._passes
+        if passes is not None and self._lean is not None:
+            passes += self._lean.untold()
         if passes is not None:
             if self._is_plain(report, len(passes)):
                 passes.append(report)
@@ -344,6 +347,10 @@ class ItemRunner:
     def _take_passes(self) -> PassedPhases | None:
         """The short form of the running test's reports; None if they have none and are sent in full."""
         reports, self._passes = self._passes, None
+        if self._lean is not None and reports is not None:
+            if (phases := self._lean.taken()) is not None:
+                return phases
+            reports += self._lean.untold()
         if not reports:
             return None
         keywords = reports[0].keywords
@@ -360,7 +367,7 @@ class ItemRunner:
 
     def _put_report(self, report: pytest.TestReport) -> None:
         data = report_to_data(self._config, report)
-        if report.failed and (held := _contended_file(data)):
+        if report.failed and (held := contended_file_of(data)):
             data["procpar_held"] = held
         self._link.put(Reported(self._current, data))
 
@@ -375,18 +382,5 @@ class ItemRunner:
         except OSError as error:
             self._cut_off(error)
         if lost_values and self._awaits_finish:
-            self._tell_lost(lost_values, self._latest)
-
-    def _tell_lost(self, lost_values: list[str], item: pytest.Item | None) -> None:
-        """Warn about values that could not be carried, from a test's report or `config.workeroutput`."""
-        path = "" if item is None else str(item.path)
-        whose = "config.workeroutput" if item is None else f"what {item.nodeid} reports"
-        for lost in dict.fromkeys(lost_values):
-            tell_warning(
-                self._config,
-                f"{lost} in {whose} cannot be carried from a worker to the controller and went as its repr: "
-                "give text, numbers, or lists and dicts of them",
-                path,
-                item,
-            )
-        self._flush()
+            tell_lost(self._config, lost_values, self._latest)
+            self._flush()

@@ -156,7 +156,7 @@ def test_part_of_a_record_is_refused(length: int) -> None:
 def test_what_a_fresh_interpreter_is_told_arrives_as_it_was() -> None:
     recipe = Recipe(
         ["-X", "dev"], ["/a"], ["pytest"], ["-n2"], "/folder", ["/root"],
-        WorkerOptions(Dist.LOADFILE, True, False, ("forked",), 3, ("threads",), 8),
+        WorkerOptions(Dist.LOADFILE, True, False, ("forked",), 3, True, ("threads",), 8),
         ("config", "data"), ("text", [[("test_it.py::test", 1)]]),
     )  # fmt: skip
     setup = Setup([{"workerid": "gw0"}], {"HOME": "/h"}, "/folder", None, recipe)

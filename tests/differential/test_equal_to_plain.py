@@ -112,7 +112,7 @@ def test_a_random_suite_shows_the_same_with_and_without_each_shortcut(suite: Sui
     options = ["-p", "no:cacheprovider", "-p", "no:recorder", "-rA", "--tb=no"]
     plain = suite.run(*options)
     assert len(shown(plain)) > 10
-    for shortcut in ("", "procpar_compact_reports", "procpar_freeze_heap"):
+    for shortcut in ("", "procpar_compact_reports", "procpar_freeze_heap", "procpar_lean_tests"):
         finished = suite.run("-n1", *options, *(["-o", f"{shortcut}=false"] if shortcut else []))
         assert shown(finished) == shown(plain), shortcut
         assert finished.ret == plain.ret

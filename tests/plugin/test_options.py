@@ -338,6 +338,10 @@ def test_pdb_turns_auto_off(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> No
             ["-n2", "-o", "procpar_compact_reports=perhaps"],
             ["procpar_compact_reports", "'perhaps'", "true or false"],
         ),
+        (
+            ["-n2", "-o", "procpar_lean_tests=perhaps"],
+            ["procpar_lean_tests", "'perhaps'", "true or false"],
+        ),
     ],
     ids=words,
 )

@@ -51,7 +51,7 @@ TALLY = """
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_procpar_worker_forked(config):
-        config.pluginmanager.unregister(name="recorder-of-reports")
+        config.pluginmanager.unregister(name="recorder-of-ends")
 """
 
 GOOD = """

@@ -51,6 +51,7 @@ RECIPE = st.builds(
         isolate=st.booleans(),
         isolating_marks=st.lists(TEXT).map(tuple),
         max_tests_per_worker=st.none() | NUMBER,
+        lean_tests=st.booleans(),
         fork_safe=st.lists(TEXT).map(tuple),
         cpus=st.none() | NUMBER,
     ),

@@ -930,6 +930,10 @@ def test_what_help_says_of_the_options(monkeypatch: pytest.MonkeyPatch) -> None:
           procpar_compact_reports (bool):
               With -n, make the reports of passed tests that pytest only counts when code looks
               for them, instead of keeping three objects for each test.
+          procpar_lean_tests (bool):
+              With -n, leave out what pytest does around each phase of a test and nobody needs:
+              calls of hooks that only pytest implements, and reports of phases that have just
+              passed.
           procpar_history (string):
               Where the history of durations is kept: a file (.json) or a folder, relative to the
               rootdir; off for none. Default: in pytest's cache.
