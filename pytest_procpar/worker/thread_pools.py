@@ -51,6 +51,9 @@ _LIBRARIES = (
     ),
 )
 
+#: What the name of each of these libraries contains.
+_PARTS = tuple(pattern.strip("*") for library in _LIBRARIES for pattern in library.files)
+
 
 def limit_thread_pools(
     workers: int,
@@ -94,12 +97,16 @@ def mapped_libraries(maps: str) -> list[str]:
 
 
 def _loaded() -> list[str]:
-    """The files of the loaded libraries; on other systems than Linux nobody tells."""
+    """The files of the loaded libraries; on other systems than Linux nobody tells.
+
+    None if there is none with a pool: most suites have none, and each worker would take the text apart.
+    """
     try:
         with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
-            return mapped_libraries(maps.read())
+            text = maps.read()
     except OSError:
         return []
+    return mapped_libraries(text) if any(part in text for part in _PARTS) else []
 
 
 def _load(path: str) -> object:

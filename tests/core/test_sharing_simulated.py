@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import random
 from itertools import groupby
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_procpar.core.model import Dist
+from pytest_procpar.core.run.sharing.wide_fixtures import NOTHING
 from tests.core.fixtures_at_work import Result, Suite, perform
 
 MODES = [Dist.LOAD, Dist.WORKSTEAL]
@@ -300,3 +302,35 @@ def test_who_waits_would_gain_little_by_another_set_up(
     waits = longest if known else 2 * longest
     assert result.seconds <= (sum(suite.durations) + made) / workers + waits + 2.5 * dearest + 0.05
     assert workers > 1 or set(result.by_fixture.values()) <= {1}
+
+
+def uneven(modules: int, *, cost: float) -> Suite:
+    """Modules of 20 tests each that take 0.05 s and more, a few of them much more."""
+    suite, chance = Suite(), random.Random(3)
+    for _ in range(modules):
+        home = suite.home()
+        use = ((home,), (suite.fixture(home, cost),)) if cost else NOTHING
+        for _ in range(20):
+            suite.tests(1, min(5.0, 0.05 * chance.paretovariate(1.3)), use)
+    return suite
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "cost", "most"),
+    [("sharing.scheduler", "best_split", 1.0, 15), ("scheduler", "share_to_steal", 0.0, 10)],
+)
+def test_each_of_many_workers_looks_at_few_others(
+    monkeypatch: pytest.MonkeyPatch, where: str, name: str, cost: float, most: int
+) -> None:
+    # Else all that have run out of tests would look at all that have some, at every event.
+    module = importlib.import_module(f"pytest_procpar.core.run.{where}")
+    weigh, weighed = getattr(module, name), []
+
+    def noted(*args: object, **options: object) -> object:
+        weighed.append(args)
+        return weigh(*args, **options)
+
+    monkeypatch.setattr(module, name, noted)
+    suite = uneven(60, cost=cost)
+    perform(suite, 48)
+    assert 0 < len(weighed) <= most * len(suite.durations)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from pytest_procpar.core.model import Dist, RunOptions, TestIndex, Took
 from pytest_procpar.core.run.batching import (
     Backlog,
@@ -31,7 +33,7 @@ HORIZON = 0.02
 class Scheduler(Partition):
     """Deals out one partition's tests to its workers, from a backlog."""
 
-    __slots__ = ("_look_again", "_options", "_pool", "_rescued", "_saved")
+    __slots__ = ("_look_again", "_options", "_pool", "_rescued", "_saved", "_vain")
 
     def __init__(
         self,
@@ -49,6 +51,9 @@ class Scheduler(Partition):
         #: Units that stuck workers had begun. Fresh workers get them, as long as there are any.
         self._rescued: list[Unit] = []
         self._saved: set[TestIndex] = set()
+        #: While all that are hungry are fed, what kind of worker has found nothing to take from others: the
+        #: next one of that kind will not either. Else many of them, each looking at all others, take long.
+        self._vain: set[Hashable] | None = None
 
     # --- workers come and go ---
 
@@ -147,9 +152,11 @@ class Scheduler(Partition):
     def feed_hungry(self, now: float) -> None:
         """Feed each worker that has no tests, if there are any for it."""
         self._look_again = None
+        self._vain = set()
         for worker in self._workers.values():
             if not worker.owned:
                 self._feed(worker, now)
+        self._vain = None
 
     def deadline(self) -> float | None:
         """When a waiting worker may take what another one has had time enough to run."""
@@ -196,6 +203,9 @@ class Scheduler(Partition):
         A worker that is still coming up is left alone: the first batches are dealt out in the order of the
         workers. A worker that may finish its tests within `HORIZON` is looked at again later.
         """
+        kind = thief.idle, thief.fresh
+        if self._is_vain(kind):
+            return
         victim, share = thief, 0
         for worker in self._workers.values():
             if self._is_bound(worker, thief):
@@ -208,6 +218,16 @@ class Scheduler(Partition):
                     self._look_at(worker.latest + HORIZON)
         if share:
             self._take(victim, share, thief)
+        else:
+            self._note_vain(kind)
+
+    def _is_vain(self, kind: Hashable) -> bool:
+        """Whether a worker of this kind has just found nothing to take."""
+        return self._vain is not None and kind in self._vain
+
+    def _note_vain(self, kind: Hashable) -> None:
+        if self._vain is not None:
+            self._vain.add(kind)
 
     def _is_bound(self, worker: WorkerState, thief: WorkerState) -> bool:
         """Whether a worker holds what stuck workers had begun, which the thief is not to have."""
@@ -227,6 +247,8 @@ class Scheduler(Partition):
         self._own(thief, units)
 
     def _own(self, worker: WorkerState, units: list[Unit]) -> None:
+        if self._vain:
+            self._vain.clear()  # now there may be something to take here
         for unit in units:
             for test in unit:
                 self.ledger.assign(test, worker.id)

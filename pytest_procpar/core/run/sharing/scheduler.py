@@ -145,6 +145,13 @@ class SharingScheduler(Scheduler):
 
     def _steal_for(self, thief: WorkerState, now: float) -> None:
         """Take units that have not begun from the worker of which that helps most, if it helps."""
+        if thief.told is not None and self._rest_of_test(thief, now) > HORIZON:
+            return  # it tears down all that stands there, and takes what is left when it is through
+        # Who has been told what follows its last test has torn down all by then.
+        its_standing = self._standing.get(thief.id, COLD) if thief.told is None else COLD
+        kind = thief.running, its_standing, thief.fresh
+        if self._is_vain(kind):
+            return
         others = [
             worker
             for worker in self._workers.values()
@@ -154,8 +161,6 @@ class SharingScheduler(Scheduler):
             if new := self._new.get(worker.id) if worker.running is not None else None:
                 self._expected.suspect(new, now - worker.latest)
         its_rest = self._rest_of_test(thief, now)
-        # Who has been told what follows its last test has torn down all by then.
-        its_standing = self._standing.get(thief.id, COLD) if thief.told is None else COLD
         victim, best = thief, Split(0, 0.0)
         for worker in others:
             if self._is_bound(worker, thief):
@@ -172,6 +177,8 @@ class SharingScheduler(Scheduler):
             if best.units > len(victim.units):
                 self._asked[thief.id] = victim
             self._take(victim, best.units, thief)
+        else:
+            self._note_vain(kind)
 
     def _tell(self, worker: WorkerState) -> None:
         """Tell a worker without tests what to expect, unless an answer is out that decides it.
