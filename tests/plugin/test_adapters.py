@@ -733,26 +733,3 @@ def test_filelock_that_has_changed_costs_a_warning(suite: Suite) -> None:
     finished = suite.run("-n1")
     finished.assert_summary(passed=1, warnings=1)
     assert "filelock could not be adapted to a forked worker: AttributeError: 'list'" in finished.out
-
-
-@pytest.mark.parametrize("used", [False, True])
-def test_a_worker_imports_hypothesis_for_its_summary_only_if_a_test_has(suite: Suite, used: bool) -> None:
-    # Its summary in the worker, which nobody sees, is still called where it could have something to say.
-    suite.conftest("""
-        import sys
-        from recorder import note
-
-        def pytest_terminal_summary():
-            note("summary")
-
-        def pytest_unconfigure():
-            note("end", imported="hypothesis" in sys.modules)
-    """)
-    body = "import hypothesis" if used else "pass"
-    suite.tests(f"from recorder import note\ndef test():\n    {body}\n    note('ran')")
-    finished = suite.run("-n1", "-p", "_hypothesis_pytestplugin")
-    finished.assert_summary(passed=1)
-    assert {record["worker"] for record in finished.notes("summary")} == {"main", "gw0"}
-    (ran,) = finished.facts("ran", "pid")
-    (imported,) = [record["imported"] for record in finished.notes("end") if record["pid"] == ran]
-    assert imported is used

@@ -8,7 +8,6 @@ PyCharm runs pytest, does not say in a controller how many tests there will be.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +15,6 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 from _pytest.terminal import TerminalReporter
-from pluggy import HookImpl
 
 from pytest_procpar.compat.pytest_private.warnings import tell_warning
 
@@ -59,27 +57,6 @@ def mute_reporters(config: pytest.Config) -> None:
     reporting = getattr(config, "_teamcityReporting", None)
     if reporting is not None and type(reporting).__module__ == "teamcity.pytest_plugin":
         reporting.teamcity.output = open(os.devnull, "wb")  # noqa: SIM115 (lives as long as the process)
-    implementations = config.hook.pytest_terminal_summary._hookimpls
-    for place, implementation in enumerate(implementations):
-        if getattr(implementation.plugin, "__name__", None) == "_hypothesis_pytestplugin":
-            implementations[place] = _sparing_hypothesis(implementation)
-
-
-def _sparing_hypothesis(implementation: HookImpl) -> HookImpl:
-    """Keep Hypothesis from being imported at a worker's end, for a summary that nobody sees.
-
-    Its plugin imports all of it to see whether it has written something. Where no test has imported it, it
-    has not. That takes 0.1 s of processor time, in each worker.
-    """
-    summarize = implementation.function
-
-    def summarize_if_used(terminalreporter: TerminalReporter) -> object:
-        return summarize(terminalreporter) if "hypothesis" in sys.modules else None
-
-    if implementation.argnames != ("terminalreporter",):
-        return implementation
-    plugin, name = implementation.plugin, implementation.plugin_name
-    return HookImpl(plugin, name, summarize_if_used, implementation.opts)
 
 
 def tell_reporters(config: pytest.Config, ids: Sequence[str]) -> None:
