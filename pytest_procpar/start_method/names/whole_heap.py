@@ -61,16 +61,10 @@ _REMEMBERING = (
     BaseException, TracebackType, importlib.machinery.FileFinder, importlib.machinery.ModuleSpec,
     functools._lru_cache_wrapper, logging.LogRecord, os._Environ, warnings.WarningMessage,
 )  # fmt: skip
-_REMEMBERING_MODULES: Final = frozenset(
-    {
-        "_pytest.capture",
-        "_pytest.logging",
-        "_pytest.recwarn",
-        "_pytest.reports",
-        "_pytest.terminal",
-        "traceback",
-    }
-)
+_REMEMBERING_MODULES: Final = frozenset((
+    "_pytest.capture", "_pytest.logging", "_pytest.recwarn", "_pytest.reports", "_pytest.terminal",
+    "traceback",
+))  # fmt: skip
 _REMEMBERING_LABELS: Final = frozenset({"__doc__", "__warningregistry__", "_report_sections"})
 
 
