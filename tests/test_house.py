@@ -30,7 +30,7 @@ MOST_LINES = 330
 #: Too long still, with the lines they have: each may only become shorter.
 LONG = {
     "core/run/run.py": 368,
-    "worker/runner.py": 392,
+    "worker/runner.py": 386,
 }
 
 
