@@ -32,7 +32,6 @@ LONG = {
     "cluster/cluster.py": 380,
     "core/run/plugin_scheduling.py": 390,
     "core/run/run.py": 393,
-    "start_method/names/name_sources.py": 357,
     "worker/runner.py": 392,
 }
 
@@ -113,7 +112,7 @@ ANY = {
     "json_report/attempts.py": 2,
     "replay/file.py": 1,
     "start_method/names/held_values.py": 2,
-    "start_method/names/name_sources.py": 6,
+    "start_method/names/name_sources.py": 5,
     "start_method/objects/held_processes.py": 2,
     "start_method/project/importers.py": 1,
     "start_method/project/watched_mappings.py": 4,

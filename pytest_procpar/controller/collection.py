@@ -59,10 +59,19 @@ class Collecting:
         if not self._cluster.method.collects_once:
             self._start_workers()
 
-    def fall_back(self, reason: str) -> None:
-        """Collect in workers, since workers cannot be forked from the process that collected."""
-        self._terminal.start_method(StartMethod.FORK_EARLY, reason)
+    def fall_back(self, reason: str, method: StartMethod) -> None:
+        """Collect in workers, since workers cannot be forked from the process that collected.
+
+        :param method: how to start them instead; not used where no fresh interpreter can be started.
+        """
+        self._terminal.start_method(method, reason)
         self._cluster.fall_back()
+        if method is StartMethod.SPAWN:
+            try:
+                self.start_over()
+                return
+            except OSError:
+                self._terminal.start_method(StartMethod.FORK_EARLY, reason)
         self._start_workers()
 
     def start_over(self) -> None:

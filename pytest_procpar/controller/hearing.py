@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest_procpar.core.run.events as events
 from pytest_procpar.controller.collaborators import Collaborators
 from pytest_procpar.controller.course import Course
-from pytest_procpar.core.model import ReportData, WorkerId, assert_never, worker_name
+from pytest_procpar.core.model import ReportData, StartMethod, WorkerId, assert_never, worker_name
 from pytest_procpar.core.protocol.common import Broke, Collected, CollectReported, Halted, Logged, Warned
 from pytest_procpar.core.protocol.server import Forked, Pong, Reaped, Unsafe
 from pytest_procpar.core.protocol.worker import (
@@ -56,8 +56,10 @@ class Hearing:
                     self._course.suite_collected(message)
                 case CollectReported(data):
                     self._course.collecting.reported(None, data)
-                case Unsafe(reason):
-                    self._course.collecting.fall_back(reason)
+                case Unsafe(reason, early):
+                    self._course.collecting.fall_back(
+                        reason, StartMethod.SPAWN if early else StartMethod.FORK_EARLY
+                    )
                     return
                 case Forked(worker, pid):
                     self._cluster.forked(worker, pid)

@@ -161,7 +161,7 @@ class WorkerSession:
                 )
                 status = self._exit_status(session)
             except UnsafeFork as unsafe:
-                self._finish_unused(session, str(unsafe))
+                self._finish_unused(session, unsafe)
             except BaseException as error:
                 if isinstance(self._order, StartRoot):
                     if not isinstance(error, KeyboardInterrupt):  # otherwise nothing wants it any more
@@ -226,7 +226,7 @@ class WorkerSession:
         self._start_worker(session).loop()
         return True
 
-    def _finish_unused(self, session: pytest.Session, reason: str) -> None:
+    def _finish_unused(self, session: pytest.Session, unsafe: UnsafeFork) -> None:
         """Finish a session that no worker will finish; then tell the controller."""
         try:
             if self._has_begun:
@@ -235,7 +235,7 @@ class WorkerSession:
             traceback.print_exc()
         if self._hazards is not None:
             self._hazards.abandon()
-        self._link.put(Unsafe(reason))
+        self._link.put(Unsafe(str(unsafe), unsafe.early))
 
     def _be_a_probe(self, session: pytest.Session, order: StartRoot) -> NoReturn:
         """Be the root of a checkpoint tree: a worker whose only listener is the prober that started it."""

@@ -30,7 +30,14 @@ __all__ = ["HAZARDS", "Detector", "Hazards", "UnsafeFork", "watch"]
 
 
 class UnsafeFork(Exception):
-    """Workers must not be forked from this process; the reason says what is to blame."""
+    """Workers must not be forked from this process; the reason says what is to blame.
+
+    :param early: whether that was so before the process configured anything.
+    """
+
+    def __init__(self, reason: str, *, early: bool = False) -> None:
+        super().__init__(reason)
+        self.early = early
 
 
 class Detector(Protocol):
@@ -134,11 +141,15 @@ class Hazards:
         found = next(self._findings(), None)
         if found is not None:
             self._found(found)
+        with suppress(Exception):
+            found = next(self._names.early_findings(), None)
+        if found is not None:
+            self._found(found, early=True)
         self.end()
 
-    def _found(self, reason: str) -> NoReturn:
+    def _found(self, reason: str, *, early: bool = False) -> NoReturn:
         self.end()
-        raise UnsafeFork(reason)
+        raise UnsafeFork(reason, early=early)
 
     def _findings(self) -> Iterator[str]:
         for detector in self._detectors:

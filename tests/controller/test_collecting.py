@@ -72,10 +72,22 @@ def test_an_unusual_start_method_is_told_with_its_reason() -> None:
 
 def test_what_cannot_be_forked_from_is_collected_by_each_worker() -> None:
     desk = Desk()
-    desk.collecting.fall_back("a thread runs")
+    desk.collecting.fall_back("a thread runs", StartMethod.FORK_EARLY)
     told = desk.told("terminal.start_method", "cluster.fall_back", "cluster.spawn")
     names = ["terminal.start_method", "cluster.fall_back", "cluster.spawn", "cluster.spawn"]
     assert [name for name, *_ in told] == names
+
+
+@pytest.mark.parametrize("can_spawn", [True, False])
+def test_what_no_fork_may_share_is_collected_by_fresh_interpreters(can_spawn: bool) -> None:
+    desk = Desk()
+    desk.cluster.give_up_former.return_value = []
+    desk.cluster.switch.side_effect = None if can_spawn else OSError("no interpreter")
+    desk.collecting.fall_back("a number became a name", StartMethod.SPAWN)
+    told = desk.told("terminal.start_method", "cluster.fall_back", "cluster.switch", "cluster.spawn")
+    methods = [StartMethod.SPAWN] if can_spawn else [StartMethod.SPAWN, StartMethod.FORK_EARLY]
+    assert [what[1] for what in told if what[0] == "terminal.start_method"] == methods
+    assert [name for name, *_ in told].count("cluster.spawn") == 2
 
 
 def test_the_suite_is_known_once_all_have_collected_it_and_is_the_first_workers() -> None:

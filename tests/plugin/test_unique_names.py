@@ -233,6 +233,73 @@ def test_tests_whose_ids_hold_what_was_made_are_collected_once(suite: Suite, val
     assert said_method(finished) is None
 
 
+#: Numbers of which names are made later, and what else no watch sees: an expression of these modules.
+NUMBERS = {
+    "uuid.uuid4().int % 10**6 + 1001": "uuid.uuid4(), which becomes part of a name in test_it.py:",
+    "os.getpid()": "os.getpid(), which becomes part of a name in test_it.py:",
+    "time.perf_counter_ns()": "time.perf_counter_ns(), which becomes part of a name in test_it.py:",
+    "hashlib.md5(str(time.time()).encode()).hexdigest()[:8]": "time.time()",
+    "subprocess.check_output(['mktemp', '-u'], text=True).strip()[-6:]": "the command mktemp",
+}
+
+
+@pytest.mark.parametrize(("file", "method"), [("conftest.py", "spawn"), ("test_it.py", "fork-early")])
+@pytest.mark.parametrize("made", NUMBERS)
+def test_each_worker_has_a_number_of_its_own(suite: Suite, file: str, method: str, made: str) -> None:
+    code = f"import hashlib, os, subprocess, time, uuid\nRUN = {made}"
+    suite.conftest(code if file == "conftest.py" else "")
+    suite.tests(
+        "from conftest import *\n"
+        + (code if file == "test_it.py" else "")
+        + """
+from recorder import note
+def test(): note("name", name=f"db_{RUN}")
+"""
+    )
+    finished = suite.run("-n2", "--dist=each")
+    finished.assert_summary(passed=2)
+    assert len(set(finished.facts("name", "name"))) == 2
+    is_unusual(finished, method, f"{file}:", f" makes a name of its own: {NUMBERS[made]}")
+
+
+@pytest.mark.parametrize("options", [["-n2"], ["-n2", "--start-method=fork"]], ids=["auto", "fork"])
+def test_what_is_skipped_in_other_processes_is_not_skipped_in_workers(
+    suite: Suite, options: list[str]
+) -> None:
+    suite.tests("""
+        import os
+        import pytest
+        MAIN = os.getpid()
+        @pytest.fixture
+        def main():
+            if os.getpid() != MAIN:
+                pytest.skip("this is another process")
+        @pytest.mark.parametrize("number", range(4))
+        def test(main, number): pass
+    """)
+    finished = suite.run(*options)
+    if "--start-method=fork" in options:
+        finished.assert_summary(skipped=4)
+        return
+    finished.assert_summary(passed=4)
+    by = "os.getpid(), by which other processes are refused in test_it.py:"
+    is_unusual(finished, "fork-early", f"test_it.py:3 makes a name of its own: {by}")
+
+
+@pytest.mark.parametrize("name", ["getbasetemp()", "mktemp('x')"])
+def test_the_base_folder_may_be_inside_the_root(suite: Suite, name: str) -> None:
+    suite.give_basetemp = False
+    suite.conftest(f"""
+        def pytest_sessionstart(session):
+            session.config.own_name = str(session.config._tmp_path_factory.{name} / "db")
+    """)
+    suite.tests(TEST)
+    finished = suite.run("-n2", "--dist=each", "--basetemp=base")
+    finished.assert_summary(passed=2)
+    assert len(set(finished.facts("name", "name"))) == 2
+    is_unusual(finished, "fork-early", "conftest.py:", " makes a name of its own: tmp_path_factory.")
+
+
 @pytest.mark.parametrize("restarts", ["0", "1"])
 def test_a_name_is_shared_with_nobody_if_no_second_process_runs_tests(suite: Suite, restarts: str) -> None:
     suite.tests("import uuid\nNAME = uuid.uuid4().hex\ndef test(): pass")
@@ -251,14 +318,20 @@ def test_project_vouches_for_names(suite: Suite, vouched: str) -> None:
 
 @pytest.mark.parametrize("method", ["fork", "fork-early", "spawn", "auto"])
 def test_tests_find_the_standard_library_as_it_is(suite: Suite, method: str) -> None:
-    suite.conftest("from os import getpid\nfrom random import choice\nimport uuid")
+    suite.conftest("""
+        import os, uuid
+        from os import getpid
+        from random import choice
+        assert os.mkdir in os.supports_dir_fd
+    """)
     suite.tests("""
-        import os, random, socket, types, uuid
+        import _thread, os, posix, random, socket, threading, types, uuid
         from conftest import choice, getpid
         from os import urandom
         def test():
             assert getpid is os.getpid and type(getpid) is type(len)
             assert urandom is os.urandom is random._urandom and type(urandom) is type(len)
+            assert threading.get_native_id is _thread.get_native_id and os.mkdir is posix.mkdir
             assert choice == random.choice and "bind" not in vars(socket.socket)
             for function in (random.Random.choice, random.Random.seed, uuid.UUID.__init__):
                 assert "procpar" not in function.__code__.co_filename

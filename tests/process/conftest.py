@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import gc
 import os
+import random
 import signal
+import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from multiprocessing import resource_tracker
+from pathlib import Path
 from types import FrameType
 
 import pytest
+
+from tests.process.projects import Project
 
 #: How long a test may take, in seconds. The slowest takes two, on a quiet machine.
 LIMIT = 120
@@ -47,3 +54,24 @@ def _nothing_hangs(_nothing_is_left_behind: None) -> Iterator[None]:
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, previous)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    monkeypatch.delenv("PROCPAR_TRIED", raising=False)
+    monkeypatch.setenv("PROCPAR_TRIED", "")
+    monkeypatch.setenv("PROCPAR_TRIED_SECRET_KEY", "")
+    monkeypatch.setenv("PROCPAR_GIVEN", "12345")
+    for name in ("register", "unregister"):  # it would start a process
+        monkeypatch.setattr(resource_tracker, name, lambda *args: None)
+    (tmp_path / "project").mkdir()
+    made = Project(tmp_path / "project")
+    state = random.getstate()
+    yield made
+    random.setstate(state)
+    for name in set(made.modules):
+        for value in vars(sys.modules.pop(name)).values():
+            if isinstance(value, tempfile.TemporaryDirectory):
+                value.cleanup()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import multiprocessing.shared_memory  # noqa: F401
 import os
@@ -15,18 +14,17 @@ import tempfile
 import textwrap
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from multiprocessing import resource_tracker
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from pytest_procpar.start_method.names import living_names
+from pytest_procpar.start_method.names import living_names, whole_heap
 from pytest_procpar.start_method.names.held_values import held_values
-from pytest_procpar.start_method.names.unique_names import UniqueNames
 from pytest_procpar.start_method.project.files import ProjectFiles
 from pytest_procpar.system.calls import getpid
+from tests.process.projects import Project
 
 pytestmark = pytest.mark.python_dependent
 
@@ -428,91 +426,6 @@ NOT_DATED = {
     "for people": "import datetime\nT = [str(datetime.datetime.now())]",
     "seconds": "import time\nT = {'db': time.strftime('db_%Y%m%d_%H%M%S'), 's': f'x{int(time.time())}'}",
 }
-
-
-class Config:
-    """As much of pytest's as is looked at."""
-
-    def __init__(self, root: Path) -> None:
-        self.rootpath = root
-        self.invocation_params = SimpleNamespace(dir=root)
-        self.known_args_namespace = SimpleNamespace(confcutdir=None)
-        self.option = SimpleNamespace(verbose=0)
-        self.pluginmanager = pytest.PytestPluginManager()
-        self.stash = pytest.Stash()
-        self.python_path: list[Path] = []
-
-    def getini(self, name: str) -> list[Path]:
-        assert name == "pythonpath"
-        return self.python_path
-
-
-class Project:
-    """Modules in a folder, watched while they are imported."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.config = Config(root)
-        self.ids: list[str] = []
-        self.modules: list[str] = []
-        self.held: list[ModuleType] = []
-
-    def names(self, *vouched: str) -> UniqueNames:
-        config = cast("pytest.Config", self.config)
-        return UniqueNames(
-            config,
-            ProjectFiles(config),
-            vouched,
-            lambda file: Path(file).name in vouched,
-            lambda: self.ids,
-        )
-
-    def load(self, code: str, file: str = "settings.py") -> ModuleType:
-        """Import a module of this code."""
-        path = self.root / file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(textwrap.dedent(code))
-        name = f"tried_{path.stem}"
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        self.modules.append(name)
-        spec.loader.exec_module(module)
-        self.held.append(module)
-        return module
-
-    def reasons(self, code: str, file: str = "settings.py", *vouched: str) -> list[str]:
-        """What is found when a module has been imported."""
-        names = self.names(*vouched)
-        names.begin()
-        try:
-            self.load(code, file)
-        finally:
-            names.end()
-        return list(names.findings())
-
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
-    (tmp_path / "temporary").mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    monkeypatch.delenv("PROCPAR_TRIED", raising=False)
-    monkeypatch.setenv("PROCPAR_TRIED", "")
-    monkeypatch.setenv("PROCPAR_TRIED_SECRET_KEY", "")
-    monkeypatch.setenv("PROCPAR_GIVEN", "12345")
-    for name in ("register", "unregister"):  # it would start a process
-        monkeypatch.setattr(resource_tracker, name, lambda *args: None)
-    (tmp_path / "project").mkdir()
-    made = Project(tmp_path / "project")
-    state = random.getstate()
-    yield made
-    random.setstate(state)
-    for name in set(made.modules):
-        for value in vars(sys.modules.pop(name)).values():
-            if isinstance(value, tempfile.TemporaryDirectory):
-                value.cleanup()
 
 
 @pytest.mark.parametrize("what", NAMES)
@@ -996,3 +909,18 @@ def test_data_of_any_size_is_made_at_a_small_price(project: Project) -> None:
     names.end()
     assert random.random() is not None
     assert list(names.findings()) == []
+
+
+def test_what_was_dropped_is_not_looked_for_holder_by_holder(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That takes tens of milliseconds for each value; what is noted of a value does not hold it."""
+
+    def holder_in_heap(texts: Iterable[str], counts: object) -> None:
+        assert list(texts) == []
+
+    monkeypatch.setattr(whole_heap, "holder_in_heap", holder_in_heap)
+    drop = (
+        "import secrets, tempfile, uuid\nassert uuid.uuid4()\nassert secrets.token_hex(8)\ntempfile.mktemp()"
+    )
+    assert project.reasons(drop) == []

@@ -55,11 +55,13 @@ def _looks_made(word: str) -> bool:
     return changes >= _CHANGES
 
 
-def assigned_names(source: str, lines: Iterable[int]) -> frozenset[str]:
+def assigned_names(source: str, lines: Iterable[int], *, everywhere: bool = False) -> frozenset[str]:
     """The names of whatever gets a value that is made in these lines, or one that is derived from it.
 
     These are variables, attributes, keys, parameters, and functions that return it. Empty if the source has
     errors.
+
+    :param everywhere: whether to leave out what only a function knows.
     """
     try:
         tree = ast.parse(source)
@@ -73,17 +75,20 @@ def assigned_names(source: str, lines: Iterable[int]) -> frozenset[str]:
         known = known.union(*(one.gets for one in told))
         told = [one for one in statements if known.intersection(one.asks) and one.gets - known]
     told = [one for one in statements if wanted.intersection(one.lines) or known.intersection(one.asks)]
-    labels = frozenset().union(*(one.labels for one in told))
-    return labels | {name.removeprefix(".") for _, name in known}
+    labels = frozenset().union(*(one.labels for one in told if one.scope == _EVERYWHERE or not everywhere))
+    return labels | {
+        name.removeprefix(".") for scope, name in known if scope == _EVERYWHERE or not everywhere
+    }
 
 
 class _Statement:
     """A statement's lines, the variables that it sets, those that it reads, and what else it names."""
 
-    __slots__ = ("asks", "gets", "labels", "lines")
+    __slots__ = ("asks", "gets", "labels", "lines", "scope")
 
     def __init__(self, node: ast.AST, lines: range, scope: int, shared: frozenset[str] = frozenset()) -> None:
         self.lines = lines
+        self.scope = scope
         self.gets: set[_Variable] = set()
         self.asks: set[_Variable] = set()
         self.labels: set[str] = set()
@@ -112,7 +117,7 @@ class _Statement:
 def _statements(
     node: ast.AST, scope: int = _EVERYWHERE, function: str = "", shared: frozenset[str] = frozenset()
 ) -> Iterator[_Statement]:
-    """The statements that contain no others, and the headers of functions, with their defaults."""
+    """The statements that contain no others, what `with` binds, and the headers of functions."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
             lines = range(child.lineno, max(child.lineno, child.body[0].lineno - 1) + 1)
@@ -129,6 +134,9 @@ def _statements(
                 statement.gets |= {(_EVERYWHERE, function), (_EVERYWHERE, f".{function}")}
             yield statement
         else:
+            if isinstance(child, ast.withitem):
+                lines = range(child.context_expr.lineno, (child.context_expr.end_lineno or 0) + 1)
+                yield _Statement(child, lines, scope, shared)
             yield from _statements(child, scope, function, shared)
 
 

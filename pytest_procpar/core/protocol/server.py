@@ -45,9 +45,13 @@ class Pong:
 
 @record
 class Unsafe:
-    """Workers must not be forked from this collected suite, for this reason; nothing was run."""
+    """Workers must not be forked from this collected suite, for this reason; nothing was run.
+
+    If it is `early`, they must not be forked from a process that has loaded the initial conftests, either.
+    """
 
     reason: str
+    early: bool = False
 
 
 FromServer: TypeAlias = (

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_procpar.start_method.names.held_values import held_values
+from pytest_procpar.start_method.names.told_by_source import ToldBySource
 from pytest_procpar.start_method.project.files import ProjectFiles
 
 if TYPE_CHECKING:
@@ -47,18 +48,41 @@ class DatedNames:
         self._project = project
         self._is_vouched = is_vouched
         self._modules = frozenset(sys.modules)
+        self._told = ToldBySource(project)
+        #: The numbers that initial conftests hold: whatever is forked later has them.
+        self._early: frozenset[tuple[str, str, int]] = frozenset()
 
     def begin(self, before: Before) -> None:
         """Start from now. Modules that were imported since this object was made may still get names."""
         self._since = time()
         self._before = before
+        self._early = frozenset(self._told.seen)
 
     def findings(self, nodeids: Iterable[str]) -> Iterator[str]:
         """Yield a reason for each; none if ids of tests hold one, which would differ between processes."""
+        found = False
         for reason in self._found():
             if any(map(self._is_dated, nodeids)):
                 return
+            found = True
             yield reason
+        if not found:
+            yield from self.told_by_source(nodeids, early=False)
+
+    def told_by_source(self, nodeids: Iterable[str], *, early: bool) -> Iterator[str]:
+        """Yield a reason for each name that only the source shows to be one; none if an id holds one.
+
+        :param early: whether of numbers that initial conftests hold, or of everything else.
+        """
+        if early and not self._early:
+            return
+        changed = {**self._before.environ_since(), **self._before.attributes_since(self._config)}
+        settings = {name: value for name, value in changed.items() if isinstance(value, str)}
+        for told in self._told.findings(self._spaces(), settings):
+            if any(value in nodeid for value in told.values for nodeid in nodeids):
+                return
+            if (told.number in self._early) == early:
+                yield told.reason
 
     def _found(self) -> Iterator[str]:
         spaces = list(self._spaces())

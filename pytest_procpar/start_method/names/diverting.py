@@ -18,11 +18,18 @@ class Builtin:
     def __init__(self, original: Callable[..., object], function: Callable[..., object], module: str) -> None:
         functools.update_wrapper(self, original)
         self.__module__ = module
-        self._function = function
+        self._function, self._original = function, original
 
     def __reduce__(self) -> str:
         name: str = self.__name__  # type: ignore[attr-defined]
         return name
+
+    def __eq__(self, other: object) -> bool:
+        return other is self or other is self._original
+
+    def __hash__(self) -> int:
+        """As the original, so as to be found among `os.supports_dir_fd` and the like."""
+        return hash(self._original)
 
     def __call__(self, *args: object, **kwargs: object) -> object:
         """Call the stand-in."""

@@ -78,7 +78,7 @@ class EarlyPlugins:
         """Find texts and paths that were made to be unique and are held by a module's variable."""
         for file, module in files.items():
             from pytest_procpar.core.evidence.at_import import names_made
-            from pytest_procpar.start_method.names.living_names import is_credential
+            from pytest_procpar.start_method.names.telling_variables import is_credential
 
             for line, name, call in names_made("".join(linecache.getlines(file))):
                 if _is_name(vars(module).get(name)) and not is_credential(name):

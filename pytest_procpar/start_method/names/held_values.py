@@ -93,11 +93,15 @@ def _value(thing: Any, *, named: bool) -> str | int | None:
         return str(thing)
     if f"{kind.__module__}.{kind.__name__}" in _ADDRESSES:
         return str(thing)
-    if named and kind is int:
+    if named and (kind is int or _is_number_of_numpy(kind)):
         return int(thing)
     if named and kind is UUID:
         return str(thing.hex)
     return None
+
+
+def _is_number_of_numpy(kind: type) -> bool:
+    return kind.__module__ == "numpy" and kind.__name__.startswith(("int", "uint"))
 
 
 def _is_data(thing: object) -> bool:

@@ -6,16 +6,15 @@ plugins, and the file system. A value that is gone, or is only compared or count
 
 from __future__ import annotations
 
-import gc
 import linecache
 import os
 import re
+import sys
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import pytest
 
-from pytest_procpar.compat.foreign_options import option_values
 from pytest_procpar.core.evidence.derived_names import assigned_names, made_words
 from pytest_procpar.core.evidence.made_values import (
     MadeValue,
@@ -25,15 +24,16 @@ from pytest_procpar.core.evidence.made_values import (
     text_value,
     uuid_value,
 )
+from pytest_procpar.start_method.names.held_by_pytest import added
 from pytest_procpar.start_method.names.held_values import PORTS, held_values
-from pytest_procpar.start_method.names.name_sources import Made
+from pytest_procpar.start_method.names.living_numbers import LivingNumbers, takes_free_number
+from pytest_procpar.start_method.names.made import RANDOM, Made
+from pytest_procpar.start_method.names.telling_variables import is_credential, is_data
 from pytest_procpar.start_method.names.unique_names import Before, Site
 from pytest_procpar.start_method.project.files import ProjectFiles
 
-__all__ = ["are_in_ids", "is_credential", "living", "living_anywhere"]
+__all__ = ["are_in_ids", "living", "living_anywhere"]
 
-#: Names of variables that hold credentials, which are random to be secret, not to be unique.
-_CREDENTIAL = re.compile(r"secret|passw|token|salt|nonce|csrf", re.IGNORECASE)
 _SECRET_KEY = re.compile(r"(^|_)key$", re.IGNORECASE)
 
 #: Calls that return the name of a file and do not create it.
@@ -41,20 +41,12 @@ _ONLY_NAMES = ("tempfile.mktemp()", "tempfile._get_candidate_names()")
 
 _PORT_NAME = re.compile(r"(?i:(^|_)ports?(_|$|\d))|[a-z]Port$")
 
-#: Names of variables that hold randomly made data rather than a name.
-_DATA = re.compile(
-    r"sha\d|md5|hash|digest|checksum|hmac|signature|etag|crc|(en|de)coded|expect|payload|body|content|data|seed",
-    re.IGNORECASE,
-)
 #: Longer random bytes are data.
 _LONGEST_BYTES = 64
 
 #: The last word of a text, which may end with a number in another base; the number must have three digits
 #: there.
 _ENDING, _LEAST_NUMBER = re.compile(r"[0-9A-Za-z]+$"), 0x100
-
-#: How many of the items are looked at: what is set on one item is set on all of them, or on the first ones.
-_ITEMS = 3
 
 #: Smaller numbers occur in ids by accident.
 _LEAST_IN_IDS = 100
@@ -65,14 +57,18 @@ _MOST_OF_SITE, _MOST_SOUGHT = 16, 64
 
 
 def living(
-    sites: Iterable[Site], config: pytest.Config, before: Before, project: ProjectFiles
+    sites: Iterable[Site],
+    config: pytest.Config,
+    before: Before,
+    project: ProjectFiles,
+    numbers: LivingNumbers,
 ) -> Iterator[Site]:
     """Yield the calls whose values live on.
 
-    `Site.derived` of each is complete when all were yielded.
+    `Site.derived` of each is complete when all were yielded, and so is what `numbers` knows.
     """
     environ = list(before.settings_since().items())
-    added = list(_added(config, before, project))
+    of_pytest = list(added(config, before, project))
     held: dict[tuple[int, ...], list[tuple[str, str | int]]] = {}
 
     def hold(spaces: Iterable[Mapping[str, object]], site: Site) -> list[tuple[str, str | int]]:
@@ -88,11 +84,13 @@ def living(
     others: list[tuple[Site, list[tuple[str, str | int]]]] = []
     for site in sites:
         is_there = any(made.path is not None and os.path.lexists(made.path) for made in site.made)
+        if site.kind == "numbered" and not (is_there and takes_free_number(site.file, site.line)):
+            continue
         if is_there and not site.is_by_library:
             yield site
             continue
         # Apart: what pytest holds is the same for all modules, and may be much.
-        own = [*hold(site.spaces, site), *hold(added, site)]
+        own = [*hold(site.spaces, site), *hold(of_pytest, site)]
         holders = [(name, value) for name, value in [*environ, *own] if is_there or _may_hold(name, site)]
         if (
             _is_in_text(site, holders, project)
@@ -104,7 +102,10 @@ def living(
         else:
             others.append((site, holders))
     looks = _Looks(project)
-    yield from (site for site, holders in others if _is_derived(site, holders, before, looks))
+    for site, holders in others:
+        site.use = "" if _is_derived(site, holders, before, looks) else numbers.use(site, holders)
+        if site.derived or site.use:
+            yield site
 
 
 def living_anywhere(sites: Iterable[Site], project: ProjectFiles) -> Iterator[tuple[Site, str]]:
@@ -112,12 +113,13 @@ def living_anywhere(sites: Iterable[Site], project: ProjectFiles) -> Iterator[tu
 
     This takes tens of milliseconds, and more with large libraries.
     """
+    sites = list(sites)
     sought = [(site, value) for site in sites for value in _sought(site)]
     if not sought:
         return
     from pytest_procpar.start_method.names.whole_heap import HeapTexts, holder_in_heap
 
-    heap = HeapTexts()
+    heap = HeapTexts(frozenset({Made, MadeValue, Site}), _held_by_us(sites))
     texts: dict[Site, set[str]] = {}
     for site, value in sought[:_MOST_SOUGHT]:
         for part in value.telling_parts:
@@ -132,6 +134,14 @@ def living_anywhere(sites: Iterable[Site], project: ProjectFiles) -> Iterator[tu
         )
         if holder is not None:
             yield site, holder
+
+
+def _held_by_us(sites: Iterable[Site]) -> frozenset[int]:
+    """The ids of the values to which nothing else refers."""
+    example = Made(RANDOM, "", object())
+    alone = sys.getrefcount(example.value)
+    made = (one for site in sites for one in site.made)
+    return frozenset(id(one.value) for one in made if sys.getrefcount(one.value) <= alone)
 
 
 def _sought(site: Site) -> list[MadeValue]:
@@ -151,11 +161,6 @@ def _is_surely_in(value: MadeValue, site: Site, text: str, project: ProjectFiles
     if site.kind == "pid" and value.number is not None and value.number < _LEAST_PID:
         return os.path.isabs(text) and "pytest-of-" not in text and value.is_wholly_in(text)
     return value.is_wholly_in(text) if site.kind == "random" else value.is_surely_in(text)
-
-
-def is_credential(name: str) -> bool:
-    """Whether a variable of this name holds something that is random to be secret."""
-    return _CREDENTIAL.search(name) is not None
 
 
 def are_in_ids(sites: Collection[Site], ids: str) -> bool:
@@ -203,7 +208,9 @@ def _may_hold(name: str, site: Site) -> bool:
 
 def _is_in_text(site: Site, holders: Iterable[tuple[str, str | int]], project: ProjectFiles) -> bool:
     """Whether a held text contains what was made, and is not in the code literally."""
-    texts = [project.without_root(value) for _, value in holders if isinstance(value, str)]
+    texts = [value for _, value in holders if isinstance(value, str)]
+    if site.kind != "folder":  # which may be inside the root
+        texts = [project.without_root(text) for text in texts]
     together = "\n".join(texts)
     values = [value for value in _values(site) if value.is_in(together)]
     if not values:
@@ -247,7 +254,7 @@ def _is_derived(site: Site, holders: Iterable[tuple[str, str | int]], before: Be
     digits = tuple(f"{number:{base}}" for number in numbers for base in "xo") + _few_digits(site)
     words: dict[str, set[str]] = {}
     for name, value in holders:
-        if isinstance(value, str) and (site.kind == "pid" or not _DATA.search(name)):
+        if isinstance(value, str) and (site.kind == "pid" or not is_data(name)):
             found = [*looks.words(value), *(_ENDING.findall(value) if value.endswith(digits) else ())]
             if found:
                 words.setdefault(name, set()).update(found)
@@ -296,33 +303,3 @@ def _source(site: Site) -> str:
     """The source of the files that took part."""
     files = dict.fromkeys((site.file, *(space.get("__file__") for space in site.spaces)))
     return "".join("".join(linecache.getlines(file)) for file in files if isinstance(file, str))
-
-
-# --- what pytest holds ---
-
-
-def _added(config: pytest.Config, before: Before, project: ProjectFiles) -> Iterator[Mapping[str, object]]:
-    """What was put since then into pytest's config, session and module, and the project's plugins."""
-    ours = ("workerinput", "workeroutput")
-    yield {name: value for name, value in before.attributes_since(config).items() if name not in ours}
-    options = option_values(config)
-    yield {name: options[name] for name in options if before.options.get(name) is not options[name]}
-    session = getattr(config.pluginmanager.getplugin("session"), "__dict__", {})
-    items = session.get("items") or []
-    for node in (session, *map(vars, items[:_ITEMS])):
-        yield {name: value for name, value in node.items() if _is_plain(value)}
-    yield {name: value for name, value in vars(pytest).items() if name not in before.public}
-    things = (*config.pluginmanager.get_plugins(), *_stashed(config))
-    own = [thing for thing in things if _is_plain(thing) or project.has_module(type(thing).__module__)]
-    yield {str(number): thing for number, thing in enumerate(own)}
-
-
-def _is_plain(thing: object) -> bool:
-    return isinstance(thing, (str, int, uuid.UUID, os.PathLike))
-
-
-def _stashed(config: pytest.Config) -> Iterator[object]:
-    """What plugins have put into the config's stash."""
-    for part in gc.get_referents(config.stash):
-        if type(part) is dict:
-            yield from part.values()

@@ -8,68 +8,38 @@ from __future__ import annotations
 
 import functools
 import os
+import pathlib
 import random
+import re
 import socket
 import sys
 import tempfile
+import threading
 import uuid
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from types import CodeType, FrameType, FunctionType
+from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any, Final
 
 import pytest
 
 from pytest_procpar.start_method.names.diverting import Builtin, code_that_calls, copy_of
+from pytest_procpar.start_method.names.made import (
+    BYTES,
+    FILE,
+    FOLDER,
+    NUMBERED,
+    PID,
+    PORT,
+    RANDOM,
+    UUID,
+    Made,
+)
+from pytest_procpar.start_method.names.temporary_names import Candidates
 
-__all__ = ["SourceKind", "Made", "NameSources"]
+__all__ = ["NameSources"]
 
-
-class SourceKind:
-    """A way of making values.
-
-    :param between: the modules of the standard library that only pass on what other code asks for.
-    """
-
-    def __init__(self, name: str, *between: str) -> None:
-        self.name = name
-        self.between = frozenset(between)
-
-
-class Made:
-    """A value that was made.
-
-    :param call: the call as a user knows it, unless a frame in between has a better name for it.
-    :param value: what was made; of a file, the part of its name that was made.
-    :param path: where a temporary file was going to be.
-    :param is_bound: whether a socket is still bound to the port that was found.
-    """
-
-    __slots__ = ("call", "is_bound", "kind", "path", "value")
-
-    def __init__(
-        self,
-        kind: SourceKind,
-        call: str,
-        value: object,
-        path: str | None = None,
-        is_bound: Callable[[], bool] = lambda: False,
-    ) -> None:
-        self.kind = kind
-        self.call = call
-        self.value = value
-        self.path = path
-        self.is_bound = is_bound
-
-
-FILE = SourceKind("file", "tempfile")
-UUID = SourceKind("uuid", "uuid")
-BYTES = SourceKind("bytes", "os", "random", "secrets", "multiprocessing.shared_memory")
-RANDOM = SourceKind("random", "random", "secrets")
-PID = SourceKind("pid", "os", "multiprocessing.process")
-FOLDER = SourceKind("folder")
-PORT = SourceKind("port", "socket", "socketserver", "http.server", "xmlrpc.server")
 
 #: Takes a value, and the frame that made it or asked for it.
 Note = Callable[[Made, FrameType], None]
@@ -78,6 +48,9 @@ _Call = Callable[..., object]
 _MAKERS = frozenset({"uuid1", "uuid4", "uuid6", "uuid7", "uuid8"})
 #: Methods of generators whose results may become names; shuffled lists do not.
 _METHODS = ("choice", "choices", "sample", "randint", "randrange", "randbytes")
+
+#: What ends the name of a folder that was given a number.
+_NUMBERED = re.compile(r"\d[/\\]?$")
 
 #: Longer lists are data.
 _LONGEST = 65
@@ -112,10 +85,12 @@ class NameSources:
         self._watch_uuids()
         self._watch_bytes()
         self._watch_random()
-        self._watch_pid()
+        self._watch_pid(os, "getpid", "os.getpid()")
+        self._watch_pid(threading, "get_native_id", "threading.get_native_id()")
+        self._watch_numbered()
         self._watch_ports()
-        self._watch_folder("mktemp")
-        self._watch_folder("getbasetemp")
+        for name in ("mktemp", "getbasetemp"):
+            self._watch_folder(name)
         self._references = [sys.getrefcount(new) for *_, new in self._replaced]
 
     def release(self) -> None:
@@ -164,9 +139,12 @@ class NameSources:
         @functools.wraps(original)
         def _get_candidate_names() -> object:
             names = original()
-            return _Candidates(names, self._note) if self._is_on else names
+            return Candidates(names, self._note_file) if self._is_on else names
 
         self._replace(tempfile, "_get_candidate_names", _get_candidate_names)
+
+    def _note_file(self, call: str, name: str, path: str | None, frame: FrameType) -> None:
+        self._note(Made(FILE, call, name, path), frame)
 
     def _watch_uuids(self) -> None:
         namespace, note = vars(uuid), self._note
@@ -268,16 +246,33 @@ class NameSources:
         self._diverted.append((function, function.__code__, hidden))
         function.__code__ = code_that_calls(hidden, function.__code__)
 
-    def _watch_pid(self) -> None:
-        original, note = os.getpid, self._note
+    def _watch_pid(self, owner: ModuleType, name: str, call: str) -> None:
+        """Watch a number that the system gives the process or its thread, if it does."""
+        original, note = vars(owner).get(name), self._note
+        if original is None:
+            return
 
-        def getpid() -> int:
-            pid = original()
+        def ask() -> int:
+            number: int = original()
             if self._is_on:
-                note(Made(PID, "os.getpid()", pid), sys._getframe(2))
-            return pid
+                note(Made(PID, call, number), sys._getframe(2))
+            return number
 
-        self._replace(os, "getpid", Builtin(original, getpid, "os"))
+        self._replace(owner, name, Builtin(original, ask, owner.__name__))
+
+    def _watch_numbered(self) -> None:
+        """Watch folders that are made under a number."""
+        original: _Call = os.mkdir
+
+        def mkdir(path: str | bytes | os.PathLike[str], *args: int, **kwargs: int) -> None:
+            original(path, *args, **kwargs)
+            if self._is_on and "dir_fd" not in kwargs and _NUMBERED.search(name := os.fsdecode(path)):
+                self._note(Made(NUMBERED, "os.mkdir()", name, os.path.abspath(name)), sys._getframe(2))
+
+        replacement = Builtin(original, mkdir, "os")
+        self._replace(os, "mkdir", replacement)
+        if hasattr(pathlib, "_NormalAccessor"):  # Python 3.10
+            self._replace(pathlib._NormalAccessor, "mkdir", replacement)
 
     def _watch_ports(self) -> None:
         original: _Call = socket.socket.bind
@@ -312,27 +307,6 @@ class NameSources:
         self._replace(pytest.TempPathFactory, name, make)
 
 
-class _Candidates:
-    """Candidate names for temporary files: `tempfile` takes the next one until no such file exists."""
-
-    def __init__(self, names: Iterator[str], note: Note) -> None:
-        self._names = names
-        self._note = note
-
-    def __iter__(self) -> _Candidates:
-        return self
-
-    def __next__(self) -> str:
-        name: str = next(self._names)
-        frame = sys._getframe(1)
-        if frame.f_globals is vars(tempfile):
-            made = Made(FILE, f"tempfile.{frame.f_code.co_name}()", name, _path_of(name, frame.f_locals))
-        else:
-            made = Made(FILE, "tempfile._get_candidate_names()", name)
-        self._note(made, frame)
-        return name
-
-
 def _careful(note: Note) -> Note:
     """Wrap `note` so that it never fails, since it runs inside calls that a user's code made."""
 
@@ -341,13 +315,6 @@ def _careful(note: Note) -> Note:
             note(made, frame)
 
     return careful
-
-
-def _path_of(name: str, given: Mapping[str, Any]) -> str:
-    """The path at which a function of `tempfile` with these variables will make a file of this name."""
-    prefix, suffix = given.get("prefix", given.get("pre", "")), given.get("suffix", given.get("suf", ""))
-    folder = os.fsdecode(given.get("dir", ""))
-    return os.path.abspath(os.path.join(folder, f"{os.fsdecode(prefix)}{name}{os.fsdecode(suffix)}"))
 
 
 def _asked_for(data: bytes, frame: FrameType) -> object:

@@ -16,7 +16,9 @@ import pytest
 from pytest_procpar.compat.foreign_options import option_values
 from pytest_procpar.core.evidence.installed import is_installed
 from pytest_procpar.start_method.names.dated_names import DatedNames
-from pytest_procpar.start_method.names.name_sources import Made, NameSources, SourceKind
+from pytest_procpar.start_method.names.living_numbers import IdleNumbers, LivingNumbers
+from pytest_procpar.start_method.names.made import Made, SourceKind
+from pytest_procpar.start_method.names.name_sources import NameSources
 from pytest_procpar.start_method.project.files import ProjectFiles
 from pytest_procpar.start_method.project.frames import module_of, package_of
 
@@ -89,6 +91,8 @@ class Site:
         self.characters = ""
         #: Words of texts that were derived from the values.
         self.derived: set[str] = set()
+        #: What becomes of a number, in words.
+        self.use = ""
 
     @property
     def spaces(self) -> list[Mapping[str, object]]:
@@ -169,6 +173,9 @@ class UniqueNames:
         self._project = project
         self._before: Before | None = None
         self._dated: DatedNames | None = None
+        self._numbers = LivingNumbers(project)
+        #: The numbers of initial conftests of which nothing had become when those were loaded.
+        self._early: list[IdleNumbers] = []
         #: By call; None for one that is vouched for.
         self._sites: dict[object, Site | None] = {}
         self._left = _MOST
@@ -181,6 +188,7 @@ class UniqueNames:
             if self._dated is None:
                 self._dated = DatedNames(self._config, self._project, self._is_vouched)
             self._dated.begin(self._before)
+            self._early, self._numbers.idle = self._numbers.idle, []
             self._sites.clear()
             self._left = _MOST
             self._left_of_libraries = _MOST_OF_LIBRARIES
@@ -200,6 +208,21 @@ class UniqueNames:
         if self._dated is not None:
             yield from self._dated.findings(list(self._nodeids()))
 
+    def early_findings(self) -> Iterator[str]:
+        """Yield a reason for each number of an initial conftest of which names have been made since.
+
+        Whatever is forked after the initial conftests has the same number.
+        """
+        nodeids = list(self._nodeids())
+        if self._early:
+            from pytest_procpar.start_method.names.living_names import are_in_ids
+
+            ids = "\n".join(nodeid.partition("[")[2] for nodeid in nodeids)
+            if not are_in_ids([one.site for one in self._early], ids):
+                yield from map(self._reason, self._numbers.late_uses(self._early))
+        if self._dated is not None:
+            yield from self._dated.told_by_source(nodeids, early=True)
+
     def _made(self) -> Iterator[str]:
         sites = [site for site in list(self._sites.values()) if site is not None and not site.is_data]
         if not sites or self._before is None:
@@ -207,7 +230,7 @@ class UniqueNames:
         from pytest_procpar.core.evidence.derived_names import has_made_words
         from pytest_procpar.start_method.names.living_names import are_in_ids, living, living_anywhere
 
-        living_sites = living(sites, self._config, self._before, self._project)
+        living_sites = living(sites, self._config, self._before, self._project, self._numbers)
         # One is enough to leave `fork`, so the others are looked at only where somebody wants to know, ...
         found = list(islice(living_sites, 1))
         ids = "\n".join(nodeid.partition("[")[2] for nodeid in self._nodeids())
@@ -223,7 +246,7 @@ class UniqueNames:
                 yield self._reason(site)
 
     def _reason(self, site: Site) -> str:
-        return f"{self._project.place(site.file)}:{site.line} makes a name of its own: {site.call}"
+        return f"{self._project.place(site.file)}:{site.line} makes a name of its own: {site.call}{site.use}"
 
     def _note(self, made: Made, frame: FrameType | None) -> None:
         if self._left <= 0:

@@ -61,27 +61,25 @@ _REMEMBERING = (
     BaseException, TracebackType, importlib.machinery.FileFinder, importlib.machinery.ModuleSpec,
     functools._lru_cache_wrapper, logging.LogRecord, os._Environ, warnings.WarningMessage,
 )  # fmt: skip
-_REMEMBERING_MODULES: Final = frozenset(
-    {
-        "_pytest.capture",
-        "_pytest.logging",
-        "_pytest.recwarn",
-        "_pytest.reports",
-        "_pytest.terminal",
-        "traceback",
-    }
-)
+_REMEMBERING_MODULES: Final = frozenset({
+    "_pytest.capture", "_pytest.logging", "_pytest.recwarn", "_pytest.reports", "_pytest.terminal",
+    "traceback",
+})  # fmt: skip
 _REMEMBERING_LABELS: Final = frozenset({"__doc__", "__warningregistry__", "_report_sections"})
 
 
 class HeapTexts:
-    """The short texts that are held anywhere in this process, uuids as their 32 digits."""
+    """The short texts that are held anywhere in this process, uuids as their 32 digits.
 
-    def __init__(self) -> None:
+    :param ours: types of this package's that hold what is sought.
+    :param alone: ids of uuids that only these hold.
+    """
+
+    def __init__(self, ours: frozenset[type] = frozenset(), alone: frozenset[int] = frozenset()) -> None:
         frozen_heap.collect()  # garbage holds nothing, and must not be frozen
-        things = frozen_heap.every_object()
+        things = [thing for thing in frozen_heap.every_object() if type(thing) not in ours]
         texts: set[str] = set()
-        others: list[object] = [thing for thing in things if type(thing) is UUID]
+        others: list[object] = [thing for thing in things if type(thing) is UUID and id(thing) not in alone]
         for held in _referents(things):
             texts.update(held.texts)
             others += held.data
