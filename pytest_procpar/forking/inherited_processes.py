@@ -6,8 +6,8 @@ or fail every test. So an object that was inherited asks /proc instead; where th
 stays.
 
 Such a program serves all workers, so a worker does not end it: a signal that usually ends a program is not
-sent, and from then on the object says that the program has ended, as Python does. `multiprocessing.Process`
-refuses to be asked outside of its parent; it also has a pipe open, so no worker is forked with one.
+sent, and from then on the object says that the program has ended, as Python does. `inherited_workers` does
+the same for processes of `multiprocessing`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from contextlib import suppress
 from types import FunctionType
 from typing import Protocol
 
+from pytest_procpar.forking.inherited_workers import adopt_workers
 from pytest_procpar.system.calls import getpid, pause
 from pytest_procpar.system.descendants import is_childless, open_pidfd, read_bytes
 from pytest_procpar.system.genuine import READ, close, make_poll
@@ -75,6 +76,8 @@ def _do_nothing() -> None:
 
 def _adopt() -> None:
     fields = _stat(getpid())
+    if fields is not None:
+        adopt_workers(_status_of_pid, _wait_for_end)
     popen = getattr(sys.modules.get("subprocess"), "Popen", None)
     if fields is not None and isinstance(popen, type):
         _Here.started = int(fields[_START])
@@ -93,9 +96,14 @@ def _status_of(process: _Started) -> int | str | None:
 
     A process that was started after this one is not inherited: its number was given away anew.
     """
-    if process.returncode is not None or _Here.started is None:
+    return None if process.returncode is not None else _status_of_pid(process.pid)
+
+
+def _status_of_pid(pid: int) -> int | str | None:
+    """The same for a process of which nobody has said yet how it has ended."""
+    if _Here.started is None:
         return None
-    fields = _stat(process.pid)
+    fields = _stat(pid)
     if fields is None or int(fields[_PARENT]) == getpid() or int(fields[_START]) > _Here.started:
         return None
     if fields[_STATE] not in _ENDED:
@@ -147,15 +155,15 @@ def _replace(popen: type) -> None:
         setattr(popen, function.__name__, function)
 
 
-def _wait_for_end(pid: int) -> None:
-    """Wait until a process has ended, or for some time."""
+def _wait_for_end(pid: int, seconds: float | None = None) -> None:
+    """Wait until a process has ended, or for some time, for so many seconds at most."""
     fd = open_pidfd(pid)
     if fd is None:
-        pause(_LOOK_SECONDS)
+        pause(_LOOK_SECONDS if seconds is None else min(seconds, _LOOK_SECONDS))
         return
     try:
         poll = make_poll()
         poll.register(fd, READ)
-        poll.poll()
+        poll.poll(None if seconds is None else max(1, round(seconds * 1000)))
     finally:
         close(fd)

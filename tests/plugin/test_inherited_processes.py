@@ -216,3 +216,86 @@ def test_without_such_a_program_nothing_is_replaced(suite: Suite) -> None:
                 assert getattr(subprocess.Popen, name).__module__ == "subprocess"
     """)
     suite.run("-n2").assert_summary(passed=4)
+
+
+#: What lets a process of `multiprocessing` be inherited, and a conftest that starts one.
+PIPES = ("-o", "procpar_fork_safe=recorder.py\npipes")
+WORKER = """
+import multiprocessing, os, signal
+CONTEXT = multiprocessing.get_context("{method}")
+def serve(pipe):
+    signal.signal(signal.SIGUSR2, lambda *_: os._exit(7))
+    pipe.send("ready")
+    while True: signal.pause()
+def end(): os._exit(3)
+def pytest_configure(config):
+    global SERVER, ENDED
+    here, there = CONTEXT.Pipe()
+    SERVER, ENDED = CONTEXT.Process(target=serve, args=(there,), daemon=True), CONTEXT.Process(target=end)
+    SERVER.start()
+    ENDED.start()
+    ENDED.join()
+    assert here.recv() == "ready"
+    here.close()
+    there.close()
+def pytest_unconfigure(config):
+    SERVER.kill()
+    SERVER.join()
+"""
+ASKED = """
+import os, signal, time
+import pytest
+import conftest
+
+def test_it_runs():
+    server, ended = conftest.SERVER, conftest.ENDED
+    assert server.is_alive() and server.exitcode is None
+    server.join(0.001)
+    assert server.is_alive()
+    assert "started" in repr(server)
+    with pytest.raises(ValueError):
+        server.close()
+    ended.join()
+    assert (ended.is_alive(), ended.exitcode) == (False, 3)
+
+def test_its_end_is_told():
+    os.kill(conftest.SERVER.pid, signal.SIGUSR2)
+    conftest.SERVER.join()
+    assert not conftest.SERVER.is_alive()
+    assert conftest.SERVER.exitcode in {known}
+    conftest.SERVER.close()
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize("options", [[], ["-n1"], ["-n1", "--isolate"]], ids=["plain", "forked", "isolate"])
+def test_a_process_of_multiprocessing_is_asked_as_in_its_parent(
+    suite: Suite, method: str, options: list[str]
+) -> None:
+    suite.conftest(WORKER.format(method=method))
+    # How a child of multiprocessing's fork server has ended is seen only until that server has waited for it.
+    known = "(7,)" if method != "forkserver" or not options else "(7, 0)"
+    suite.tests(ASKED.format(known=known))
+    finished = suite.run("--recheck=none", *PIPES, *options)
+    finished.assert_summary(passed=2)
+    assert said_method(finished) is None
+    assert not suite.await_gone()
+
+
+@pytest.mark.parametrize("end", ["terminate", "kill"])
+def test_a_worker_does_not_end_a_process_that_serves_all(suite: Suite, end: str) -> None:
+    suite.conftest(WORKER.format(method="fork"))
+    suite.tests(f"""
+        import os
+        import conftest
+        def test():
+            pid = conftest.SERVER.pid
+            conftest.SERVER.{end}()
+            conftest.SERVER.join()
+            assert not conftest.SERVER.is_alive()
+            assert conftest.SERVER.exitcode == {-signal.SIGTERM if end == "terminate" else -signal.SIGKILL}
+            os.kill(pid, 0)
+            conftest.SERVER.close()
+    """)
+    suite.run("-n2", "--dist=each", "--recheck=none", *PIPES).assert_summary(passed=2)
+    assert not suite.await_gone()

@@ -223,7 +223,11 @@ def _handles(kind: type) -> tuple[str, ...]:
     match kind.__module__:
         case "multiprocessing.connection" | "billiard.connection":
             return ("_handle",)
-        case "multiprocessing.popen_fork" | "multiprocessing.popen_forkserver":
+        case (
+            "multiprocessing.popen_fork"
+            | "multiprocessing.popen_forkserver"
+            | "multiprocessing.popen_spawn_posix"
+        ):
             return ("sentinel",)
         case _:
             return ()
