@@ -71,6 +71,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "cwd": TEXT,
     "data": DATA,
     "deselected": st.lists(TEXT),
+    "early": st.booleans(),
     "environ": st.dictionaries(TEXT, TEXT),
     "fixture": st.none() | TEXT,
     "group": st.booleans(),
