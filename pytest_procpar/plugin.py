@@ -158,7 +158,8 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
             return None
     if not asked.names_workers:
         return None
-    from pytest_procpar.config.settings import read_distribution, read_settings
+    from pytest_procpar.config.settings import read_settings
+    from pytest_procpar.config.workers import read_distribution
 
     distribution = read_distribution(config, asked)
     if distribution.differs_from(asked):
@@ -305,13 +306,6 @@ def pytest_procpar_worker_forked(config: pytest.Config) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """How many processors this process may use, given its affinity and its cgroup quota."""
-    from pytest_procpar.compat.xdist.options import told_count
-    from pytest_procpar.system.cpus import count_cpus
+    from pytest_procpar.config.workers import machine_count
 
-    def warn(message: str) -> None:
-        try:
-            config.issue_config_time_warning(pytest.PytestWarning(message), stacklevel=2)
-        except pytest.PytestWarning:  # raised under -W error
-            raise pytest.UsageError(message) from None
-
-    return count_cpus(logical=told_count(config) == "logical", environ=os.environ, warn=warn)
+    return machine_count(config)

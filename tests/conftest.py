@@ -131,6 +131,8 @@ class Suite:
         monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
         monkeypatch.setenv("PYTEST_PLUGINS", "pytest_procpar.plugin,recorder")
         monkeypatch.setenv("COLUMNS", "100")
+        # Whatever else runs on this machine; tests of that have a folder of their own.
+        monkeypatch.setenv("PROCPAR_HOST_BUDGET", "off")
         # Tests note that they run; what runs them again would be noted too. Tests of that ask for it.
         monkeypatch.setenv("PYTEST_ADDOPTS", "-o procpar_recheck=none -o procpar_fork_safe=recorder.py")
 

@@ -98,7 +98,7 @@ def test_every_fixture_and_every_marker_has_its_heading() -> None:
 
 
 def test_every_environment_variable_has_its_heading_and_every_heading_its_variable() -> None:
-    pattern = re.compile(r"(?:PYTEST_XDIST|PYTEST_PROCPAR|PYTHON_CPU)_[A-Z_]+")
+    pattern = re.compile(r"(?:PYTEST_XDIST|PYTEST_PROCPAR|PYTHON_CPU|PROCPAR_HOST|XDG)_[A-Z_]+")
     constants = (
         node for tree in trees().values() for node in ast.walk(tree) if isinstance(node, ast.Constant)
     )

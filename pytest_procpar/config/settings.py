@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 
 import pytest
 
 from pytest_procpar.compat.foreign_options import debugger, maxfail, runs_no_tests
 from pytest_procpar.config.choices import RECHECKS, START_METHODS, isolating_marks
 from pytest_procpar.config.given import Given, read_early
-from pytest_procpar.config.parsing import checked, local_workers, parse_seconds
+from pytest_procpar.config.parsing import checked, parse_seconds
+from pytest_procpar.config.workers import Distribution, host_budget
 from pytest_procpar.core.model import Dist, RunOptions, StartMethod, WorkerOptions
 from pytest_procpar.core.record import record
 from pytest_procpar.core.survey.orders import SuiteOrder
@@ -19,16 +19,12 @@ from pytest_procpar.replay.file import REPLAY
 from pytest_procpar.system.cpus import available_cpus
 
 __all__ = [
-    "INTERPRETER", "Distribution", "RecheckOptions", "Settings", "count_workers",
-    "fork_safe", "history_setting", "read_distribution",
-    "read_settings", "shared_cpus", "start_method",
+    "INTERPRETER", "RecheckOptions", "Settings", "fork_safe", "history_setting", "read_settings",
+    "shared_cpus", "start_method",
 ]  # fmt: skip
 
 #: `sys.argv` and `sys.path` from before initial conftests changed them.
 INTERPRETER = pytest.StashKey[tuple[list[str], list[str]]]()
-
-#: More workers than this are taken for a slip: each takes memory and descriptors of the controller.
-_MOST_WORKERS = 10_000
 
 
 @record
@@ -82,6 +78,10 @@ class Settings:
     pinned: bool = False
     #: Whether the reports of passed tests that nobody looks at are made only when somebody does.
     compact_reports: bool = True
+    #: How many workers ``-n auto`` stands for, so that there may be fewer; 0: the user has given a number.
+    elastic: int = 0
+    #: Whether to share processors with other runs.
+    shares_host: bool = False
 
     @property
     def tests_a_process(self) -> int | None:
@@ -99,47 +99,6 @@ class Settings:
             hang_timeout=self.hang_timeout,
             pinned=self.pinned,
         )
-
-
-@record
-class Distribution:
-    """Who is to run the tests, as all options together say.
-
-    ``workers`` is None if no option asks for workers, and 0 if one asks for none (``-n 0``).
-    """
-
-    workers: int | None
-    dist: str
-
-    def differs_from(self, asked: Given) -> bool:
-        """Whether it differs from what the options say that plugins read."""
-        return self.workers is not None or self.dist != asked.dist
-
-
-def read_distribution(config: pytest.Config, asked: Given) -> Distribution:
-    """Who is to run the tests.
-
-    :raises pytest.UsageError: naming option and value.
-    """
-    given = count_workers(config, asked)
-    workers, dist = _workers(asked, given), asked.dist
-    if not workers and given is not None:
-        dist = Dist.NO.value
-    elif asked.distload:
-        dist = Dist.LOAD.value
-    replay = config.stash.get(REPLAY, None)
-    if replay is not None:
-        sequences = len(replay.sequences)
-        # One worker per sequence, however many were asked for; none if none were wanted, or for one sequence.
-        if workers or (given is None and sequences > 1):
-            workers, dist = sequences, Dist.LOAD.value
-    elif not workers and given is None and asked.wants_recheck:
-        workers = 1
-    if not workers and asked.isolating_option is not None:
-        workers = 1
-    if workers:
-        return Distribution(workers, Dist.LOAD.value if dist == Dist.NO.value else dist)
-    return Distribution(None if given is None else 0, dist)
 
 
 def read_settings(config: pytest.Config, asked: Given, distribution: Distribution) -> Settings | None:
@@ -186,6 +145,8 @@ def read_settings(config: pytest.Config, asked: Given, distribution: Distributio
         maxfail=maxfail(config),
         pinned=REPLAY in config.stash,
         compact_reports=_ini_flag(config, "procpar_compact_reports"),
+        elastic=distribution.elastic,
+        shares_host=host_budget(),
     )
 
 
@@ -229,42 +190,6 @@ def _is_only_process(config: pytest.Config) -> bool:
     what = early.recheck if early.recheck is not None else config.getini("procpar_recheck")
     is_one = early.numprocesses == 1 or (not early.numprocesses and early.isolating_option is not None)
     return is_one and not early.tx and early.maxworkerrestart == 0 and what == "none"
-
-
-def _workers(asked: Given, given: int | None) -> int:
-    """How many workers the command line asks for, in all its spellings; 0 for none.
-
-    :param given: what ``-n`` says.
-    """
-    wanted = given
-    if wanted is None and asked.tx:
-        wanted = sum(map(local_workers, asked.tx))
-    workers = checked("-n", wanted, 0) or 0
-    limit = checked("--maxprocesses", asked.maxprocesses, 1)
-    workers = min(workers, limit) if limit else workers
-    if workers > _MOST_WORKERS:
-        name = "-n" if given is not None else "--tx"
-        raise pytest.UsageError(
-            f"{name}: invalid value: {workers} workers: give at most {_MOST_WORKERS}; "
-            f"-n auto takes as many as there are processors"
-        )
-    return workers
-
-
-def count_workers(config: pytest.Config, asked: Given) -> int | None:
-    """How many workers ``-n`` asks for, including ``auto`` and ``logical``; None if it was not given.
-
-    :raises pytest.UsageError: if a plugin gives something other than a number.
-    """
-    wanted = asked.numprocesses
-    if wanted in ("auto", "logical"):
-        wanted = 0
-        if debugger(config) is None:
-            # Without pytest-xdist's own answer, where it is installed: that ignores the cgroup quota.
-            wanted = config.pluginmanager.subset_hook_caller(
-                "pytest_xdist_auto_num_workers", [sys.modules.get("xdist.plugin")]
-            )(config=config)
-    return checked("-n", wanted, 0)
 
 
 def _hang_timeout(config: pytest.Config, asked: Given) -> float:

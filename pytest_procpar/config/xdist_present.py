@@ -15,7 +15,7 @@ from pytest_procpar.compat.foreign_options import has_flag
 from pytest_procpar.compat.xdist.options import only_xdist_can, tell_count, told_dist
 from pytest_procpar.config.given import Given, read_given
 from pytest_procpar.config.parsing import is_remote
-from pytest_procpar.config.settings import count_workers
+from pytest_procpar.config.workers import count_workers
 from pytest_procpar.role import Role, role_of
 
 __all__ = ["EarlyCount", "check_name", "headline", "left_to_xdist", "needs_own_workers"]

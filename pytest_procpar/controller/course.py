@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -19,7 +20,9 @@ from pytest_procpar.controller.worker_deaths import Deaths, Postmortem
 from pytest_procpar.core.model import WorkerId, WorkerInput, worker_name
 from pytest_procpar.core.protocol.common import Collected, Halted
 from pytest_procpar.core.run.events import Event
+from pytest_procpar.core.sizing.numbers import Limits, number_of, reason_of
 from pytest_procpar.history.keeper import forecast
+from pytest_procpar.host.staffing import Staffing
 
 if TYPE_CHECKING:
     from pytest_procpar.compat.xdist.plugin_scheduler import ForeignScheduling
@@ -47,6 +50,9 @@ class Course:
         self._clock = shared.clock
         self._supervisor = shared.supervisor
         self._vigil = shared.supervisor.vigil
+        #: Counts the workers.
+        self.staffing = Staffing(shared.settings, os.environ)
+        shared.config.add_cleanup(self.staffing.leave)
         self.deaths = Deaths(shared)
         self._effects = Effects(shared, self.deaths)
         self.collecting = Collecting(shared)
@@ -91,6 +97,8 @@ class Course:
                     queue.appendleft(answer)  # the core awaits it before anything else
                 elif answer is not None:
                     queue.append(answer)
+        if self._run.over:
+            self.staffing.idle()
 
     def suite_collected(self, collected: Collected) -> None:
         """The suite is known: make workers for it, or none if it cannot be run."""
@@ -107,19 +115,44 @@ class Course:
         self._run_record.collected(ids, collected.apart)
         self._results.scheduling.collected(ids, keys)
         started = self.collecting.started
-        if self._nodes.all_wanted():
-            self._run.start_all()
+        self._run.all_wanted = self._nodes.all_wanted()
+        limits = self._limits(ids, keys, started) if ids else None
         count = self._run.workers_for(len(ids), started, keys)
-        self._nodes.make_ready(count, ids)
+        self._nodes.make_ready(count, ids, self.staffing.most if limits is not None else count)
         if runnable:
             dist = self._results.scheduling.name or (None if self._settings.pinned else self._settings.dist)
-            self._terminal.collected(count, len(ids), dist, collected.lines)
+            why = "" if limits is None else reason_of(limits, self._settings.elastic)
+            self._terminal.collected(count, len(ids), dist, collected.lines, why)
         self.collected = True
         self._vigil.server_serves(self._clock.now())
-        limits = tuple(collected.limits.items()) if runnable else ()
+        time_limits = tuple(collected.limits.items()) if runnable else ()
         groups = tuple(keys) if keys is not None else None
         known = self._known(ids, collected.shared) if runnable and ids else None
-        self.happened(events.SuiteCollected(len(ids), groups, limits, started, known))
+        self.happened(events.SuiteCollected(len(ids), groups, time_limits, started, known))
+        if limits is not None and count > number_of(limits):  # all are started, whatever is found
+            self.happened(events.Allotted(number_of(limits)))
+
+    def _limits(self, ids: Sequence[str], keys: Sequence[str] | None, started: int) -> Limits:
+        """What limits the number of workers for these tests; as many are started if the run is free to."""
+        staffing, history = self.staffing, forecast(self._config)
+        is_dealt = self._results.scheduling.name is not None
+        is_divided = self._settings.run_options().divided
+        is_free = not (started or self._run.all_wanted or is_dealt or is_divided)
+        known = staffing.worth(ids, keys, history) if is_free else None
+        parent = self._cluster.fork_server() if is_free else None
+        measured = 0 if history is None else history.worker_memory()
+        now = self._clock.now()
+        limits = staffing.begin(len(ids), known, parent, measured, now, gives_way=not is_dealt)
+        self._run.at_first = number_of(limits)
+        if staffing.trouble is not None:
+            self._terminal.line(f"processors are not shared with other runs: {staffing.trouble}", least=1)
+        return limits
+
+    def look_at_other_runs(self) -> None:
+        """Let as many workers run tests as other runs leave; more if the history was wrong."""
+        count = self.staffing.look(self._run.usable(), self._clock.now())
+        if count is not None and not self._run.stopping:
+            self.happened(events.Allotted(count))
 
     def look_ahead(self) -> None:
         """Read what earlier runs say of the tests, and import what uses and records it: it will be needed."""

@@ -13,11 +13,15 @@ from pytest_procpar.core.model import TestIndex, WorkerId, assert_never, worker_
 from pytest_procpar.core.protocol.records import Record
 from pytest_procpar.core.run.events import Effect, Event
 from pytest_procpar.system.calls import monotonic
+from pytest_procpar.system.headroom import private
 
 if TYPE_CHECKING:
     from pytest_procpar.compat.xdist.plugin_scheduler import SchedulerAdapter
 
 __all__ = ["Effects"]
+
+#: The memory of as many workers is measured when they end: that takes about a millisecond each.
+_LOOKS = 3
 
 
 class Effects:
@@ -35,6 +39,7 @@ class Effects:
         self.scheduler: SchedulerAdapter | None = None
         #: Whether no worker can be forked any more.
         self.barren = False
+        self._looks_left = _LOOKS
 
     def perform(self, effect: Effect) -> Event | None:
         """Carry out an effect; return the event that answers it, if there is one."""
@@ -61,6 +66,7 @@ class Effects:
                 why = cluster.spawn(worker, self._nodes.input_for(worker))
                 return None if why is None else self._deaths.refused(worker, why)
             case events.Finish(worker):
+                self._measure(worker)
                 self._nodes[worker].shutting_down = True
                 cluster.tell(worker, ["finish"])
             case events.Interrupt(worker):
@@ -91,6 +97,13 @@ class Effects:
             case _:
                 assert_never(effect)
         return None
+
+    def _measure(self, worker: WorkerId) -> None:
+        """Note how much memory a worker took for itself: the next run may start no more than fit."""
+        pid = self._cluster.pid(worker)
+        if self._looks_left and pid is not None:
+            self._looks_left -= 1
+            self._run_record.worker_memory = max(self._run_record.worker_memory, private(pid))
 
     def _died(self, worker: WorkerId, test: TestIndex, word: Outcome) -> None:
         seconds, starved = self._deaths.seconds(worker), self._deaths.was_starved(worker)

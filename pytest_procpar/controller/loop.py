@@ -64,6 +64,7 @@ class Loop:
         """Take note of the machine and of earlier runs before any test runs; call this when there is time."""
         self._supervisor.look_around()
         self._course.look_ahead()
+        self._course.staffing.get_ready()
 
     @property
     def over(self) -> bool:
@@ -88,7 +89,8 @@ class Loop:
         now = self._clock.now()
         if self._course.cut_off:
             self._vigil.collection_cut_off(now)
-        deadline = self._vigil.deadline()
+        dues = (self._vigil.deadline(), self._course.staffing.deadline())
+        deadline = min((due for due in dues if due is not None), default=None)
         self._listen(None if deadline is None else max(0.0, deadline - now))
         caught = self._caught(signals)
         if caught:
@@ -99,6 +101,8 @@ class Loop:
         # waits.
         for action in self._vigil.due(self._clock.now()):
             self._act(action)
+        if self._course.staffing.is_due(self._clock.now()):
+            self._course.look_at_other_runs()
         self._course.stop_if_wanted()
 
     def heed(self, signals: Signals) -> None:
@@ -191,7 +195,9 @@ class Loop:
             self.show()
             with self._clock.stopped():
                 self._cluster.suspend(serving=self._serving)
+                self._course.staffing.idle()
                 signals.stop_this_process()
+                self._course.staffing.go_on()
                 self._cluster.resume()
         elif signum in Signals.ASK:
             self._vigil.asked(self._clock.now())

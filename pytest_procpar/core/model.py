@@ -94,19 +94,21 @@ class RunOptions:
         """Whether it is settled beforehand who runs what, and no worker takes over what another one has."""
         return self.pinned or self.dist in (Dist.EACH, Dist.STABLE)
 
-    def workers_for(self, tests: int, keys: Sequence[str] | None = None) -> int:
+    def workers_for(self, tests: int, keys: Sequence[str] | None = None, at_first: int | None = None) -> int:
         """How many workers to start for a suite: at most one per test, and at least one.
 
         Where each worker has its own tests, all are started, even those that have none; under ``stable`` at
         most one per group.
 
         :param keys: the group of each test, if there are groups.
+        :param at_first: how many to start at most for now, if any worker may run any test; None: no limit.
         """
         if self.dist is Dist.STABLE and keys is not None:
             tests = len(set(keys))
         if self.dist is Dist.EACH or self.pinned:
             return self.workers
-        return min(self.workers, max(1, tests))
+        most = self.workers if at_first is None or self.divided else at_first
+        return max(1, min(self.workers, tests, most))
 
 
 def assert_never(value: NoReturn) -> NoReturn:

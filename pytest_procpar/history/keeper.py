@@ -127,12 +127,12 @@ class HistoryKeeper:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
         """Add what this run has measured."""
-        ident = os.urandom(8).hex()
+        ident, memory = os.urandom(8).hex(), self._worker_memory()
 
         def more(known: DurationHistory) -> DurationHistory:
             from pytest_procpar.core.history.recording import history_of, seen_in
 
-            return history_of(seen_in(processes, known), known, ident, _now())
+            return history_of(seen_in(processes, known), known, ident, _now(), memory)
 
         with _without_collections():
             processes = self._processes()
@@ -145,6 +145,11 @@ class HistoryKeeper:
             return self._listener.log.processes(None, None, ())
         run_record: RunRecord = self._config.pluginmanager.getplugin("dsession").run_record
         return run_record.processes()
+
+    def _worker_memory(self) -> int:
+        """How much memory a worker had for itself, in bytes; 0 if there was none of ours."""
+        run_record = getattr(self._config.pluginmanager.getplugin("dsession"), "run_record", None)
+        return 0 if self._listener is not None or run_record is None else run_record.worker_memory
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: Writer) -> None:

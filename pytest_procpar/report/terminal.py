@@ -82,9 +82,12 @@ class Terminal:
             f"(ini: procpar_start_method pins a method, procpar_fork_safe vouches for what is safe)"
         )
 
-    def collected(self, workers: int, tests: int, dist: Dist | str | None, lines: Iterable[str]) -> None:
+    def collected(
+        self, workers: int, tests: int, dist: Dist | str | None, lines: Iterable[str], why: str = ""
+    ) -> None:
         """Say how many workers run how many tests, and what plugins say of the collection.
 
+        :param why: why there are no more workers.
         :param dist: what decides who runs what: a mode, a plugin's scheduler by its name, or None.
         """
         if self._reporter is None:
@@ -94,7 +97,8 @@ class Terminal:
         else:
             plural = "" if workers == 1 else "s"
             self.line(f"created: {workers}/{workers} worker{plural}")
-            self.line(f"{workers} worker{plural} [{tests} item{'' if tests == 1 else 's'}]")
+            told = f" ({why})" if why else ""
+            self.line(f"{workers} worker{plural} [{tests} item{'' if tests == 1 else 's'}]{told}")
         for text in lines:  # unchanged: under plain pytest they may have colours, too
             self._reporter.write_line(text)
         self.line("")

@@ -16,7 +16,10 @@ from pathlib import Path
 
 from pytest_procpar.system.cgroups import own_directories, read_text
 
-__all__ = ["available_cpus", "cgroup_quota", "count_cpus", "requested_count", "smallest_limit"]
+__all__ = [
+    "available_cpus", "cgroup_quota", "count_cpus", "machine_cpus", "processors", "quota_group",
+    "requested_count", "requested_workers", "smallest_limit",
+]  # fmt: skip
 
 
 def count_cpus(
@@ -32,9 +35,17 @@ def count_cpus(
     the physical cores. `warn` gets one sentence for each setting that is ignored as invalid; none raises an
     error. `root` is where ``proc`` and the cgroup mounts are looked for.
     """
-    requested = requested_count(environ, sys._xoptions, warn)
-    if requested is not None:
-        return requested
+    requested = requested_workers(environ, warn)
+    return machine_cpus(logical=logical, root=root) if requested is None else requested
+
+
+def requested_workers(environ: Mapping[str, str], warn: Callable[[str], None]) -> int | None:
+    """Return the count that the user has set for this process, or None: see `requested_count`."""
+    return requested_count(environ, sys._xoptions, warn)
+
+
+def machine_cpus(*, logical: bool, root: Path = Path("/")) -> int:
+    """Return what the machine grants, whatever the user has asked for, at least 1."""
     return smallest_limit(
         usable=_usable_cpus(),
         physical=None if logical else _physical_cores(),
@@ -87,8 +98,31 @@ def cgroup_quota(root: Path = Path("/")) -> int | None:
     mounted. Both versions are read, since hybrid hosts mount both: ``cpu.max`` (kernel
     documentation, cgroup-v2) and ``cpu.cfs_quota_us``, ``cpu.cfs_period_us`` (sched-bwc).
     """
-    quotas = [_quota_in(directory, version) for version, directory in own_directories(root, "cpu")]
-    return min((quota for quota in quotas if quota is not None), default=None)
+    found = quota_group(root)
+    return None if found is None else found[0]
+
+
+def quota_group(root: Path = Path("/")) -> tuple[int, int] | None:
+    """Return that quota, and a number that tells the control group that has it from others; None if none has.
+
+    Processes that find the same number share the quota.
+    """
+    found = []
+    for version, directory in own_directories(root, "cpu"):
+        quota = _quota_in(directory, version)
+        if quota is not None:
+            try:
+                found.append((quota, directory.stat().st_ino))
+            except OSError:  # it was there a moment ago
+                found.append((quota, 0))
+    return min(found, default=None)
+
+
+def processors() -> int:
+    """Return a number with a bit for each processor that this process may be scheduled on."""
+    if hasattr(os, "sched_getaffinity"):
+        return sum(1 << number for number in os.sched_getaffinity(0))
+    return (1 << (os.cpu_count() or 1)) - 1
 
 
 def _parse_count(name: str, value: str | bool | None, least: int, warn: Callable[[str], None]) -> int | None:

@@ -12,7 +12,7 @@ from pytest_procpar.system.cgroups import own_directories, read_text
 
 __all__ = [
     "FIRST_TO_GO", "REPLACEABLE", "SECOND_TO_LAST", "be_expendable", "fitting", "headroom", "is_limited",
-    "resident",
+    "private", "resident",
 ]  # fmt: skip
 
 #: What is added to a process's ``oom_score_adj``, in thousandths of the available memory: for a process that
@@ -93,6 +93,18 @@ def resident(pid: int | str = "self", root: Path = Path("/")) -> int:
     """How much memory a process takes, in bytes, including shared memory; 0 if that is not known."""
     kilobytes = _facts(root / f"proc/{pid}/status").get("VmRSS:", 0)
     return kilobytes << 10
+
+
+def private(pid: int, root: Path = Path("/")) -> int:
+    """How much memory a process had at its peak that it shares with no other, in bytes; 0 if not known.
+
+    Kernel documentation: ``/proc/PID/smaps_rollup``. What it had at its peak and has no more was its own.
+    """
+    now = _facts(root / f"proc/{pid}/smaps_rollup")
+    own = now.get("Private_Clean:", 0) + now.get("Private_Dirty:", 0)
+    status = _facts(root / f"proc/{pid}/status")
+    given_back = max(0, status.get("VmHWM:", 0) - status.get("VmRSS:", 0))
+    return own + given_back << 10 if own else 0
 
 
 def be_expendable(points: int, file: Path = Path("/proc/self/oom_score_adj")) -> None:

@@ -26,6 +26,8 @@ class Office:
         self.mocks.nodes.__getitem__.side_effect = lambda worker: self.nodes.setdefault(worker, MagicMock())
         self.mocks.run.running.return_value = {}
         self.mocks.run.stopping = False
+        self.mocks.run_record.worker_memory = 0
+        self.cluster.pid.return_value = None
         self.mocks.supervisor.limit_of.return_value = None
         self.mocks.supervisor.had_lost.return_value = False
 

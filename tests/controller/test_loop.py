@@ -49,6 +49,11 @@ class Desk:
         cluster.death.side_effect = lambda worker, cause, memory, oom: Death(cause, self.worker_status)
         self.mocks.nodes.all_wanted.return_value = False
         self.mocks.results.eager = True
+        self.mocks.results.scheduling.name = None
+        self.mocks.settings.workers, self.mocks.settings.elastic = workers, 0
+        self.mocks.settings.shares_host = False
+        self.mocks.settings.run_options.return_value = RunOptions(workers=workers)
+        self.mocks.run_record.worker_memory = 0
         self.mocks.results.nodeid = "test_{}".format
         self.mocks.results.crashed.return_value = False
         self.run, self.ending = Run(RunOptions(workers=workers)), Ending()

@@ -18,6 +18,7 @@ from functools import cached_property
 from pytest_procpar.core.model import Dist, RunOptions, TestIndex, Took, WorkerId, assert_never
 from pytest_procpar.core.run.crew import START_TIMEOUT
 from pytest_procpar.core.run.events import (
+    Allotted,
     Assign,
     Consult,
     Crashed,
@@ -101,6 +102,9 @@ class Scenario:
     known: Known | None = None
     #: After which event the run is stopped, and whether that interrupts.
     stops: tuple[tuple[int, bool], ...] = ()
+    #: How many workers are started at most at first, and after which events so many may run tests.
+    at_first: int | None = None
+    allotted: tuple[tuple[int, int], ...] = ()
 
     @cached_property
     def keys(self) -> tuple[str, ...] | None:
@@ -298,7 +302,7 @@ class Books:
                     self._put_back_last = test
             case Stop():
                 self.stopped = True
-            case SuiteCollected() | Tick() | Decided():
+            case SuiteCollected() | Tick() | Decided() | Allotted():
                 pass
             case _:
                 assert_never(event)
@@ -361,6 +365,7 @@ class SimulatedCluster:
         self.scenario = scenario
         self.random = random.Random(scenario.seed)
         self.run = Run(scenario.options, in_hand=scenario.in_hand)
+        self.run.at_first = scenario.at_first
         self._scheduler = scheduler
         if scheduler is not None:
             self.run.deal_by("the scheduler")
@@ -439,6 +444,9 @@ class SimulatedCluster:
                 Stop(interrupt)
                 for after, interrupt in self.scenario.stops
                 if after == len(self.trace.moments)
+            )
+            self._next.extend(
+                Allotted(count) for after, count in self.scenario.allotted if after == len(self.trace.moments)
             )
             quiet = None if self._next or self.brief or self._waits() else tuple(self._sights())
             self.trace.moments.append(Moment(self.run_time, event, effects, quiet))

@@ -26,6 +26,7 @@ from pytest_procpar.core.history.durations import (
     settings_of,
     smoothed,
 )
+from pytest_procpar.core.history.forecast import Forecast
 from pytest_procpar.core.history.merging import merged
 from pytest_procpar.core.history.pruning import MOST_TESTS, UNSEEN, pruned
 from pytest_procpar.core.history.recording import MOST_MICROSECONDS
@@ -414,3 +415,31 @@ def test_the_schema_refuses_what_is_left_out(row: object) -> None:
     data = {**json.loads(GOOD), "tests": {"a.py": {"test": row}}}
     assert not SCHEMA.is_valid(data)
     assert parsed(json.dumps(data).encode()).left_out == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "memory"), [([], 0), ([5], 5), ([0], None), ([-1], None), (["5"], None), ([5, 5], None)]
+)
+def test_how_much_memory_a_worker_had_is_kept_with_its_run(more: list[object], memory: int | None) -> None:
+    data = {
+        "format": "procpar-history", "version": 1, "runs": {"1": ["a", 7, 1, *more]}, "settings": {},
+        "tests": {"a.py": {"test": [1, 1, 2, 3]}},
+    }  # fmt: skip
+    found = parsed(json.dumps(data).encode())
+    assert [run.memory for run in found.history.runs.values()] == ([] if memory is None else [memory])
+    assert SCHEMA.is_valid(data) == (memory is not None)
+    if memory is not None:
+        assert parsed(written(found.history)).history == found.history
+
+
+def test_a_worker_is_expected_to_have_as_much_as_in_the_latest_runs_that_say_so() -> None:
+    runs = {n: PastRun(str(n), n, 1, memory) for n, memory in enumerate((90, 0, 30, 20, 0, 10), 1)}
+    assert Forecast(DurationHistory(runs, {}, {})).worker_memory() == 30
+    assert Forecast(EMPTY).worker_memory() == 0
+
+
+def test_whether_most_tests_are_known() -> None:
+    known = Forecast(DurationHistory({}, {"a.py": {f"test[{n}]": [1, 0, 1, 0] for n in range(19)}}, {}))
+    old = [f"a.py::test[{n}]" for n in range(19)]
+    assert known.knows_most([*old, "b.py::test"])
+    assert not known.knows_most([*old, "b.py::test", "a.py::test[99]"])

@@ -488,7 +488,7 @@ def test_a_limit_that_is_passed_is_named_though_nothing_is_left_to_run() -> None
 
 def test_all_workers_come_up_for_one_test_if_somebody_waits_for_all() -> None:
     run = Run(RunOptions(workers=3))
-    run.start_all()
+    run.all_wanted = True
     assert run.workers_for(1) == run.workers_for(0) == 3
     assert run.handle(SuiteCollected(1), 0.0) == [spawn(0), spawn(1), spawn(2)]
 

@@ -193,6 +193,7 @@ def only_a_stopped_run_leaves_tests_without_an_outcome(trace: Trace) -> None:
 @promise
 def the_same_events_always_have_the_same_effects(trace: Trace) -> None:
     run = Run(trace.scenario.options, in_hand=trace.scenario.in_hand)
+    run.at_first = trace.scenario.at_first
     for moment in trace.moments:
         assert tuple(run.handle(moment.event, moment.time)) == moment.effects
 

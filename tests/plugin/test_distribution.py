@@ -19,7 +19,8 @@ from pytest_procpar.compat.xdist.options import (
     tell_workers,
 )
 from pytest_procpar.config.given import given, read_early, read_given
-from pytest_procpar.config.settings import Distribution, fork_safe, read_distribution
+from pytest_procpar.config.settings import fork_safe
+from pytest_procpar.config.workers import Distribution, read_distribution
 from pytest_procpar.replay.file import REPLAY, Replay
 
 DEFAULTS: dict[str, Any] = {

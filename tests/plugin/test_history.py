@@ -121,7 +121,7 @@ def test_what_crashed_or_was_probed_is_not_recorded(suite: Suite) -> None:
     assert {name: len(row) for name, row in rows(suite).items()} == {
         **{f"test[{i}]": 4 for i in range(4)}, "test_fails": 4,
     }  # fmt: skip
-    assert [tests for _, _, tests in read(suite)["runs"].values()] == [5]
+    assert [run[2] for run in read(suite)["runs"].values()] == [5]
 
 
 @pytest.mark.parametrize("how", [["--isolate"], ["-n2", "--max-tests-per-worker=2"], ["-n2", "--dist=each"]])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_procpar.system.headroom import be_expendable, fitting, headroom, resident
+from pytest_procpar.system.headroom import be_expendable, fitting, headroom, private, resident
 from tests.process.helpers import child
 from tests.process.test_oom import lay
 
@@ -110,3 +110,14 @@ def test_where_there_is_no_such_file_nothing_happens(tmp_path: Path) -> None:
     (tmp_path / "odd").write_text("some")
     be_expendable(300, tmp_path / "odd")
     assert (tmp_path / "odd").read_text() == "some"
+
+
+def test_what_a_process_has_for_itself_at_its_peak(tmp_path: Path) -> None:
+    folder = tmp_path / "proc/7"
+    folder.mkdir(parents=True)
+    (folder / "smaps_rollup").write_text(
+        "55d0-7ffd ---p 00000000 00:00 0 [rollup]\nRss: 900 kB\nPrivate_Clean: 10 kB\nPrivate_Dirty: 90 kB\n"
+    )
+    (folder / "status").write_text("VmHWM:\t 1000 kB\nVmRSS:\t 960 kB\n")
+    assert private(7, tmp_path) == 140 << 10
+    assert private(8, tmp_path) == 0

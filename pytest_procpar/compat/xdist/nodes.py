@@ -73,14 +73,17 @@ class Nodes:
         self._config.hook.pytest_xdist_newgateway(gateway=node.gateway)
         self._config.hook.pytest_configure_node(node=node)
 
-    def make_ready(self, count: int, ids: list[str]) -> None:
-        """Tell plugins about the collected suite, and drop the nodes beyond the `count` that will run it."""
-        self._count, self._ids = count, ids
+    def make_ready(self, count: int, ids: list[str], most: int) -> None:
+        """Tell plugins about the collected suite, and drop the nodes beyond the `count` that will run it.
+
+        :param most: how many there may be later: what workers are told.
+        """
+        self._count, self._ids = max(count, most), ids
         tell_workers(self._config, count)
         for worker in [w for w in self._nodes if w >= count]:
             del self._nodes[worker]
         for node in self._nodes.values():
-            node.workerinput["workercount"] = count
+            node.workerinput["workercount"] = self._count
             node.make_ready()
             self._config.hook.pytest_testnodeready(node=node)
         for node in self._nodes.values():

@@ -40,11 +40,13 @@ class PastRun:
 
     ``ident`` is the same wherever the run is known. ``time`` is in seconds since the epoch, but always later
     than all that the run knew of, whatever the machine's clock says. ``tests`` is how many tests it ran.
+    ``memory`` is how many bytes one of its workers had for itself at most; 0: that is not known.
     """
 
     ident: str
     time: int
     tests: int
+    memory: int = 0
 
     @property
     def place(self) -> tuple[int, str]:

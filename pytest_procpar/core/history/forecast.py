@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pytest_procpar.core.history.durations import (
+    KEPT,
     OF_SETTING,
     OF_TEST,
     DurationHistory,
@@ -17,6 +18,8 @@ from pytest_procpar.core.history.durations import (
 __all__ = ["Forecast", "expected"]
 
 _SECOND = 1_000_000
+#: What part of the tests may be new for the rest to say how long the suite takes.
+_NEW = 0.05
 
 
 def expected(row: Row) -> float:
@@ -58,6 +61,18 @@ class Forecast:
             time = expected(row) if row is not None else self._fallback(file, name)
             found.append(None if time is None else time / _SECOND)
         return found
+
+    def knows_most(self, nodeids: Sequence[str]) -> bool:
+        """Whether nearly all of these tests have run before: what is said of others is a guess."""
+        tests = self._history.tests
+        new = sum(name not in tests.get(file, ()) for file, name in map(split_nodeid, nodeids))
+        return new <= _NEW * len(nodeids)
+
+    def worker_memory(self) -> int:
+        """How many bytes a worker had for itself at most in the latest runs that say so; 0: none does."""
+        runs = self._history.runs
+        known = [runs[number].memory for number in sorted(runs, reverse=True) if runs[number].memory]
+        return max(known[:KEPT], default=0)
 
     def settings(self, *phases: int) -> dict[str, float]:
         """The time that it takes to set up, and to tear down, the fixtures of each setting, by its key.

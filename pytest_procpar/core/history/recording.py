@@ -68,11 +68,14 @@ def _makes_sense(test: Timed) -> bool:
     )
 
 
-def history_of(seen: Seen, known: DurationHistory, ident: str, now: float) -> DurationHistory:
+def history_of(
+    seen: Seen, known: DurationHistory, ident: str, now: float, memory: int = 0
+) -> DurationHistory:
     """A history of this run alone, of what it adds to what is known.
 
     :param ident: the run's id; no other run has it.
     :param now: seconds since the epoch.
+    :param memory: how many bytes a worker had for itself; 0: that is not known.
     """
     tests = _tests(seen.tests, known)
     settings = {
@@ -83,7 +86,7 @@ def history_of(seen: Seen, known: DurationHistory, ident: str, now: float) -> Du
     if not tests and not settings:
         return EMPTY
     latest = max((past.time for past in known.runs.values()), default=0)
-    past = PastRun(ident, max(int(now), latest + 1), len(seen.tests))
+    past = PastRun(ident, max(int(now), latest + 1), len(seen.tests), memory)
     return DurationHistory({1: past}, tests, settings)
 
 

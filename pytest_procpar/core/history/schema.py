@@ -77,7 +77,10 @@ def written(history: DurationHistory, most: int = MOST_BYTES) -> bytes:
 
 
 def _to_text(history: DurationHistory) -> str:
-    runs = {str(number): [past.ident, past.time, past.tests] for number, past in history.runs.items()}
+    runs = {
+        str(number): [past.ident, past.time, past.tests, *([past.memory] if past.memory else ())]
+        for number, past in history.runs.items()
+    }
     files = [f"{_dumped(file)}:{_dumped(rows)}" for file, rows in sorted(history.tests.items())]
     return "".join((
         f'{_MARK},"version":{VERSION},\n"runs":{json.dumps(runs, separators=(",", ":"))},\n',
@@ -136,19 +139,25 @@ def _runs(data: Mapping[str, object]) -> tuple[dict[int, PastRun], int]:
     idents: set[str] = set()
     for number, value in data.items():
         match value:
-            case [str() as ident, int() as time, int() as tests] if (
+            case [str() as ident, int() as time, int() as tests, *more] if (
                 0 < len(ident) <= _LONGEST_IDENT
                 and ident not in idents
                 and 0 <= time <= _LATEST_TIME
                 and 0 <= tests <= _LATEST_TIME
+                and _is_memory(more)
                 and len(number) < 16
                 and number.isdecimal()
                 and number.isascii()
                 and int(number) not in found
             ):
-                found[int(number)] = PastRun(ident, int(time), int(tests))
+                found[int(number)] = PastRun(ident, int(time), int(tests), *cast("list[int]", more))
                 idents.add(ident)
     return found, len(data) - len(found)
+
+
+def _is_memory(more: Sequence[object]) -> bool:
+    """Whether that is what may follow in a run: nothing, or how much memory a worker had."""
+    return not more or (len(more) == 1 and type(more[0]) is int and 0 < more[0] <= _LATEST_TIME)
 
 
 def _is_ordered(runs: Mapping[int, PastRun]) -> bool:

@@ -1,14 +1,20 @@
-"""The workers of a run that are alive, and what can be asked of all of them."""
+"""The workers of a run that are alive, and what can be asked of all of them.
+
+A worker that rests keeps its process, its session and what is set up there. It is dealt no tests, and so
+costs no processor.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pytest_procpar.core.model import TestIndex, WorkerId
+from pytest_procpar.core.record import record
+from pytest_procpar.core.run.events import Effect, Fewer
 from pytest_procpar.core.run.ledger import LedgerError
 from pytest_procpar.core.run.worker_state import Phase, WorkerState
 
-__all__ = ["START_TIMEOUT", "Crew"]
+__all__ = ["START_TIMEOUT", "Change", "Crew", "change_to"]
 
 #: A worker that is not ready after this many seconds is killed and replaced.
 START_TIMEOUT = 60.0
@@ -24,6 +30,8 @@ class Crew:
         self.quick_starts = True
         #: Whether a worker has got stuck, so that others are started in another way.
         self.stuck_once = False
+        #: Why there are fewer workers than wanted, until `fewer` has said so.
+        self.refused: str | None = None
 
     def __iter__(self) -> Iterator[WorkerState]:
         return iter(self._workers.values())
@@ -71,8 +79,16 @@ class Crew:
 
     def hungry(self, enough: int) -> bool:
         """Whether a worker has less than that in hand, or all are finishing."""
-        working = [w for w in self if w.phase is not Phase.FINISHING]
+        working = [w for w in self if w.phase is not Phase.FINISHING and not w.rests]
         return not working or any(w.in_hand < enough for w in working)
+
+    def fewer(self) -> list[Effect]:
+        """Says how many workers there are, if there are fewer than wanted, once none is starting any more."""
+        why, phases = self.refused, [worker.phase for worker in self]
+        if why is None or not phases or Phase.STARTING in phases:
+            return []
+        self.refused = None
+        return [Fewer(len(phases), why)]
 
     def deadline(self) -> float | None:
         """When a worker that is starting takes too long; None: never."""
@@ -86,3 +102,29 @@ class Crew:
         if not self.quick_starts:
             return []
         return [w for w in self if w.phase is Phase.STARTING and now >= w.since + START_TIMEOUT]
+
+
+@record
+class Change:
+    """Who is to rest and who is to go on, and how many workers are to be started."""
+
+    rest: list[WorkerState]
+    wake: list[WorkerState]
+    more: int
+
+
+def change_to(count: int, workers: Iterable[WorkerState], unbegun: int) -> Change:
+    """How to come to have `count` workers that run tests, at least one.
+
+    Those that rest come before new ones, and no more are started than there are tests that have not begun.
+    Those rest that have nothing to do, then those that came last.
+    """
+    staying = [w for w in workers if w.phase is not Phase.FINISHING]
+    awake = [w for w in staying if not w.rests]  # one that is being ended will be replaced
+    resting = [w for w in staying if w.rests and w.phase is not Phase.CONDEMNED]
+    surplus = len(awake) - max(1, count)
+    if surplus > 0:
+        able = [w for w in awake if w.phase is not Phase.CONDEMNED]
+        return Change(sorted(able, key=lambda w: (w.busy, -w.id))[:surplus], [], 0)
+    wake = resting[: max(0, -surplus)]
+    return Change([], wake, min(max(0, -surplus - len(wake)), max(0, unbegun - len(wake))))

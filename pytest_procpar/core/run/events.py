@@ -16,36 +16,11 @@ if TYPE_CHECKING:
     from pytest_procpar.core.run.sharing.wide_fixtures import Known
 
 __all__ = [
-    "Assign",
-    "ItemBegan",
-    "SuiteCollected",
-    "Consult",
-    "Crashed",
-    "Decided",
-    "Died",
-    "Dump",
-    "Effect",
-    "Event",
-    "Fewer",
-    "Finish",
-    "ItemFinished",
-    "GiveUp",
-    "Hung",
-    "Interrupt",
-    "Kill",
-    "NotRun",
-    "Outlook",
-    "ItemPutBack",
-    "WorkerReady",
-    "Refused",
-    "Revoke",
-    "Revoked",
-    "Spawn",
-    "Stop",
-    "Stuck",
-    "Terminate",
-    "Tick",
-]
+    "Allotted", "Assign", "ItemBegan", "SuiteCollected", "Consult", "Crashed", "Decided", "Died", "Dump",
+    "Effect", "Event", "Fewer", "Finish", "ItemFinished", "GiveUp", "Hung", "Interrupt", "Kill", "NotRun",
+    "Outlook", "ItemPutBack", "WorkerReady", "Refused", "Revoke", "Revoked", "Spawn", "Stop", "Stuck",
+    "Terminate", "Tick",
+]  # fmt: skip
 
 
 #: What follows the last test that a worker knows of. "hold": nothing now, but unbegun tests exist elsewhere
@@ -149,6 +124,16 @@ class Decided:
 
 
 @record
+class Allotted:
+    """So many workers may run tests from now on: others rest, or more are started.
+
+    This has no effect where every worker has tests of its own, or a plugin's scheduler deals them out.
+    """
+
+    workers: int
+
+
+@record
 class Tick:
     """Time has passed: `Run.deadline` was reached."""
 
@@ -182,6 +167,7 @@ Event: TypeAlias = (
     | Refused
     | ItemPutBack
     | Decided
+    | Allotted
     | Stuck
     | Tick
     | Stop

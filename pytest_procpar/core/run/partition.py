@@ -120,6 +120,13 @@ class Partition(ABC):
         """When to call `feed_hungry` even if nothing happens, in seconds of the caller's clock."""
         return None
 
+    def allot(self, count: int) -> int:
+        """Let `count` of the workers run tests; return how many more have to be started for that.
+
+        Where each worker has tests of its own, nothing changes.
+        """
+        return 0
+
     # --- for subclasses ---
 
     @abstractmethod

@@ -47,17 +47,13 @@ class Run:
         self._collected_tests = 0
         self._crew = Crew()
         self._replacing = Replacing(options)
-        #: Why there are fewer workers than wanted, until we have said so.
-        self._refused: str | None = None
         self._stopping = False
         self._watchdog = HangWatch(options.hang_timeout)
         #: Whether to start as many workers as were asked for, however few the tests.
-        self._all_wanted = False
+        self.all_wanted = False
+        #: How many workers to start at first at most; None: no such limit.
+        self.at_first: int | None = None
         self._out: list[Effect] = []
-
-    def start_all(self) -> None:
-        """Start every worker that was asked for, even if it may get no test."""
-        self._all_wanted = True
 
     def deal_by(self, scheduler: str) -> None:
         """Let a plugin's scheduler decide who runs what; call this before the tests are known.
@@ -74,8 +70,8 @@ class Run:
         :param started: how many have been started already; all of them are used.
         """
         options = self._options
-        promised = self._all_wanted or (self._scheduler is not None and tests)
-        return max(started, options.workers if promised else options.workers_for(tests, keys))
+        promised = self.all_wanted or (self._scheduler is not None and tests)
+        return max(started, options.workers if promised else options.workers_for(tests, keys, self.at_first))
 
     @property
     def over(self) -> bool:
@@ -98,6 +94,10 @@ class Run:
     def unsettled(self) -> Iterator[TestIndex]:
         """The tests without an outcome, in collected order; there are none unless the run was stopped."""
         return iter(sorted(test for each in self._partitions for test in each.ledger.unsettled_tests()))
+
+    def usable(self) -> int:
+        """How many workers could run a test now."""
+        return sum(partition.ledger.unbegun for partition in self._partitions) + len(self.running())
 
     def running(self) -> dict[WorkerId, TestIndex]:
         """Which worker runs which test."""
@@ -149,6 +149,11 @@ class Run:
                 self._stop(interrupt, now)
             case events.Tick():
                 self._tick(now)
+            case events.Allotted(workers):
+                for partition in self._partitions:
+                    for _ in range(partition.allot(workers)):
+                        self._spawn(now, partition=0)
+                    partition.feed_hungry(now)
             case _:
                 assert_never(event)
         if self._foreign is not None and self._foreign.consult is not None:
@@ -162,9 +167,7 @@ class Run:
     def _collected(self, suite: events.SuiteCollected, now: float) -> None:
         count = self._collected_tests = suite.count
         if self._scheduler is not None and count:
-            from pytest_procpar.core.run.foreign.plugin_scheduling import (
-                PluginScheduler,  # most runs need none
-            )
+            from pytest_procpar.core.run.foreign.plugin_scheduling import PluginScheduler
 
             self._foreign = PluginScheduler(self._scheduler, count, self._out, self._in_hand)
             self._partitions.append(self._foreign)
@@ -227,7 +230,8 @@ class Run:
         if wanted and not self._stopping:
             if not worker.excused:
                 self._replacing.crashed(worker_id)
-            self._replace(worker, now)
+            if not worker.rests:
+                self._replace(worker, now)
         partition.feed_hungry(now)
         self._tell_refusals()
         self._finish_when_done(now)
@@ -243,7 +247,7 @@ class Run:
         partition = self._partitions[worker.partition]
         partition.leave(worker)
         if partition.served or not partition.ledger.unbegun:
-            self._refused = reason
+            self._crew.refused = reason
         elif not self._stopping:
             self._say_once(reason)
             self._out.append(events.NotRun(partition.abandon(), reason))
@@ -265,12 +269,8 @@ class Run:
 
     def _tell_refusals(self) -> None:
         """Say how many workers there are, once none is starting any more."""
-        if self._asks:
-            return
-        phases = [worker.phase for worker in self._crew]
-        if self._refused is not None and phases and Phase.STARTING not in phases:
-            self._out.append(events.Fewer(len(phases), self._refused))
-            self._refused = None
+        if not self._asks:
+            self._out += self._crew.fewer()
 
     def _put_back(self, test: TestIndex, now: float) -> None:
         number = next(i for i, partition in enumerate(self._partitions) if test in partition.ledger)
