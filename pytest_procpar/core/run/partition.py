@@ -13,7 +13,12 @@ from pytest_procpar.core.run.events import Assign, Effect, Outlook, Revoke
 from pytest_procpar.core.run.ledger import ItemState, Ledger, LedgerError, OutOfTurn
 from pytest_procpar.core.run.worker_state import Phase, WorkerState
 
-__all__ = ["Partition"]
+__all__ = ["IN_HAND", "Partition"]
+
+#: A worker with fewer tests in hand than this gets more, up to twice as many. Tests in hand can be taken back
+#: at any time, so a large number costs nothing. It must outlast the pauses in which the controller lets
+#: results pile up (some milliseconds of 0.1 ms tests).
+IN_HAND = 128
 
 
 class Partition(ABC):

@@ -20,9 +20,9 @@ from pytest_procpar.core.run.crew import Crew
 from pytest_procpar.core.run.events import Effect, Event
 from pytest_procpar.core.run.hang_watch import HangWatch
 from pytest_procpar.core.run.ledger import LedgerError
-from pytest_procpar.core.run.partition import Partition
+from pytest_procpar.core.run.partition import IN_HAND, Partition
 from pytest_procpar.core.run.replacing import Replacing
-from pytest_procpar.core.run.scheduler import IN_HAND, make_schedulers
+from pytest_procpar.core.run.schedulers import make_schedulers
 from pytest_procpar.core.run.worker_state import Phase, WorkerState
 
 if TYPE_CHECKING:

@@ -4,26 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from pytest_procpar.core.model import Dist, RunOptions, TestIndex, Took
-from pytest_procpar.core.run.batching import (
-    Backlog,
-    Unit,
-    group_tests,
-    share_to_steal,
-    split_into_partitions,
-)
+from pytest_procpar.core.model import RunOptions, TestIndex, Took
+from pytest_procpar.core.run.batching import Backlog, Unit, share_to_steal
 from pytest_procpar.core.run.crew import change_to
-from pytest_procpar.core.run.events import Assign, Effect, Outlook, SuiteCollected
-from pytest_procpar.core.run.ledger import Ledger, ScatteredLedger
-from pytest_procpar.core.run.partition import Partition
+from pytest_procpar.core.run.events import Assign, Effect, Outlook
+from pytest_procpar.core.run.ledger import Ledger
+from pytest_procpar.core.run.partition import IN_HAND, Partition
 from pytest_procpar.core.run.worker_state import Phase, WorkerState
 
-__all__ = ["HORIZON", "IN_HAND", "Scheduler", "make_schedulers"]
-
-#: A worker with fewer tests in hand than this gets more, up to twice as many. Tests in hand can be taken back
-#: at any time, so a large number costs nothing. It must outlast the pauses in which the controller lets
-#: results pile up (some milliseconds of 0.1 ms tests).
-IN_HAND = 128
+__all__ = ["HORIZON", "Scheduler"]
 
 #: A worker draws its next batch when what it owns will last for less than this many seconds. And nothing is
 #: taken from a worker that will have run all that it owns within this time: asking for it takes as long as
@@ -305,34 +294,3 @@ class Scheduler(Partition):
     def _tell_all(self) -> None:
         for worker in self._workers.values():
             self._tell(worker)
-
-
-def make_schedulers(
-    suite: SuiteCollected, options: RunOptions, out: list[Effect], in_hand: int
-) -> list[Scheduler]:
-    """A scheduler for each of a suite's partitions.
-
-    Single tests are dealt by what is known of them, if anything is; groups, copies and pinned tests are not.
-    """
-    known = suite.known
-    free = options.dist in (Dist.LOAD, Dist.WORKSTEAL) and not options.pinned
-    if known is not None and (known.wide or known.durations) and suite.count and free:
-        # Most runs of trivial tests need none of this.
-        from pytest_procpar.core.run.sharing.expectations import Expectations
-        from pytest_procpar.core.run.sharing.scheduler import SharingScheduler
-        from pytest_procpar.core.run.sharing.wide_fixtures import WideFixtures
-
-        wide = known.wide or WideFixtures.none(suite.count)
-        expected = Expectations(wide, known.durations, known.costs)
-        return [SharingScheduler(expected, Ledger(suite.count), options, out, in_hand)]
-    durations = None if known is None else known.durations
-    schedulers = []
-    for tests in split_into_partitions(suite.count, suite.keys, options):
-        units = group_tests(len(tests), suite.keys, options, durations)
-        own = (tuple(TestIndex(tests[i]) for i in unit) for unit in units)
-        if isinstance(tests, range):
-            ledger = Ledger(len(tests), tests.start)
-        else:
-            ledger = ScatteredLedger(map(TestIndex, tests))
-        schedulers.append(Scheduler(Backlog(own, options), ledger, options, out, in_hand))
-    return schedulers

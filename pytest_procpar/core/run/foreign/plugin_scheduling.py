@@ -28,8 +28,7 @@ from pytest_procpar.core.run.foreign.consulting import (
 )
 from pytest_procpar.core.run.foreign.copies import Copies
 from pytest_procpar.core.run.ledger import Ledger
-from pytest_procpar.core.run.partition import Partition
-from pytest_procpar.core.run.scheduler import IN_HAND
+from pytest_procpar.core.run.partition import IN_HAND, Partition
 from pytest_procpar.core.run.worker_state import Phase, WorkerState
 
 __all__ = ["PluginScheduler"]

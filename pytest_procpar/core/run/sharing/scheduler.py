@@ -8,7 +8,8 @@ from pytest_procpar.core.model import RunOptions, TestIndex, Took, WorkerId
 from pytest_procpar.core.run.batching import Unit
 from pytest_procpar.core.run.events import Effect
 from pytest_procpar.core.run.ledger import Ledger
-from pytest_procpar.core.run.scheduler import HORIZON, IN_HAND, Scheduler
+from pytest_procpar.core.run.partition import IN_HAND
+from pytest_procpar.core.run.scheduler import HORIZON, Scheduler
 from pytest_procpar.core.run.sharing.expectations import Expectations
 from pytest_procpar.core.run.sharing.shelf import Shelf
 from pytest_procpar.core.run.sharing.splitting import COLD, Split, Standing, best_split, seconds_in_order
