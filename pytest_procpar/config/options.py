@@ -30,8 +30,8 @@ _DIST_HELP = (
     "loadscope: all tests of a class, or module functions of a module, in one worker; "
     "loadfile: all tests of a file in one worker; "
     "loadgroup: tests with the same xdist_group mark in one worker; "
-    "stable: the tests of a file or xdist_group mark in the worker that its name says, in the same company "
-    "from run to run; "
+    "stable: all tests of a file, or with the same xdist_group mark, in the worker that a hash of the name "
+    "picks, the same in every run; "
     "each: every test in every worker; "
     "no: in this process. "
     "Under all but stable a worker without tests takes over what others have not begun. "
@@ -44,8 +44,8 @@ def add_shared_options(parser: pytest.Parser) -> None:
     group = parser.getgroup("procpar", "parallel execution on forked workers (procpar)")
     add_short_option(
         group, "-n", "--numprocesses", dest="numprocesses", metavar="N", type=parse_numprocesses,
-        help="How many workers run tests: a number, 'auto' for the processors this process may use, "
-        "'logical' for their hardware threads, 0 for none: tests run in this process.",
+        help="How many workers run tests: a number, 'auto' for at most one for each processor this process "
+        "may use, 'logical' for their hardware threads, 0 for none: tests run in this process.",
     )  # fmt: skip
     group.addoption("--dist", choices=list(DISTRIBUTIONS), default="no", metavar="MODE", help=_DIST_HELP)
     add_short_option(
@@ -180,8 +180,8 @@ def add_own_options(parser: pytest.Parser) -> None:
     )
     parser.addini(
         "procpar_lean_tests",
-        "With -n, leave out what pytest does around each phase of a test and nobody needs: calls of hooks "
-        "that only pytest implements, and reports of phases that have just passed.",
+        "With -n, skip work around each phase of a test that nobody needs: calls of hooks that only pytest's "
+        "own plugins implement, and reports of phases that passed with nothing to tell.",
         type="bool",
         default=True,
     )

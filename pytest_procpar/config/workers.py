@@ -120,7 +120,7 @@ def _workers(asked: Given, given: int | None) -> int:
         name = "-n" if given is not None else "--tx"
         raise pytest.UsageError(
             f"{name}: invalid value: {workers} workers: give at most {_MOST_WORKERS}; "
-            f"-n auto takes as many as there are processors"
+            f"-n auto takes at most one for each processor"
         )
     return workers
 

@@ -156,7 +156,7 @@ def _replace(popen: type) -> None:
 
 
 def _wait_for_end(pid: int, seconds: float | None = None) -> None:
-    """Wait until a process has ended, or for some time, for so many seconds at most."""
+    """Wait until a process has ended, or for some time, for this many seconds at most."""
     fd = open_pidfd(pid)
     if fd is None:
         pause(_LOOK_SECONDS if seconds is None else min(seconds, _LOOK_SECONDS))

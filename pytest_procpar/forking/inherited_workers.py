@@ -36,13 +36,6 @@ class _Popen(Protocol):
     def close(self) -> None: ...
 
 
-class _Process(Protocol):
-    """What we use of a process object."""
-
-    _parent_pid: int
-    _popen: _Popen | None
-
-
 def adopt_workers(
     status_of: Callable[[int], int | str | None], wait_for_end: Callable[[int, float | None], None]
 ) -> None:
@@ -50,7 +43,7 @@ def adopt_workers(
 
     :param status_of: returns the wait status of a process that was inherited, "runs", or None if nothing is
         known about it.
-    :param wait_for_end: waits until a process has ended, for so many seconds at most (None: without a limit).
+    :param wait_for_end: waits until a process has ended, for this many seconds at most (None: no limit).
     """
     parent = os.getppid()
     for package in _PACKAGES:
@@ -89,7 +82,7 @@ class _Inherited:
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int | None:
-        """The same, after the process has ended or so many seconds have passed."""
+        """The same, after the process has ended or this many seconds have passed."""
         until = None if timeout is None else monotonic() + timeout
         while self.poll() is None:
             left = None if until is None else until - monotonic()

@@ -14,7 +14,7 @@ _NAME = "pytest-procpar"
 
 
 class UnsafeFolder(OSError):
-    """A folder that is no folder, belongs to somebody else, or that others may write to."""
+    """What should be the folder is none, belongs to somebody else, or others may write to it."""
 
 
 def open_folder(environ: Mapping[str, str]) -> int:
@@ -61,4 +61,4 @@ def _open(path: str, parent: int | None) -> int:
 def _check(fd: int, path: str) -> None:
     found = os.fstat(fd)
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
-        raise UnsafeFolder(f"{path} is not a folder of this user's alone (mode 0700)")
+        raise UnsafeFolder(f"{path} is not a folder that only this user can use (mode 0700)")

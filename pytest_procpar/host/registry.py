@@ -67,7 +67,7 @@ class Registry:
     def __init__(self, environ: Mapping[str, str]) -> None:
         global _has_place
         if _has_place:
-            raise OSError("this process has a run with a place already")
+            raise OSError("a run in this process has a place already")
         folder = open_folder(environ)
         try:
             # Before it is locked: when a process closes any descriptor of a file, all its locks on that go.
@@ -77,7 +77,7 @@ class Registry:
         try:
             found = os.fstat(self._fd)
             if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
-                raise UnsafeFolder("the file of claims is none")
+                raise UnsafeFolder("the file of claims is not a plain file of this user's")
             self._place = self._settle()
         except BaseException:
             os.close(self._fd)

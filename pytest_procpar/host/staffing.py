@@ -78,7 +78,7 @@ class Staffing:
         *,
         gives_way: bool,
     ) -> Limits:
-        """How many workers to start for so many tests, with the reason.
+        """How many workers to start for this many tests, with the reason.
 
         :param known: see `worth`.
         :param parent: the process that workers are forked from; None: all are started, whatever is found.
@@ -157,7 +157,7 @@ class Staffing:
         return workers if workers != before else None
 
     def idle(self) -> None:
-        """Let other runs have the processors: no tests are run for now, or none any more."""
+        """Leave the processors to other runs: no tests run for now, or there are none left."""
         self._tell(1)
 
     def go_on(self) -> None:

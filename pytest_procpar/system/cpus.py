@@ -17,26 +17,9 @@ from pathlib import Path
 from pytest_procpar.system.cgroups import own_directories, read_text
 
 __all__ = [
-    "available_cpus", "cgroup_quota", "count_cpus", "machine_cpus", "processors", "quota_group",
+    "available_cpus", "cgroup_quota", "machine_cpus", "processors", "quota_group",
     "requested_count", "requested_workers", "smallest_limit",
 ]  # fmt: skip
-
-
-def count_cpus(
-    *,
-    logical: bool,
-    environ: Mapping[str, str],
-    warn: Callable[[str], None],
-    root: Path = Path("/"),
-) -> int:
-    """Return the number of workers for ``-n logical``, or for ``-n auto`` if not `logical`.
-
-    At least 1, unless the user asked for 0. The two differ only where psutil is installed and knows
-    the physical cores. `warn` gets one sentence for each setting that is ignored as invalid; none raises an
-    error. `root` is where ``proc`` and the cgroup mounts are looked for.
-    """
-    requested = requested_workers(environ, warn)
-    return machine_cpus(logical=logical, root=root) if requested is None else requested
 
 
 def requested_workers(environ: Mapping[str, str], warn: Callable[[str], None]) -> int | None:
@@ -45,7 +28,11 @@ def requested_workers(environ: Mapping[str, str], warn: Callable[[str], None]) -
 
 
 def machine_cpus(*, logical: bool, root: Path = Path("/")) -> int:
-    """Return what the machine grants, whatever the user has asked for, at least 1."""
+    """Return what the machine grants, whatever the user has asked for, at least 1.
+
+    `logical` matters only where psutil is installed and knows the physical cores. ``proc`` and the cgroup
+    mounts are looked for below `root`.
+    """
     return smallest_limit(
         usable=_usable_cpus(),
         physical=None if logical else _physical_cores(),

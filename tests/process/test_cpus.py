@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pytest_procpar.system.cpus import cgroup_quota, count_cpus, requested_count, smallest_limit
+from pytest_procpar.system.cpus import cgroup_quota, machine_cpus, requested_count, smallest_limit
 
 AUTO = "PYTEST_XDIST_AUTO_NUM_WORKERS"
 MANY = 100_000  # more CPUs than the machine under test has
@@ -58,9 +58,9 @@ def count_in_child(*options: str, logical: bool = True, path: Path | None = None
     """Count in a fresh interpreter started with `options`, with `path` first among its modules."""
     code = f"""if True:
         from pathlib import Path
-        from pytest_procpar.system.cpus import count_cpus
-        root = Path("/nonexistent")
-        print(count_cpus(logical={logical}, environ={{}}, warn=print, root=root))
+        from pytest_procpar.system.cpus import machine_cpus, requested_workers
+        requested = requested_workers({{}}, print)
+        print(requested or machine_cpus(logical={logical}, root=Path("/nonexistent")))
     """
     modules = [str(path)] if path is not None else []
     environ = {"PYTHONPATH": os.pathsep.join([*modules, *sys.path])}
@@ -421,35 +421,17 @@ def test_unreadable_trees_never_raise(
 def test_quota_cuts_the_count_of_cpus(tmp_path: Path) -> None:
     machine_v2(tmp_path, "/").limit_v2("sys/fs/cgroup", "10000 100000")
     for logical in (True, False):
-        assert count_cpus(logical=logical, environ={}, warn=pytest.fail, root=tmp_path) == 1
+        assert machine_cpus(logical=logical, root=tmp_path) == 1
 
 
 def test_quota_beyond_the_machine_adds_no_cpu(tmp_path: Path) -> None:
     machine_v2(tmp_path, "/").limit_v2("sys/fs/cgroup", f"{MANY}00000 100000")
-    assert count_cpus(logical=True, environ={}, warn=pytest.fail, root=tmp_path) < MANY
-
-
-def test_user_may_ask_for_more_than_the_quota(tmp_path: Path) -> None:
-    machine_v2(tmp_path, "/").limit_v2("sys/fs/cgroup", "100000 100000")
-    environ = {AUTO: str(MANY)}
-    assert count_cpus(logical=True, environ=environ, warn=pytest.fail, root=tmp_path) == MANY
-
-
-def test_user_may_ask_for_no_worker(tmp_path: Path) -> None:
-    assert count_cpus(logical=True, environ={AUTO: "0"}, warn=pytest.fail, root=tmp_path) == 0
-
-
-def test_invalid_setting_is_warned_of_and_the_machine_counted(tmp_path: Path) -> None:
-    machine_v2(tmp_path, "/").limit_v2("sys/fs/cgroup", "100000 100000")
-    warnings: list[str] = []
-    environ = {AUTO: "many"}
-    assert count_cpus(logical=True, environ=environ, warn=warnings.append, root=tmp_path) == 1
-    assert warnings == [f"ignoring {AUTO}='many': expected a whole number, 0 or more"]
+    assert machine_cpus(logical=True, root=tmp_path) < MANY
 
 
 @pytest.mark.parametrize("logical", [True, False])
 def test_this_machine_has_a_cpu_and_no_more_than_the_system_knows(logical: bool) -> None:
-    count = count_cpus(logical=logical, environ={}, warn=pytest.fail)
+    count = machine_cpus(logical=logical)
     assert 1 <= count <= (os.cpu_count() or 1)
 
 

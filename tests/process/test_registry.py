@@ -129,7 +129,7 @@ def test_a_child_that_leaves_takes_nothing_from_its_parent(environ: dict[str, st
 
 
 def test_a_process_has_one_place(environ: dict[str, str], mine: Registry) -> None:
-    with pytest.raises(OSError, match="with a place already"):
+    with pytest.raises(OSError, match="in this process has a place already"):
         Registry(environ)
 
 

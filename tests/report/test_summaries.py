@@ -812,17 +812,18 @@ def test_what_help_says_of_the_options(monkeypatch: pytest.MonkeyPatch) -> None:
         """
         parallel execution on forked workers (procpar):
           -n, --numprocesses N
-              How many workers run tests: a number, 'auto' for the processors this process may
-              use, 'logical' for their hardware threads, 0 for none: tests run in this process.
+              How many workers run tests: a number, 'auto' for at most one for each processor this
+              process may use, 'logical' for their hardware threads, 0 for none: tests run in this
+              process.
           --dist MODE
               How tests are dealt to the workers. load: in ever smaller batches of neighbours;
               worksteal: an even share each; loadscope: all tests of a class, or module functions
               of a module, in one worker; loadfile: all tests of a file in one worker; loadgroup:
-              tests with the same xdist_group mark in one worker; stable: the tests of a file or
-              xdist_group mark in the worker that its name says, in the same company from run to
-              run; each: every test in every worker; no: in this process. Under all but stable a
-              worker without tests takes over what others have not begun. Default: load, once
-              workers are asked for.
+              tests with the same xdist_group mark in one worker; stable: all tests of a file, or
+              with the same xdist_group mark, in the worker that a hash of the name picks, the
+              same in every run; each: every test in every worker; no: in this process. Under all
+              but stable a worker without tests takes over what others have not begun. Default:
+              load, once workers are asked for.
           -d
               Same as --dist=load.
           --maxprocesses N
@@ -931,9 +932,9 @@ def test_what_help_says_of_the_options(monkeypatch: pytest.MonkeyPatch) -> None:
               With -n, make the reports of passed tests that pytest only counts when code looks
               for them, instead of keeping three objects for each test.
           procpar_lean_tests (bool):
-              With -n, leave out what pytest does around each phase of a test and nobody needs:
-              calls of hooks that only pytest implements, and reports of phases that have just
-              passed.
+              With -n, skip work around each phase of a test that nobody needs: calls of hooks
+              that only pytest's own plugins implement, and reports of phases that passed with
+              nothing to tell.
           procpar_history (string):
               Where the history of durations is kept: a file (.json) or a folder, relative to the
               rootdir; off for none. Default: in pytest's cache.

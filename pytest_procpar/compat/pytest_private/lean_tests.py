@@ -2,14 +2,14 @@
 
 Of a trivial test's time in a worker, most goes into pluggy's calls of wrappers, into what these wrappers set
 up and take down three times, and into the objects of three reports that nobody reads. Here pytest's own
-implementations are called one after the other, and the times of a phase that has just passed are noted
-instead of reported. This is done only if
+implementations are called one after the other, and of a phase that passed with nothing to tell only the times
+are noted. This is done only if
 
 - no plugin but pytest's own and ours implements a hook that is left out, and those are the ones known here;
 - the test is a plain function, and no mark lets it be skipped or fail.
 
 What raises, has captured or logged something, or has changed marks or properties is handed over to pytest,
-which makes the report as ever: see `LeanTests._replay`. Written against pytest 8.4 to 9.2; with any other,
+which makes the report as usual: see `LeanTests._replay`. Written against pytest 8.4 to 9.2; with any other,
 or with a pytest that differs, nothing is left out.
 """
 
@@ -269,7 +269,7 @@ class LeanTests:
         return bool(report.passed)
 
     def _leave(self) -> None:
-        """Let pytest begin the next phase as ever."""
+        """Let pytest begin the next phase as usual."""
         with suppress(Exception):
             self._capture.suspend()
         self._logs.leave()

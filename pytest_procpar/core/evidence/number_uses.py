@@ -35,7 +35,7 @@ _SKIPPING = frozenset({"skip", "skipTest", "SkipTest", "Skipped"})
 
 
 def may_name(source: str, names: Iterable[str]) -> bool:
-    """Whether it is worth while to ask for `line_of_name`; cheap."""
+    """Whether it is worth asking for `line_of_name`: a cheap check."""
     words = "|".join(map(re.escape, names))
     return (
         bool(words) and re.search(rf"[{{%(,+/][^\n{{%(,+/)=!<>]*(?:=\s*)?\b(?:{words})\b", source) is not None
@@ -43,7 +43,7 @@ def may_name(source: str, names: Iterable[str]) -> bool:
 
 
 def may_return(source: str, names: Iterable[str]) -> bool:
-    """Whether it is worth while to ask what is `returning`; cheap."""
+    """Whether it is worth asking what is `returning`: a cheap check."""
     words = "|".join(map(re.escape, names))
     return re.search(rf"\b(?:return|yield)\b[^\n=]*\b(?:{words})\b(?!\s*[=!<>])", source) is not None
 
@@ -73,7 +73,7 @@ def returning(source: str, names: Iterable[str]) -> frozenset[str]:
 
 
 def line_of_refusal(source: str, names: Iterable[str]) -> int | None:
-    """The line in which a test is skipped, or an error raised, if the process's number is another one."""
+    """The line that skips a test, or raises an error, if the process's number is another one."""
     tree = _parse(source)
     if tree is None:
         return None
@@ -140,7 +140,7 @@ def _last_name(node: ast.AST) -> str:
 
 
 def _not_shown(tree: ast.Module) -> Iterator[ast.AST]:
-    """All nodes except for what is only shown, raised or compared."""
+    """All nodes except those that are only shown, raised or compared."""
     waiting: list[ast.AST] = [tree]
     while waiting:
         node = waiting.pop()

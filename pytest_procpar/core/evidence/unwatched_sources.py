@@ -32,7 +32,7 @@ _KERNEL = "/proc/sys/kernel/random/uuid"
 
 
 def may_have_sources(source: bytes) -> bool:
-    """Whether it is worth while to look into a source; cheap."""
+    """Whether it is worth looking into a source: a cheap check."""
     if any(mark in source for mark in _MARKS):
         return True
     if any(mark in source for mark in _HASHING) and _CLOCK.search(source) is not None:

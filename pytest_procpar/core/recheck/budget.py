@@ -32,7 +32,7 @@ _LONG = 0.5
 #: one, if that is more.
 _RESERVED, _LEAST_RESERVED = 0.25, 5.0
 _A_FINDING, _MOST_RESERVED = 1.0, 0.5
-#: A finding takes so many times as long if a patch is tried for it, too: in fresh processes, one after the
+#: A finding takes this many times as long if a patch is tried for it, too: in fresh processes, one after the
 #: other.
 _EXPLAINED = 3.0
 #: The part of the remaining time for looking into what has shown, if other orders are to follow.

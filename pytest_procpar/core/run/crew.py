@@ -116,8 +116,8 @@ class Change:
 def change_to(count: int, workers: Iterable[WorkerState], unbegun: int) -> Change:
     """How to come to have `count` workers that run tests, at least one.
 
-    Those that rest come before new ones, and no more are started than there are tests that have not begun.
-    Those rest that have nothing to do, then those that came last.
+    Workers that rest go on before new ones are started, and no more are started than there are tests that
+    have not begun. Workers with nothing to do rest first, then those that came last.
     """
     staying = [w for w in workers if w.phase is not Phase.FINISHING]
     awake = [w for w in staying if not w.rests]  # one that is being ended will be replaced

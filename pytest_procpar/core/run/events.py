@@ -125,7 +125,7 @@ class Decided:
 
 @record
 class Allotted:
-    """So many workers may run tests from now on: others rest, or more are started.
+    """This many workers may run tests from now on: others rest, or more are started.
 
     This has no effect where every worker has tests of its own, or a plugin's scheduler deals them out.
     """

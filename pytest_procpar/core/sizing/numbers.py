@@ -15,8 +15,9 @@ _LEAST_SIZE, _COPIED = 32 << 20, 4
 class Limits:
     """What limits the number of workers; None: it does not.
 
-    ``wanted`` is how many there may be at most. ``worth`` are enough to be about as fast as with any number.
-    ``fitting`` have memory. ``share`` is what the other runs of the machine leave, and ``runs`` their number.
+    ``wanted`` is how many there may be at most. With ``worth`` the run is about as fast as with any number.
+    ``fitting`` fit into memory. ``share`` is what the other runs of the machine leave, and ``runs`` is their
+    number.
     """
 
     wanted: int

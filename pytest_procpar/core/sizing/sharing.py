@@ -45,7 +45,7 @@ def share_of(mine: Claim, others: Sequence[Claim], threads: int = 1) -> int:
 
 
 def _dealt(processors: int, mine: Claim, rivals: Sequence[Claim]) -> int:
-    """What a run gets if so many processors are dealt in rounds; each run gets one in any case."""
+    """What a run gets if this many processors are dealt in rounds; each run gets one in any case."""
     earlier = [other.want for other in rivals if other.since < mine.since]
     later = [other.want for other in rivals if other.since >= mine.since]
     share = 1

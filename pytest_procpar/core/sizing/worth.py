@@ -1,4 +1,4 @@
-"""How many workers gain something, by what the tests took in earlier runs."""
+"""How many workers shorten a run, judged by what the tests took in earlier runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ENOUGH = 0.03
 #: plugins (measured on CPython 3.11, with 2 processors), and part of that while others run tests; plugins may
 #: make it several times that, which is not known here.
 START_SECONDS = 0.01
-#: A run that takes so many times what was expected, and so many seconds more, is another one than was known.
+#: The history was wrong if the tests take this many times as long as it says, plus this many seconds.
 _WRONG, _SLACK = 1.5, 1.0
 #: What it costs to set up the fixtures of a module or class, in seconds, for its tests to be kept together.
 _DEAR = 0.02

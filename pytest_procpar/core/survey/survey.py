@@ -59,7 +59,7 @@ def survey_alone(tests: Sequence[TestIndex], rounds: Iterable[int] = (0,)) -> Se
 
 
 def _survey_runs(tests: Sequence[TestIndex], times: int, number: int) -> Search[list[Alone]]:
-    """Run every test alone, so many times in the same process."""
+    """Run every test alone, this many times in the same process."""
     found = []
     for at in range(0, len(tests), _BATCH):
         batch = tests[at : at + _BATCH]

@@ -21,7 +21,7 @@ __all__ = ["assign_groups", "capacity_for", "divide", "weight_of"]
 #: With less, more groups are turned away from their first worker, and move when others grow.
 _SLACK = 4
 
-#: A worker's capacity is rounded up to so many significant bits, by an eighth at most: it stays the same
+#: A worker's capacity is rounded up to this many significant bits, by an eighth at most: it stays the same
 #: while a suite grows by some tests. Where it changes, groups that were turned away come back.
 _CAPACITY_BITS = 4
 
@@ -57,7 +57,7 @@ def assign_groups(sizes: Mapping[str, int], workers: int) -> dict[str, int]:
     capacity = capacity_for(sum(weights.values()), workers)
     loads = [0] * workers
     worker_of: dict[str, int] = {}
-    # Whoever comes first gets its first worker. So that sizes do not matter, names decide that, too.
+    # Those that come first get their first worker. Names decide who that is, so that sizes do not matter.
     for digest, name in sorted((_digest(name, 0), name) for name in weights):
         weight, least = weights[name], min(loads)
         limit = capacity - weight if least + weight <= capacity else least
