@@ -50,6 +50,8 @@ _MARK = "PROCPAR_SOAK"
 _FIFO = "reached.fifo"
 _MODULES = 6
 _TEMPORARY = "temporary"
+#: What folders that runs share are called there, before a user's name or number.
+_SHARED = ("pytest-of-", "pytest-procpar-")
 #: Entries of the suite's folder that a run is expected to make.
 _USUAL = {"records.jsonl", "__pycache__", ".pytest_cache"}
 
@@ -194,7 +196,7 @@ def leftovers(folder: Path, before: Container[str]) -> list[str]:
     temporary = (path.name for path in temporary_folder(folder).iterdir())
     return [
         *(name for name in new if name not in _USUAL),
-        *(f"{_TEMPORARY}/{name}" for name in temporary if not name.startswith("pytest-of-")),
+        *(f"{_TEMPORARY}/{name}" for name in temporary if not name.startswith(_SHARED)),
     ]
 
 

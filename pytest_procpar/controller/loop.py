@@ -66,6 +66,10 @@ class Loop:
         self._course.look_ahead()
         self._course.staffing.get_ready()
 
+    def leave_host(self) -> None:
+        """Take no part any more among the runs of this machine: no process of this one tests anything."""
+        self._course.staffing.leave()
+
     @property
     def over(self) -> bool:
         """Whether nothing more will happen."""

@@ -233,6 +233,7 @@ class Controller:
                     self._get_ready()
             with self._enduring(signals):
                 self._look_into_failures(signals)
+            self._loop.leave_host()
             self._cluster.dismiss()
             recover_coverage()
         finally:

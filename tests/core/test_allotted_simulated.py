@@ -90,7 +90,7 @@ def test_a_run_keeps_its_promises_whatever_it_is_allotted(
     for check in PROMISES:
         if check not in EXCEPTIONS:
             check(trace)
-    if dist is not Dist.EACH and not pinned:
+    if not scenario.options.divided:
         no_more_are_busy_than_may_be(trace)
 
 

@@ -28,6 +28,8 @@ ROOT = Path(__file__).resolve().parents[2]
 #: Seconds after which a run is taken to hang, even on a busy machine.
 TIMEOUT = 120.0
 #: Seconds that processes have for going away after the controller.
+#: What folders that runs share are called, before a user's name or number.
+SHARED = ("pytest-of-", "pytest-procpar-")
 GONE = 20.0
 #: The options of plain pytest.
 WITHOUT_US = ("-p", "no:procpar", "-p", "no:pytest_procpar.plugin")
@@ -193,7 +195,10 @@ class Place:
         return processes_with(_MARKER, self._mark)
 
     def left(self) -> list[str]:
-        """What is left when it has had its time to go: processes, and files other than pytest's own."""
+        """What is left when it has had its time to go: processes, and files.
+
+        The folders stay that runs share: pytest's, and the one in which they count each other's workers.
+        """
         for pid in self.processes():
             with suppress(ProcessLookupError):
                 fd = os.pidfd_open(pid)
@@ -201,7 +206,7 @@ class Place:
                 os.close(fd)
         left = [f"process {pid}" for pid in self.processes()]
         for folder, folders, files in os.walk(self.path / "tmp"):
-            folders[:] = [name for name in folders if not name.startswith("pytest-of-")]
+            folders[:] = [name for name in folders if not name.startswith(SHARED)]
             left += [os.path.join(folder, name) for name in files]
             left += [os.path.join(folder, name) for name in folders if name != "long" * 20]
         return left

@@ -9,7 +9,8 @@ import pytest
 
 from tests.process.projects import Project
 
-pytestmark = pytest.mark.python_dependent
+#: In processes of their own: what other tests of a worker keep in memory may have its process id in a text.
+pytestmark = [pytest.mark.python_dependent, pytest.mark.isolated]
 
 #: Code of a module that makes a number of which it makes a name later, and the call that is to blame.
 NUMBERS = {
