@@ -150,7 +150,9 @@ class Course:
 
     def look_at_other_runs(self) -> None:
         """Let as many workers run tests as other runs leave; more if the history was wrong."""
-        count = self.staffing.look(self._run.usable(), self._clock.now())
+        now = self._clock.now()
+        silent, longest = now - self._vigil.silent_since, self._run_record.longest()
+        count = self.staffing.look(self._run.usable(), now, silent, longest)
         if count is not None and not self._run.stopping:
             self.happened(events.Allotted(count))
 

@@ -38,16 +38,14 @@ def _bind_lock(
     def take(fd: int, place: int) -> bool:
         try:
             lockf(fd, exclusive, 1, place * CLAIM_BYTES)
-        except BlockingIOError:
-            return False
-        except PermissionError:  # EACCES, on some systems
+        except (BlockingIOError, PermissionError):  # EACCES, on some systems
             return False
         return True
 
     def is_free(fd: int, place: int) -> bool:
         try:
             lockf(fd, shared, 1, place * CLAIM_BYTES)
-        except OSError:
+        except (BlockingIOError, PermissionError):
             return False
         lockf(fd, release, 1, place * CLAIM_BYTES)
         return True
@@ -101,7 +99,7 @@ class Registry:
     def others(self) -> list[Claim]:
         """The claims of the other runs that live.
 
-        :raises OSError: if the file cannot be read.
+        :raises OSError: if the file cannot be read, or its locks cannot be asked for.
         """
         data = os.pread(self._fd, MOST_RUNS * CLAIM_BYTES, 0)
         claims = []

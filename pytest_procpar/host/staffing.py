@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 from pytest_procpar.config.settings import Settings
 from pytest_procpar.core.history.forecast import Forecast
 from pytest_procpar.core.record import changed
 from pytest_procpar.core.sizing.numbers import Limits, number_of, size_to_expect
+from pytest_procpar.system.calls import monotonic
 from pytest_procpar.system.cpus import processors, quota_group
 from pytest_procpar.system.headroom import fitting, headroom, resident
 
@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from pytest_procpar.host.registry import Registry
 
 __all__ = ["Staffing"]
+
+
+def _host_now() -> int:
+    """The time of the claims' clock, which all processes of the machine share, in nanoseconds."""
+    return int(monotonic() * 1e9)
 
 
 class Staffing:
@@ -105,14 +110,14 @@ class Staffing:
         if not self._settings.shares_host:
             return None
         try:
-            from pytest_procpar.core.sizing.claims import MOST_PROCESSORS, Claim
+            from pytest_procpar.core.sizing.claims import MOST_PROCESSORS, MOST_WORKERS, Claim
             from pytest_procpar.core.sizing.sharing import HostShare
             from pytest_procpar.host.registry import Registry
 
             self._registry = Registry(self._environ)
             quota, group = quota_group() or (0, 0)
             mine = processors() & ((1 << MOST_PROCESSORS) - 1) or 1
-            claim = Claim(monotonic_ns(), want, mine, group, quota)
+            claim = Claim(_host_now(), want, mine, group, min(quota, MOST_WORKERS))
             self._registry.tell(claim)
             counted = 0 if quota else self._settings.elastic
             threads = max(1, mine.bit_count() // counted) if counted else 1
@@ -135,10 +140,12 @@ class Staffing:
             return True
         return self._share is not None and self._share.wants_a_look(now)
 
-    def look(self, usable: int, now: float) -> int | None:
+    def look(self, usable: int, now: float, silent: float = 0.0, longest: float = 0.0) -> int | None:
         """How many workers may run tests from now on; None if that has not changed.
 
         :param usable: how many workers could run a test now.
+        :param silent: how many seconds ago a test has ended.
+        :param longest: how many seconds the longest test has taken so far.
         """
         is_overdue = self._overdue_at is not None and now >= self._overdue_at
         if is_overdue:
@@ -146,9 +153,12 @@ class Staffing:
         share, registry = self._share, self._registry
         if share is None or registry is None:
             return self.most if is_overdue else None
-        before, claimed = share.workers, share.claim
+        from pytest_procpar.core.sizing.sharing import is_stalled
+
+        before, claimed, stalled = share.workers, share.claim, is_stalled(silent, longest)
         try:
-            workers = share.look(min(self.most, usable), registry.others(), now, monotonic_ns())
+            others = registry.others()
+            workers = share.look(min(self.most, usable), others, now, _host_now(), stalled=stalled)
             if share.claim != claimed:
                 registry.tell(share.claim)
         except OSError:  # a plugin has closed the descriptor, or the folder's file system is gone

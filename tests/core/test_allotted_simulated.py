@@ -14,16 +14,19 @@ from pytest_procpar.core.run.events import (
     Allotted,
     Assign,
     Died,
+    Dump,
     Effect,
     Event,
     ItemBegan,
     ItemFinished,
+    NotRun,
     Refused,
     Revoke,
     Revoked,
     Spawn,
     Stuck,
     SuiteCollected,
+    Tick,
     WorkerReady,
 )
 from pytest_procpar.core.run.run import Run
@@ -97,8 +100,13 @@ def test_a_run_keeps_its_promises_whatever_it_is_allotted(
 class Desk:
     """A run of ten tests for up to three workers, of which one is started."""
 
-    def __init__(self, dist: Dist = Dist.LOAD, keys: tuple[str, ...] | None = None) -> None:
-        self.run = Run(RunOptions(workers=3, dist=dist))
+    def __init__(
+        self,
+        dist: Dist = Dist.LOAD,
+        keys: tuple[str, ...] | None = None,
+        max_restarts: int | None = None,
+    ) -> None:
+        self.run = Run(RunOptions(workers=3, dist=dist, max_restarts=max_restarts, hang_timeout=60.0))
         self.run.at_first = 1
         self.now = 0.0
         self.effects = self.run.handle(SuiteCollected(10, keys), 0.0)
@@ -185,3 +193,24 @@ def test_a_worker_that_rested_is_not_replaced() -> None:
     tests = desk.dealt(GW1)
     desk.happened(Allotted(1), Revoked(GW1, tests))
     assert not any(isinstance(effect, Spawn) for effect in desk.happened(Died(GW1)))
+
+
+def test_a_run_that_may_not_replace_workers_does_not_do_so_when_it_grows() -> None:
+    desk = Desk(max_restarts=0)
+    desk.happened(Allotted(2), WorkerReady(GW0), WorkerReady(GW1), Died(GW1))
+    assert not any(isinstance(effect, Spawn) for effect in desk.happened(Allotted(3)))
+
+
+def test_tests_that_only_a_resting_worker_was_left_for_are_reported_if_it_dies() -> None:
+    desk = Desk(max_restarts=0)
+    desk.happened(Allotted(2), WorkerReady(GW0), WorkerReady(GW1))
+    tests = desk.dealt(GW1)
+    desk.happened(ItemBegan(GW1, tests[0]))
+    tests += desk.dealt(GW1)
+    desk.happened(Allotted(1), Revoked(GW1, tests[1:]))
+    desk.now += 60
+    assert Dump(GW1, tests[0], 60.0) in desk.happened(Tick())
+    desk.happened(Died(GW0))
+    (left,) = [effect for effect in desk.happened(Died(GW1)) if isinstance(effect, NotRun)]
+    assert len(left.tests) == 9
+    assert not list(desk.run.unsettled())

@@ -17,7 +17,7 @@ from pytest_procpar.core.sizing.claims import (
     unpacked,
 )
 from pytest_procpar.core.sizing.numbers import Limits, number_of, reason_of, size_to_expect
-from pytest_procpar.core.sizing.sharing import LOOK_SECONDS, HostShare, share_of
+from pytest_procpar.core.sizing.sharing import LOOK_SECONDS, HostShare, is_stalled, share_of
 from pytest_procpar.core.sizing.worth import START_SECONDS, batches_of, worth
 
 MB = 1 << 20
@@ -151,6 +151,30 @@ def test_only_who_wants_more_looks_though_nothing_happens() -> None:
     assert not short.wants_a_look(5.0 + LOOK_SECONDS / 2)
     assert alone.deadline() is None
     assert short.deadline() == 5.0 + LOOK_SECONDS
+
+
+def test_a_run_that_stands_still_takes_back_one_worker_after_the_other_and_keeps_them() -> None:
+    older = Claim(-1, 8, 0xFF)
+    share = HostShare(Claim(0, 8, 0xFF), [])
+    looks = [share.look(8, [older], float(n), n * SECOND, stalled=n in (2, 3)) for n in range(1, 6)]
+    assert looks == [4, 5, 6, 6, 6]
+    assert share.look(5, [older], 6.0, 6 * SECOND) == 5
+
+
+def test_a_run_in_which_nobody_rests_starts_no_more_if_it_stands_still() -> None:
+    older = Claim(-1, 8, 0xFF)
+    share = HostShare(Claim(0, 8, 0xFF), [older])
+    assert share.look(8, [older], 1.0, SECOND, stalled=True) == 4
+
+
+@pytest.mark.parametrize(
+    ("silent", "longest", "stalled"),
+    [(4.9, 0.1, False), (5.0, 0.1, True), (20.0, 9.0, False), (27.0, 9.0, True)],
+)
+def test_a_run_stands_still_if_nothing_ends_for_longer_than_its_tests_take(
+    silent: float, longest: float, stalled: bool
+) -> None:
+    assert is_stalled(silent, longest) is stalled
 
 
 # --- a claim in the file ---

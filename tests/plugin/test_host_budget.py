@@ -150,6 +150,43 @@ def test_a_run_gives_way_to_another_one_and_takes_back_what_that_leaves(
     run.finish().assert_summary(passed=60)
 
 
+def test_a_run_that_waits_for_what_a_resting_worker_holds_lets_that_go_on(
+    suite: Suite, other: Registry, gate: Gate
+) -> None:
+    suite.conftest(
+        MACHINE
+        + """
+    import fcntl
+
+    READER, WRITER = os.pipe()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart():
+        import pytest_procpar.core.sizing.sharing as sharing
+
+        sharing._STALLED_SECONDS = 0.1
+
+    @pytest.fixture(scope="session", autouse=True)
+    def lock(worker_id):
+        with open("the.lock", "w") as file:
+            if worker_id != "gw3":
+                os.read(READER, 1)
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if worker_id == "gw3":
+                os.write(WRITER, b"xxx")
+            yield
+    """
+    )
+    run = suite.start("-n", "auto", "--start-method=fork")
+    assert gate.hear() == "runs gw3"
+    other.tell(Claim(1, 4, 15))
+    for _ in range(3):  # after one of them it rests, and nobody else can run any
+        gate.let(1)
+        assert gate.hear_of("ended") == "ended gw3"
+    gate.let(57)
+    run.finish().assert_summary(passed=60)
+
+
 def test_a_given_number_stays_and_counts_for_others(suite: Suite, other: Registry, gate: Gate) -> None:
     other.tell(Claim(monotonic_ns(), 4, 15))
     run = suite.start("-n", "3")

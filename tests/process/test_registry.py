@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import stat
@@ -141,6 +142,23 @@ def test_what_makes_no_sense_is_no_claim(environ: dict[str, str], mine: Registry
         whole.write(b"?")
     assert mine.others() == []
     run.kill()
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EBADF, errno.EINTR])
+def test_a_lock_that_cannot_be_asked_for_does_not_mean_that_a_run_lives(
+    environ: dict[str, str], mine: Registry, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    run = Run(environ, THEIRS)
+
+    def lockf(fd: int, *rest: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(registry, "_is_free", registry._bind_lock(lockf)[1])
+    try:
+        with pytest.raises(OSError, match=os.strerror(number)):
+            mine.others()
+    finally:
+        run.kill()
 
 
 def test_there_are_places_for_so_many(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -170,3 +170,25 @@ def test_what_takes_longer_than_was_known_gets_all_that_memory_allows() -> None:
     assert staff.is_due(known.patience)
     assert staff.look(50, known.patience) == 5
     assert staff.deadline() is None
+
+
+def test_the_largest_quota_that_a_kernel_grants_is_no_error(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staffing, "quota_group", lambda: (1 << 34, 1 << 63))
+    staff = Staffing(settings(shares_host=True), environ)
+    assert begin(staff, measured=MB) == "8"
+    assert staff.trouble is None
+    staff.leave()
+
+
+def test_a_run_whose_workers_wait_for_one_that_rests_gets_that_back(environ: dict[str, str]) -> None:
+    staff = Staffing(settings(shares_host=True), environ)
+    begin(staff, measured=MB)
+    other = OtherRun(environ, Claim(1, 8, 0xFF))
+    assert staff.look(100, 1.0) == 4
+    assert staff.look(100, 2.0, silent=9.0, longest=4.0) is None
+    assert staff.look(100, 3.0, silent=12.0, longest=4.0) == 5
+    assert staff.look(100, 4.0, silent=0.0, longest=4.0) is None
+    staff.leave()
+    other.end()

@@ -120,8 +120,9 @@ def change_to(count: int, workers: Iterable[WorkerState], unbegun: int) -> Chang
     have not begun. Workers with nothing to do rest first, then those that came last.
     """
     staying = [w for w in workers if w.phase is not Phase.FINISHING]
-    awake = [w for w in staying if not w.rests]  # one that is being ended will be replaced
-    resting = [w for w in staying if w.rests and w.phase is not Phase.CONDEMNED]
+    # One that is being ended will be replaced, unless it rests: it goes on only if no other one can.
+    awake = [w for w in staying if not w.rests]
+    resting = sorted((w for w in staying if w.rests), key=lambda w: w.phase is Phase.CONDEMNED)
     surplus = len(awake) - max(1, count)
     if surplus > 0:
         able = [w for w in awake if w.phase is not Phase.CONDEMNED]

@@ -47,6 +47,10 @@ class Replacing:
             return f"worker gw{self._latest} crashed and worker restarting disabled"
         return f"maximum crashed workers reached: {limit}"
 
+    def granted(self, more: int) -> int:
+        """How many of so many workers more are started: none in place of one that is not replaced."""
+        return more if self.refusal() is None else 0
+
     def is_news(self, why: str) -> bool:
         """Whether this reason has not just been told; from now on, it has."""
         told, self._told = self._told, why

@@ -151,7 +151,7 @@ class Run:
                 self._tick(now)
             case events.Allotted(workers):
                 for partition in self._partitions:
-                    for _ in range(partition.allot(workers)):
+                    for _ in range(self._replacing.granted(partition.allot(workers))):
                         self._spawn(now, partition=0)
                     partition.feed_hungry(now)
             case _:
@@ -230,7 +230,7 @@ class Run:
         if wanted and not self._stopping:
             if not worker.excused:
                 self._replacing.crashed(worker_id)
-            if not worker.rests:
+            if not worker.rests or not partition.served:
                 self._replace(worker, now)
         partition.feed_hungry(now)
         self._tell_refusals()

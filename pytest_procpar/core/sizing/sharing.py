@@ -15,13 +15,26 @@ from collections.abc import Sequence
 from pytest_procpar.core.record import changed
 from pytest_procpar.core.sizing.claims import Claim
 
-__all__ = ["LOOK_SECONDS", "SETTLED_SECONDS", "HostShare", "share_of"]
+__all__ = ["LOOK_SECONDS", "SETTLED_SECONDS", "HostShare", "is_stalled", "share_of"]
 
 #: A run gives way to others only when they have lasted for this long: what a commit hook runs is over by
 #: then, and tests that others take over need their fixtures set up again.
 SETTLED_SECONDS = 2.0
 #: How often a run looks at the others' claims, at most.
 LOOK_SECONDS = 1.0
+#: A run stands still if no test has ended for so many seconds, and so many times what its longest one took.
+_STALLED_SECONDS, _STALLED_TIMES = 5.0, 3
+
+
+def is_stalled(silent: float, longest: float) -> bool:
+    """Whether the workers that run tests most likely wait for what one that rests has.
+
+    A worker that rests keeps what its session has set up: a lock of a file, for instance.
+
+    :param silent: how many seconds ago a test has ended.
+    :param longest: how many seconds the longest test has taken so far.
+    """
+    return silent >= max(_STALLED_SECONDS, _STALLED_TIMES * longest)
 
 
 def share_of(mine: Claim, others: Sequence[Claim], threads: int = 1) -> int:
@@ -73,6 +86,10 @@ class HostShare:
         self._threads = threads
         self._gives_way = gives_way
         self.workers = share_of(mine, others, threads) if gives_way else mine.want
+        #: How many workers it has had at most: those that rest are among them.
+        self._had = self.workers
+        #: How many workers it needs for tests to end at all, as far as that is known.
+        self._needed = 1
         #: How many other runs there were at first.
         self.rivals = len(others)
         self._look_at = 0.0
@@ -81,11 +98,15 @@ class HostShare:
         """Whether it is time to look at the others' claims, in seconds of any clock."""
         return now >= self._look_at
 
-    def look(self, want: int, others: Sequence[Claim], now: float, host_now: int) -> int:
+    def look(
+        self, want: int, others: Sequence[Claim], now: float, host_now: int, *, stalled: bool = False
+    ) -> int:
         """Take note of the claims as they are now; return how many workers the run is to have.
 
         :param want: how many workers it could keep busy.
         :param host_now: the time of the claims' clock.
+        :param stalled: whether no test ends. If workers rest, one of them goes on then, and from then on the
+            run does not make do with fewer.
         """
         self._look_at = now + LOOK_SECONDS
         self.claim = changed(self.claim, want=max(1, want))
@@ -97,7 +118,10 @@ class HostShare:
             if other.since < self.claim.since or host_now - other.since >= SETTLED_SECONDS * 1e9
         ]
         least, most = (share_of(self.claim, some, self._threads) for some in (others, settled))
-        self.workers = min(max(self.workers, least), most)
+        if stalled and self.workers < self._had:
+            self._needed = self.workers + 1
+        self.workers = max(min(max(self.workers, least), most), min(self._needed, self.claim.want))
+        self._had = max(self._had, self.workers)
         return self.workers
 
     def deadline(self) -> float | None:
