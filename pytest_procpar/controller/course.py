@@ -129,8 +129,6 @@ class Course:
         groups = tuple(keys) if keys is not None else None
         known = self._known(ids, collected.shared) if runnable and ids else None
         self.happened(events.SuiteCollected(len(ids), groups, time_limits, started, known))
-        if limits is not None and count > number_of(limits):  # all are started, whatever is found
-            self.happened(events.Allotted(number_of(limits)))
 
     def _limits(self, ids: Sequence[str], keys: Sequence[str] | None, started: int) -> Limits:
         """What limits the number of workers for these tests; as many are started if the run is free to."""
@@ -142,17 +140,15 @@ class Course:
         parent = self._cluster.fork_server() if is_free else None
         measured = 0 if history is None else history.worker_memory()
         now = self._clock.now()
-        limits = staffing.begin(len(ids), known, parent, measured, now, gives_way=not is_dealt)
+        limits = staffing.begin(len(ids), known, parent, measured, now, grows=is_free)
         self._run.at_first = number_of(limits)
         if staffing.trouble is not None:
             self._terminal.line(f"processors are not shared with other runs: {staffing.trouble}", least=1)
         return limits
 
     def look_at_other_runs(self) -> None:
-        """Let as many workers run tests as other runs leave; more if the history was wrong."""
-        now = self._clock.now()
-        silent, longest = now - self._vigil.silent_since, self._run_record.longest()
-        count = self.staffing.look(self._run.usable(), now, silent, longest)
+        """Start the workers that other runs have left meanwhile, and all if the history was wrong."""
+        count = self.staffing.look(self._run.usable(), self._clock.now())
         if count is not None and not self._run.stopping:
             self.happened(events.Allotted(count))
 

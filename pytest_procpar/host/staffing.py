@@ -81,7 +81,7 @@ class Staffing:
         measured: int,
         now: float,
         *,
-        gives_way: bool,
+        grows: bool,
     ) -> Limits:
         """How many workers to start for this many tests, with the reason.
 
@@ -89,7 +89,7 @@ class Staffing:
         :param parent: the process that workers are forked from; None: all are started, whatever is found.
         :param measured: how many bytes a worker had for itself in earlier runs; 0: that is not known.
         :param now: seconds of the run's clock.
-        :param gives_way: whether workers may rest, and others be started later.
+        :param grows: whether workers may be started later; otherwise other runs change nothing.
         """
         settings = self._settings
         limits = Limits(min(settings.workers, max(1, tests)))
@@ -101,11 +101,10 @@ class Staffing:
         self._otherwise = number_of(changed(limits, worth=None))
         if known is not None and self.most < self._otherwise:
             self._overdue_at = now + known.patience
-        gives_way = gives_way and settings.elastic > 0 and not settings.run_options().divided
-        share = self._join(self.most, gives_way=gives_way)
+        share = self._join(self.most, follows=grows and settings.elastic > 0)
         return limits if share is None else changed(limits, share=share.workers, runs=share.rivals)
 
-    def _join(self, want: int, *, gives_way: bool) -> HostShare | None:
+    def _join(self, want: int, *, follows: bool) -> HostShare | None:
         """Take a place among the runs of this machine; None if there is none to have."""
         if not self._settings.shares_host:
             return None
@@ -121,7 +120,7 @@ class Staffing:
             self._registry.tell(claim)
             counted = 0 if quota else self._settings.elastic
             threads = max(1, mine.bit_count() // counted) if counted else 1
-            self._share = HostShare(claim, self._registry.others(), threads, gives_way=gives_way)
+            self._share = HostShare(claim, self._registry.others(), threads, follows=follows)
         except OSError as error:
             self.trouble = str(error.strerror or error)
             self.leave()
@@ -140,12 +139,10 @@ class Staffing:
             return True
         return self._share is not None and self._share.wants_a_look(now)
 
-    def look(self, usable: int, now: float, silent: float = 0.0, longest: float = 0.0) -> int | None:
-        """How many workers may run tests from now on; None if that has not changed.
+    def look(self, usable: int, now: float) -> int | None:
+        """How many workers there may be from now on; None if that has not changed.
 
         :param usable: how many workers could run a test now.
-        :param silent: how many seconds ago a test has ended.
-        :param longest: how many seconds the longest test has taken so far.
         """
         is_overdue = self._overdue_at is not None and now >= self._overdue_at
         if is_overdue:
@@ -153,12 +150,9 @@ class Staffing:
         share, registry = self._share, self._registry
         if share is None or registry is None:
             return self.most if is_overdue else None
-        from pytest_procpar.core.sizing.sharing import is_stalled
-
-        before, claimed, stalled = share.workers, share.claim, is_stalled(silent, longest)
+        before, claimed = share.workers, share.claim
         try:
-            others = registry.others()
-            workers = share.look(min(self.most, usable), others, now, _host_now(), stalled=stalled)
+            workers = share.look(min(self.most, usable), registry.others(), now)
             if share.claim != claimed:
                 registry.tell(share.claim)
         except OSError:  # a plugin has closed the descriptor, or the folder's file system is gone

@@ -14,28 +14,20 @@ from pytest_procpar.core.run.events import (
     Allotted,
     Assign,
     Died,
-    Dump,
     Effect,
     Event,
     ItemBegan,
     ItemFinished,
-    NotRun,
-    Refused,
-    Revoke,
-    Revoked,
     Spawn,
-    Stuck,
     SuiteCollected,
-    Tick,
     WorkerReady,
 )
 from pytest_procpar.core.run.run import Run
-from tests.core.cluster import Trace, simulate
+from tests.core.cluster import simulate
 from tests.core.test_run_simulated import (
     EXAMPLES,
     PROMISES,
     _knowledge,
-    _spare,
     a_dead_worker_is_replaced_if_its_partition_has_tests_that_have_not_begun,
     a_worker_is_spawned_at_the_start_or_for_a_dead_one_or_for_a_test_put_back,
     no_worker_waits_while_another_holds_units_that_it_has_not_begun,
@@ -53,21 +45,6 @@ EXCEPTIONS = (
     nobody_takes_what_is_reserved_for_a_worker_that_is_coming_up,
 )
 GW0, GW1, GW2 = map(WorkerId, range(3))
-
-
-def no_more_are_busy_than_may_be(trace: Trace) -> None:
-    """Where nothing else has happened to workers."""
-    most: int | None = None
-    rests = trace.rests()
-    for moment in trace.moments:
-        if isinstance(moment.event, Allotted):
-            most = max(1, moment.event.workers)
-        if isinstance(moment.event, Died | Refused | Stuck):
-            return
-        if moment.quiet is not None:
-            books, sights = next(rests)
-            busy = [sight.worker for sight in sights if _spare(books, sight)]
-            assert most is None or len(busy) <= most, f"{busy} have tests, and {most} may"
 
 
 @pytest.mark.parametrize(
@@ -93,8 +70,6 @@ def test_a_run_keeps_its_promises_whatever_it_is_allotted(
     for check in PROMISES:
         if check not in EXCEPTIONS:
             check(trace)
-    if not scenario.options.divided:
-        no_more_are_busy_than_may_be(trace)
 
 
 class Desk:
@@ -150,67 +125,14 @@ def test_no_more_are_started_than_there_are_tests_that_have_not_begun() -> None:
     assert desk.happened(Allotted(3)) == [Spawn(GW1)]
 
 
-def test_who_rests_gives_back_what_it_has_and_goes_on_when_it_may() -> None:
-    desk = Desk()
-    desk.happened(Allotted(2), WorkerReady(GW0), WorkerReady(GW1))
-    tests = desk.dealt(GW1)
-    desk.happened(ItemBegan(GW1, tests[0]))
-    tests += desk.dealt(GW1)
-    assert desk.happened(Allotted(1)) == [Revoke(GW1)]
-    desk.happened(Revoked(GW1, tests[1:]))
-    assert Assign(GW1, (), "hold") in desk.effects
-    assert desk.happened(ItemFinished(GW1, tests[0])) == []
-    desk.happened(Allotted(2))
-    assert desk.dealt(GW1)
-    assert Spawn(GW2) not in desk.effects
-
-
-def test_a_group_that_has_begun_is_finished_by_who_began_it() -> None:
-    desk = Desk(Dist.LOADGROUP, tuple("aaaaabbbbb"))
-    desk.happened(Allotted(2), WorkerReady(GW0), WorkerReady(GW1))
-    assert desk.dealt(GW1) == (5, 6, 7, 8, 9)
-    assert desk.happened(ItemBegan(GW1, TestIndex(5)), Allotted(1)) == []
-    desk.happened(*(event(GW1, TestIndex(5 + n)) for n in range(4) for event in (ItemFinished, _began_next)))
-    assert desk.happened(ItemFinished(GW1, TestIndex(9)))[-1:] == []
-
-
-def _began_next(worker: WorkerId, test: TestIndex) -> ItemBegan:
-    return ItemBegan(worker, TestIndex(test + 1))
-
-
-def test_somebody_runs_tests_if_all_others_are_gone() -> None:
-    desk = Desk()
-    desk.happened(Allotted(2), WorkerReady(GW0), WorkerReady(GW1))
-    tests = desk.dealt(GW1)
-    desk.happened(Allotted(1), Revoked(GW1, tests))
-    desk.happened(Died(GW0))
-    assert desk.dealt(GW1)
-
-
-def test_a_worker_that_rested_is_not_replaced() -> None:
-    desk = Desk()
-    desk.happened(Allotted(2), WorkerReady(GW0), WorkerReady(GW1))
-    tests = desk.dealt(GW1)
-    desk.happened(Allotted(1), Revoked(GW1, tests))
-    assert not any(isinstance(effect, Spawn) for effect in desk.happened(Died(GW1)))
-
-
 def test_a_run_that_may_not_replace_workers_does_not_do_so_when_it_grows() -> None:
     desk = Desk(max_restarts=0)
     desk.happened(Allotted(2), WorkerReady(GW0), WorkerReady(GW1), Died(GW1))
     assert not any(isinstance(effect, Spawn) for effect in desk.happened(Allotted(3)))
 
 
-def test_tests_that_only_a_resting_worker_was_left_for_are_reported_if_it_dies() -> None:
-    desk = Desk(max_restarts=0)
+def test_nobody_is_let_go_if_there_may_be_fewer() -> None:
+    desk = Desk()
     desk.happened(Allotted(2), WorkerReady(GW0), WorkerReady(GW1))
-    tests = desk.dealt(GW1)
-    desk.happened(ItemBegan(GW1, tests[0]))
-    tests += desk.dealt(GW1)
-    desk.happened(Allotted(1), Revoked(GW1, tests[1:]))
-    desk.now += 60
-    assert Dump(GW1, tests[0], 60.0) in desk.happened(Tick())
-    desk.happened(Died(GW0))
-    (left,) = [effect for effect in desk.happened(Died(GW1)) if isinstance(effect, NotRun)]
-    assert len(left.tests) == 9
-    assert not list(desk.run.unsettled())
+    assert desk.happened(Allotted(1)) == []
+    assert desk.happened(Allotted(3)) == [Spawn(GW2)]

@@ -130,60 +130,27 @@ def test_a_run_grows_when_another_one_ends(suite: Suite, other: Registry, gate: 
     finished.stdout.fnmatch_lines(["2 workers ?60 items? (of 4 processors: shared with 1 other run)"])
 
 
-@pytest.mark.parametrize("method", ["fork", "fork-early"])
-def test_a_run_gives_way_to_another_one_and_takes_back_what_that_leaves(
-    suite: Suite, other: Registry, gate: Gate, method: str
-) -> None:
-    run = suite.start("-n", "auto", f"--start-method={method}")
-    assert len({gate.hear() for _ in range(4)}) == 4
+def test_a_run_keeps_the_workers_that_it_has(suite: Suite, other: Registry, gate: Gate) -> None:
+    run = suite.start("-n", "auto", "--start-method=fork")
+    workers = {gate.hear() for _ in range(4)}
+    assert len(workers) == 4
     other.tell(Claim(1, 4, 15))
-    ended: list[str] = []
-    while len(ended) < 20:
+    again: set[str] = set()
+    while again != workers:
         gate.let(1)
-        ended.append(gate.hear_of("ended"))
-    assert set(ended[10:]) == {"ended gw0", "ended gw1"}
-    other.leave()
-    came = {gate.hear_of("runs")}
-    while not came >= {"runs gw2", "runs gw3"}:
-        came.add(gate.hear_of("runs"))
+        again.add(gate.hear_of("runs"))
     gate.let(60)
     run.finish().assert_summary(passed=60)
 
 
-def test_a_run_that_waits_for_what_a_resting_worker_holds_lets_that_go_on(
-    suite: Suite, other: Registry, gate: Gate
+@pytest.mark.parametrize("method", ["fork-early", "spawn"])
+def test_where_workers_collect_all_are_started(
+    suite: Suite, other: Registry, gate: Gate, method: str
 ) -> None:
-    suite.conftest(
-        MACHINE
-        + """
-    import fcntl
-
-    READER, WRITER = os.pipe()
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionstart():
-        import pytest_procpar.core.sizing.sharing as sharing
-
-        sharing._STALLED_SECONDS = 0.1
-
-    @pytest.fixture(scope="session", autouse=True)
-    def lock(worker_id):
-        with open("the.lock", "w") as file:
-            if worker_id != "gw3":
-                os.read(READER, 1)
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if worker_id == "gw3":
-                os.write(WRITER, b"xxx")
-            yield
-    """
-    )
-    run = suite.start("-n", "auto", "--start-method=fork")
-    assert gate.hear() == "runs gw3"
     other.tell(Claim(1, 4, 15))
-    for _ in range(3):  # after one of them it rests, and nobody else can run any
-        gate.let(1)
-        assert gate.hear_of("ended") == "ended gw3"
-    gate.let(57)
+    run = suite.start("-n", "auto", f"--start-method={method}")
+    assert len({gate.hear() for _ in range(4)}) == 4
+    gate.let(60)
     run.finish().assert_summary(passed=60)
 
 
@@ -204,15 +171,15 @@ def test_a_given_number_stays_and_counts_for_others(suite: Suite, other: Registr
         ("PROCPAR_HOST_BUDGET", "off", 4),
         ("PYTEST_XDIST_WORKER", "gw0", 4),  # a run inside a run
         ("PYTEST_XDIST_AUTO_NUM_WORKERS", "3", 3),
-        ("XDG_RUNTIME_DIR", "/proc", 2),
+        ("XDG_RUNTIME_DIR", "/proc", 4),
     ],
 )
 def test_who_takes_no_notice_of_other_runs(
     suite: Suite, other: Registry, monkeypatch: pytest.MonkeyPatch, name: str, value: str, count: int
 ) -> None:
-    if value == "/proc":  # nothing can be made there, nor in the temporary folder
-        monkeypatch.setenv("TMPDIR", value)
-        count = 4
+    if value == "/proc":  # nothing can be made there, nor in the folder for temporary files
+        (suite.path / f"pytest-procpar-{os.geteuid()}").touch()
+        monkeypatch.setenv("TMPDIR", str(suite.path))
     other.tell(Claim(1, 4, 15))
     monkeypatch.setenv(name, value)
     suite.trivial(20)

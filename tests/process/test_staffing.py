@@ -51,7 +51,7 @@ def begin(
     staff: Staffing, parent: int | None = FORKED_FROM, measured: int = 0, known: Worth | None = None
 ) -> str:
     """The number that is begun with, and why."""
-    limits = staff.begin(100, known, parent, measured, 0.0, gives_way=True)
+    limits = staff.begin(100, known, parent, measured, 0.0, grows=True)
     return f"{number_of(limits)} {reason_of(limits, 8)}".strip()
 
 
@@ -180,15 +180,3 @@ def test_the_largest_quota_that_a_kernel_grants_is_no_error(
     assert begin(staff, measured=MB) == "8"
     assert staff.trouble is None
     staff.leave()
-
-
-def test_a_run_whose_workers_wait_for_one_that_rests_gets_that_back(environ: dict[str, str]) -> None:
-    staff = Staffing(settings(shares_host=True), environ)
-    begin(staff, measured=MB)
-    other = OtherRun(environ, Claim(1, 8, 0xFF))
-    assert staff.look(100, 1.0) == 4
-    assert staff.look(100, 2.0, silent=9.0, longest=4.0) is None
-    assert staff.look(100, 3.0, silent=12.0, longest=4.0) == 5
-    assert staff.look(100, 4.0, silent=0.0, longest=4.0) is None
-    staff.leave()
-    other.end()

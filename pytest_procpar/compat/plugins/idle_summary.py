@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from _pytest.terminal import TerminalReporter
 
 from pytest_procpar.compat.foreign_options import shows_hypothesis_statistics
 from pytest_procpar.compat.pytest_reports.compact_passes import made_reports
@@ -34,7 +35,7 @@ class _AtTheEnd:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         config = session.config
         reporter = config.pluginmanager.get_plugin("terminalreporter")
-        if isinstance(reporter, pytest.TerminalReporter) and not _has_something_to_say(config, reporter):
+        if isinstance(reporter, TerminalReporter) and not _has_something_to_say(config, reporter):
             for plugin in _summaries(config):
                 config.hook.pytest_terminal_summary._remove_plugin(plugin)
 
@@ -45,7 +46,7 @@ def _summaries(config: pytest.Config) -> Iterator[object]:
             yield impl.plugin
 
 
-def _has_something_to_say(config: pytest.Config, reporter: pytest.TerminalReporter) -> bool:
+def _has_something_to_say(config: pytest.Config, reporter: TerminalReporter) -> bool:
     if shows_hypothesis_statistics(config) or getattr(sys.modules.get(_OBSERVED), "_WROTE_TO", None):
         return True
     return any(

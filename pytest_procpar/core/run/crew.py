@@ -1,20 +1,15 @@
-"""The workers of a run that are alive, and what can be asked of all of them.
-
-A worker that rests keeps its process, its session and what is set up there. It is dealt no tests, and so
-costs no processor.
-"""
+"""The workers of a run that are alive, and what can be asked of all of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
 from pytest_procpar.core.model import TestIndex, WorkerId
-from pytest_procpar.core.record import record
 from pytest_procpar.core.run.events import Effect, Fewer
 from pytest_procpar.core.run.ledger import LedgerError
 from pytest_procpar.core.run.worker_state import Phase, WorkerState
 
-__all__ = ["START_TIMEOUT", "Change", "Crew", "change_to"]
+__all__ = ["START_TIMEOUT", "Crew", "missing_of"]
 
 #: A worker that is not ready after this many seconds is killed and replaced.
 START_TIMEOUT = 60.0
@@ -79,7 +74,7 @@ class Crew:
 
     def hungry(self, enough: int) -> bool:
         """Whether a worker has less than that in hand, or all are finishing."""
-        working = [w for w in self if w.phase is not Phase.FINISHING and not w.rests]
+        working = [w for w in self if w.phase is not Phase.FINISHING]
         return not working or any(w.in_hand < enough for w in working)
 
     def fewer(self) -> list[Effect]:
@@ -104,28 +99,10 @@ class Crew:
         return [w for w in self if w.phase is Phase.STARTING and now >= w.since + START_TIMEOUT]
 
 
-@record
-class Change:
-    """Who is to rest and who is to go on, and how many workers are to be started."""
+def missing_of(count: int, workers: Iterable[WorkerState], unbegun: int) -> int:
+    """How many workers to start so that there are `count`: no more than there are tests that have not begun.
 
-    rest: list[WorkerState]
-    wake: list[WorkerState]
-    more: int
-
-
-def change_to(count: int, workers: Iterable[WorkerState], unbegun: int) -> Change:
-    """How to come to have `count` workers that run tests, at least one.
-
-    Workers that rest go on before new ones are started, and no more are started than there are tests that
-    have not begun. Workers with nothing to do rest first, then those that came last.
+    One that is being ended will be replaced.
     """
-    staying = [w for w in workers if w.phase is not Phase.FINISHING]
-    # One that is being ended will be replaced, unless it rests: it goes on only if no other one can.
-    awake = [w for w in staying if not w.rests]
-    resting = sorted((w for w in staying if w.rests), key=lambda w: w.phase is Phase.CONDEMNED)
-    surplus = len(awake) - max(1, count)
-    if surplus > 0:
-        able = [w for w in awake if w.phase is not Phase.CONDEMNED]
-        return Change(sorted(able, key=lambda w: (w.busy, -w.id))[:surplus], [], 0)
-    wake = resting[: max(0, -surplus)]
-    return Change([], wake, min(max(0, -surplus - len(wake)), max(0, unbegun - len(wake))))
+    staying = sum(worker.phase is not Phase.FINISHING for worker in workers)
+    return max(0, min(count - staying, unbegun))

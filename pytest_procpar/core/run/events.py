@@ -125,7 +125,7 @@ class Decided:
 
 @record
 class Allotted:
-    """This many workers may run tests from now on: others rest, or more are started.
+    """There may be this many workers from now on: more are started, and none is ended.
 
     This has no effect where every worker has tests of its own, or a plugin's scheduler deals them out.
     """

@@ -150,10 +150,10 @@ class Run:
             case events.Tick():
                 self._tick(now)
             case events.Allotted(workers):
+                most = min(workers, self._collected_tests)
                 for partition in self._partitions:
-                    for _ in range(self._replacing.granted(partition.allot(workers))):
+                    for _ in range(self._replacing.granted(partition.allot(most))):
                         self._spawn(now, partition=0)
-                    partition.feed_hungry(now)
             case _:
                 assert_never(event)
         if self._foreign is not None and self._foreign.consult is not None:
@@ -230,8 +230,7 @@ class Run:
         if wanted and not self._stopping:
             if not worker.excused:
                 self._replacing.crashed(worker_id)
-            if not worker.rests or not partition.served:
-                self._replace(worker, now)
+            self._replace(worker, now)
         partition.feed_hungry(now)
         self._tell_refusals()
         self._finish_when_done(now)

@@ -6,7 +6,7 @@ from collections.abc import Hashable
 
 from pytest_procpar.core.model import RunOptions, TestIndex, Took
 from pytest_procpar.core.run.batching import Backlog, Unit, share_to_steal
-from pytest_procpar.core.run.crew import change_to
+from pytest_procpar.core.run.crew import missing_of
 from pytest_procpar.core.run.events import Assign, Effect, Outlook
 from pytest_procpar.core.run.ledger import Ledger
 from pytest_procpar.core.run.partition import IN_HAND, Partition
@@ -84,36 +84,13 @@ class Scheduler(Partition):
             self._saved.update((running, *rest))
             units = units[bool(rest) :]  # the first one is `rest`, if there is any
         self._pool.put_back(units)
-        self._keep_one_awake()
         return None if worker.excused else running
 
     def allot(self, count: int) -> int:
-        """Let `count` of the workers run tests, at most as many as were asked for."""
+        """How many workers to start so that there are `count`, at most as many as were asked for."""
         if self._stopped or self._options.divided:
             return 0
-        count = min(count, self._options.workers)
-        change = change_to(count, self._workers.values(), self.ledger.unbegun)
-        for worker in change.rest:
-            self._let_rest(worker)
-        for worker in change.wake:
-            worker.rests = False
-        return change.more
-
-    def _let_rest(self, worker: WorkerState) -> None:
-        """Take back what a worker has not begun. It finishes a unit that it has begun."""
-        worker.rests = True
-        if worker.revoking:
-            return
-        if len(worker.handed) > worker.claimed:
-            self._revoke(worker)
-        else:
-            self._empty(worker)
-
-    def _keep_one_awake(self) -> None:
-        """Let a worker go on if all of them rest: somebody has to run the tests."""
-        staying = [w for w in self._workers.values() if w.phase in (Phase.STARTING, Phase.ACTIVE)]
-        if staying and all(worker.rests for worker in staying):
-            staying[0].rests = False
+        return missing_of(min(count, self._options.workers), self._workers.values(), self.ledger.unbegun)
 
     # --- tests begin and end ---
 
@@ -145,8 +122,6 @@ class Scheduler(Partition):
             self._tell(worker)
             return
         again = worker.revoked(frozenset(tests))
-        if worker.rests:
-            self._return(worker.disown(len(worker.units)))
         if again:
             self._out.append(Assign(worker.id, tuple(again)))
         # The hungry first: the tests were taken back for one of them.
@@ -187,7 +162,7 @@ class Scheduler(Partition):
         """Tell a worker what comes next: hand out tests, or say what follows the last one."""
         if worker.phase is not Phase.ACTIVE or worker.revoking:
             return
-        if not self._stopped and not worker.rests:
+        if not self._stopped:
             if self._rescued and not worker.owned and self._may_rescue(worker):
                 self._own(worker, [self._rescued.pop(0)])
             if self._pool and self._runs_low(worker, now):

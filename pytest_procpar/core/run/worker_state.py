@@ -46,7 +46,6 @@ class WorkerState:
         "owned",
         "partition",
         "phase",
-        "rests",
         "revoking",
         "running",
         "since",
@@ -80,8 +79,6 @@ class WorkerState:
         self.told: Outlook | None = None
         #: Whether it is killed through no fault of the test that it runs, which is to run again.
         self.excused = False
-        #: Whether it is dealt no tests, so that fewer workers run some.
-        self.rests = False
         #: Whether it has not answered a `Revoke` yet.
         self.revoking = False
 

@@ -5,7 +5,8 @@ them can read: processors are dealt one by one in rounds, in the order in which 
 want more. That is max-min fairness in whole numbers (D. Bertsekas, R. Gallager, Data Networks, 1992, 6.5.2):
 nobody gets less than an equal share unless it wants less, and what one does not want goes to the others.
 
-So a newcomer has its share at once, and those that were there before give way as their tests end.
+So a newcomer has its share at once. A run that was there before keeps the workers that it has: what they have
+set up may be what others of its tests wait for. It starts no more until its share is greater.
 """
 
 from __future__ import annotations
@@ -15,26 +16,10 @@ from collections.abc import Sequence
 from pytest_procpar.core.record import changed
 from pytest_procpar.core.sizing.claims import Claim
 
-__all__ = ["LOOK_SECONDS", "SETTLED_SECONDS", "HostShare", "is_stalled", "share_of"]
+__all__ = ["LOOK_SECONDS", "HostShare", "share_of"]
 
-#: A run gives way to others only when they have lasted for this long: what a commit hook runs is over by
-#: then, and tests that others take over need their fixtures set up again.
-SETTLED_SECONDS = 2.0
 #: How often a run looks at the others' claims, at most.
 LOOK_SECONDS = 1.0
-#: A run stands still if no test has ended for so many seconds, and so many times what its longest one took.
-_STALLED_SECONDS, _STALLED_TIMES = 5.0, 3
-
-
-def is_stalled(silent: float, longest: float) -> bool:
-    """Whether the workers that run tests most likely wait for what one that rests has.
-
-    A worker that rests keeps what its session has set up: a lock of a file, for instance.
-
-    :param silent: how many seconds ago a test has ended.
-    :param longest: how many seconds the longest test has taken so far.
-    """
-    return silent >= max(_STALLED_SECONDS, _STALLED_TIMES * longest)
 
 
 def share_of(mine: Claim, others: Sequence[Claim], threads: int = 1) -> int:
@@ -71,25 +56,21 @@ def _dealt(processors: int, mine: Claim, rivals: Sequence[Claim]) -> int:
 
 
 class HostShare:
-    """How many workers a run has, as other runs come and go.
+    """How many workers a run may have, as other runs come and go: never fewer than before.
 
     :param mine: the run's claim, with what it wants at first.
     :param others: those of the other runs.
     :param threads: see `share_of`.
-    :param gives_way: whether it follows the others; otherwise it only counts for them.
+    :param follows: whether it depends on the others; otherwise it only counts for them.
     """
 
     def __init__(
-        self, mine: Claim, others: Sequence[Claim], threads: int = 1, *, gives_way: bool = True
+        self, mine: Claim, others: Sequence[Claim], threads: int = 1, *, follows: bool = True
     ) -> None:
         self.claim = mine
         self._threads = threads
-        self._gives_way = gives_way
-        self.workers = share_of(mine, others, threads) if gives_way else mine.want
-        #: How many workers it has had at most: those that rest are among them.
-        self._had = self.workers
-        #: How many workers it needs for tests to end at all, as far as that is known.
-        self._needed = 1
+        self._follows = follows
+        self.workers = share_of(mine, others, threads) if follows else mine.want
         #: How many other runs there were at first.
         self.rivals = len(others)
         self._look_at = 0.0
@@ -98,33 +79,18 @@ class HostShare:
         """Whether it is time to look at the others' claims, in seconds of any clock."""
         return now >= self._look_at
 
-    def look(
-        self, want: int, others: Sequence[Claim], now: float, host_now: int, *, stalled: bool = False
-    ) -> int:
-        """Take note of the claims as they are now; return how many workers the run is to have.
+    def look(self, want: int, others: Sequence[Claim], now: float) -> int:
+        """Take note of the claims as they are now; return how many workers the run may have.
 
         :param want: how many workers it could keep busy.
-        :param host_now: the time of the claims' clock.
-        :param stalled: whether no test ends. If workers rest, one of them goes on then, and from then on the
-            run does not make do with fewer.
         """
         self._look_at = now + LOOK_SECONDS
         self.claim = changed(self.claim, want=max(1, want))
-        if not self._gives_way:
-            return self.workers
-        settled = [
-            other
-            for other in others
-            if other.since < self.claim.since or host_now - other.since >= SETTLED_SECONDS * 1e9
-        ]
-        least, most = (share_of(self.claim, some, self._threads) for some in (others, settled))
-        if stalled and self.workers < self._had:
-            self._needed = self.workers + 1
-        self.workers = max(min(max(self.workers, least), most), min(self._needed, self.claim.want))
-        self._had = max(self._had, self.workers)
+        if self._follows:
+            self.workers = max(self.workers, share_of(self.claim, others, self._threads))
         return self.workers
 
     def deadline(self) -> float | None:
         """When to look even if nothing happens; None: not before something happens."""
-        is_short = self._gives_way and self.workers < self.claim.want
+        is_short = self._follows and self.workers < self.claim.want
         return self._look_at if is_short else None

@@ -134,7 +134,7 @@ class SharingScheduler(Scheduler):
         ends = [
             (self._remaining(other, now), other.id)
             for other in self._workers.values()
-            if other.phase in (Phase.STARTING, Phase.ACTIVE) and not other.rests
+            if other.phase in (Phase.STARTING, Phase.ACTIVE)
         ]
         heapq.heapify(ends)
         for turn, seconds in enumerate(self._shelf.bulk):
