@@ -9,7 +9,7 @@ instead of reported. This is done only if
 - the test is a plain function, and no mark lets it be skipped or fail.
 
 What raises, has captured or logged something, or has changed marks or properties is handed over to pytest,
-which makes the report as ever: see `LeanTests._replay`. Written against pytest 8.4 to 9.2; with any other,
+which makes the report as ever: see `lean_replay`. Written against pytest 8.4 to 9.2; with any other,
 or with a pytest that differs, nothing is left out.
 """
 
@@ -17,9 +17,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sized
 from contextlib import suppress
-from functools import partial
 from types import ModuleType
-from typing import Literal, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import pytest
 from _pytest import runner, skipping, threadexception, timing, tmpdir, unraisableexception
@@ -28,15 +27,14 @@ from _pytest.logging import LoggingPlugin
 from _pytest.nodes import Node
 from pluggy import HookImpl
 
-from pytest_procpar.compat.pytest_private.lean_capture import LeanCapture, LeanLogs, Logged
-from pytest_procpar.compat.pytest_private.lean_hooks import Beginnings, UsualHooks, count_of, runners_of
-from pytest_procpar.compat.pytest_private.tracebacks import hide_frames_in_reports
+from pytest_procpar.compat.pytest_private.lean_capture import LeanCapture, LeanLogs
+from pytest_procpar.compat.pytest_private.lean_hooks import UsualHooks, count_of, runners_of
+from pytest_procpar.compat.pytest_private.lean_replay import Replay, When
 
 __all__ = ["LeanTests", "Listener", "lean_tests"]
 
 #: A test with one of these takes the long way.
 _MARKS = frozenset({"skip", "skipif", "xfail"})
-When: TypeAlias = Literal["setup", "call", "teardown"]
 #: When a phase began and ended, in seconds since the epoch, and how long it took.
 Times: TypeAlias = tuple[float, float, float]
 
@@ -96,6 +94,7 @@ class LeanTests:
             (config.stash[threadexception.thread_exceptions], threadexception),
         ]
         self._hooks = UsualHooks(config, listener)
+        self._replay = Replay(config, runners, self._hooks, self._logs)
         # --- of the running test ---
         self._item: pytest.Function | None = None
         #: Whether its phases still run here; what has passed here and is not reported.
@@ -107,7 +106,6 @@ class LeanTests:
         self._names: tuple[str, ...] = ()
         self._count = (0, 0)
         self._location: object = None
-        self._beginnings = Beginnings()
         place = runners["pytest_runtest_protocol"]
         self._genuine: Callable[[pytest.Item, pytest.Item | None], object] = place.function
         place.function = self._protocol  # type: ignore[misc]
@@ -198,7 +196,7 @@ class LeanTests:
         name = f"pytest_runtest_{when}"
         start, began = timing.time(), timing.perf_counter()
         error: BaseException | None = None
-        has_begun = has_run = False
+        has_begun = has_run = has_ended = False
         try:
             self._logs.begin(item, when)
             self._capture.begin()
@@ -210,37 +208,40 @@ class LeanTests:
             for queue, module in self._queues:
                 if queue:
                     getattr(module, name)(item)
-            has_run = True
-            self._capture.end(item, when)
-            self._logs.end(item, when)
-            if when == "teardown":
-                self._capture.suspend()
-                self._logs.finish(item)
-                self._listener.flush_past_capture()
-            else:
-                self._capture.between(self._listener.flush_past_capture)
+            has_run, count = True, count_of(nodes)
+            # Marks that the test has added: pytest looks at them where a condition may fail.
+            if when != "call" or count[0] == self._count[0]:
+                self._end(item, when)
+                has_ended = True
         except BaseException as caught:
             error = caught
-        if error is not None:
+        if not has_ended:
             # What fails before or after the test's own code fails again where pytest does the same.
             own = has_begun and not has_run
             if not own and isinstance(error, Exception):
                 error = None
             errors, error = [] if error is None else [error], None
             logged = self._logs.taken() if has_begun else None
-            return self._replay(item, when, errors, logged, (start, began), more)
+            self._lean = False
+            return self._replay.of(item, when, errors, logged, (start, began), more)
         stop, ended = timing.time(), timing.perf_counter()
-        return self._passed(item, when, nodes, (start, stop, ended - began))
+        return self._passed(item, when, count, (start, stop, ended - began))
 
-    def _passed(
-        self,
-        item: pytest.Function,
-        when: When,
-        nodes: list[Node],
-        times: Times,
-    ) -> bool:
-        """Note that a phase has passed, or let pytest report what else there is to tell."""
-        count = count_of(nodes)
+    def _end(self, item: pytest.Function, when: When) -> None:
+        self._capture.end(item, when)
+        self._logs.end(item, when)
+        if when == "teardown":
+            self._capture.suspend()
+            self._logs.finish(item)
+            self._listener.flush_past_capture()
+        else:
+            self._capture.between(self._listener.flush_past_capture)
+
+    def _passed(self, item: pytest.Function, when: When, count: tuple[int, int], times: Times) -> bool:
+        """Note that a phase has passed, or let pytest report what else there is to tell.
+
+        :param count: how many marks and keywords the nodes have now.
+        """
         if when == "setup":
             self._names, has_changed = tuple(dict.fromkeys(item.keywords)), count[0] != self._count[0]
         else:
@@ -260,8 +261,6 @@ class LeanTests:
             return True
         if has_changed:
             self._lean = False
-            if when == "call":  # the test may have added a mark
-                item.stash[skipping.xfailed_key] = skipping.evaluate_xfail_marks(item)
         with suppress(Exception):  # what a test has broken is found out when the next phase ends
             self._capture.suspend()
         report = item.ihook.pytest_runtest_makereport(item=item, call=_call_info(when, times))
@@ -273,56 +272,6 @@ class LeanTests:
         with suppress(Exception):
             self._capture.suspend()
         self._logs.leave()
-
-    def _replay(
-        self,
-        item: pytest.Function,
-        when: When,
-        errors: list[BaseException],
-        logged: Logged | None,
-        began: tuple[float, float],
-        more: dict[str, pytest.Item | None],
-    ) -> bool:
-        """Let pytest go through a phase that has run, raise what it has raised, and report it.
-
-        Its wrappers find what they would find after the test's own code: capture that has begun goes on, what
-        has been logged is put back, and the exception comes from the same place.
-        """
-        __tracebackhide__ = True
-        self._lean = False
-        self._beginnings.began = began
-        if not self._config.pluginmanager.hasplugin("procpar-lean"):
-            self._config.pluginmanager.register(self._beginnings, "procpar-lean")
-        hide_frames_in_reports(self._config)
-        self._logs.leave()
-        impl = self._runners[f"pytest_runtest_{when}"]
-        genuine = impl.function
-        if logged is not None or errors:
-            impl.function = partial(self._again, errors, item, when, logged)  # type: ignore[misc]
-        try:
-            return runner.call_and_report(item, when, True, **more).passed
-        finally:
-            impl.function = genuine  # type: ignore[misc]
-            self._beginnings.began = None
-
-    def _again(
-        self,
-        errors: list[BaseException],
-        item: pytest.Function,
-        when: When,
-        logged: Logged | None,
-        *more: pytest.Item | None,
-    ) -> None:
-        """Take the place of the code that has run."""
-        __tracebackhide__ = True
-        if logged is not None:
-            self._logs.put_back(item, when, logged)
-        if errors:
-            error = errors.pop()
-            try:
-                raise error
-            finally:
-                del error
 
 
 def _call_info(when: When, times: Times) -> pytest.CallInfo[None]:
