@@ -98,6 +98,46 @@ def test_a_plugin_hears_nothing_of_the_phase_that_registers_it_and_fails(suite: 
     assert heard[1] == heard[2] == heard[0]
 
 
+RECORDERS = """
+    import pytest
+    from recorder import note
+
+    def before(hook, impls, arguments):
+        # Reports are also counted by who shows them.
+        if hook != "pytest_report_teststatus":
+            note("heard", hook=hook, test=getattr(arguments.get("item"), "name", None))
+
+    @pytest.fixture
+    def manager(request): return request.config.pluginmanager
+    @pytest.fixture
+    def begun(manager):
+        manager.undo = manager.add_hookcall_monitoring(before, lambda *args: None)
+        raise ValueError
+
+    def test_begins(manager): manager.undo = manager.add_hookcall_monitoring(before, lambda *args: None)
+    def test_between(): pass
+    def test_ends(manager): manager.undo()
+    def test_begins_and_fails(manager):
+        manager.undo = manager.add_hookcall_monitoring(before, lambda *args: None)
+        assert 0
+    def test_ends_and_fails(manager): manager.undo(); assert 0
+    def test_setup_begins_and_fails(begun): pass
+    def test_ends_again(manager): manager.undo()
+    def test_last(): pass
+"""
+
+
+def test_who_begins_to_record_hooks_hears_everything(suite: Suite) -> None:
+    suite.tests(RECORDERS)
+    lean, whole = (
+        [(note["hook"], note["test"]) for note in suite.run("--recheck=none", *way).notes("heard")]
+        for way in (LEAN, WHOLE)
+    )
+    # What a phase that has failed is handed over with is registered once.
+    assert [one for one in lean if one[0] != "pytest_plugin_registered"] == whole
+    assert len(whole) > 30
+
+
 @pytest.mark.parametrize("plugin", ["unraisableexception", "threadexception", "skipping", "capture"])
 def test_a_plugin_of_pytest_may_be_blocked(suite: Suite, plugin: str) -> None:
     suite.conftest(CONFTEST)

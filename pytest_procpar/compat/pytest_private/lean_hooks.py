@@ -78,6 +78,9 @@ class UsualHooks:
     def __init__(self, config: pytest.Config, listener: object) -> None:
         self._config = config
         self._listener = listener
+        self._manager = config.pluginmanager
+        #: Calls a hook's implementations: pluggy's function, until somebody begins to record the calls.
+        self.execute = self._manager._inner_hookexec
         self._failed_before = config.pluginmanager.getplugin("lfplugin")
         self._replaceable = [getattr(runner, name) for name in _REPLACEABLE]
         self._callers = [getattr(config.hook, name) for name in (*_PHASES, *_LISTENERS)]
@@ -98,7 +101,15 @@ class UsualHooks:
         if not self._is_known or impls != self._seen:
             self._seen = [[*each] for each in impls]
             self._is_usual, self._is_known = self._look(), True
-        return self._is_usual and [getattr(runner, name) for name in _REPLACEABLE] == self._replaceable
+        return (
+            self._is_usual
+            and not self.are_recorded()
+            and [getattr(runner, name) for name in _REPLACEABLE] == self._replaceable
+        )
+
+    def are_recorded(self) -> bool:
+        """Whether somebody has begun to record the calls of hooks."""
+        return self._manager._inner_hookexec is not self.execute
 
     def has_failed_before(self, item: pytest.Item) -> bool:
         """Whether pytest's plugin for ``--lf`` wants to hear that a test has passed."""

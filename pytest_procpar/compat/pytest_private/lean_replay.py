@@ -2,7 +2,8 @@
 
 Its wrappers find what they would find after the test's own code: capture that has begun goes on, what has
 been logged is put back, and the exception comes from the same place. What the test has changed for what
-comes later does not count before that place: plugins that it has registered, and marks that it has added.
+comes later does not count before that place: plugins that it has registered, marks that it has added, and
+recorders of hook calls.
 """
 
 from __future__ import annotations
@@ -83,14 +84,20 @@ class Replay:
         __tracebackhide__ = True
         name = f"pytest_runtest_{when}"
         impl, skip, caller = self._runners[name], self._runners["skip"], getattr(self._config.hook, name)
-        genuine, genuine_skip, impls = impl.function, skip.function, caller._hookimpls
+        manager = self._config.pluginmanager
+        genuine, genuine_skip, impls, execute = (
+            impl.function,
+            skip.function,
+            caller._hookimpls,
+            manager._inner_hookexec,
+        )
 
         def come_to_the_place() -> None:
-            caller._hookimpls = impls
+            caller._hookimpls, manager._inner_hookexec = impls, execute
             if when == "call":
                 item.stash[skipping.xfailed_key] = None
 
-        caller._hookimpls = self._hooks.of_phase(name)
+        caller._hookimpls, manager._inner_hookexec = self._hooks.of_phase(name), self._hooks.execute
         if when == "setup":
             skip.function = _has_no_marks  # type: ignore[misc]
         elif when == "call":  # neither None, in place of which pytest looks at the marks, nor a mark
@@ -100,7 +107,7 @@ class Replay:
             return runner.call_and_report(item, when, True, **more).passed
         finally:
             impl.function, skip.function = genuine, genuine_skip  # type: ignore[misc]
-            caller._hookimpls = impls
+            caller._hookimpls, manager._inner_hookexec = impls, execute
 
     def _again(
         self,

@@ -247,8 +247,9 @@ class LeanTests:
         else:
             has_changed = count != self._count
         self._count = count
+        self._lean = self._lean and not self._hooks.are_recorded()
         is_plain = (
-            self._lean  # not if the test has registered a plugin
+            self._lean  # not if the test has registered a plugin, or records hooks
             and not item._report_sections
             and not item.user_properties
             and not has_changed
