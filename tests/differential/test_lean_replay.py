@@ -23,6 +23,10 @@ MARKS = """
     @pytest.fixture
     def bad_mark(request): request.applymarker(pytest.mark.xfail(True))
     @pytest.fixture
+    def other_mark(request):
+        request.node.own_markers.clear()
+        late(request)
+    @pytest.fixture
     def late_failure(request):
         yield
         late(request)
@@ -35,6 +39,17 @@ MARKS = """
     def test_no_run_is_added_and_fails(request): late(request, run=False); assert 0
     def test_other_is_raised(request): late(request, raises=KeyError); assert 0
     def test_strict(request): late(request, strict=True)
+    @pytest.mark.usefixtures("other_mark")
+    def test_another_mark_in_its_place(): assert 0
+    @pytest.mark.usefixtures()
+    def test_another_mark_in_its_place_in_the_call(request):
+        request.node.own_markers.clear()
+        late(request)
+        assert 0
+    @pytest.mark.usefixtures()
+    def test_another_mark_in_its_place_and_passes(request):
+        request.node.own_markers.clear()
+        late(request)
     def test_bad_in_setup(bad_mark): pass
     def test_bad(request): request.applymarker(pytest.mark.xfail(True))
     def test_bad_and_fails(request): request.applymarker(pytest.mark.xfail(True)); assert 0

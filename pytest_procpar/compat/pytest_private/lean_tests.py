@@ -210,7 +210,7 @@ class LeanTests:
                     getattr(module, name)(item)
             has_run, count = True, count_of(nodes)
             # Marks that the test has added: pytest looks at them where a condition may fail.
-            if when != "call" or count[0] == self._count[0]:
+            if when != "call" or count == self._count:
                 self._end(item, when)
                 has_ended = True
         except BaseException as caught:
@@ -243,10 +243,8 @@ class LeanTests:
         :param count: how many marks and keywords the nodes have now.
         """
         if when == "setup":
-            self._names, has_changed = tuple(dict.fromkeys(item.keywords)), count[0] != self._count[0]
-        else:
-            has_changed = count != self._count
-        self._count = count
+            self._names = tuple(dict.fromkeys(item.keywords))
+        has_changed, self._count = count != self._count, count
         self._lean = self._lean and not self._hooks.are_recorded()
         is_plain = (
             self._lean  # not if the test has registered a plugin, or records hooks
