@@ -113,6 +113,35 @@ def test_a_plugin_hears_nothing_of_the_phase_that_registers_it_and_fails(suite: 
     assert heard[1] == heard[2] == heard[0]
 
 
+REPEATS = """
+    import pytest
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(item, nextitem):
+        if hasattr(item, "runs"):
+            return None
+        item.runs = 2
+        item.ihook.pytest_runtest_protocol(item=item, nextitem=item)
+        return item.ihook.pytest_runtest_protocol(item=item, nextitem=nextitem)
+"""
+
+
+def test_a_plugin_may_run_the_whole_protocol_twice(suite: Suite) -> None:
+    suite.conftest(CONFTEST)
+    suite.file("repeats.py", REPEATS)
+    suite.tests("""
+        RUNS = []
+        def test_passes(): pass
+        def test_prints(): print("out")
+        def test_fails_first(): RUNS.append(1); assert len(RUNS) == 2
+        def test_fails_then(): RUNS.append(1); assert len(RUNS) == 3
+        def test_last(): pass
+    """)
+    plain, lean, whole = (suite.run("-p", "repeats", "--recheck=none", *way) for way in (PLAIN, LEAN, WHOLE))
+    assert len(plain.notes("full")) == 30
+    assert reports(lean) == reports(whole) == reports(plain)
+
+
 RECORDERS = """
     import pytest
     from recorder import note

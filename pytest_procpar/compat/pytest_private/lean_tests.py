@@ -15,7 +15,7 @@ or with a pytest that differs, nothing is left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Sequence, Sized
 from contextlib import suppress
 from types import ModuleType
 from typing import Protocol, TypeAlias
@@ -30,8 +30,9 @@ from pluggy import HookImpl
 from pytest_procpar.compat.pytest_private.lean_capture import LeanCapture, LeanLogs
 from pytest_procpar.compat.pytest_private.lean_hooks import UsualHooks, count_of, runners_of
 from pytest_procpar.compat.pytest_private.lean_replay import Replay, When
+from pytest_procpar.compat.pytest_reports.reports import passed_reports
 
-__all__ = ["LeanTests", "Listener", "lean_tests"]
+__all__ = ["LeanTests", "Listener", "lean_tests", "plain_reports"]
 
 #: A test with one of these takes the long way.
 _MARKS = frozenset({"skip", "skipif", "xfail"})
@@ -97,6 +98,8 @@ class LeanTests:
         self._replay = Replay(config, runners, self._hooks, self._logs)
         # --- of the running test ---
         self._item: pytest.Function | None = None
+        #: The latest test of all that pytest was to run, whether here or not.
+        self._latest: pytest.Item | None = None
         #: Whether its phases still run here; what has passed here and is not reported.
         self._lean = False
         self._times: list[Times] = []
@@ -123,20 +126,12 @@ class LeanTests:
             left, self._left = self._left, []
             return left
         times, self._times = self._times, []
-        phases: tuple[When, ...] = ("setup", "call", "teardown")
-        return [self._report_of(*one) for one in zip(phases, times, strict=False)]
+        return plain_reports(self._item, self._names, times)
 
     def plugins_changed(self) -> None:
         """From the next phase on, call the hooks again until it is known who listens now."""
         self._lean = False
         self._hooks.look_again()
-
-    def _report_of(self, when: When, times: Times) -> pytest.TestReport:
-        assert self._item is not None
-        report = pytest.TestReport.from_item_and_call(self._item, _call_info(when, times))
-        report.keywords = dict.fromkeys(self._names, 1)
-        report.sections, report.user_properties = [], []
-        return report
 
     # --- a test ---
 
@@ -144,6 +139,7 @@ class LeanTests:
         """Whether a test's phases can run here."""
         return (
             type(item) is pytest.Function
+            and item is not self._latest  # a plugin repeats it, and all reports are sent
             and self._hooks.are_usual()
             and self._capture.is_usual()
             and self._logs.is_usual()
@@ -155,7 +151,8 @@ class LeanTests:
         """Run a test: pytest calls this inside its wrappers of the whole test."""
         __tracebackhide__ = True
         nodes = item.listchain()
-        if not self._fits(item, nodes):
+        fits, self._latest = self._fits(item, nodes), item
+        if not fits:
             return self._genuine(item, nextitem)
         assert isinstance(item, pytest.Function)
         if not item._request:  # type: ignore[truthy-bool]  # a plugin repeats it
@@ -271,6 +268,14 @@ class LeanTests:
         with suppress(Exception):
             self._capture.suspend()
         self._logs.leave()
+
+
+def plain_reports(item: pytest.Item, names: Sequence[str], times: Sequence[Times]) -> list[pytest.TestReport]:
+    """The reports of a test's phases, from the first one on, that have passed and left nothing behind.
+
+    :param names: its keywords.
+    """
+    return passed_reports(item.nodeid, item.location, tuple(names), times)
 
 
 def _call_info(when: When, times: Times) -> pytest.CallInfo[None]:
