@@ -12,7 +12,7 @@ from typing import NoReturn, cast
 import pytest
 
 from pytest_procpar.compat.pytest_private.items import Locations, alive_nodes, late_teardown, watch_teardown
-from pytest_procpar.compat.pytest_private.lean_tests import LeanTests, lean_tests
+from pytest_procpar.compat.pytest_private.lean_tests import LeanTests, lean_tests, plain_reports
 from pytest_procpar.compat.pytest_private.warnings import warning_to_data
 from pytest_procpar.compat.pytest_reports.reports import core_handles_reports, report_to_data, settle_subtests
 from pytest_procpar.compat.pytest_reports.statuses import Statuses
@@ -224,11 +224,8 @@ class ItemRunner:
     def _tear_down_late(self, keep: pytest.Item | None) -> None:
         """Tear down what the next test does not need; this counts for the latest test."""
         alive = alive_nodes(self._session)
-        if (
-            self._latest is None
-            or not alive
-            or (keep is not None and alive == keep.listchain()[: len(alive)])
-        ):
+        is_kept = keep is not None and alive == keep.listchain()[: len(alive)]
+        if self._latest is None or not alive or is_kept:
             return
         self._kept = None
         self._flush()
@@ -258,6 +255,10 @@ class ItemRunner:
         """Note that a test is set up again, if a plugin repeats it."""
         if self._torn_down:
             self._torn_down = False
+            if self._over and self._phases is not None and self._latest is not None:
+                for report in plain_reports(self._latest, *self._phases):
+                    self._report(report)
+                self._phases = None
             self._slot.enter(Stage.SETUP, self._current)
 
     @pytest.hookimpl(tryfirst=True)
@@ -353,9 +354,8 @@ class ItemRunner:
             reports += self._lean.untold()
         if not reports:
             return None
-        keywords = reports[0].keywords
-        if len(reports) == 3 and all(r.keywords == keywords for r in reports):
-            return tuple(keywords), tuple((r.start, r.stop, r.duration) for r in reports)
+        if len(reports) == 3 and all(r.keywords == reports[0].keywords for r in reports):
+            return tuple(reports[0].keywords), tuple((r.start, r.stop, r.duration) for r in reports)
         for report in reports:
             self._put_report(report)
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from _pytest import runner, threadexception, timing, unraisableexception
+from _pytest import runner, skipping, threadexception, unraisableexception
 from _pytest.cacheprovider import LFPlugin
 from _pytest.nodes import Node
 from pluggy import HookImpl
@@ -12,7 +12,7 @@ from pytest_procpar.compat.foreign_options import shows_full_trace, shows_setups
 from pytest_procpar.compat.pytest_private.newest import NEWEST_TRIED
 from pytest_procpar.compat.pytest_reports.quiet_hooks import is_observed, module_of
 
-__all__ = ["Beginnings", "UsualHooks", "count_of", "runners_of"]
+__all__ = ["UsualHooks", "count_of", "runners_of"]
 
 _OLDEST = (8, 4)
 #: Stands for the worker's plugin, whose implementations are called directly.
@@ -31,8 +31,9 @@ _LISTENERS = {
     "pytest_runtest_logfinish": {"_pytest.logging", _OURS},
     "pytest_runtest_logreport": {"_pytest.main", "_pytest.logging", "_pytest.cacheprovider", _OURS},
     "pytest_runtest_makereport": {
-        "_pytest.tmpdir", "_pytest.skipping", "_pytest.unittest", "_pytest.runner", __name__,
-        "pytest_procpar.compat.pytest_private.tracebacks", "pytest_procpar.compat.pytest_reports.raised",
+        "_pytest.tmpdir", "_pytest.skipping", "_pytest.unittest", "_pytest.runner",
+        "pytest_procpar.compat.pytest_private.lean_replay", "pytest_procpar.compat.pytest_private.tracebacks",
+        "pytest_procpar.compat.pytest_reports.raised",
     },
 }  # fmt: skip
 #: What plugins replace that repeat tests.
@@ -40,7 +41,10 @@ _REPLACEABLE = ("runtestprotocol", "call_and_report", "check_interactive_excepti
 
 
 def runners_of(config: pytest.Config) -> dict[str, HookImpl] | None:
-    """The implementations that run a phase or, first, a test; None if this pytest is not known."""
+    """The implementations that run a phase or, first, a test; None if this pytest is not known.
+
+    The last one, ``"skip"``, looks at a test's marks before its setup.
+    """
     version = tuple(part for part in pytest.version_tuple[:2] if isinstance(part, int))
     if (
         not _OLDEST <= version <= NEWEST_TRIED
@@ -49,6 +53,8 @@ def runners_of(config: pytest.Config) -> dict[str, HookImpl] | None:
         or shows_setups(config)
         or shows_full_trace(config)  # with frames of ours
         or any(getattr(runner, name).__module__ != "_pytest.runner" for name in _REPLACEABLE)
+        or unraisableexception.unraisable_exceptions not in config.stash  # their plugin is blocked
+        or threadexception.thread_exceptions not in config.stash
     ):
         return None
     found: dict[str, HookImpl] = {}
@@ -57,7 +63,10 @@ def runners_of(config: pytest.Config) -> dict[str, HookImpl] | None:
         if len(impls) != 1 or impls[0].function is not getattr(runner, name):
             return None
         found[name] = impls[0]
-    return found
+    skips = [i for i in config.hook.pytest_runtest_setup._hookimpls if i.plugin is skipping]
+    if len(skips) != 1:
+        return None
+    return {**found, "skip": skips[0]}
 
 
 class UsualHooks:
@@ -69,23 +78,38 @@ class UsualHooks:
     def __init__(self, config: pytest.Config, listener: object) -> None:
         self._config = config
         self._listener = listener
+        self._manager = config.pluginmanager
+        #: Calls a hook's implementations: pluggy's function, until somebody begins to record the calls.
+        self.execute = self._manager._inner_hookexec
         self._failed_before = config.pluginmanager.getplugin("lfplugin")
         self._replaceable = [getattr(runner, name) for name in _REPLACEABLE]
         self._callers = [getattr(config.hook, name) for name in (*_PHASES, *_LISTENERS)]
         self._seen: list[list[HookImpl]] = []
-        self._is_usual = False
+        self._is_known = self._is_usual = False
 
     def look_again(self) -> None:
         """Find out anew, at the next test, who implements them."""
-        self._seen = []
+        self._is_known = False
+
+    def of_phase(self, name: str) -> list[HookImpl]:
+        """Who implemented the hook of a phase when the running test began."""
+        return self._seen[[*_PHASES].index(name)]
 
     def are_usual(self) -> bool:
         """Whether only those implement them that are known here."""
         impls = [caller._hookimpls for caller in self._callers]
-        if impls != self._seen:
+        if not self._is_known or impls != self._seen:
             self._seen = [[*each] for each in impls]
-            self._is_usual = self._look()
-        return self._is_usual and [getattr(runner, name) for name in _REPLACEABLE] == self._replaceable
+            self._is_usual, self._is_known = self._look(), True
+        return (
+            self._is_usual
+            and not self.are_recorded()
+            and [getattr(runner, name) for name in _REPLACEABLE] == self._replaceable
+        )
+
+    def are_recorded(self) -> bool:
+        """Whether somebody has begun to record the calls of hooks."""
+        return self._manager._inner_hookexec is not self.execute
 
     def has_failed_before(self, item: pytest.Item) -> bool:
         """Whether pytest's plugin for ``--lf`` wants to hear that a test has passed."""
@@ -108,21 +132,6 @@ class UsualHooks:
 
     def _module(self, impl: HookImpl) -> str:
         return _OURS if impl.plugin is self._listener else module_of(impl.plugin)
-
-
-class Beginnings:
-    """A plugin that lets a phase have begun when it did; registered when the first phase is handed over."""
-
-    def __init__(self) -> None:
-        #: When that phase began, in seconds since the epoch and by the performance counter, if there is one.
-        self.began: tuple[float, float] | None = None
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_makereport(self, call: pytest.CallInfo[None]) -> None:
-        """Correct when the phase began."""
-        if self.began is not None:
-            (start, began), self.began = self.began, None
-            call.start, call.duration = start, timing.perf_counter() - began
 
 
 def count_of(nodes: list[Node]) -> tuple[int, int]:

@@ -9,17 +9,16 @@ are noted. This is done only if
 - the test is a plain function, and no mark lets it be skipped or fail.
 
 What raises, has captured or logged something, or has changed marks or properties is handed over to pytest,
-which makes the report as usual: see `LeanTests._replay`. Written against pytest 8.4 to 9.2; with any other,
+which makes the report as usual: see `lean_replay`. Written against pytest 8.4 to 9.2; with any other,
 or with a pytest that differs, nothing is left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Sequence, Sized
 from contextlib import suppress
-from functools import partial
 from types import ModuleType
-from typing import Literal, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import pytest
 from _pytest import runner, skipping, threadexception, timing, tmpdir, unraisableexception
@@ -28,15 +27,15 @@ from _pytest.logging import LoggingPlugin
 from _pytest.nodes import Node
 from pluggy import HookImpl
 
-from pytest_procpar.compat.pytest_private.lean_capture import LeanCapture, LeanLogs, Logged
-from pytest_procpar.compat.pytest_private.lean_hooks import Beginnings, UsualHooks, count_of, runners_of
-from pytest_procpar.compat.pytest_private.tracebacks import hide_frames_in_reports
+from pytest_procpar.compat.pytest_private.lean_capture import LeanCapture, LeanLogs
+from pytest_procpar.compat.pytest_private.lean_hooks import UsualHooks, count_of, runners_of
+from pytest_procpar.compat.pytest_private.lean_replay import Replay, When
+from pytest_procpar.compat.pytest_reports.reports import passed_reports
 
-__all__ = ["LeanTests", "Listener", "lean_tests"]
+__all__ = ["LeanTests", "Listener", "lean_tests", "plain_reports"]
 
 #: A test with one of these takes the long way.
 _MARKS = frozenset({"skip", "skipif", "xfail"})
-When: TypeAlias = Literal["setup", "call", "teardown"]
 #: When a phase began and ended, in seconds since the epoch, and how long it took.
 Times: TypeAlias = tuple[float, float, float]
 
@@ -96,8 +95,11 @@ class LeanTests:
             (config.stash[threadexception.thread_exceptions], threadexception),
         ]
         self._hooks = UsualHooks(config, listener)
+        self._replay = Replay(config, runners, self._hooks, self._logs)
         # --- of the running test ---
         self._item: pytest.Function | None = None
+        #: The latest test of all that pytest was to run, whether here or not.
+        self._latest: pytest.Item | None = None
         #: Whether its phases still run here; what has passed here and is not reported.
         self._lean = False
         self._times: list[Times] = []
@@ -107,7 +109,6 @@ class LeanTests:
         self._names: tuple[str, ...] = ()
         self._count = (0, 0)
         self._location: object = None
-        self._beginnings = Beginnings()
         place = runners["pytest_runtest_protocol"]
         self._genuine: Callable[[pytest.Item, pytest.Item | None], object] = place.function
         place.function = self._protocol  # type: ignore[misc]
@@ -125,20 +126,12 @@ class LeanTests:
             left, self._left = self._left, []
             return left
         times, self._times = self._times, []
-        phases: tuple[When, ...] = ("setup", "call", "teardown")
-        return [self._report_of(*one) for one in zip(phases, times, strict=False)]
+        return plain_reports(self._item, self._names, times)
 
     def plugins_changed(self) -> None:
         """From the next phase on, call the hooks again until it is known who listens now."""
         self._lean = False
         self._hooks.look_again()
-
-    def _report_of(self, when: When, times: Times) -> pytest.TestReport:
-        assert self._item is not None
-        report = pytest.TestReport.from_item_and_call(self._item, _call_info(when, times))
-        report.keywords = dict.fromkeys(self._names, 1)
-        report.sections, report.user_properties = [], []
-        return report
 
     # --- a test ---
 
@@ -146,6 +139,7 @@ class LeanTests:
         """Whether a test's phases can run here."""
         return (
             type(item) is pytest.Function
+            and item is not self._latest  # a plugin repeats it, and all reports are sent
             and self._hooks.are_usual()
             and self._capture.is_usual()
             and self._logs.is_usual()
@@ -157,7 +151,8 @@ class LeanTests:
         """Run a test: pytest calls this inside its wrappers of the whole test."""
         __tracebackhide__ = True
         nodes = item.listchain()
-        if not self._fits(item, nodes):
+        fits, self._latest = self._fits(item, nodes), item
+        if not fits:
             return self._genuine(item, nextitem)
         assert isinstance(item, pytest.Function)
         if not item._request:  # type: ignore[truthy-bool]  # a plugin repeats it
@@ -198,7 +193,7 @@ class LeanTests:
         name = f"pytest_runtest_{when}"
         start, began = timing.time(), timing.perf_counter()
         error: BaseException | None = None
-        has_begun = has_run = False
+        has_begun = has_run = has_ended = False
         try:
             self._logs.begin(item, when)
             self._capture.begin()
@@ -210,44 +205,46 @@ class LeanTests:
             for queue, module in self._queues:
                 if queue:
                     getattr(module, name)(item)
-            has_run = True
-            self._capture.end(item, when)
-            self._logs.end(item, when)
-            if when == "teardown":
-                self._capture.suspend()
-                self._logs.finish(item)
-                self._listener.flush_past_capture()
-            else:
-                self._capture.between(self._listener.flush_past_capture)
+            has_run, count = True, count_of(nodes)
+            # Marks that the test has added: pytest looks at them where a condition may fail.
+            if when != "call" or count == self._count:
+                self._end(item, when)
+                has_ended = True
         except BaseException as caught:
             error = caught
-        if error is not None:
+        if not has_ended:
             # What fails before or after the test's own code fails again where pytest does the same.
             own = has_begun and not has_run
             if not own and isinstance(error, Exception):
                 error = None
             errors, error = [] if error is None else [error], None
             logged = self._logs.taken() if has_begun else None
-            return self._replay(item, when, errors, logged, (start, began), more)
+            self._lean = False
+            return self._replay.of(item, when, errors, logged, (start, began), more)
         stop, ended = timing.time(), timing.perf_counter()
-        return self._passed(item, when, nodes, (start, stop, ended - began))
+        return self._passed(item, when, count, (start, stop, ended - began))
 
-    def _passed(
-        self,
-        item: pytest.Function,
-        when: When,
-        nodes: list[Node],
-        times: Times,
-    ) -> bool:
-        """Note that a phase has passed, or let pytest report what else there is to tell."""
-        count = count_of(nodes)
-        if when == "setup":
-            self._names, has_changed = tuple(dict.fromkeys(item.keywords)), count[0] != self._count[0]
+    def _end(self, item: pytest.Function, when: When) -> None:
+        self._capture.end(item, when)
+        self._logs.end(item, when)
+        if when == "teardown":
+            self._capture.suspend()
+            self._logs.finish(item)
+            self._listener.flush_past_capture()
         else:
-            has_changed = count != self._count
-        self._count = count
+            self._capture.between(self._listener.flush_past_capture)
+
+    def _passed(self, item: pytest.Function, when: When, count: tuple[int, int], times: Times) -> bool:
+        """Note that a phase has passed, or let pytest report what else there is to tell.
+
+        :param count: how many marks and keywords the nodes have now.
+        """
+        if when == "setup":
+            self._names = tuple(dict.fromkeys(item.keywords))
+        has_changed, self._count = count != self._count, count
+        self._lean = self._lean and not self._hooks.are_recorded()
         is_plain = (
-            self._lean  # not if the test has registered a plugin
+            self._lean  # not if the test has registered a plugin, or records hooks
             and not item._report_sections
             and not item.user_properties
             and not has_changed
@@ -260,8 +257,6 @@ class LeanTests:
             return True
         if has_changed:
             self._lean = False
-            if when == "call":  # the test may have added a mark
-                item.stash[skipping.xfailed_key] = skipping.evaluate_xfail_marks(item)
         with suppress(Exception):  # what a test has broken is found out when the next phase ends
             self._capture.suspend()
         report = item.ihook.pytest_runtest_makereport(item=item, call=_call_info(when, times))
@@ -274,55 +269,13 @@ class LeanTests:
             self._capture.suspend()
         self._logs.leave()
 
-    def _replay(
-        self,
-        item: pytest.Function,
-        when: When,
-        errors: list[BaseException],
-        logged: Logged | None,
-        began: tuple[float, float],
-        more: dict[str, pytest.Item | None],
-    ) -> bool:
-        """Let pytest go through a phase that has run, raise what it has raised, and report it.
 
-        Its wrappers find what they would find after the test's own code: capture that has begun goes on, what
-        has been logged is put back, and the exception comes from the same place.
-        """
-        __tracebackhide__ = True
-        self._lean = False
-        self._beginnings.began = began
-        if not self._config.pluginmanager.hasplugin("procpar-lean"):
-            self._config.pluginmanager.register(self._beginnings, "procpar-lean")
-        hide_frames_in_reports(self._config)
-        self._logs.leave()
-        impl = self._runners[f"pytest_runtest_{when}"]
-        genuine = impl.function
-        if logged is not None or errors:
-            impl.function = partial(self._again, errors, item, when, logged)  # type: ignore[misc]
-        try:
-            return runner.call_and_report(item, when, True, **more).passed
-        finally:
-            impl.function = genuine  # type: ignore[misc]
-            self._beginnings.began = None
+def plain_reports(item: pytest.Item, names: Sequence[str], times: Sequence[Times]) -> list[pytest.TestReport]:
+    """The reports of a test's phases, from the first one on, that have passed and left nothing behind.
 
-    def _again(
-        self,
-        errors: list[BaseException],
-        item: pytest.Function,
-        when: When,
-        logged: Logged | None,
-        *more: pytest.Item | None,
-    ) -> None:
-        """Take the place of the code that has run."""
-        __tracebackhide__ = True
-        if logged is not None:
-            self._logs.put_back(item, when, logged)
-        if errors:
-            error = errors.pop()
-            try:
-                raise error
-            finally:
-                del error
+    :param names: its keywords.
+    """
+    return passed_reports(item.nodeid, item.location, tuple(names), times)
 
 
 def _call_info(when: When, times: Times) -> pytest.CallInfo[None]:
