@@ -39,7 +39,8 @@ class Effects:
         self.scheduler: SchedulerAdapter | None = None
         #: Whether no worker can be forked any more.
         self.barren = False
-        self._looks_left = _LOOKS
+        #: What the workers had for themselves that were measured, in bytes; 0: that is not known.
+        self._sizes: list[int] = []
 
     def perform(self, effect: Effect) -> Event | None:
         """Carry out an effect; return the event that answers it, if there is one."""
@@ -99,11 +100,15 @@ class Effects:
         return None
 
     def _measure(self, worker: WorkerId) -> None:
-        """Note how much memory a worker took for itself: the next run may start no more than fit."""
+        """Note how much memory workers took for themselves: the next run may start no more than fit.
+
+        That is the mean: if one test takes much, one worker does, and not all of them.
+        """
         pid = self._cluster.pid(worker)
-        if self._looks_left and pid is not None:
-            self._looks_left -= 1
-            self._run_record.worker_memory = max(self._run_record.worker_memory, private(pid))
+        if len(self._sizes) < _LOOKS and pid is not None:
+            self._sizes.append(private(pid))
+            known = list(filter(None, self._sizes))
+            self._run_record.worker_memory = sum(known) // max(1, len(known))
 
     def _died(self, worker: WorkerId, test: TestIndex, word: Outcome) -> None:
         seconds, starved = self._deaths.seconds(worker), self._deaths.was_starved(worker)

@@ -101,15 +101,16 @@ def test_a_worker_that_is_to_finish_takes_no_more_orders(desk: Desk) -> None:
     assert desk.told("cluster.tell") == [("cluster.tell", GW1, ["finish"])]
 
 
+@pytest.mark.parametrize(("found", "noted"), [((5, 90, 7, 99), 34), ((0, 8, 10, 99), 9), ((0, 0, 0, 99), 0)])
 def test_the_memory_of_the_first_workers_that_finish_is_measured(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, found: tuple[int, ...], noted: int
 ) -> None:
-    sizes = iter((5, 9, 7, 99))
+    sizes = iter(found)
     monkeypatch.setattr("pytest_procpar.controller.effects.private", lambda pid: next(sizes))
     desk.cluster.pid.side_effect = (None, 11, 12, 13, 14)
     for _ in range(5):
         desk.perform(events.Finish(GW1))
-    assert desk.mocks.run_record.worker_memory == 9
+    assert desk.mocks.run_record.worker_memory == noted
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ class PastRun:
 
     ``ident`` is the same wherever the run is known. ``time`` is in seconds since the epoch, but always later
     than all that the run knew of, whatever the machine's clock says. ``tests`` is how many tests it ran.
-    ``memory`` is how many bytes one of its workers had for itself at most; 0: that is not known.
+    ``memory`` is how many bytes its workers had for themselves, on average; 0: that is not known.
     """
 
     ident: str

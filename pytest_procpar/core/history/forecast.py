@@ -69,7 +69,7 @@ class Forecast:
         return new <= _NEW * len(nodeids)
 
     def worker_memory(self) -> int:
-        """How many bytes a worker had for itself at most in the latest runs that say so; 0: none does."""
+        """How many bytes workers had for themselves in the latest runs that say so, at most; 0: none does."""
         runs = self._history.runs
         known = [runs[number].memory for number in sorted(runs, reverse=True) if runs[number].memory]
         return max(known[:KEPT], default=0)

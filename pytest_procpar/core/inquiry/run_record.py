@@ -70,7 +70,7 @@ class RunRecord:
         self._failures: dict[TestIndex, Failure] = {}
         #: The tests that the kernel seems to have killed because memory ran out.
         self._starved: list[TestIndex] = []
-        #: How many bytes one of the first workers to end had for itself at most; 0: that is not known.
+        #: How many bytes the first workers to end had for themselves, on average; 0: that is not known.
         self.worker_memory = 0
         #: See `companions`; None: still to be worked out.
         self._companions: tuple[TestIndex, ...] | None = None
