@@ -28,9 +28,9 @@ ROOT = Path(__file__).resolve().parents[2]
 #: Seconds after which a run is taken to hang, even on a busy machine.
 TIMEOUT = 120.0
 #: Seconds that processes have for going away after the controller.
+GONE = 20.0
 #: What folders that runs share are called, before a user's name or number.
 SHARED = ("pytest-of-", "pytest-procpar-")
-GONE = 20.0
 #: The options of plain pytest.
 WITHOUT_US = ("-p", "no:procpar", "-p", "no:pytest_procpar.plugin")
 _MARKER = "PROCPAR_MACHINE"
