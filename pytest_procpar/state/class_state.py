@@ -25,10 +25,12 @@ def _registry(
     empty: Callable[[type], None] = _abc._reset_registry,
     forget: Callable[[type], None] = _abc._reset_caches,
     register: Callable[[type, type], object] = _abc._abc_register,
+    name_of: Callable[[type], str] = type.__dict__["__qualname__"].__get__,
 ) -> How:
     def read(cls: type) -> tuple[type, ...]:
         found = [ref() for ref in dump(cls)[0]]
-        return tuple(sorted((other for other in found if other is not None), key=id))
+        known = [other for other in found if other is not None]
+        return tuple(sorted(known, key=lambda other: (name_of(other), id(other))))
 
     def write(cls: type, registered: tuple[type, ...]) -> None:
         empty(cls)
