@@ -30,8 +30,11 @@ def xdist_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Pa
     with (folder.parent / "xdist.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "xdist").exists():
-            pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-            install = [*pip, "--no-deps", "--target", str(folder), REQUIREMENT]
+            # An environment of CI has no pip of its own: see `.ci/venv`.
+            shared = os.environ.get("PIP")
+            pip = [shared, "--python", sys.executable] if shared else [sys.executable, "-m", "pip"]
+            options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--target", str(folder)]
+            install = [*pip, "install", *options, REQUIREMENT]
             done = subprocess.run(install, capture_output=True, text=True, check=False)
             if done.returncode and "CI" not in os.environ:
                 pytest.skip(f"{REQUIREMENT} cannot be installed: {done.stderr}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -333,6 +335,16 @@ def test_sigterm_ends_tests_that_will_not_be_interrupted(suite: Suite) -> None:
     assert not suite.await_gone()
 
 
+def is_caught(pid: int, signum: int) -> bool:
+    """Whether a process has a handler for a signal."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    except FileNotFoundError:  # no Linux
+        return True
+    (mask,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(mask, 16) >> (signum - 1) & 1)
+
+
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_during_collection_ends_the_run(suite: Suite, signum: int) -> None:
     suite.make_barrier()
@@ -343,6 +355,8 @@ def test_a_signal_during_collection_ends_the_run(suite: Suite, signum: int) -> N
     """)
     running = suite.start("-n2")
     suite.await_reached()
+    while not is_caught(running.pid, signum):  # the controller imports its part meanwhile
+        os.sched_yield()
     running.signal(signum)
     finished = running.finish()
     assert finished.ret == pytest.ExitCode.INTERRUPTED
