@@ -515,7 +515,7 @@ def has_loop() -> bool:
 
 
 #: What the module calls itself in which the abstract classes are.
-COLLECTIONS_ABC = "collections.abc" if sys.version_info < (3, 14) else "_collections_abc"
+COLLECTIONS_ABC = "collections.abc" if sys.version_info < (3, 13) else "_collections_abc"
 
 PROCESS = [
     Case(
