@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from tests.conftest import Suite
@@ -45,7 +47,7 @@ def test_statistics_that_were_asked_for_are_written(suite: Suite) -> None:
 
 
 @pytest.mark.parametrize("told", [True, False])
-def test_a_failing_example_becomes_a_patch(suite: Suite, told: bool) -> None:
+def test_a_failing_example_becomes_a_patch(suite: Suite, monkeypatch: pytest.MonkeyPatch, told: bool) -> None:
     """A stand-in for the plugin: the patch needs another library."""
     suite.file("stand_in/_hypothesis_pytestplugin.py", "def pytest_terminal_summary(): print('and a patch')")
     suite.tests("def test_fails(): assert False\ndef test_passes(): pass")
@@ -59,5 +61,6 @@ def test_a_failing_example_becomes_a_patch(suite: Suite, told: bool) -> None:
                 report._hypothesis_failing_examples = "[]"
             return report
     """)
-    given = ("-o", "pythonpath=stand_in", "-n2", *PLUGIN, "--recheck=none", "-s")
-    assert ("and a patch" in suite.run(*given).out) == told
+    path = (str(suite.path / "stand_in"), os.environ.get("PYTHONPATH", ""))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, path)))
+    assert ("and a patch" in suite.run("-n2", *PLUGIN, "--recheck=none", "-s").out) == told

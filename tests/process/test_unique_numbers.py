@@ -33,7 +33,7 @@ NUMBERS = {
     ),
     "the process's": ("import os\nRUN = os.getpid()\ndef test(): connect('db_%d' % RUN)", "os.getpid()"),
     "the process's, few digits": (
-        "import os\nRUN = os.getpid() % 100\ndef test(): connect('db_%02d.%s' % (RUN, 'x'))",
+        "import os\nRUN = (os.getpid() % 90 + 10) * 10 + 7\ndef test(): connect('db_%02d.%s' % (RUN, 'x'))",
         "os.getpid()",
     ),
     "the process's, added": (
@@ -116,7 +116,7 @@ NUMBERS = {
 #: Names that no watch sees, and what their reason ends with.
 TOLD = {
     "a hash of the time": (
-        "import hashlib, time\nRUN = hashlib.md5(str(time.time()).encode()).hexdigest()[:8]",
+        "import hashlib, time\nRUN = hashlib.md5(str(time.time()).encode()).hexdigest()",
         "time.time()",
     ),
     "a hash of the time, by a function": (
@@ -145,7 +145,7 @@ TOLD = {
         "the command mktemp",
     ),
     "the kernel's uuids": (
-        "from pathlib import Path\nRUN = Path('/proc/sys/kernel/random/uuid').read_text().strip()[:8]",
+        "from pathlib import Path\nRUN = Path('/proc/sys/kernel/random/uuid').read_text().strip()",
         "/proc/sys/kernel/random/uuid",
     ),
     "the kernel's uuids, a file": (
@@ -331,7 +331,7 @@ def test_numbers_in_ids_are_no_names(project: Project) -> None:
     "code",
     [
         "import time\nRUN = time.perf_counter_ns()\ndef test(): connect(f'db_{RUN}')",
-        "import hashlib, time\nRUN = hashlib.md5(str(time.time()).encode()).hexdigest()[:8]",
+        "import hashlib, time\nRUN = hashlib.md5(str(time.time()).encode()).hexdigest()",
     ],
 )
 def test_what_clocks_say_is_no_name_if_ids_hold_it(project: Project, code: str) -> None:

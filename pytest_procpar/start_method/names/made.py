@@ -52,5 +52,5 @@ BYTES = SourceKind("bytes", "os", "random", "secrets", "multiprocessing.shared_m
 RANDOM = SourceKind("random", "random", "secrets")
 PID = SourceKind("pid", "os", "multiprocessing.process")
 FOLDER = SourceKind("folder")
-NUMBERED = SourceKind("numbered", "os", "pathlib")
+NUMBERED = SourceKind("numbered", "os", "pathlib", "pathlib._local")  # its name in Python 3.13
 PORT = SourceKind("port", "socket", "socketserver", "http.server", "xmlrpc.server")

@@ -308,6 +308,7 @@ def _call(frame: FrameType, kind: SourceKind) -> str | None:
     module, name = module_of(frame), frame.f_code.co_name
     if module not in kind.between or kind.name in ("pid", "port", "random"):
         return None
+    module = module.partition("._")[0]  # a private module of a package
     if name == "__init__":
         return f"{module}.{type(frame.f_locals.get('self')).__name__}()"
     return None if name.startswith("_") else f"{module}.{name}()"
