@@ -116,7 +116,9 @@ class Course:
         self._results.scheduling.collected(ids, keys)
         started = self.collecting.started
         self._run.all_wanted = self._nodes.all_wanted()
-        limits = self._limits(ids, keys, started) if ids else None
+        history = forecast(self._config)
+        durations = [] if history is None else history.durations(ids)
+        limits = self._limits(ids, keys, started, durations) if ids else None
         count = self._run.workers_for(len(ids), started, keys)
         self._nodes.make_ready(count, ids, self.staffing.most if limits is not None else count)
         if runnable:
@@ -127,16 +129,22 @@ class Course:
         self._vigil.server_serves(self._clock.now())
         time_limits = tuple(collected.limits.items()) if runnable else ()
         groups = tuple(keys) if keys is not None else None
-        known = self._known(ids, collected.shared) if runnable and ids else None
+        known = self._known(durations, collected.shared) if ids else None
         self.happened(events.SuiteCollected(len(ids), groups, time_limits, started, known))
 
-    def _limits(self, ids: Sequence[str], keys: Sequence[str] | None, started: int) -> Limits:
+    def _limits(
+        self,
+        ids: Sequence[str],
+        keys: Sequence[str] | None,
+        started: int,
+        durations: Sequence[float | None],
+    ) -> Limits:
         """What limits the number of workers for these tests; as many are started if the run is free to."""
         staffing, history = self.staffing, forecast(self._config)
         is_dealt = self._results.scheduling.name is not None
         is_divided = self._settings.run_options().divided
         is_free = not (started or self._run.all_wanted or is_dealt or is_divided)
-        known = staffing.worth(ids, keys, history) if is_free else None
+        known = staffing.worth(ids, keys, durations, history) if is_free else None
         parent = self._cluster.fork_server() if is_free else None
         measured = 0 if history is None else history.worker_memory()
         now = self._clock.now()
@@ -161,12 +169,11 @@ class Course:
             import pytest_procpar.core.run.sharing.knowing
             import pytest_procpar.core.run.sharing.scheduler  # noqa: F401
 
-    def _known(self, ids: Sequence[str], shared: SharedData | None) -> Known | None:
+    def _known(self, durations: Sequence[float | None], shared: SharedData | None) -> Known | None:
         """What is known of the tests before they run: what they share, and what they took in earlier runs."""
-        history = forecast(self._config)
-        durations = [] if history is None else history.durations(ids)
         if shared is None and not any(durations):
             return None
+        history = forecast(self._config)
         from pytest_procpar.core.run.sharing.knowing import known_of
 
         settings = {} if history is None else history.settings(0)

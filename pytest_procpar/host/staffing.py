@@ -60,11 +60,19 @@ class Staffing:
             if self._settings.elastic:
                 import pytest_procpar.core.sizing.worth  # noqa: F401
 
-    def worth(self, ids: Sequence[str], keys: Sequence[str] | None, history: Forecast | None) -> Worth | None:
-        """What the history says about numbers of workers; None if it knows too little."""
+    def worth(
+        self,
+        ids: Sequence[str],
+        keys: Sequence[str] | None,
+        durations: Sequence[float | None],
+        history: Forecast | None,
+    ) -> Worth | None:
+        """What the history says about numbers of workers; None if it knows too little.
+
+        :param durations: what it says each test takes, in seconds.
+        """
         if history is None or not self._settings.elastic or self._settings.workers < 2:
             return None
-        durations = history.durations(ids)
         seconds = [duration for duration in durations if duration is not None]
         if len(seconds) < len(ids) or not history.knows_most(ids):
             return None

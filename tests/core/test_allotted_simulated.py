@@ -28,20 +28,14 @@ from tests.core.test_run_simulated import (
     EXAMPLES,
     PROMISES,
     _knowledge,
-    a_dead_worker_is_replaced_if_its_partition_has_tests_that_have_not_begun,
     a_worker_is_spawned_at_the_start_or_for_a_dead_one_or_for_a_test_put_back,
-    no_worker_waits_while_another_holds_units_that_it_has_not_begun,
-    no_worker_waits_while_the_controller_keeps_units_back,
     nobody_takes_what_is_reserved_for_a_worker_that_is_coming_up,
     scenarios,
 )
 
-#: What cannot hold where workers rest, or are started in the middle of a run.
+#: What cannot hold where workers are started in the middle of a run.
 EXCEPTIONS = (
-    a_dead_worker_is_replaced_if_its_partition_has_tests_that_have_not_begun,
     a_worker_is_spawned_at_the_start_or_for_a_dead_one_or_for_a_test_put_back,
-    no_worker_waits_while_another_holds_units_that_it_has_not_begun,
-    no_worker_waits_while_the_controller_keeps_units_back,
     nobody_takes_what_is_reserved_for_a_worker_that_is_coming_up,
 )
 GW0, GW1, GW2 = map(WorkerId, range(3))

@@ -126,10 +126,7 @@ class Partition(ABC):
         return None
 
     def allot(self, count: int) -> int:
-        """Let `count` of the workers run tests; return how many more have to be started for that.
-
-        Where each worker has tests of its own, nothing changes.
-        """
+        """How many workers to start so that there are `count`; none where each has tests of its own."""
         return 0
 
     # --- for subclasses ---
